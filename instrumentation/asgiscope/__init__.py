@@ -1,0 +1,30 @@
+"""asgiscope: see what blocks the event loop, and who holds the thread, in Django on ASGI.
+
+Importing this package imports neither Django nor OpenTelemetry: the collector reads `asgiscope.semconv`
+through it, and a site that switches asgiscope off must not pay for it.
+"""
+
+__all__ = ["__version__", "instrument", "uninstrument"]
+
+__version__ = "0.1.0"
+
+
+def instrument() -> bool:
+    """Install every probe that this process can take, once.
+
+    The same as the app in `INSTALLED_APPS`, `asgiscope run` and `opentelemetry-instrument`. Calling it again
+    does nothing. It never raises: a part that cannot be instrumented is left alone, with one warning.
+
+    Returns:
+        Whether asgiscope is active afterwards (False under `ASGISCOPE_DISABLED=1`).
+    """
+    from asgiscope.instrumentor import install  # noqa: PLC0415 - see the module docstring
+
+    return install()
+
+
+def uninstrument() -> None:
+    """Take every patch off again, send what is recorded, and stop the threads."""
+    from asgiscope.instrumentor import remove  # noqa: PLC0415 - see the module docstring
+
+    remove()

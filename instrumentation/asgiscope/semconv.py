@@ -1,0 +1,224 @@
+"""The wire contract: every span name, attribute and value that asgiscope sends.
+
+The collector imports this module and nothing else of this distribution, so it depends on nothing.
+Names that OpenTelemetry defines are OpenTelemetry's (semantic conventions 1.38); what it has no name for
+stands under `asgiref.`, `asyncio.` and `asgiscope.`. Durations are integer nanoseconds and end in `_ns`.
+
+Every span of asgiscope, of any name, may carry a *finding*: `asgiscope.finding` names the kind, and the
+call site (`code.*`) and `http.route` beside it say where. A span without it is context, not a problem.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.38.0"
+SCOPE_NAME: Final = "asgiscope"
+
+# --- OpenTelemetry's own names -------------------------------------------------------------------------
+
+THREAD_ID: Final = "thread.id"
+THREAD_NAME: Final = "thread.name"
+CODE_FUNCTION: Final = "code.function.name"
+CODE_FILE: Final = "code.file.path"
+CODE_LINE: Final = "code.line.number"
+CODE_STACKTRACE: Final = "code.stacktrace"
+HTTP_ROUTE: Final = "http.route"
+HTTP_METHOD: Final = "http.request.method"
+HTTP_STATUS: Final = "http.response.status_code"
+URL_PATH: Final = "url.path"
+DB_SYSTEM: Final = "db.system.name"
+DB_NAMESPACE: Final = "db.namespace"
+DB_OPERATION: Final = "db.operation.name"
+DB_COLLECTION: Final = "db.collection.name"
+DB_SUMMARY: Final = "db.query.summary"
+DB_TEXT: Final = "db.query.text"
+DB_ROWS: Final = "db.response.returned_rows"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+
+# --- Tags: on every span of the process, third-party ones included --------------------------------------
+
+THREAD_ROLE: Final = "asgiscope.thread.role"
+"""A `ThreadRole`."""
+ON_EVENT_LOOP: Final = "asgiscope.on_event_loop"
+"""bool: an event loop was running in the span's thread."""
+TASK_NAME: Final = "asyncio.task.name"
+CONTEXT_ID: Final = "asgiref.context.id"
+"""str: the asgiref `ThreadSensitiveContext` in force, stable while it is open; absent outside one."""
+
+
+class ThreadRole(StrEnum):
+    """What a thread is for, seen from asgiref."""
+
+    EVENT_LOOP = "event_loop"
+    REQUEST = "request"
+    """The one thread of a `ThreadSensitiveContext`."""
+    SHARED = "shared"
+    """asgiref's one process-wide thread."""
+    PARENT = "parent"
+    """A thread parked in `async_to_sync` that runs the thread-sensitive calls made below it."""
+    POOL = "pool"
+    """A worker of the loop's default executor or of a custom one."""
+    MAIN = "main"
+    OTHER = "other"
+
+
+# --- Findings -------------------------------------------------------------------------------------------
+
+FINDING: Final = "asgiscope.finding"
+"""A `FindingKind`: this span is evidence of that problem at its call site and route."""
+FINDING_COST_NS: Final = "asgiscope.finding.cost_ns"
+"""int: the time this occurrence cost (blocked, waited, parked, spent on hops); 0 for a refusal."""
+FINDING_VICTIMS: Final = "asgiscope.finding.victims"
+"""int: requests that this occurrence delayed or failed, all of them, also beyond the links kept."""
+FINDING_VICTIMS_NS: Final = "asgiscope.finding.victims_ns"
+"""int: the sum of what those requests lost."""
+ONGOING: Final = "asgiscope.ongoing"
+"""bool: reported while it lasts; the same span id comes again, whole, when it ends."""
+
+
+class FindingKind(StrEnum):
+    """The problems asgiscope names."""
+
+    LOOP_BLOCKED = "loop_blocked"
+    """Synchronous work ran on a thread whose event loop was running. Cost: `asgiscope.blocked_ns`."""
+    CONTENTION = "contention"
+    """A bridge call waited for a single thread that another call held. Cost: `asgiref.wait_ns`."""
+    POOL_STARVATION = "pool_starvation"
+    """A call waited because every worker of its pool was busy. Cost: `asgiref.wait_ns`."""
+    REFUSAL = "refusal"
+    """Django or asgiref refused to run. Cost: 0."""
+    SYNC_MIDDLEWARE = "sync_middleware"
+    """A sync-only middleware sent the request through a thread. Cost: wait + resume delay of the hop."""
+    PARKED_THREAD = "parked_thread"
+    """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked."""
+    HOP_STORM = "hop_storm"
+    """One call site crossed the bridge many times in one request. Cost: wait + resume delay of its hops."""
+
+
+# --- Request (SERVER span `{method} {route}`) -----------------------------------------------------------
+
+REQUEST_HOPS: Final = "asgiscope.request.hops"
+REQUEST_WAIT_NS: Final = "asgiscope.request.wait_ns"
+REQUEST_RUN_NS: Final = "asgiscope.request.run_ns"
+REQUEST_RESUME_NS: Final = "asgiscope.request.resume_ns"
+REQUEST_LOOP_CAUSED_NS: Final = "asgiscope.request.loop_caused_ns"
+"""int: how long this request's own code blocked the event loop."""
+REQUEST_LOOP_SUFFERED_NS: Final = "asgiscope.request.loop_suffered_ns"
+"""int: how long this request stood still because others blocked the event loop."""
+REQUEST_QUERIES: Final = "asgiscope.request.queries"
+REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
+REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
+REQUEST_HOPS_AT_SITE: Final = "asgiscope.request.hops_at_site"
+"""int, on a hop storm: the hops made at the call site named in `code.*`."""
+
+# --- Bridge calls (`sync_to_async {function}`, `async_to_sync {function}`, `executor {function}`) --------
+
+SPAN_SYNC_TO_ASYNC: Final = "sync_to_async"
+SPAN_ASYNC_TO_SYNC: Final = "async_to_sync"
+SPAN_EXECUTOR: Final = "executor"
+"""A call submitted to a thread pool from an event loop without asgiref (`asyncio.to_thread`, ...)."""
+
+BRIDGE_FUNCTION: Final = "asgiref.function"
+"""str: qualified name of the function that crosses the bridge (the call site is in `code.*`)."""
+THREAD_SENSITIVE: Final = "asgiref.thread_sensitive"
+EXECUTOR_ROLE: Final = "asgiref.executor"
+"""A `ThreadRole`: shared, request, parent or pool."""
+EXECUTOR_ID: Final = "asgiref.executor.id"
+"""str: the executor's queue, unique in the process while it lives."""
+EXECUTOR_WORKERS: Final = "asgiref.executor.workers"
+QUEUE_DEPTH: Final = "asgiref.queue.depth"
+"""int: calls waiting or running in the queue when this one was submitted."""
+SUBMIT_TIME: Final = "asgiref.submit_time"
+"""int: ns since the epoch; equals the span's start."""
+WAIT_NS: Final = "asgiref.wait_ns"
+RUN_NS: Final = "asgiref.run_ns"
+RESUME_NS: Final = "asgiref.resume_ns"
+IDLE_NS: Final = "asgiref.wait_idle_ns"
+"""int: the part of the queue wait in which no call held the thread. wait = sum of overlaps + idle."""
+RUN_THREAD_ID: Final = "asgiref.run.thread.id"
+"""int: the thread the function ran on (`thread.id` is the submitter's)."""
+RUN_THREAD_NAME: Final = "asgiref.run.thread.name"
+CANCELLED: Final = "asgiref.cancelled"
+NEW_LOOP: Final = "asgiref.new_loop"
+"""bool, on `async_to_sync`: no outer loop could be reused, so a new one was made."""
+PARKED_NS: Final = "asgiref.parked_ns"
+MIDDLEWARE: Final = "asgiscope.middleware"
+"""str: dotted path of the middleware whose adaptation made this hop."""
+
+# --- Links ----------------------------------------------------------------------------------------------
+
+LINK: Final = "asgiscope.link"
+OVERLAP_NS: Final = "asgiscope.overlap_ns"
+LINK_FUNCTION: Final = "asgiscope.link.function"
+"""str: qualified name of the call that held the thread."""
+
+
+class LinkKind(StrEnum):
+    """Why one span points at another. A link also carries `code.*` and `http.route` of what it points at."""
+
+    HELD_BY = "held_by"
+    """From a waiter to the call that held the thread (span id of the holder's bridge span)."""
+    DELAYED = "delayed"
+    """From a stall to a victim (span id of the victim's server span)."""
+
+
+# --- Stalls (`event_loop blocked`) ----------------------------------------------------------------------
+
+SPAN_BLOCKED: Final = "event_loop blocked"
+BLOCKED_NS: Final = "asgiscope.blocked_ns"
+CAUSE: Final = "asgiscope.cause"
+SAMPLES: Final = "asgiscope.samples"
+"""int: stack samples the watchdog took during the stall; 0 where only a probe saw it."""
+BLOCKING_OPERATION: Final = "asgiscope.operation"
+"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...)."""
+
+
+class Cause(StrEnum):
+    """How a stall is known."""
+
+    CALL = "call"
+    """A probe saw the blocking call: the length is exact."""
+    CPU = "cpu"
+    """The watchdog sampled Python code running on the loop."""
+    UNKNOWN = "unknown"
+    """The loop was late and no sample could be taken (native code that keeps the GIL)."""
+
+
+# --- Refusals (`async_unsafe refused`) ------------------------------------------------------------------
+
+SPAN_REFUSED: Final = "async_unsafe refused"
+CHAIN: Final = "asgiscope.chain"
+"""str[]: what led to the refusal, outermost first (`middleware ...`, `request.user`, `session load`, ...)."""
+REFUSED_BY: Final = "asgiscope.refused_by"
+"""str: `django` or `asgiref`."""
+
+# --- Middleware (`middleware chain`, once per load) -----------------------------------------------------
+
+SPAN_MIDDLEWARE_CHAIN: Final = "middleware chain"
+CHAIN_NAMES: Final = "asgiscope.middleware.names"
+"""str[]: dotted paths, outermost first."""
+CHAIN_MODES: Final = "asgiscope.middleware.modes"
+"""str[]: `async`, `sync` or `both`: what each is capable of."""
+CHAIN_ADAPTED: Final = "asgiscope.middleware.adapted"
+"""str[]: `""`, `sync_to_async` or `async_to_sync`: the adaptation Django put around each."""
+
+# --- Sessions -------------------------------------------------------------------------------------------
+
+SPAN_SESSION: Final = "session"
+"""`session {operation}`: load, save, create, delete, exists, cycle_key, flush."""
+SESSION_ENGINE: Final = "asgiscope.session.engine"
+SESSION_OPERATION: Final = "asgiscope.session.operation"
+
+# --- Queries (`{operation} {collection}`, CLIENT) -------------------------------------------------------
+
+DB_ALIAS: Final = "asgiscope.db.alias"
+DB_IN_TRANSACTION: Final = "asgiscope.db.in_transaction"
+DB_OWNER_THREAD_ID: Final = "asgiscope.db.owner_thread_id"
+DB_EXECUTEMANY: Final = "asgiscope.db.executemany"
+
+# --- Resource -------------------------------------------------------------------------------------------
+
+RESOURCE_ASGISCOPE: Final = "asgiscope.version"
+RESOURCE_DJANGO: Final = "django.version"
+RESOURCE_ASGIREF: Final = "asgiref.version"

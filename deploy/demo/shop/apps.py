@@ -1,0 +1,9 @@
+"""The app's configuration."""
+
+from django.apps import AppConfig
+
+
+class ShopConfig(AppConfig):
+    """The shop."""
+
+    name = "shop"

@@ -1,0 +1,166 @@
+"""Which line of the application: classifies frames, and finds the innermost that belongs to it.
+
+Overhead model: a frame costs one dictionary look-up once its code object is known; walks are bounded.
+Known limitation: an application installed into site-packages counts as a third-party package unless its folder
+is named in `ASGISCOPE_APP_PATHS`.
+"""
+
+import os
+import sys
+import sysconfig
+from enum import IntEnum
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+MAX_DEPTH = 128
+"""Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
+MAX_STACK = 48
+"""Frames kept of a stack."""
+_MAX_CODES = 50_000
+
+
+class Owner(IntEnum):
+    """Whose code a frame runs. Ordered: the higher one is the better call site."""
+
+    STDLIB = 0
+    FRAMEWORK = 1
+    """Django, asgiref, asgiscope itself: never a call site."""
+    THIRD_PARTY = 2
+    APPLICATION = 3
+
+
+class Site(NamedTuple):
+    """A line of code."""
+
+    function: str
+    file: str
+    line: int
+
+
+class Frame(NamedTuple):
+    """A frame reduced to what outlives it: holding a real frame would keep its locals alive."""
+
+    code: CodeType
+    line: int
+
+
+_owners: dict[CodeType, Owner] = {}
+_app_paths: tuple[str, ...] = ()
+_stdlib = tuple(
+    {
+        str(Path(path).resolve()) + os.sep
+        for key in ("stdlib", "platstdlib")
+        if (path := sysconfig.get_paths().get(key))
+    }
+)
+_own = str(Path(__file__).resolve().parent) + os.sep
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_FRAMEWORKS = ("django", "asgiref", "asgiscope", "wrapt", "opentelemetry")
+_SERVERS = frozenset({"uvicorn", "daphne", "hypercorn", "granian", "gunicorn", "twisted", "uvloop", "autobahn"})
+"""They stand under every request, so that one of them is the innermost third-party frame says nothing."""
+
+
+def configure(app_paths: str) -> None:
+    """Set the folders that are the application's wherever they lie (separated by `os.pathsep`)."""
+    global _app_paths  # noqa: PLW0603 - set once, before any probe is installed
+    _app_paths = tuple(str(Path(p).resolve()) + os.sep for p in app_paths.split(os.pathsep) if p)
+    _owners.clear()
+
+
+def owner(code: CodeType) -> Owner:
+    """Whose code this is."""
+    known = _owners.get(code)
+    if known is None:
+        if len(_owners) >= _MAX_CODES:  # code made at run time (templates, eval) must not fill the memory
+            _owners.clear()
+        known = _owners[code] = _classify(code.co_filename)
+    return known
+
+
+def _classify(filename: str) -> Owner:
+    if filename.startswith("<"):
+        return Owner.STDLIB
+    path = os.path.abspath(filename)  # noqa: PTH100 - resolve() would touch the disk on the hot path
+    if path.startswith(_own):
+        return Owner.FRAMEWORK
+    if _app_paths and path.startswith(_app_paths):
+        return Owner.APPLICATION
+    for marker in _PACKAGES:
+        _, found, inside = path.rpartition(marker)
+        if found:
+            package = inside.split(os.sep, 1)[0].removesuffix(".py")
+            if package in _FRAMEWORKS or package in _SERVERS:
+                return Owner.FRAMEWORK
+            return Owner.THIRD_PARTY
+    if path.startswith(_stdlib):
+        return Owner.STDLIB
+    return Owner.APPLICATION
+
+
+def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
+    """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call."""
+    while frame is not None and depth:
+        code = frame.f_code
+        if owner(code) is Owner.APPLICATION:
+            return Frame(code, frame.f_lineno)
+        frame = frame.f_back
+        depth -= 1
+    return None
+
+
+def stack(frame: FrameType | None) -> list[Frame]:
+    """The stack from `frame` outwards, innermost first, without asgiscope's own frames."""
+    frames: list[Frame] = []
+    depth = MAX_DEPTH
+    while frame is not None and depth:
+        code = frame.f_code
+        if not code.co_filename.startswith(_own):
+            frames.append(Frame(code, frame.f_lineno))
+        frame = frame.f_back
+        depth -= 1
+    return frames
+
+
+def here(skip: int = 1) -> list[Frame]:
+    """The stack of the calling thread, innermost first."""
+    return stack(sys._getframe(skip))  # noqa: SLF001 - the documented way to one's own stack
+
+
+def find(frames: list[Frame]) -> Frame | None:
+    """The call site among `frames` (innermost first): the application's, else a third-party package's."""
+    best: Frame | None = None
+    for frame in frames:
+        who = owner(frame.code)
+        if who is Owner.APPLICATION:
+            return frame
+        if who is Owner.THIRD_PARTY and best is None:
+            best = frame
+    return best
+
+
+def site_of(frame: Frame) -> Site:
+    """A frame as it is reported."""
+    return Site(frame.code.co_qualname, frame.code.co_filename, frame.line)
+
+
+def definition(func: object) -> Site | None:
+    """Where a callable is defined, or None for one that has no Python code."""
+    seen = func
+    for _ in range(8):  # partials and decorated functions, a few deep
+        inner = getattr(seen, "__wrapped__", None) or getattr(seen, "func", None)
+        if inner is None:
+            break
+        seen = inner
+    code = getattr(getattr(seen, "__func__", seen), "__code__", None)
+    if isinstance(code, CodeType):
+        return Site(code.co_qualname, code.co_filename, code.co_firstlineno)
+    return None
+
+
+def render(frames: list[Frame]) -> str:
+    """A stack as text, outermost first, as a Python traceback orders it; source lines are left out."""
+    return "\n".join(
+        f'File "{frame.code.co_filename}", line {frame.line}, in {frame.code.co_qualname}'
+        for frame in reversed(frames[:MAX_STACK])
+    )

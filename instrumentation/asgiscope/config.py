@@ -1,0 +1,95 @@
+"""Settings: `ASGISCOPE_*` variables, or the `ASGISCOPE` dict in Django settings (the variable wins).
+
+`OTEL_*` variables keep the meaning OpenTelemetry gives them and are not read here, but for the two that decide
+whether there is anything to do at all.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+PREFIX = "ASGISCOPE_"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used. The message names the setting and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting of asgiscope, with its default.
+
+    Each field `name` is the variable `ASGISCOPE_NAME` and the key `NAME` of `settings.ASGISCOPE`.
+    Fields that end in `_ms` are milliseconds.
+    """
+
+    disabled: bool = False
+    """Kill switch: install nothing."""
+    endpoint: str = ""
+    """Base URL of the collector; empty: `OTEL_EXPORTER_OTLP_ENDPOINT`, as any OpenTelemetry exporter."""
+    wait_ms: float = 5.0
+    """A queue wait from which a bridge call is a finding, whether or not its trace is sampled."""
+    blocked_ms: float = 10.0
+    """A blocking call that a probe saw, from which it is reported in a trace that is not sampled too."""
+    stall_ms: float = 50.0
+    """A stall from which the watchdog reports it, where no probe saw the call."""
+    sample_ms: float = 10.0
+    """How often the watchdog looks; the precision of a stall that only it saw."""
+    parked_ms: float = 500.0
+    """A thread parked in `async_to_sync` from which it is a finding."""
+    hop_storm: int = 10
+    """Bridge calls from one call site in one request from which it is a finding."""
+    queue_size: int = 20_000
+    """Records kept for sending; beyond it the newest are dropped and counted."""
+    send_interval_ms: float = 250.0
+    """How often records are sent."""
+    exit_timeout_ms: float = 2_000.0
+    """How long the interpreter's exit may wait for the last records to leave."""
+    app_paths: str = ""
+    """Folders, separated by `:`, whose code is the application's although it is in site-packages."""
+    skip_probes: str = ""
+    """Names of probes not to install, separated by commas (`orm,sessions`)."""
+
+
+def load(environ: Mapping[str, str] | None = None, django_settings: Mapping[str, Any] | None = None) -> Config:
+    """Read the settings.
+
+    Raises:
+        SettingError: a value is of the wrong type, or a key of `settings.ASGISCOPE` is not a setting.
+    """
+    env = os.environ if environ is None else environ
+    given = dict(django_settings or {})
+    values: dict[str, Any] = {}
+    for field in fields(Config):
+        key = field.name.upper()
+        default = field.default
+        raw = env.get(PREFIX + key, given.pop(key, default))
+        values[field.name] = _convert(key, raw, default)
+    if given:
+        known = ", ".join(field.name.upper() for field in fields(Config))
+        raise SettingError(f"settings.ASGISCOPE has no setting {sorted(given)[0]!r}; there are: {known}")
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        values["disabled"] = True
+    return Config(**values)
+
+
+def _convert(key: str, raw: object, default: object) -> object:
+    if isinstance(default, bool):
+        if isinstance(raw, bool):
+            return raw
+        text = str(raw).strip().lower()
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        raise SettingError(f"{PREFIX}{key} is {raw!r}; it takes 1 or 0")
+    if isinstance(default, int | float):
+        try:
+            number = type(default)(str(raw))
+        except ValueError:
+            number = -1
+        if number <= 0:
+            raise SettingError(f"{PREFIX}{key} is {raw!r}; it takes a number above 0")
+        return number
+    return str(raw)

@@ -1,0 +1,134 @@
+"""The outbox: finished scopes wait here for the sending thread.
+
+Bounded: when the collector is slow or gone, the newest records are dropped and counted, and what was dropped is
+told to the collector when it answers again. Putting never blocks. After a fork the child starts with an empty
+outbox and a thread of its own; what the parent had not sent stays the parent's.
+"""
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asgiscope import faults
+
+logger = logging.getLogger("asgiscope")
+
+BATCH = 512
+"""Records turned into spans and sent at once."""
+
+
+class Outbox:
+    """A bounded queue and the thread that empties it.
+
+    `deliver` is given a list of records and answers whether they arrived. It may take its time.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[Sequence[Any]], bool],
+        *,
+        size: int,
+        interval_s: float,
+        shutdown: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._deliver = deliver
+        self._shutdown = shutdown
+        self._size = size
+        self._interval_s = interval_s
+        self.dropped = 0
+        """Records that found the outbox full."""
+        self.lost = 0
+        """Records that could not be delivered."""
+        self.delivered = 0
+        self._reset()
+        reference = weakref.WeakMethod(self._reset)
+        os.register_at_fork(after_in_child=lambda: (reset := reference()) and reset())
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._records: deque[Any] = deque()  # appended by anybody, taken by the thread: both atomic
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None  # guarded by _lock
+
+    def put(self, scope: Any) -> None:
+        """Take a record. Never blocks and never raises."""
+        records = self._records
+        if len(records) >= self._size or self._closed:
+            self.dropped += 1
+            return
+        records.append(scope)
+        if self._thread is None:
+            self._start()
+        elif len(records) == self._size // 2:
+            self._wake.set()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                try:
+                    thread = threading.Thread(target=self._run, name="asgiscope-export", daemon=True)
+                    thread.start()
+                    self._thread = thread
+                except RuntimeError:  # the interpreter is going down
+                    faults.report("outbox.start")
+                    self._closed = True
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that is recorded has been sent or lost; False if the time ran out."""
+        deadline = time.monotonic() + timeout_s
+        while self._records or not self._idle.is_set():
+            if self._thread is None and not self._records:
+                return True
+            self._wake.set()
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is left, within the time, and stop."""
+        self._closed = True
+        self._wake.set()
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        thread.join(timeout_s)
+        self._shutdown()  # ends an exporter's waiting between retries
+        thread.join(0.2)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self._interval_s)
+            self._wake.clear()
+            self._idle.clear()
+            self._empty()
+            self._idle.set()
+            if self._closed and not self._records:
+                return
+
+    def _empty(self) -> None:
+        records = self._records
+        while records:
+            batch = [records.popleft() for _ in range(min(len(records), BATCH))]
+            try:
+                arrived = self._deliver(batch)
+            except Exception:  # noqa: BLE001 - whatever the exporter raises, the thread goes on
+                faults.report("outbox.deliver")
+                arrived = False
+            if arrived:
+                self.delivered += len(batch)
+            else:
+                self.lost += len(batch)
+                if self._closed:
+                    self.lost += len(records)
+                    records.clear()
+                    return

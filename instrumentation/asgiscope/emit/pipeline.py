@@ -1,0 +1,248 @@
+"""OpenTelemetry's side: sampling, context propagation, other libraries' spans, and the exporter.
+
+Where the application has a TracerProvider, its spans keep going where they went: ours are not made current, so
+that nothing in its traces hangs from a span its backend never sees. Where it has none by the time of the first
+request, asgiscope provides one, and the spans of other instrumentations go to the collector with ours.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.sdk.resources import OTELResourceDetector, ProcessResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from opentelemetry.util.http import get_excluded_urls
+
+from asgiscope import faults
+from asgiscope.config import Config
+from asgiscope.emit.outbox import Outbox
+from asgiscope.emit.spans import SpanMaker, resource_attributes, tag_attributes
+from asgiscope.recorder import Recorder
+from asgiscope.scope import Request, Scope
+
+logger = logging.getLogger("asgiscope")
+_EXPORTER_LOGGER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+
+
+class ServerSpan(NonRecordingSpan):
+    """The request's span as the application sees it through OpenTelemetry's API: it may set attributes on it."""
+
+    def __init__(self, context: SpanContext, request: Request) -> None:
+        super().__init__(context)
+        self._request = request
+
+    def is_recording(self) -> bool:
+        """Whether what is set on it will be sent."""
+        return self._request.sampled
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Keep an attribute for the server span."""
+        self._request.extra[key] = value
+
+    def set_attributes(self, attributes: Any) -> None:
+        """Keep attributes for the server span."""
+        self._request.extra.update(attributes)
+
+    def record_exception(self, exception: BaseException, *_args: Any, **_kwargs: Any) -> None:
+        """Keep the type of an exception."""
+        self._request.error = type(exception).__qualname__
+
+
+class _Headers(Getter[Callable[[str], list[str]]]):
+    def get(self, carrier: Callable[[str], list[str]], key: str) -> list[str] | None:
+        return carrier(key) or None
+
+    def keys(self, carrier: Callable[[str], list[str]]) -> list[str]:  # noqa: ARG002 - the interface's
+        return []
+
+
+class Pipeline:
+    """Everything between the recorder and the collector."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._lock = threading.Lock()
+        self._provider_checked = False  # guarded by _lock
+        self._owns_provider = False
+        self._sampler: Sampler = ALWAYS_ON
+        self._excluded = get_excluded_urls("DJANGO")
+        self._getter = _Headers()
+        self._resource = _resource()
+        self._recorder: Recorder | None = None
+        self._processors: list[_Tagger] = []
+        self._told = False
+        self._exporter = self._make_exporter()
+        self.maker = SpanMaker(config, lambda: self._resource)
+        self._quiet = _Quiet()
+        logging.getLogger(_EXPORTER_LOGGER).addFilter(self._quiet)
+        self.outbox = Outbox(
+            self._deliver,
+            size=config.queue_size,
+            interval_s=config.send_interval_ms / 1e3,
+            shutdown=self._exporter.shutdown,
+        )
+
+    def _make_exporter(self) -> OTLPSpanExporter:
+        if self.config.endpoint:
+            return OTLPSpanExporter(endpoint=self.config.endpoint.rstrip("/") + "/v1/traces")
+        return OTLPSpanExporter()
+
+    def connect(self, recorder: Recorder) -> None:
+        """Give the recorder what only OpenTelemetry knows."""
+        self._recorder = recorder
+        recorder.otel = self._other_span
+
+    # --- requests ---------------------------------------------------------------------------------------
+
+    def excluded(self, path: str) -> bool:
+        """Whether requests to this path are left alone."""
+        return bool(self._excluded.url_disabled(path))
+
+    def begin(self, request: Request, headers: Callable[[str], list[str]]) -> object:
+        """Take the caller's trace context, decide on sampling, make the request's span the current one."""
+        self._find_provider()
+        around = self._other_span()
+        if around is not None:
+            request.foreign = request.otel = around
+            request.sampled = bool(around.trace_flags.sampled)
+            return None
+        context = propagate.extract(headers, context=Context(), getter=self._getter)
+        remote = trace.get_current_span(context).get_span_context()
+        if remote.is_valid:
+            request.foreign = remote
+        request.sampled = self._decide(request, context, f"{request.method} ")
+        if not self._owns_provider:
+            return None
+        flags = TraceFlags(TraceFlags.SAMPLED if request.sampled else TraceFlags.DEFAULT)
+        span_context = SpanContext(request.trace_id, request.span_id, is_remote=False, trace_flags=flags)
+        return otel_context.attach(trace.set_span_in_context(ServerSpan(span_context, request)))
+
+    def end(self, token: object) -> None:
+        """Make the span that was current before current again."""
+        if token is not None:
+            otel_context.detach(token)  # type: ignore[arg-type] # the API's Token is a contextvars.Token
+
+    def sample(self, scope: Scope) -> bool:
+        """Whether the trace that a scope begins outside any request is sampled."""
+        around = self._other_span()
+        if around is not None:
+            return bool(around.trace_flags.sampled)
+        return self._decide(scope, Context(), type(scope).__name__)
+
+    def _decide(self, scope: Scope, context: Context, name: str) -> bool:
+        kind = SpanKind.SERVER if isinstance(scope, Request) else SpanKind.INTERNAL
+        result = self._sampler.should_sample(context, scope.trace_id, name, kind)
+        return bool(result.decision.is_sampled())
+
+    def _other_span(self) -> Any:
+        """The SpanContext of the current span if another library made it and it will be sent."""
+        span = trace.get_current_span()
+        if isinstance(span, ServerSpan):
+            return None
+        context = span.get_span_context()
+        return context if context.is_valid and context.trace_flags.sampled else None
+
+    # --- the provider -----------------------------------------------------------------------------------
+
+    def _find_provider(self) -> None:
+        """Once, at the first request: by then an application that has a TracerProvider has set it."""
+        if self._provider_checked:
+            return
+        with self._lock:
+            if self._provider_checked:
+                return
+            self._provider_checked = True
+            try:
+                provider = trace.get_tracer_provider()
+                if isinstance(provider, trace.ProxyTracerProvider):
+                    provider = TracerProvider(resource=self._resource)
+                    self._owns_provider = True
+                    trace.set_tracer_provider(provider)
+                if isinstance(provider, TracerProvider):
+                    self._sampler = provider.sampler
+                    if not self._owns_provider:
+                        self._resource = Resource(resource_attributes(provider.resource.attributes))
+                    tagger = _Tagger(self, self._owns_provider)
+                    self._processors.append(tagger)
+                    provider.add_span_processor(tagger)
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report("pipeline.provider")
+
+    # --- sending ----------------------------------------------------------------------------------------
+
+    def _deliver(self, records: Sequence[Any]) -> bool:
+        spans: list[ReadableSpan] = []
+        self.maker.anchor()
+        for record in records:
+            try:
+                spans.append(record if isinstance(record, ReadableSpan) else self.maker.make(record))
+            except Exception:  # noqa: BLE001 - one bad record must not take the batch with it
+                faults.report("pipeline.make")
+        if not spans:
+            return True
+        with suppress_instrumentation():
+            arrived = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        if not arrived and not self._told:
+            self._told = True
+            logger.warning(
+                "asgiscope cannot reach its collector; the application is not affected, spans are dropped and "
+                "counted, and this is logged once. Is OTEL_EXPORTER_OTLP_ENDPOINT right?"
+            )
+        return arrived
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is left and stop."""
+        for processor in self._processors:
+            processor.enabled = False
+        self.outbox.close(timeout_s)
+        logging.getLogger(_EXPORTER_LOGGER).removeFilter(self._quiet)
+
+
+class _Tagger(SpanProcessor):
+    """Puts the context and thread tags on other libraries' spans; forwards them where the provider is ours."""
+
+    def __init__(self, pipeline: Pipeline, forward: bool) -> None:
+        self.enabled = True
+        self._pipeline = pipeline
+        self._forward = forward
+
+    def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:  # noqa: ARG002
+        recorder = self._pipeline._recorder  # noqa: SLF001 - same module
+        if not self.enabled or recorder is None:
+            return
+        try:
+            tags = tag_attributes(recorder.tags())
+            span.set_attributes({key: value for key, value in tags.items() if value != ""})
+        except Exception:  # noqa: BLE001
+            faults.report("pipeline.tag")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self.enabled and self._forward:
+            self._pipeline.outbox.put(span)
+
+
+class _Quiet(logging.Filter):
+    """Silences the exporter's log on our own thread: a collector that is away is said once, by us."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.threadName != "asgiscope-export"
+
+
+def _resource() -> Resource:
+    """Service, process and runtime, as OpenTelemetry detects them, and the frameworks' versions."""
+    detected = Resource.create().merge(ProcessResourceDetector().detect()).merge(OTELResourceDetector().detect())
+    attributes = dict(detected.attributes)
+    for key in ("process.command_line", "process.command_args"):  # they may hold secrets
+        attributes.pop(key, None)
+    return Resource(resource_attributes(attributes))

@@ -1,0 +1,255 @@
+"""The ledger: who holds each thread, who waits for it, and which runs overlapped each wait.
+
+Pure: no OpenTelemetry, no Django, no thread of its own, and the clock is injected. Everything asgiscope says of
+queue wait, run time and holders is computed here.
+
+Overhead model: a bridge call takes its queue's lock three times for a few dictionary and deque operations. Runs
+are kept only while a call waits that was submitted before they ended, so an idle queue keeps nothing.
+Attribution itself is left to whoever reads the call later, off the application's threads.
+Known limitation: past `MAX_RUNS` runs overlapping one wait, the oldest are forgotten and their share shows as
+idle.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from asgiscope.callsite import Frame
+from asgiscope.scope import Request, Scope
+
+MAX_RUNS = 8192
+"""Runs a queue remembers while something waits."""
+
+
+class State(IntEnum):
+    """How far a call has come."""
+
+    NEW = 0
+    """Made, not yet submitted to an executor."""
+    WAITING = 1
+    RUNNING = 2
+    ENDED = 3
+
+
+class Call(Scope):
+    """One call that crosses from an event loop to a thread. `started` is its submission.
+
+    Written by its submitter until it is submitted, by the thread it runs on until it has ended, and by its
+    submitter again; the queue's lock orders the three.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "depth",
+        "func",
+        "holders_seen",
+        "kind",
+        "middleware",
+        "queue",
+        "resumed",
+        "run_ended",
+        "run_started",
+        "run_tags",
+        "settled",
+        "site",
+        "stack",
+        "state",
+    )
+
+    def __init__(self, parent: Scope | None, now: int, kind: str, func: Callable[..., Any]) -> None:
+        super().__init__(parent, now)
+        self.kind = kind
+        self.func = func
+        self.state = State.NEW
+        self.queue: Queue | None = None
+        self.depth = 0
+        self.run_started = 0
+        self.run_ended = 0
+        self.resumed = 0
+        self.cancelled = False
+        self.settled = False
+        self.middleware = ""
+        self.site: Frame | None = None
+        self.stack: list[Frame] = []
+        self.run_tags: Any = None
+        self.holders_seen: list[Call] = []
+        """The runs that overlapped this call's wait, oldest first; their overlap is worked out when read."""
+
+    @property
+    def wait_ns(self) -> int:
+        """Queue wait: from submission until the function started."""
+        return self.run_started - self.started if self.run_started else 0
+
+    @property
+    def run_ns(self) -> int:
+        """Run time: from that start until the function returned."""
+        return self.run_ended - self.run_started if self.run_ended else 0
+
+    @property
+    def resume_ns(self) -> int:
+        """Resume delay: from that return until the awaiting coroutine ran again."""
+        return max(self.resumed - self.run_ended, 0) if self.resumed and self.run_ended else 0
+
+
+class Held(NamedTuple):
+    """A call that occupied the thread during another's wait, and for how much of it."""
+
+    call: Call
+    overlap_ns: int
+
+
+class Attribution(NamedTuple):
+    """A wait, divided: `sum(overlap) + idle_ns` is the wait, exactly."""
+
+    holders: list[Held]
+    """In the order in which they ran."""
+    idle_ns: int
+
+
+class Queue:
+    """An executor as its callers meet it: calls that wait, calls that run, `workers` at once."""
+
+    __slots__ = ("anchor", "ended", "id", "lock", "role", "running", "waiting", "workers")
+
+    def __init__(self, queue_id: str, role: str, workers: int) -> None:
+        self.id = queue_id
+        self.role = role
+        self.workers = max(workers, 1)
+        self.anchor: object = None
+        """What keeps the watch on the executor's death alive as long as the queue."""
+        self.lock = threading.Lock()
+        # Guarded by lock. Dictionaries because they keep order and forget an entry in constant time.
+        self.waiting: dict[Call, None] = {}
+        self.running: dict[Call, None] = {}
+        self.ended: deque[Call] = deque(maxlen=MAX_RUNS)
+
+    def submit(self, call: Call, now: int) -> None:
+        """A call joins the queue."""
+        call.queue = self
+        call.started = now
+        with self.lock:
+            call.depth = len(self.waiting) + len(self.running)
+            call.state = State.WAITING
+            self.waiting[call] = None
+
+    def withdraw(self, call: Call) -> None:
+        """A call leaves before it ran: the executor refused it, or it was cancelled in the queue."""
+        with self.lock:
+            self.waiting.pop(call, None)
+            if call.state is State.WAITING:
+                call.state = State.ENDED
+                call.cancelled = True
+            self._forget()
+
+    def start(self, call: Call, now: int) -> None:
+        """A worker takes the call."""
+        with self.lock:
+            self.waiting.pop(call, None)
+            call.run_started = now
+            call.state = State.RUNNING
+            submitted = call.started
+            # Newest last: those that ended before this call was submitted are a prefix.
+            seen = [run for run in self.ended if run.run_ended > submitted]
+            seen.extend(self.running)
+            call.holders_seen = seen
+            self.running[call] = None
+            self._forget()
+
+    def end(self, call: Call, now: int) -> None:
+        """The call's function has returned or raised."""
+        with self.lock:
+            call.run_ended = now
+            call.state = State.ENDED
+            self.running.pop(call, None)
+            if self.waiting:
+                self.ended.append(call)
+
+    def _forget(self) -> None:
+        """Drop the runs that ended before the oldest waiter came. Called with the lock held."""
+        if not self.waiting:
+            self.ended.clear()
+            return
+        oldest = next(iter(self.waiting)).started
+        while self.ended and self.ended[0].run_ended <= oldest:
+            self.ended.popleft()
+
+
+def attribute(call: Call) -> Attribution:
+    """Divide a call's wait among the calls that occupied its queue's workers meanwhile.
+
+    With one worker, holders run one after another and each overlap is theirs whole. With more, a call waits
+    only while all are busy, so each holder answers for its share of the workers, and what rounding leaves, and
+    the time in which not all were busy, is idle.
+    """
+    submitted, begun = call.started, call.run_started
+    wait = call.wait_ns
+    workers = call.queue.workers if call.queue is not None else 1
+    holders: list[Held] = []
+    for run in call.holders_seen:
+        until = min(run.run_ended or begun, begun)
+        overlap = (until - max(run.run_started, submitted)) // workers
+        if overlap > 0:
+            holders.append(Held(run, overlap))
+    return Attribution(holders, max(wait - sum(held.overlap_ns for held in holders), 0))
+
+
+class Ledger:
+    """All queues and all requests of the process."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        # Guarded by _lock for writing; reads may be a moment old.
+        self._queues: dict[int, Queue] = {}
+        self.requests: dict[Request, None] = {}
+        """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
+        self._made = 0
+
+    def queue(self, executor: object, role: Callable[[], str], workers: Callable[[], int]) -> Queue:
+        """The queue of an executor, made when first seen. `forget` it when the executor dies."""
+        known = self._queues.get(id(executor))
+        if known is not None:
+            return known
+        with self._lock:
+            known = self._queues.get(id(executor))
+            if known is None:
+                self._made += 1
+                known = self._queues[id(executor)] = Queue(f"{role()}-{self._made}", role(), workers())
+            return known
+
+    def forget(self, executor_id: int) -> None:
+        """The executor with this `id()` is gone."""
+        with self._lock:
+            self._queues.pop(executor_id, None)
+
+    def reset(self) -> None:
+        """In a forked child: whoever held or waited was in the parent, and so were the locks' owners."""
+        self._lock = threading.Lock()
+        self._queues = {}
+        self.requests = {}
+
+    def queues(self) -> list[Queue]:
+        """A snapshot of all queues."""
+        with self._lock:
+            return list(self._queues.values())
+
+    def begin(self, request: Request) -> None:
+        """A request has come."""
+        self.requests[request] = None
+
+    def finish(self, request: Request, now: int) -> None:
+        """A request has gone."""
+        request.ended = now
+        self.requests.pop(request, None)
+
+    def delayed(self, start: int, end: int, cause: Request | None) -> list[tuple[Request, int]]:
+        """The requests other than `cause` in flight between two instants, each with what it lost of it."""
+        victims = []
+        for request in list(self.requests):
+            if request is not cause:
+                overlap = end - max(start, request.started)
+                if overlap > 0:
+                    victims.append((request, overlap))
+        return victims

@@ -1,0 +1,67 @@
+"""Patches that pass through, come off again, and never raise into the application.
+
+A patch replaces one attribute of a foreign object by a `wrapt.FunctionWrapper`, which keeps the function's
+signature, flags and identity for `inspect`. If somebody else has wrapped the attribute after us, ours cannot be
+cut out of the middle without breaking theirs: it then stays and passes straight through.
+"""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import wrapt
+
+from asgiscope import faults
+
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+_MISSING = object()
+
+
+class Patches:
+    """The patches of one probe, installed and removed together, last in first out."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+        self._enabled = True
+
+    def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> Self:
+        """Wrap the function `owner.name`; `wrapper(wrapped, instance, args, kwargs)` as in wrapt.
+
+        Raises:
+            AttributeError: there is no such attribute; the probe's version check was wrong.
+        """
+        inherited = vars(owner).get(name, _MISSING)
+        original = inherited if inherited is not _MISSING else getattr(owner, name)
+        ours = wrapt.FunctionWrapper(original, wrapper, enabled=lambda: self._enabled)
+        return self._put(owner, name, inherited, ours)
+
+    def replace(self, owner: Any, name: str, replacement: Any) -> Self:
+        """Put `replacement` in the place of `owner.name` (a module's global, for the most part)."""
+        return self._put(owner, name, vars(owner).get(name, _MISSING), replacement)
+
+    def _put(self, owner: Any, name: str, before: Any, ours: Any) -> Self:
+        setattr(owner, name, ours)
+
+        def undo() -> None:
+            if vars(owner).get(name) is not ours:
+                return
+            if before is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+        self._undo.append(undo)
+        return self
+
+    def on_remove(self, undo: Callable[[], None]) -> Self:
+        """Have `undo` called when the patches come off (a signal to disconnect, say)."""
+        self._undo.append(undo)
+        return self
+
+    def remove(self) -> None:
+        """Take them off."""
+        self._enabled = False
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception:  # noqa: BLE001 - one that sticks must not keep the rest on
+                faults.report("patching.remove")

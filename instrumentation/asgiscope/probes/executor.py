@@ -1,0 +1,154 @@
+"""Executors: what an event loop submits to threads, by asgiref or without it.
+
+Owns: `concurrent.futures.ThreadPoolExecutor.submit`, a public method that asyncio's and uvloop's
+`run_in_executor` both call. Submissions from threads without a running loop pass through untouched, but for one:
+asgiref starting a new loop for `async_to_sync`.
+
+Overhead model: for submissions from a loop, the ledger's work and one function around the submitted one.
+"""
+
+import asyncio
+import functools
+import threading
+import weakref
+from asyncio.events import _get_running_loop
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+from asgiscope import callsite, faults
+from asgiscope.ledger import Call, Queue, State
+from asgiscope.patching import Patches, Wrapper
+from asgiscope.recorder import Recorder
+from asgiscope.scope import current
+from asgiscope.semconv import SPAN_EXECUTOR, ThreadRole
+
+RoleOf = Callable[[object], ThreadRole]
+
+
+def install(recorder: Recorder, role_of: RoleOf) -> Patches:
+    """Patch thread pools."""
+    return Patches().wrap(ThreadPoolExecutor, "submit", submit_wrapper(recorder, role_of))
+
+
+def submit_wrapper(recorder: Recorder, role_of: RoleOf) -> Wrapper:
+    """What wraps an executor's `submit`."""
+
+    def submit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        call: Call | None = None
+        try:
+            call = _claim(recorder, instance, role_of, args)
+            if call is not None:
+                args = (functools.partial(_run, recorder, call, args[0]), *args[1:])
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("executor.submit")
+            call = None
+        if call is None:
+            return wrapped(*args, **kwargs)
+        try:
+            future = wrapped(*args, **kwargs)
+        except BaseException:
+            _withdraw(call)
+            call.state = State.NEW  # refused by the executor before it began
+            raise
+        future.add_done_callback(functools.partial(_done, recorder, call))
+        return future
+
+    return submit
+
+
+def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -> Call | None:
+    """The call that this submission carries: a bridge call on its way, or one of the loop's own."""
+    scope = current.get()
+    loop = _get_running_loop()
+    if loop is None:
+        parked = recorder.here.parked
+        if parked is not None and args and args[0] is asyncio.run:
+            parked.new_loop = True
+        return None
+    if not args:
+        return None
+    if type(scope) is Call and scope.state is State.NEW:
+        call = scope
+    else:
+        call = Call(recorder.enclosing(), recorder.clock(), SPAN_EXECUTOR, args[0])
+        recorder.root(call)
+        call.func = _submitted(args)
+        call.stack = callsite.here(3)
+        if call.sampled:
+            recorder.dress(call)
+    queue = recorder.ledger.queue(
+        executor, lambda: role_of(executor), lambda: int(getattr(executor, "_max_workers", 1))
+    )
+    if queue.anchor is None:
+        _anchor(recorder, queue, executor)
+    queue.submit(call, recorder.clock())
+    return call
+
+
+def _submitted(args: Any) -> Any:
+    """The function that is meant: `asyncio.to_thread` submits `Context.run(func, ...)`."""
+    func = args[0]
+    inner = func
+    while isinstance(inner, functools.partial):
+        if getattr(inner.func, "__name__", "") == "run" and inner.args:
+            inner = inner.args[0]
+        else:
+            inner = inner.func
+    return inner
+
+
+def _anchor(recorder: Recorder, queue: Queue, executor: Executor) -> None:
+    ledger, key = recorder.ledger, id(executor)
+    queue.anchor = weakref.ref(executor, lambda _: ledger.forget(key))
+
+
+def _run(recorder: Recorder, call: Call, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a submitted function on its thread, between two clock readings."""
+    here = recorder.here
+    outer = here.call
+    queue = call.queue
+    try:
+        here.call = call
+        name = here.name or threading.current_thread().name
+        call.run_tags = (threading.get_ident(), name)
+        if queue is not None:
+            queue.start(call, recorder.clock())
+    except Exception:  # noqa: BLE001
+        faults.report("executor.start")
+    try:
+        return func(*args, **kwargs)
+    finally:
+        try:
+            here.call = outer
+            now = recorder.clock()
+            if queue is not None:
+                queue.end(call, now)
+            parked = here.parked
+            if parked is not None and queue is not None and queue.role == ThreadRole.PARENT:
+                parked.busy_ns += call.run_ns
+            if call.kind == SPAN_EXECUTOR:
+                call.ended = now
+                notable = call.wait_ns >= recorder.wait_ns
+                recorder.send(call, notable)
+            elif call.resumed:  # its caller gave up waiting before it ended
+                call.ended = now
+                recorder.settle(call)
+        except Exception:  # noqa: BLE001
+            faults.report("executor.end")
+
+
+def _withdraw(call: Call) -> None:
+    try:
+        if call.queue is not None:
+            call.queue.withdraw(call)
+    except Exception:  # noqa: BLE001
+        faults.report("executor.withdraw")
+
+
+def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
+    """A future that was cancelled while it waited in the queue will never run."""
+    if future.cancelled() and call.state is State.WAITING:
+        _withdraw(call)
+        call.ended = recorder.clock()
+        recorder.send(call, notable=False)

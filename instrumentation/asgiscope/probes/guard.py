@@ -1,0 +1,125 @@
+"""Django's guard: `async_unsafe`, which refuses synchronous work on a thread whose event loop runs.
+
+Owns: the name `get_running_loop` in `django.utils.asyncio`, which every guarded function asks before it does its
+work. In a thread without a loop it raises at once, as the real one does, and nothing is recorded.
+
+The chain that led to a refusal (middleware -> request.user -> session load -> query) is read from the stack: a
+refusal ends the request, so that a walk over some forty frames costs nobody anything.
+"""
+
+import asyncio
+import os
+import sys
+from types import FrameType
+from typing import Any
+
+from asgiscope import callsite, faults
+from asgiscope.callsite import Owner
+from asgiscope.patching import Patches
+from asgiscope.probes import Unsupported
+from asgiscope.recorder import Recorder, Refusal
+
+_STEPS = {
+    ("contrib/auth/middleware.py", "get_user"): "request.user",
+    ("contrib/sessions/backends/base.py", "_get_session"): "session load",
+    ("contrib/sessions/backends/base.py", "load"): "session load",
+    ("contrib/sessions/backends/db.py", "load"): "session load",
+    ("contrib/sessions/backends/cached_db.py", "load"): "session load",
+    ("contrib/sessions/backends/db.py", "save"): "session save",
+    ("contrib/sessions/backends/cached_db.py", "save"): "session save",
+    ("contrib/sessions/backends/db.py", "delete"): "session delete",
+    ("contrib/sessions/backends/db.py", "create"): "session create",
+    ("db/models/fields/related_descriptors.py", "__get__"): "related object",
+    ("db/models/query.py", "_fetch_all"): "queryset evaluation",
+    ("dispatch/dispatcher.py", "send"): "signal",
+    ("template/base.py", "render"): "template",
+    ("template/backends/jinja2.py", "render"): "template",
+}
+"""(file of Django, function) -> the step it is in a chain."""
+_SERIALIZER = "/rest_framework/serializers.py"
+_ERROR_PAGE = "/django/views/debug.py"
+_VIEW = ("core/handlers/base.py", "_get_response_async")
+
+
+def install(recorder: Recorder, middleware_in: Any) -> Patches:
+    """Patch the guard. `middleware_in(file)` names the middleware defined in a file, '' for none.
+
+    Raises:
+        Unsupported: Django is missing, or its guard no longer asks `get_running_loop`.
+    """
+    try:
+        from django.utils import asyncio as guard  # noqa: PLC0415 - may be missing
+    except ImportError as error:
+        raise Unsupported("Django is not installed") from error
+    if getattr(guard, "get_running_loop", None) is None:
+        raise Unsupported("django.utils.asyncio has no get_running_loop")
+    real = asyncio.get_running_loop
+
+    def get_running_loop() -> asyncio.AbstractEventLoop:
+        loop = real()
+        if not os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
+            try:
+                _refused(recorder, middleware_in, sys._getframe(1))  # noqa: SLF001
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report("guard.refused")
+        return loop
+
+    return Patches().replace(guard, "get_running_loop", get_running_loop)
+
+
+def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> None:
+    frames = callsite.stack(guard_frame)
+    if any(frame.code.co_filename.endswith(_ERROR_PAGE) for frame in frames):
+        return  # Django's debug page looks at every variable; what it trips over is not the site's doing
+    message = guard_frame.f_locals.get("message", "")
+    guarded = guard_frame.f_locals.get("func")
+    refusal = Refusal(
+        recorder.enclosing(),
+        recorder.clock(),
+        "django",
+        "django.core.exceptions.SynchronousOnlyOperation",
+        message if isinstance(message, str) else "",
+    )
+    recorder.root(refusal)
+    refusal.operation = getattr(guarded, "__qualname__", "")
+    refusal.frames = frames[1:]
+    refusal.chain = chain(guard_frame, middleware_in)
+    recorder.refused(refusal)
+
+
+def chain(frame: FrameType | None, middleware_in: Any) -> list[str]:
+    """What led to a frame, outermost first, from the middleware, view or task that the call site is in."""
+    steps: list[str] = []
+    depth = callsite.MAX_DEPTH
+    query = ""
+    while frame is not None and depth:
+        code = frame.f_code
+        path = code.co_filename.replace(os.sep, "/")
+        _, inside_django, short = path.rpartition("/django/")
+        if inside_django:
+            if (short, code.co_name) == _VIEW:
+                steps.append("view")
+                break
+            if short == "db/models/sql/compiler.py" and code.co_name == "execute_sql" and not query:
+                query = _table(frame)
+            step = _STEPS.get((short, code.co_name))
+            if step is not None and (not steps or steps[-1] != step):
+                steps.append(step)
+        elif path.endswith(_SERIALIZER) and (not steps or steps[-1] != "serializer"):
+            steps.append("serializer")
+        if callsite.owner(code) >= Owner.THIRD_PARTY:
+            name = middleware_in(code.co_filename)
+            if name:
+                steps.append(f"middleware {name}")
+                break
+        frame = frame.f_back
+        depth -= 1
+    steps.reverse()
+    return [*steps, f"query {query}".strip()]
+
+
+def _table(frame: FrameType) -> str:
+    """The table of the query that a compiler is about to run, '' where it cannot be told."""
+    compiler = frame.f_locals.get("self")
+    model = getattr(getattr(compiler, "query", None), "model", None)
+    return str(getattr(getattr(model, "_meta", None), "db_table", ""))

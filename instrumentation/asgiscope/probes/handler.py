@@ -1,0 +1,274 @@
+"""Django's handlers: requests, their routes, and the middleware chain.
+
+Owns: `ASGIHandler.__call__`, `WSGIHandler.__call__`, and of `BaseHandler`: `load_middleware`, `resolve_request`,
+`get_response`, `get_response_async`. No middleware is installed: the chain stays what the site made it, and a
+request runs in the same tasks and crosses to threads exactly as often as before.
+
+Overhead model: a `Request`, a context variable, and three thin wrappers a request.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from asgiscope import faults
+from asgiscope.patching import Patches
+from asgiscope.probes import Unsupported
+from asgiscope.recorder import Chain, Recorder
+from asgiscope.scope import Request, current
+from asgiscope.watchdog import Watchdog
+
+
+
+class Tracing(Protocol):
+    """OpenTelemetry's side of a request."""
+
+    def begin(self, request: Request, headers: Callable[[str], list[str]]) -> object:
+        """Take the caller's trace context, decide on sampling, make the request's span the current one."""
+
+    def end(self, token: object) -> None:
+        """Make the span that was current before current again."""
+
+    def excluded(self, path: str) -> bool:
+        """Whether requests to this path are left alone (`OTEL_PYTHON_DJANGO_EXCLUDED_URLS`)."""
+
+
+class Middleware:
+    """What is known of the site's middleware: which are sync-only, and where each is defined."""
+
+    def __init__(self) -> None:
+        self._sync_only: dict[tuple[str, str], str] = {}
+        self._files: dict[str, str] = {}
+        self._names: dict[int, str] = {}
+
+    def learn(self, path: str, factory: Any, *, sync_only: bool) -> None:
+        """A middleware of `settings.MIDDLEWARE`, by its dotted path."""
+        module = getattr(factory, "__module__", "")
+        if sync_only:
+            self._sync_only[module, getattr(factory, "__qualname__", "")] = path
+        code = getattr(factory, "__code__", None) or getattr(getattr(factory, "__init__", None), "__code__", None)
+        for method in ("__call__", "__acall__", "process_request", "process_view"):
+            code = code or getattr(vars(factory).get(method) if isinstance(factory, type) else None, "__code__", None)
+        if code is not None and not module.startswith("django."):
+            self._files[code.co_filename] = path
+
+    def of(self, func: object) -> str:
+        """The sync-only middleware whose adaptation a bridged function is, '' for any other function.
+
+        Django bridges `convert_exception_to_response(middleware)`, which names the middleware as `__wrapped__`.
+        """
+        if not self._sync_only:
+            return ""
+        target = getattr(func, "__wrapped__", None)
+        if target is None:
+            return ""
+        name = getattr(target, "__qualname__", "").partition(".<locals>")[0]
+        if name:
+            return self._sync_only.get((getattr(target, "__module__", ""), name), "")
+        kind = type(target)
+        return self._sync_only.get((kind.__module__, kind.__qualname__), "")
+
+    def in_file(self, filename: str) -> str:
+        """The middleware defined in a file, '' for none. Django's own are not call sites and not listed."""
+        return self._files.get(filename, "")
+
+
+def install(recorder: Recorder, watchdog: Watchdog, tracing: Tracing, middleware: Middleware) -> Patches:
+    """Patch the handlers.
+
+    Raises:
+        Unsupported: Django is missing or its handlers have other methods.
+    """
+    try:
+        from django.core.handlers.asgi import ASGIHandler  # noqa: PLC0415 - may be missing
+        from django.core.handlers.base import BaseHandler  # noqa: PLC0415
+        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
+    except ImportError as error:
+        raise Unsupported("Django is not installed") from error
+    for name in ("load_middleware", "resolve_request", "get_response", "get_response_async"):
+        if name not in vars(BaseHandler):
+            raise Unsupported(f"django's BaseHandler has no {name}")
+
+    patches = Patches()
+    patches.wrap(BaseHandler, "load_middleware", _load(recorder, middleware))
+    patches.wrap(BaseHandler, "resolve_request", _resolve)
+    patches.wrap(BaseHandler, "get_response", _respond)
+    patches.wrap(BaseHandler, "get_response_async", _respond_async)
+    patches.wrap(ASGIHandler, "__call__", _asgi(recorder, watchdog, tracing))
+    patches.wrap(WSGIHandler, "__call__", _wsgi(recorder, tracing))
+    return patches
+
+
+def _asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
+    async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
+        try:
+            watchdog.watch(asyncio.get_running_loop())
+            request = Request(recorder.enclosing(), recorder.clock(), scope["method"], scope["path"])
+            request.scheme = scope.get("scheme", "")
+            request.http_version = scope.get("http_version", "")
+            server = scope.get("server")
+            request.server = (server[0], server[1]) if server else None
+            headers = scope.get("headers") or ()
+            request.user_agent = _latin1(headers, b"user-agent")
+            tags = _begin(recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1")))
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("handler.asgi")
+            return await wrapped(*args, **kwargs)
+        try:
+            return await wrapped(*args, **kwargs)
+        except BaseException as error:
+            request.error = type(error).__qualname__
+            raise
+        finally:
+            _end(recorder, tracing, request, tags)
+
+    serve.__name__ = "__call__"
+    serve.__qualname__ = "ASGIHandler.__call__"
+
+    def call(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        scope = args[0] if args else kwargs.get("scope")
+        if not isinstance(scope, dict) or scope.get("type") != "http" or tracing.excluded(scope.get("path", "")):
+            return wrapped(*args, **kwargs)
+        return serve(wrapped, args, kwargs, scope)
+
+    return call
+
+
+def _wsgi(recorder: Recorder, tracing: Tracing) -> Any:
+    def call(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            environ = args[0] if args else kwargs["environ"]
+            path = environ.get("PATH_INFO", "/")
+            if tracing.excluded(path):
+                return wrapped(*args, **kwargs)
+            request = Request(recorder.enclosing(), recorder.clock(), environ.get("REQUEST_METHOD", ""), path)
+            request.scheme = environ.get("wsgi.url_scheme", "")
+            request.http_version = environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/")
+            port = environ.get("SERVER_PORT", "")
+            request.server = (environ.get("SERVER_NAME", ""), int(port) if port.isdecimal() else None)
+            request.user_agent = environ.get("HTTP_USER_AGENT", "")
+            tags = _begin(recorder, tracing, request, lambda name: _cgi(environ, name))
+        except Exception:  # noqa: BLE001
+            faults.report("handler.wsgi")
+            return wrapped(*args, **kwargs)
+        try:
+            return wrapped(*args, **kwargs)
+        except BaseException as error:
+            request.error = type(error).__qualname__
+            raise
+        finally:
+            _end(recorder, tracing, request, tags)
+
+    return call
+
+
+def _begin(
+    recorder: Recorder, tracing: Tracing, request: Request, headers: Callable[[str], list[str]]
+) -> tuple[Any, object]:
+    span_token = tracing.begin(request, headers)
+    request.tags = recorder.tags()
+    recorder.ledger.begin(request)
+    return current.set(request), span_token
+
+
+def _end(recorder: Recorder, tracing: Tracing, request: Request, tokens: tuple[Any, object]) -> None:
+    try:
+        recorder.ledger.finish(request, recorder.clock())
+        try:
+            current.reset(tokens[0])
+        except ValueError:  # closed by the garbage collector, in another context
+            faults.report("handler.reset")
+        tracing.end(tokens[1])
+        storm = max((hops for hops, _ in request.sites.values()), default=0) >= recorder.config.hop_storm
+        recorder.send(request, request.notable or storm)
+    except Exception:  # noqa: BLE001
+        faults.report("handler.end")
+
+
+def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+    match = wrapped(*args, **kwargs)
+    try:
+        scope = current.get()
+        if scope is not None and scope.request is not None:
+            scope.request.template = "/" + match.route.lstrip("/")
+    except Exception:  # noqa: BLE001
+        faults.report("handler.resolve")
+    return match
+
+
+def _status(response: Any) -> None:
+    try:
+        scope = current.get()
+        if scope is not None and scope.request is not None:
+            scope.request.status = response.status_code
+    except Exception:  # noqa: BLE001
+        faults.report("handler.status")
+
+
+def _respond(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+    response = wrapped(*args, **kwargs)
+    _status(response)
+    return response
+
+
+async def _responding(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    response = await wrapped(*args, **kwargs)
+    _status(response)
+    return response
+
+
+def _respond_async(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+    return _responding(wrapped, args, kwargs)
+
+
+def _load(recorder: Recorder, middleware: Middleware) -> Any:
+    def load_middleware(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        loaded = wrapped(*args, **kwargs)
+        try:
+            is_async = bool(args[0] if args else kwargs.get("is_async", False))
+            chain = describe(recorder.clock(), middleware, is_async=is_async)
+            recorder.root(chain)
+            recorder.send(chain, notable=True)
+        except Exception:  # noqa: BLE001
+            faults.report("handler.load_middleware")
+        return loaded
+
+    return load_middleware
+
+
+def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
+    """The middleware chain of the settings, with the adaptation Django's rules put around each.
+
+    Follows `BaseHandler.load_middleware`: from the view outwards, a middleware runs sync where it can and what it
+    wraps is sync already, else async where it can; a bridge stands wherever two neighbours differ.
+    """
+    from django.conf import settings  # noqa: PLC0415 - Django is set up by now
+    from django.utils.module_loading import import_string  # noqa: PLC0415
+
+    names, modes, adapted = [], [], []
+    inner_async = is_async
+    for path in reversed(settings.MIDDLEWARE):
+        factory = import_string(path)
+        can_sync = getattr(factory, "sync_capable", True)
+        can_async = getattr(factory, "async_capable", False)
+        runs_async = False if not inner_async and can_sync else can_async
+        names.append(path)
+        modes.append("both" if can_sync and can_async else "async" if can_async else "sync")
+        adapted.append("" if runs_async == inner_async else "sync_to_async" if runs_async else "async_to_sync")
+        middleware.learn(path, factory, sync_only=is_async and not can_async)
+        inner_async = runs_async
+    return Chain(now, names[::-1], modes[::-1], adapted[::-1])
+
+
+def _all(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in headers if key.lower() == name]
+
+
+def _latin1(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    values = _all(headers, name)
+    return values[0] if values else ""
+
+
+def _cgi(environ: Any, name: str) -> list[str]:
+    value = environ.get("HTTP_" + name.upper().replace("-", "_"))
+    return [value] if value is not None else []

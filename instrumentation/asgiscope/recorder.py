@@ -1,0 +1,262 @@
+"""The recorder: what every probe writes to. It ties the ledger to the outbox and knows what is notable.
+
+Overhead model: everything on a path of the application is a few clock readings and attribute writes; call sites
+of calls that turn out unremarkable are not looked for beyond a few frames; spans are made later, by the thread
+that sends them (see `emit`).
+"""
+
+import asyncio
+import sys
+import threading
+from asyncio.events import _get_running_loop
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from asgiscope import callsite
+from asgiscope.callsite import Frame
+from asgiscope.config import Config
+from asgiscope.ledger import Call, Ledger
+from asgiscope.scope import Operation, Request, Scope, Tags, current
+from asgiscope.semconv import Cause, ThreadRole
+
+_MS = 1_000_000
+_OPERATION_DEPTH = 20
+"""Frames between a query's cursor and the line that asked for it: the ORM is some ten deep."""
+_VICTIM_FLOOR_NS = 1 * _MS
+"""Below this nobody is called a victim: looking for them would cost more than the delay."""
+
+
+class Stall(Scope):
+    """An interval in which an event loop could not run anything else."""
+
+    __slots__ = ("blocked_ns", "cause", "frames", "operation", "samples", "victims")
+
+    def __init__(self, parent: Scope | None, start: int, end: int, cause: Cause) -> None:
+        super().__init__(parent, start)
+        self.ended = end
+        self.blocked_ns = end - start
+        self.cause = cause
+        self.operation = ""
+        self.frames: list[Frame] = []
+        """The stack, innermost first, of the moment that explains most of it."""
+        self.samples = 0
+        self.victims: list[tuple[Request, int]] = []
+
+
+class Refusal(Scope):
+    """Django or asgiref refused to run something."""
+
+    __slots__ = ("by", "chain", "exception", "frames", "message", "operation")
+
+    def __init__(self, parent: Scope | None, now: int, by: str, exception: str, message: str) -> None:
+        super().__init__(parent, now)
+        self.ended = now
+        self.by = by
+        self.exception = exception
+        self.message = message
+        self.operation = ""
+        self.chain: list[str] = []
+        self.frames: list[Frame] = []
+
+
+class Chain(Scope):
+    """The middleware chain, as Django has just loaded it."""
+
+    __slots__ = ("adapted", "modes", "names")
+
+    def __init__(self, now: int, names: list[str], modes: list[str], adapted: list[str]) -> None:
+        super().__init__(None, now)
+        self.ended = now
+        self.names = names
+        self.modes = modes
+        self.adapted = adapted
+
+
+class Parked(Scope):
+    """A thread that stands in `async_to_sync`."""
+
+    __slots__ = ("busy_ns", "frames", "func", "new_loop")
+
+    def __init__(self, parent: Scope | None, now: int, func: object) -> None:
+        super().__init__(parent, now)
+        self.func = func
+        self.new_loop = False
+        self.busy_ns = 0
+        """Time in which the thread ran calls handed back to it instead of standing still."""
+        self.frames: list[Frame] = []
+
+    @property
+    def parked_ns(self) -> int:
+        """How long the thread stood still."""
+        return max(self.ended - self.started - self.busy_ns, 0)
+
+
+class Here(threading.local):
+    """What this thread is doing, for code whose context does not say."""
+
+    call: Call | None = None
+    """The call this thread runs."""
+    parked: Parked | None = None
+    blocking: int = 0
+    """How many operations are nested on this thread's running loop: only the outermost blocks."""
+    name: str = ""
+    watch: Any = None
+    """The watchdog's view of the loop that runs on this thread."""
+
+
+class Outbox(Protocol):
+    """Where finished scopes go."""
+
+    def put(self, scope: Scope) -> None:
+        """Take a scope; never blocks, never raises."""
+
+
+class Recorder:
+    """The writing end of asgiscope, one a process."""
+
+    def __init__(self, config: Config, ledger: Ledger, outbox: Outbox, sample: Callable[[Scope], bool]) -> None:
+        self.config = config
+        self.ledger = ledger
+        self.clock = ledger.clock
+        self.outbox = outbox
+        self.sample = sample
+        self.here = Here()
+        self.wait_ns = int(config.wait_ms * _MS)
+        self.blocked_ns = int(config.blocked_ms * _MS)
+        self.parked_ns = int(config.parked_ms * _MS)
+        self.context_id: Callable[[], str] = str
+        """The asgiref context in force; set by the asgiref probe, which owns that knowledge."""
+        self.otel: Callable[[], Any] = lambda: None
+        """The SpanContext of another library's current span; set by the pipeline, which knows OpenTelemetry."""
+
+    # --- where are we -----------------------------------------------------------------------------------
+
+    def enclosing(self) -> Scope | None:
+        """The innermost scope here: the context's, else that of the call this thread runs."""
+        return current.get() or self.here.call
+
+    def tags(self) -> Tags:
+        """The tags of this very moment and thread."""
+        here = self.here
+        name = here.name
+        if not name:
+            name = here.name = threading.current_thread().name
+        ident = threading.get_ident()
+        loop = _get_running_loop()
+        if loop is not None:
+            task = asyncio.current_task(loop)
+            task_name = task.get_name() if task is not None else ""
+            return Tags(ident, name, ThreadRole.EVENT_LOOP, True, task_name, self.context_id())
+        call = here.call
+        if call is not None and call.queue is not None:
+            role = call.queue.role
+        elif threading.main_thread().ident == ident:
+            role = ThreadRole.MAIN
+        else:
+            role = ThreadRole.OTHER
+        return Tags(ident, name, role, False, "", self.context_id())
+
+    def root(self, scope: Scope) -> None:
+        """Decide for a scope that has no parent whether its trace is sampled."""
+        if scope.parent is None:
+            scope.sampled = self.sample(scope)
+
+    def dress(self, scope: Scope) -> None:
+        """Give a scope that will be sent its tags and its foreign parent."""
+        scope.tags = self.tags()
+        scope.otel = other = self.otel()
+        parent = scope.parent
+        if other is not None and (parent is None or parent.otel is not other):
+            scope.foreign = other
+
+    def send(self, scope: Scope, notable: bool) -> bool:
+        """Hand over a finished scope if its trace is sampled or it is notable; say whether."""
+        if not (scope.sampled or notable):
+            return False
+        if notable and scope.request is not None:
+            scope.request.notable = True
+        if scope.tags is None:
+            self.dress(scope)
+        self.outbox.put(scope)
+        return True
+
+    # --- operations -------------------------------------------------------------------------------------
+
+    def enter(self, kind: str, name: str) -> Operation:
+        """Synchronous work begins."""
+        operation = Operation(self.enclosing(), self.clock(), kind, name)
+        self.root(operation)
+        if operation.sampled:
+            operation.site = callsite.near(sys._getframe(2), _OPERATION_DEPTH)  # noqa: SLF001
+        if _get_running_loop() is not None:
+            self.here.blocking += 1
+        return operation
+
+    def leave(self, operation: Operation) -> None:
+        """It has ended, on the thread on which it began. If a loop runs there, it blocked that loop."""
+        operation.ended = self.clock()
+        self.send(operation, notable=False)
+        if _get_running_loop() is not None:
+            here = self.here
+            here.blocking = max(here.blocking - 1, 0)
+            if not here.blocking:
+                self.blocked(operation)
+
+    def blocked(self, operation: Operation) -> None:
+        """An operation ran on a thread whose event loop was running: a stall of known length and cause."""
+        length = operation.ended - operation.started
+        sent = operation.sampled or length >= self.blocked_ns
+        watch = self.here.watch
+        if watch is not None:
+            watch.note(operation.started, operation.ended, sent)
+        request = operation.request
+        if request is not None:
+            request.loop_caused += length
+        if not sent:
+            return
+        stall = Stall(operation.parent, operation.started, operation.ended, Cause.CALL)
+        stall.sampled = operation.sampled
+        stall.operation = operation.name
+        stall.frames = callsite.here(2)
+        self.stalled(stall)
+
+    def stalled(self, stall: Stall) -> None:
+        """Send a stall with its victims."""
+        if stall.blocked_ns >= _VICTIM_FLOOR_NS:
+            stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request)
+            for victim, lost in stall.victims:
+                victim.loop_suffered += lost
+        self.send(stall, notable=True)
+
+    # --- bridge calls -----------------------------------------------------------------------------------
+
+    def settle(self, call: Call) -> None:
+        """A bridge call is over and its caller runs again: add it to its request, and send it if it matters."""
+        if call.settled:  # its thread and its caller may come to the end at the same time
+            return
+        call.settled = True
+        request = call.request
+        wait = call.wait_ns
+        if request is not None and call.run_started:
+            overhead = wait + call.resume_ns
+            request.hops += 1
+            request.wait_ns += wait
+            request.run_ns += call.run_ns
+            request.resume_ns += call.resume_ns
+            if call.site is not None:
+                counts = request.sites.get(call.site)
+                if counts is None:
+                    request.sites[call.site] = [1, overhead]
+                else:
+                    counts[0] += 1
+                    counts[1] += overhead
+        notable = wait >= self.wait_ns or (bool(call.middleware) and call.sampled)
+        if notable and call.site is None and not call.stack:
+            call.stack = callsite.here(2)
+        self.send(call, notable)
+
+    def refused(self, refusal: Refusal) -> None:
+        """Something was refused."""
+        if refusal.request is not None:
+            refusal.request.refusals += 1
+        self.send(refusal, notable=True)

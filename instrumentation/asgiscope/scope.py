@@ -1,0 +1,200 @@
+"""What is under way: requests, bridge calls and operations, and the one in force here.
+
+A scope is a record while it lasts. It costs an object and a few clock readings; whether it becomes a span is
+decided when it ends. Identifiers are drawn when first asked for, so that what is never sent never pays for them.
+
+Each scope is written by one thread at a time: its submitter, then the thread it runs on, then its submitter.
+"""
+
+import contextvars
+import random
+from typing import Any, Final
+
+from asgiscope.callsite import Frame
+
+_random: Final = random.Random()  # noqa: S311 - trace ids need to be unique, not secret
+
+
+def reseed() -> None:
+    """After a fork: a child must not draw its parent's identifiers again."""
+    _random.seed()
+
+
+def new_trace_id() -> int:
+    """A trace id: 128 bits, not zero."""
+    return _random.getrandbits(128) or 1
+
+
+def new_span_id() -> int:
+    """A span id: 64 bits, not zero."""
+    return _random.getrandbits(64) or 1
+
+
+class Tags:
+    """Where something was recorded: the tags every span carries."""
+
+    __slots__ = ("context_id", "on_loop", "role", "task_name", "thread_id", "thread_name")
+
+    def __init__(
+        self, thread_id: int, thread_name: str, role: str, on_loop: bool, task_name: str, context_id: str
+    ) -> None:
+        self.thread_id = thread_id
+        self.thread_name = thread_name
+        self.role = role
+        self.on_loop = on_loop
+        self.task_name = task_name
+        self.context_id = context_id
+
+
+class Scope:
+    """Something with a start and an end, inside another such thing or not.
+
+    Times are nanoseconds of the monotonic clock; 0 means not yet.
+    """
+
+    __slots__ = (
+        "_span_id",
+        "_trace_id",
+        "ended",
+        "foreign",
+        "otel",
+        "parent",
+        "request",
+        "sampled",
+        "started",
+        "tags",
+    )
+
+    def __init__(self, parent: "Scope | None", started: int) -> None:
+        self.parent = parent
+        self.request: Request | None = parent.request if parent is not None else None
+        self.sampled: bool = parent.sampled if parent is not None else True
+        self.started = started
+        self.ended = 0
+        self.tags: Tags | None = None
+        self.foreign: Any = None
+        """The OpenTelemetry SpanContext of another library's span that encloses this one more closely."""
+        self.otel: Any = None
+        """The SpanContext of whichever of another library's spans was current when this began."""
+        self._trace_id = 0
+        self._span_id = 0
+
+    @property
+    def trace_id(self) -> int:
+        """The trace this belongs to: its request's, its parent's, or one of its own."""
+        if not self._trace_id:
+            if self.foreign is not None:
+                self._trace_id = self.foreign.trace_id
+            elif self.parent is not None:
+                self._trace_id = self.parent.trace_id
+            else:
+                self._trace_id = new_trace_id()
+        return self._trace_id
+
+    @property
+    def span_id(self) -> int:
+        """This scope's span."""
+        if not self._span_id:
+            self._span_id = new_span_id()
+        return self._span_id
+
+    @property
+    def route(self) -> str:
+        """The route of the request this belongs to, '' outside one."""
+        return self.request.path_or_route if self.request is not None else ""
+
+
+class Request(Scope):
+    """One HTTP request in Django, with the sums it gathers. The sums are added by the threads it runs on.
+
+    Two threads of one request may add at once (pools); a lost addition is possible and accepted for sums that
+    are shown, never for the ledger's.
+    """
+
+    __slots__ = (
+        "error",
+        "extra",
+        "hops",
+        "http_version",
+        "loop_caused",
+        "loop_suffered",
+        "method",
+        "notable",
+        "path",
+        "queries",
+        "query_ns",
+        "refusals",
+        "resume_ns",
+        "run_ns",
+        "scheme",
+        "server",
+        "sites",
+        "status",
+        "template",
+        "user_agent",
+        "wait_ns",
+    )
+
+    def __init__(self, parent: Scope | None, started: int, method: str, path: str) -> None:
+        super().__init__(parent, started)
+        self.request = self
+        self.method = method
+        self.path = path
+        self.template = ""
+        """The route, once Django has resolved it."""
+        self.scheme = ""
+        self.server: tuple[str, int | None] | None = None
+        self.http_version = ""
+        self.user_agent = ""
+        self.status = 0
+        self.error = ""
+        self.extra: dict[str, Any] = {}
+        """Attributes the application set on the request's span through OpenTelemetry's API."""
+        self.notable = False
+        """Something in it was reported although its trace is not sampled: its server span goes too."""
+        self.hops = 0
+        self.wait_ns = 0
+        self.run_ns = 0
+        self.resume_ns = 0
+        self.loop_caused = 0
+        self.loop_suffered = 0
+        self.queries = 0
+        self.query_ns = 0
+        self.refusals = 0
+        self.sites: dict[Frame, list[int]] = {}
+        """Call site -> [hops, wait + resume], for hop storms."""
+
+    @property
+    def path_or_route(self) -> str:
+        """The route, or for a path that Django did not resolve, the path, bounded in number."""
+        return self.template or _unresolved(self.path)
+
+
+class Operation(Scope):
+    """Synchronous work that a probe saw: a session access, a query, a connection being opened."""
+
+    __slots__ = ("attributes", "kind", "name", "site")
+
+    def __init__(self, parent: Scope | None, started: int, kind: str, name: str) -> None:
+        super().__init__(parent, started)
+        self.kind = kind
+        self.name = name
+        self.site: Frame | None = None
+        self.attributes: dict[str, Any] = {}
+
+
+current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("asgiscope_scope", default=None)
+"""The innermost scope of this context."""
+
+_MAX_UNRESOLVED = 50
+_paths: set[str] = set()
+
+
+def _unresolved(path: str) -> str:
+    """A path no route matched, kept as it is for the first 50 of a process: a scanner must not make a million."""
+    if path in _paths:
+        return path
+    if len(_paths) < _MAX_UNRESOLVED:
+        _paths.add(path)
+        return path
+    return "(unresolved)"

@@ -1,0 +1,222 @@
+"""The watchdog: sees an event loop that is blocked by anything, probes or not.
+
+Each watched loop schedules a heartbeat on itself; one thread for all loops looks whether the beats come, and
+while one is late it samples that loop thread's stack and task until the loop breathes again.
+
+Overhead model: a timer on each loop and a wake-up of the thread every `sample_ms`; a stack walk only while a loop
+is late. Samples of one stall are bounded: the interval between them grows.
+Known limitations: native code that keeps the GIL cannot be sampled (the stall is reported, its cause unknown);
+a stall that no probe saw starts somewhere between two beats, so its length is known to one sample period.
+"""
+
+import asyncio
+import contextvars
+import gc
+import sys
+import threading
+from collections import Counter, deque
+
+from asgiscope import callsite, faults
+from asgiscope.callsite import Frame
+from asgiscope.recorder import Recorder, Stall
+from asgiscope.scope import Scope, current
+from asgiscope.semconv import Cause
+
+_MS = 1_000_000
+_MAX_SAMPLES = 200
+_MAX_NOTES = 4096
+_EVERY_SAMPLE = 50
+"""Samples taken at full rate; from there on the interval doubles with each further 50."""
+
+
+class Sample:
+    """A loop thread's stack at an instant."""
+
+    __slots__ = ("frames", "scope", "time")
+
+    def __init__(self, time: int, frames: list[Frame], scope: Scope | None) -> None:
+        self.time = time
+        self.frames = frames
+        self.scope = scope
+
+
+class LoopWatch:
+    """One watched loop. Beats and notes are written by the loop's thread, samples by the watchdog's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder) -> None:
+        self.loop = loop
+        self.recorder = recorder
+        self.thread_id = threading.get_ident()
+        self.period = int(recorder.config.sample_ms * _MS)
+        self.threshold = int(recorder.config.stall_ms * _MS)
+        self.last = recorder.clock()
+        self.due = self.last + self.period
+        self.stopped = False
+        self.notes: deque[tuple[int, int, bool]] = deque(maxlen=_MAX_NOTES)
+        """Operations that probes saw on the loop since the last beat: start, end, sent as a stall already."""
+        self.samples: list[Sample] = []
+        self.next_sample = 0
+
+    def start(self) -> None:
+        """Begin to beat. Called on the loop's thread."""
+        self.recorder.here.watch = self
+        # An empty context: a timer must not keep the request alive during which the loop was first seen.
+        self.loop.call_later(self.period / 1e9, self._beat, context=contextvars.Context())
+
+    def note(self, start: int, end: int, sent: bool) -> None:
+        """A probe saw an operation block this loop."""
+        self.notes.append((start, end, sent))
+
+    def _beat(self) -> None:
+        try:
+            now = self.recorder.clock()
+            if self.stopped:
+                return
+            if now - self.due >= self.threshold:
+                self._close(now)
+            self.notes.clear()
+            self.samples = []
+            self.next_sample = 0
+            self.last = now
+            self.due = now + self.period
+            self.loop.call_later(self.period / 1e9, self._beat, context=contextvars.Context())
+        except Exception:  # noqa: BLE001 - a beat that raises would reach the loop's exception handler
+            faults.report("watchdog.beat")
+
+    def _close(self, now: int) -> None:
+        """The loop was blocked from about the last beat until now. Report what no probe has reported."""
+        start = min(self.last + self.period // 2, now)
+        gaps = _uncovered(start, now, [(s, e) for s, e, sent in self.notes if sent])
+        rest = sum(end - begin for begin, end in gaps)
+        if rest < self.threshold:
+            return
+        begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
+        samples = [s for s in list(self.samples) if any(b <= s.time <= e for b, e in gaps)]
+        cause = Cause.CPU if samples else Cause.UNKNOWN
+        frames, scope = _explain(samples)
+        stall = Stall(scope, begin, end, cause)
+        self.recorder.root(stall)
+        stall.blocked_ns = rest
+        stall.samples = len(samples)
+        stall.frames = frames
+        if stall.request is not None:
+            stall.request.loop_caused += rest
+        self.recorder.stalled(stall)
+
+    def look(self, now: int) -> None:
+        """Sample if the beat is late. Called on the watchdog's thread."""
+        late = now - self.due
+        if late < self.period or len(self.samples) >= _MAX_SAMPLES or now < self.next_sample:
+            return
+        frame = sys._current_frames().get(self.thread_id)  # noqa: SLF001 - the only way to another's stack
+        if frame is None:
+            return
+        frames = callsite.stack(frame)
+        del frame
+        if frames:
+            self.samples.append(Sample(now, frames, _scope_of(self.loop)))
+        if len(self.samples) >= _EVERY_SAMPLE:
+            self.next_sample = now + (self.period << (len(self.samples) // _EVERY_SAMPLE))
+
+
+def _uncovered(start: int, end: int, covered: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts of an interval that no other interval covers."""
+    gaps = []
+    at = start
+    for begin, until in sorted(covered):
+        if begin > at:
+            gaps.append((at, min(begin, end)))
+        at = max(at, until)
+    if at < end:
+        gaps.append((at, end))
+    return gaps
+
+
+def _explain(samples: list[Sample]) -> tuple[list[Frame], Scope | None]:
+    """The stack and the scope that most samples of a stall agree on."""
+    if not samples:
+        return [], None
+    code, _ = Counter(_site(sample).code for sample in samples).most_common(1)[0]
+    best = [sample for sample in samples if _site(sample).code is code]
+    line, _ = Counter(_site(sample).line for sample in best).most_common(1)[0]
+    scope = next((sample.scope for sample in best if sample.scope is not None), None)
+    return next(sample.frames for sample in best if _site(sample).line == line), scope
+
+
+def _site(sample: Sample) -> Frame:
+    """Where a sample was in the application, or where it was at all."""
+    return callsite.find(sample.frames) or sample.frames[0]
+
+
+def _scope_of(loop: asyncio.AbstractEventLoop) -> Scope | None:
+    """The scope in force in the task that a loop is running, from another thread.
+
+    `Task.get_context()` exists from Python 3.12; before, the collector's view of the task leads to it.
+    """
+    task = asyncio.current_task(loop)
+    if task is None:
+        return None
+    get_context = getattr(task, "get_context", None)
+    if get_context is not None:
+        context = get_context()
+        return context.get(current) if context is not None else None
+    for held in gc.get_referents(task):
+        if type(held) is contextvars.Context and current in held:
+            return held[current]
+    return None
+
+
+class Watchdog:
+    """The thread that looks after all loops of the process."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._lock = threading.Lock()
+        self._watches: dict[asyncio.AbstractEventLoop, LoopWatch] = {}  # guarded by _lock
+        self._thread: threading.Thread | None = None  # guarded by _lock
+        self._stop = threading.Event()
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch the loop that runs on the calling thread, once."""
+        if loop in self._watches:
+            return
+        with self._lock:
+            if loop in self._watches or self._stop.is_set():
+                return
+            watch = self._watches[loop] = LoopWatch(loop, self.recorder)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
+                self._thread.start()
+        watch.start()
+
+    def reset(self) -> None:
+        """In a forked child: the thread and the parent's loops are gone."""
+        self._lock = threading.Lock()
+        self._watches = {}
+        self._thread = None
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Stop looking; the beats end by themselves."""
+        self._stop.set()
+        with self._lock:
+            for watch in self._watches.values():
+                watch.stopped = True
+            self._watches = {}
+            thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1)
+
+    def _run(self) -> None:
+        period = self.recorder.config.sample_ms / 1e3
+        while not self._stop.wait(period):
+            try:
+                now = self.recorder.clock()
+                for loop, watch in list(self._watches.items()):
+                    if loop.is_closed():
+                        with self._lock:
+                            self._watches.pop(loop, None)
+                    else:
+                        watch.look(now)
+            except Exception:  # noqa: BLE001 - the watchdog outlives its own mistakes
+                faults.report("watchdog.run")

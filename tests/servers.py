@@ -1,0 +1,94 @@
+"""Starts real servers for tests and stops them again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A server process; a context manager that waits until it answers and stops it with SIGTERM."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        port: int,
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        log: Path,
+        ready: str = "/",
+        ready_status: int | None = None,
+    ) -> None:
+        self.command = list(command)
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._cwd = cwd
+        self._env = {**os.environ, **(env or {})}
+        self.log = log
+        self._ready = ready
+        self._ready_status = ready_status
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self._cwd, env=self._env, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.command} ended with {self.process.returncode}:\n{self.output()}")
+            try:
+                answer = httpx.get(self.url + self._ready, timeout=20)
+                if self._ready_status in (None, answer.status_code):
+                    return self
+            except httpx.TransportError:
+                pass
+            if time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"{self.command} does not answer:\n{self.output()}")
+            time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it and give its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+    def output(self) -> str:
+        """What it has printed."""
+        return self.log.read_text(errors="replace")[-8000:]
+
+
+def asgi_command(server: str, app: str, port: int, *, loop: str = "asyncio", python: str = sys.executable) -> list[str]:
+    """The command that serves an ASGI application with uvicorn, daphne or hypercorn."""
+    if server == "uvicorn":
+        return [python, "-m", "uvicorn", app, "--port", str(port), "--loop", loop, "--no-access-log"]
+    if server == "daphne":
+        return [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), app]
+    worker = "uvloop" if loop == "uvloop" else "asyncio"
+    return [python, "-m", "hypercorn", app, "--bind", f"127.0.0.1:{port}", "--worker-class", worker]

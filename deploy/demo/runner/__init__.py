@@ -1,0 +1,1 @@
+"""What starts, feeds, checks and stops the demo. `run.py` is the command."""

@@ -84,7 +84,9 @@ class Server:
         return self.log.read_text(errors="replace")[-8000:]
 
 
-def asgi_command(server: str, app: str, port: int, *, loop: str = "asyncio", python: str = sys.executable) -> list[str]:
+def asgi_command(
+    server: str, app: str, port: int, *, loop: str = "asyncio", python: str = sys.executable
+) -> list[str]:
     """The command that serves an ASGI application with uvicorn, daphne or hypercorn."""
     if server == "uvicorn":
         return [python, "-m", "uvicorn", app, "--port", str(port), "--loop", loop, "--no-access-log"]

@@ -24,7 +24,9 @@ class SpanView:
         self.end: int = span.end_time_unix_nano
         self.error: bool = span.status.code == 2
         self.attributes = _attributes(span.attributes)
-        self.links = [(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes)) for link in span.links]
+        self.links = [
+            (link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes)) for link in span.links
+        ]
         self.resource = resource
 
     @property

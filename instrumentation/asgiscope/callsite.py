@@ -6,6 +6,7 @@ is named in `ASGISCOPE_APP_PATHS`.
 """
 
 import os
+import re
 import sys
 import sysconfig
 from enum import IntEnum
@@ -24,10 +25,12 @@ class Owner(IntEnum):
     """Whose code a frame runs. Ordered: the higher one is the better call site."""
 
     STDLIB = 0
-    FRAMEWORK = 1
+    BOUNDARY = 1
+    """The event loop or the thread pool itself: a stack is not followed beyond."""
+    FRAMEWORK = 2
     """Django, asgiref, asgiscope itself: never a call site."""
-    THIRD_PARTY = 2
-    APPLICATION = 3
+    THIRD_PARTY = 3
+    APPLICATION = 4
 
 
 class Site(NamedTuple):
@@ -57,7 +60,18 @@ _stdlib = tuple(
 _own = str(Path(__file__).resolve().parent) + os.sep
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _FRAMEWORKS = ("django", "asgiref", "asgiscope", "wrapt", "opentelemetry")
-_SERVERS = frozenset({"uvicorn", "daphne", "hypercorn", "granian", "gunicorn", "twisted", "uvloop", "autobahn"})
+_BOUNDARIES = (
+    f"{os.sep}asyncio{os.sep}base_events.py",
+    f"{os.sep}asyncio{os.sep}events.py",
+    f"{os.sep}asyncio{os.sep}runners.py",
+    f"{os.sep}concurrent{os.sep}futures{os.sep}thread.py",
+    f"{os.sep}uvloop{os.sep}__init__.py",
+)
+"""Where a stack ends for our purposes: what lies beyond started the loop or the thread, not the work."""
+_COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp)>)+$")
+_SERVERS = frozenset(
+    {"uvicorn", "daphne", "hypercorn", "granian", "gunicorn", "twisted", "uvloop", "autobahn"}
+)
 """They stand under every request, so that one of them is the innermost third-party frame says nothing."""
 
 
@@ -79,8 +93,8 @@ def owner(code: CodeType) -> Owner:
 
 
 def _classify(filename: str) -> Owner:
-    if filename.startswith("<"):
-        return Owner.STDLIB
+    if filename.endswith(_BOUNDARIES):
+        return Owner.BOUNDARY
     path = os.path.abspath(filename)  # noqa: PTH100 - resolve() would touch the disk on the hot path
     if path.startswith(_own):
         return Owner.FRAMEWORK
@@ -90,20 +104,21 @@ def _classify(filename: str) -> Owner:
         _, found, inside = path.rpartition(marker)
         if found:
             package = inside.split(os.sep, 1)[0].removesuffix(".py")
-            if package in _FRAMEWORKS or package in _SERVERS:
-                return Owner.FRAMEWORK
-            return Owner.THIRD_PARTY
-    if path.startswith(_stdlib):
-        return Owner.STDLIB
-    return Owner.APPLICATION
+            framework = package in _FRAMEWORKS or package in _SERVERS
+            return Owner.FRAMEWORK if framework else Owner.THIRD_PARTY
+    frozen = filename.startswith("<")
+    return Owner.STDLIB if frozen or path.startswith(_stdlib) else Owner.APPLICATION
 
 
 def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
     """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call."""
     while frame is not None and depth:
         code = frame.f_code
-        if owner(code) is Owner.APPLICATION:
+        who = owner(code)
+        if who is Owner.APPLICATION:
             return Frame(code, frame.f_lineno)
+        if who is Owner.BOUNDARY:
+            return None
         frame = frame.f_back
         depth -= 1
     return None
@@ -115,6 +130,8 @@ def stack(frame: FrameType | None) -> list[Frame]:
     depth = MAX_DEPTH
     while frame is not None and depth:
         code = frame.f_code
+        if owner(code) is Owner.BOUNDARY:
+            break
         if not code.co_filename.startswith(_own):
             frames.append(Frame(code, frame.f_lineno))
         frame = frame.f_back
@@ -140,8 +157,8 @@ def find(frames: list[Frame]) -> Frame | None:
 
 
 def site_of(frame: Frame) -> Site:
-    """A frame as it is reported."""
-    return Site(frame.code.co_qualname, frame.code.co_filename, frame.line)
+    """A frame as it is reported. A comprehension is part of its function, as it is from Python 3.12 on."""
+    return Site(_COMPREHENSION.sub("", frame.code.co_qualname), frame.code.co_filename, frame.line)
 
 
 def definition(func: object) -> Site | None:

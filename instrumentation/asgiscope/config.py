@@ -54,7 +54,9 @@ class Config:
     """Names of probes not to install, separated by commas (`orm,sessions`)."""
 
 
-def load(environ: Mapping[str, str] | None = None, django_settings: Mapping[str, Any] | None = None) -> Config:
+def load(
+    environ: Mapping[str, str] | None = None, django_settings: Mapping[str, Any] | None = None
+) -> Config:
     """Read the settings.
 
     Raises:
@@ -70,7 +72,7 @@ def load(environ: Mapping[str, str] | None = None, django_settings: Mapping[str,
         values[field.name] = _convert(key, raw, default)
     if given:
         known = ", ".join(field.name.upper() for field in fields(Config))
-        raise SettingError(f"settings.ASGISCOPE has no setting {sorted(given)[0]!r}; there are: {known}")
+        raise SettingError(f"settings.ASGISCOPE has no setting {min(given)!r}; there are: {known}")
     if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         values["disabled"] = True
     return Config(**values)

@@ -19,5 +19,5 @@ def report(where: str) -> None:
         logger.warning(
             "asgiscope failed in %s; the application is not affected, and this is logged once",
             where,
-            exc_info=True,
+            exc_info=True,  # noqa: LOG014 - every caller is inside an exception handler
         )

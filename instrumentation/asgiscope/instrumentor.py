@@ -114,7 +114,7 @@ def install() -> bool:
 
 def remove() -> None:
     """Take asgiscope off; see `asgiscope.uninstrument`."""
-    global _active  # noqa: PLW0603
+    global _active
     with _lock:
         made, _active = _active, None
     if made is not None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from asgiscope.callsite import Frame
+from asgiscope.callsite import Frame, Site
 from asgiscope.scope import Request, Scope
 
 MAX_RUNS = 8192
@@ -31,6 +31,15 @@ class State(IntEnum):
     WAITING = 1
     RUNNING = 2
     ENDED = 3
+
+
+class Culprit(NamedTuple):
+    """A sync-only middleware that makes Django send requests through a thread."""
+
+    path: str
+    """Its dotted path in `settings.MIDDLEWARE`."""
+    site: Site | None
+    """Where it is defined."""
 
 
 class Call(Scope):
@@ -70,7 +79,7 @@ class Call(Scope):
         self.resumed = 0
         self.cancelled = False
         self.settled = False
-        self.middleware = ""
+        self.middleware: Culprit | None = None
         self.site: Frame | None = None
         self.stack: list[Frame] = []
         self.run_tags: Any = None

@@ -29,14 +29,15 @@ _VICTIM_FLOOR_NS = 1 * _MS
 class Stall(Scope):
     """An interval in which an event loop could not run anything else."""
 
-    __slots__ = ("blocked_ns", "cause", "frames", "operation", "samples", "victims")
+    __slots__ = ("blocked_ns", "cause", "frames", "samples", "victims", "work")
 
     def __init__(self, parent: Scope | None, start: int, end: int, cause: Cause) -> None:
         super().__init__(parent, start)
         self.ended = end
         self.blocked_ns = end - start
         self.cause = cause
-        self.operation = ""
+        self.work: Operation | None = None
+        """The operation that blocked, where a probe saw it."""
         self.frames: list[Frame] = []
         """The stack, innermost first, of the moment that explains most of it."""
         self.samples = 0
@@ -114,7 +115,9 @@ class Outbox(Protocol):
 class Recorder:
     """The writing end of asgiscope, one a process."""
 
-    def __init__(self, config: Config, ledger: Ledger, outbox: Outbox, sample: Callable[[Scope], bool]) -> None:
+    def __init__(
+        self, config: Config, ledger: Ledger, outbox: Outbox, sample: Callable[[Scope], bool]
+    ) -> None:
         self.config = config
         self.ledger = ledger
         self.clock = ledger.clock
@@ -216,7 +219,7 @@ class Recorder:
             return
         stall = Stall(operation.parent, operation.started, operation.ended, Cause.CALL)
         stall.sampled = operation.sampled
-        stall.operation = operation.name
+        stall.work = operation
         stall.frames = callsite.here(2)
         self.stalled(stall)
 
@@ -250,7 +253,7 @@ class Recorder:
                 else:
                     counts[0] += 1
                     counts[1] += overhead
-        notable = wait >= self.wait_ns or (bool(call.middleware) and call.sampled)
+        notable = wait >= self.wait_ns or (call.middleware is not None and call.sampled)
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)
         self.send(call, notable)

@@ -35,7 +35,7 @@ class Tags:
 
     __slots__ = ("context_id", "on_loop", "role", "task_name", "thread_id", "thread_name")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made on the hot path, where keywords cost
         self, thread_id: int, thread_name: str, role: str, on_loop: bool, task_name: str, context_id: str
     ) -> None:
         self.thread_id = thread_id

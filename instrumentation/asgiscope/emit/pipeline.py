@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, ProcessResourceDet
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.util.http import get_excluded_urls
 
@@ -143,7 +143,7 @@ class Pipeline:
     def _decide(self, scope: Scope, context: Context, name: str) -> bool:
         kind = SpanKind.SERVER if isinstance(scope, Request) else SpanKind.INTERNAL
         result = self._sampler.should_sample(context, scope.trace_id, name, kind)
-        return bool(result.decision.is_sampled())
+        return result.decision is Decision.RECORD_AND_SAMPLE
 
     def _other_span(self) -> Any:
         """The SpanContext of the current span if another library made it and it will be sent."""
@@ -160,9 +160,9 @@ class Pipeline:
         if self._provider_checked:
             return
         with self._lock:
-            if self._provider_checked:
+            first, self._provider_checked = not self._provider_checked, True
+            if not first:
                 return
-            self._provider_checked = True
             try:
                 provider = trace.get_tracer_provider()
                 if isinstance(provider, trace.ProxyTracerProvider):
@@ -241,7 +241,9 @@ class _Quiet(logging.Filter):
 
 def _resource() -> Resource:
     """Service, process and runtime, as OpenTelemetry detects them, and the frameworks' versions."""
-    detected = Resource.create().merge(ProcessResourceDetector().detect()).merge(OTELResourceDetector().detect())
+    detected = (
+        Resource.create().merge(ProcessResourceDetector().detect()).merge(OTELResourceDetector().detect())
+    )
     attributes = dict(detected.attributes)
     for key in ("process.command_line", "process.command_args"):  # they may hold secrets
         attributes.pop(key, None)

@@ -38,6 +38,15 @@ class SpanMaker:
         self._hop_storm = config.hop_storm
         self._resource = resource
         self._epoch = time.time_ns() - time.perf_counter_ns()
+        self._makers: dict[type[Scope], Callable[[Any], ReadableSpan]] = {
+            Request: self._request,
+            Call: self._call,
+            Stall: self._stall,
+            Refusal: self._refusal,
+            Parked: self._parked,
+            Operation: self._operation,
+            Chain: self._chain,
+        }
 
     def anchor(self) -> None:
         """Measure again how the monotonic clock lies to the time of day; the two drift apart."""
@@ -45,21 +54,7 @@ class SpanMaker:
 
     def make(self, scope: Scope) -> ReadableSpan:
         """The span of a scope."""
-        if isinstance(scope, Request):
-            return self._request(scope)
-        if isinstance(scope, Call):
-            return self._call(scope)
-        if isinstance(scope, Stall):
-            return self._stall(scope)
-        if isinstance(scope, Refusal):
-            return self._refusal(scope)
-        if isinstance(scope, Parked):
-            return self._parked(scope)
-        if isinstance(scope, Operation):
-            return self._operation(scope)
-        if isinstance(scope, Chain):
-            return self._chain(scope)
-        raise TypeError(f"no span is made of {type(scope).__name__}")
+        return self._makers[type(scope)](scope)
 
     # --- one method a kind of scope ---------------------------------------------------------------------
 
@@ -136,10 +131,10 @@ class SpanMaker:
                 if queue is not None and queue.role == sc.ThreadRole.POOL:
                     kind = sc.FindingKind.POOL_STARVATION
                 attributes |= _finding(kind, call.wait_ns, victims, call.wait_ns * victims)
-            elif call.middleware:
+            elif call.middleware is not None:
                 cost = call.wait_ns + call.resume_ns
-                attributes[sc.MIDDLEWARE] = call.middleware
-                attributes |= _code(_middleware_site(call))
+                attributes[sc.MIDDLEWARE] = call.middleware.path
+                attributes |= _code(call.middleware.site)
                 attributes |= _finding(sc.FindingKind.SYNC_MIDDLEWARE, cost, victims, cost * victims)
         return self._span(call, f"{call.kind} {callable_name(call.func)}", attributes, links=links)
 
@@ -149,7 +144,7 @@ class SpanMaker:
             sc.BLOCKED_NS: stall.blocked_ns,
             sc.CAUSE: str(stall.cause),
             sc.SAMPLES: stall.samples,
-            sc.BLOCKING_OPERATION: stall.operation or _operation_of(stall.frames),
+            sc.BLOCKING_OPERATION: _work_name(stall.work) or _operation_of(stall.frames),
             sc.CODE_STACKTRACE: callsite.render(stall.frames),
         }
         attributes |= _code(_frame_site(callsite.find(stall.frames)) or _innermost(stall.frames))
@@ -247,7 +242,9 @@ class SpanMaker:
         if isinstance(scope, Call):
             attributes[sc.LINK_FUNCTION] = callable_name(scope.func)
             attributes |= _code(_call_site(scope))
-        return Link(_context(scope), {key: value for key, value in attributes.items() if value not in ("", None)})
+        return Link(
+            _context(scope), {key: value for key, value in attributes.items() if value not in ("", None)}
+        )
 
 
 def tag_attributes(tags: Tags | None) -> Attributes:
@@ -309,12 +306,13 @@ def _call_site(call: Call) -> Site | None:
     return _frame_site(call.site or callsite.find(call.stack)) or callsite.definition(call.func)
 
 
-def _middleware_site(call: Call) -> Site | None:
-    """A middleware's own code: its `__call__` where it is a class, else the function itself."""
-    target = getattr(call.func, "__wrapped__", call.func)
-    if not hasattr(target, "__code__") and not isinstance(target, functools.partial):
-        target = getattr(type(target), "__call__", target)
-    return callsite.definition(target)
+def _work_name(work: Operation | None) -> str:
+    """What a probe saw block: a query by its summary, everything else by its name."""
+    if work is None:
+        return ""
+    if work.kind == "query":
+        return sql.describe(str(work.attributes.get("sql", ""))).summary
+    return work.name
 
 
 def _operation_of(frames: list[Frame]) -> str:
@@ -346,6 +344,10 @@ def callable_name(func: object) -> str:
     while isinstance(seen, functools.partial):
         seen = seen.func
     name = getattr(seen, "__qualname__", None)
+    if isinstance(name, str) and name.startswith("convert_exception_to_response."):
+        return callable_name(
+            getattr(seen, "__wrapped__", type(seen))
+        )  # Django's wrapper around each middleware
     return str(name) if isinstance(name, str) else type(seen).__qualname__
 
 

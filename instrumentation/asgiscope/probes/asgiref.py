@@ -8,6 +8,7 @@ depend on its arguments, and `Executor.submit` is public.
 Overhead model: one more coroutine around each bridge call, a context variable set and reset, one `Call`.
 """
 
+import asyncio
 import functools
 import sys
 from asyncio.events import _get_running_loop
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiscope import callsite, faults
-from asgiscope.ledger import Call, State
+from asgiscope.ledger import Call, Culprit, State
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.executor import submit_wrapper
@@ -28,8 +29,11 @@ _NEAR = 8
 """Frames looked at for the line that makes a bridge call; Django's async ORM methods are one or two."""
 
 
-def install(recorder: Recorder, watchdog: Watchdog, middleware_of: Callable[[object], str]) -> Patches:
-    """Patch asgiref. `middleware_of` names the middleware that a bridged function adapts, '' for none.
+MiddlewareOf = Callable[[object], Culprit | None]
+
+
+def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf) -> Patches:
+    """Patch asgiref. `middleware_of` names the sync-only middleware that makes Django bridge a function.
 
     Raises:
         Unsupported: asgiref is missing, or its bridges are not classes with `__call__`.
@@ -47,16 +51,43 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: Callable[[obj
             if name not in vars(owner):
                 raise Unsupported(f"asgiref's {owner.__name__} has no {name}")
 
-    bridge = sync.SyncToAsync
-    recorder.context_id = functools.partial(_context_id, bridge.thread_sensitive_context)
+    bridges = Bridges(recorder, watchdog, middleware_of)
+    recorder.context_id = functools.partial(_context_id, sync.SyncToAsync.thread_sensitive_context)
+    submit = submit_wrapper(recorder, role_of)
+    patches = Patches().on_remove(lambda: setattr(recorder, "context_id", str))
+    patches.wrap(sync.SyncToAsync, "__call__", bridges.sync_to_async)
+    patches.wrap(sync.AsyncToSync, "__call__", bridges.async_to_sync)
+    return patches.wrap(current_thread_executor.CurrentThreadExecutor, "submit", submit)
 
-    async def cross(call: Call, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+
+class Bridges:
+    """What wraps the two bridges."""
+
+    def __init__(self, recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf) -> None:
+        self._recorder = recorder
+        self._watchdog = watchdog
+        self._middleware_of = middleware_of
+
+    def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
         try:
-            watchdog.watch(_get_running_loop())
+            func = instance.func
+            call = Call(self._recorder.enclosing(), self._recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
+            call.site = callsite.near(sys._getframe(1), _NEAR)  # noqa: SLF001 - one's own caller
+            call.middleware = self._middleware_of(func)
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("asgiref.sync_to_async")
+            return wrapped(*args, **kwargs)
+        return self._cross(call, wrapped, args, kwargs)
+
+    async def _cross(self, call: Call, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        recorder = self._recorder
+        try:
+            self._watchdog.watch(asyncio.get_running_loop())
             recorder.root(call)
             if call.sampled:
                 recorder.dress(call)
-        except Exception:  # noqa: BLE001 - never into the application
+        except Exception:  # noqa: BLE001
             faults.report("asgiref.cross")
         token = current.set(call)
         try:
@@ -69,28 +100,19 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: Callable[[obj
             _over(recorder, call, token)
 
     # What `inspect`, warnings and tracebacks show of the coroutine is what they showed before.
-    cross.__name__ = "__call__"
-    cross.__qualname__ = "SyncToAsync.__call__"
+    _cross.__name__ = "__call__"
+    _cross.__qualname__ = "SyncToAsync.__call__"
 
-    def sync_to_async_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    def async_to_sync(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """`AsyncToSync.__call__`: the calling thread stands still until it returns."""
+        recorder = self._recorder
+        here = recorder.here
         try:
-            func = instance.func
-            call = Call(recorder.enclosing(), recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
-            call.site = callsite.near(sys._getframe(1), _NEAR)  # noqa: SLF001
-            call.middleware = middleware_of(func)
-        except Exception:  # noqa: BLE001
-            faults.report("asgiref.sync_to_async")
-            return wrapped(*args, **kwargs)
-        return cross(call, wrapped, args, kwargs)
-
-    def async_to_sync_call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        try:
+            on_loop = _get_running_loop() is not None
             parked = Parked(recorder.enclosing(), recorder.clock(), instance.awaitable)
             recorder.root(parked)
             if parked.sampled:
                 recorder.dress(parked)
-            on_loop = _get_running_loop() is not None
-            here = recorder.here
             outer, here.parked = here.parked, parked
             token = current.set(parked)
         except Exception:  # noqa: BLE001
@@ -103,24 +125,21 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: Callable[[obj
                 _refuse(recorder, parked, error)
             raise
         finally:
-            try:
-                here.parked = outer
-                current.reset(token)
-                parked.ended = recorder.clock()
-                notable = not on_loop and parked.parked_ns >= recorder.parked_ns
-                if notable or parked.sampled:
-                    parked.frames = callsite.here()
-                if not on_loop:
-                    recorder.send(parked, notable)
-            except Exception:  # noqa: BLE001
-                faults.report("asgiref.async_to_sync")
+            here.parked = outer
+            _unpark(recorder, parked, token, on_loop=on_loop)
 
-    patches = Patches()
-    patches.on_remove(lambda: setattr(recorder, "context_id", str))
-    patches.wrap(bridge, "__call__", sync_to_async_call)
-    patches.wrap(sync.AsyncToSync, "__call__", async_to_sync_call)
-    patches.wrap(current_thread_executor.CurrentThreadExecutor, "submit", submit_wrapper(recorder, role_of))
-    return patches
+
+def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) -> None:
+    """The thread goes on. On a thread with a running loop it never stood: asgiref refused."""
+    try:
+        current.reset(token)
+        parked.ended = recorder.clock()
+        notable = parked.parked_ns >= recorder.parked_ns
+        if not on_loop and (notable or parked.sampled):
+            parked.frames = callsite.here(2)
+            recorder.send(parked, notable)
+    except Exception:  # noqa: BLE001
+        faults.report("asgiref.unpark")
 
 
 def role_of(executor: object) -> ThreadRole:

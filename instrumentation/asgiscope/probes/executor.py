@@ -88,13 +88,10 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
 
 def _submitted(args: Any) -> Any:
     """The function that is meant: `asyncio.to_thread` submits `Context.run(func, ...)`."""
-    func = args[0]
-    inner = func
+    inner = args[0]
     while isinstance(inner, functools.partial):
-        if getattr(inner.func, "__name__", "") == "run" and inner.args:
-            inner = inner.args[0]
-        else:
-            inner = inner.func
+        runs = getattr(inner.func, "__name__", "") == "run" and inner.args
+        inner = inner.args[0] if runs else inner.func
     return inner
 
 
@@ -127,11 +124,7 @@ def _run(recorder: Recorder, call: Call, func: Callable[..., Any], *args: Any, *
             parked = here.parked
             if parked is not None and queue is not None and queue.role == ThreadRole.PARENT:
                 parked.busy_ns += call.run_ns
-            if call.kind == SPAN_EXECUTOR:
-                call.ended = now
-                notable = call.wait_ns >= recorder.wait_ns
-                recorder.send(call, notable)
-            elif call.resumed:  # its caller gave up waiting before it ended
+            if call.kind == SPAN_EXECUTOR or call.resumed:  # nobody waits, or its caller has given up
                 call.ended = now
                 recorder.settle(call)
         except Exception:  # noqa: BLE001

@@ -91,14 +91,14 @@ def chain(frame: FrameType | None, middleware_in: Any) -> list[str]:
     """What led to a frame, outermost first, from the middleware, view or task that the call site is in."""
     steps: list[str] = []
     depth = callsite.MAX_DEPTH
-    query = ""
+    query = view = ""
     while frame is not None and depth:
         code = frame.f_code
         path = code.co_filename.replace(os.sep, "/")
         _, inside_django, short = path.rpartition("/django/")
         if inside_django:
             if (short, code.co_name) == _VIEW:
-                steps.append("view")
+                steps.append(f"view {view}".strip())
                 break
             if short == "db/models/sql/compiler.py" and code.co_name == "execute_sql" and not query:
                 query = _table(frame)
@@ -107,7 +107,11 @@ def chain(frame: FrameType | None, middleware_in: Any) -> list[str]:
                 steps.append(step)
         elif path.endswith(_SERIALIZER) and (not steps or steps[-1] != "serializer"):
             steps.append("serializer")
-        if callsite.owner(code) >= Owner.THIRD_PARTY:
+        who = callsite.owner(code)
+        if who is Owner.BOUNDARY:
+            break
+        if who >= Owner.THIRD_PARTY:
+            view = code.co_qualname
             name = middleware_in(code.co_filename)
             if name:
                 steps.append(f"middleware {name}")

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from asgiscope import faults
+from asgiscope import callsite, faults
+from asgiscope.ledger import Culprit
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.recorder import Chain, Recorder
 from asgiscope.scope import Request, current
 from asgiscope.watchdog import Watchdog
-
 
 
 class Tracing(Protocol):
@@ -34,39 +34,43 @@ class Tracing(Protocol):
 
 
 class Middleware:
-    """What is known of the site's middleware: which are sync-only, and where each is defined."""
+    """What is known of the site's middleware: where each is defined, and which sync-only one forces each bridge."""
 
     def __init__(self) -> None:
-        self._sync_only: dict[tuple[str, str], str] = {}
+        self._forced: dict[tuple[str, str], Culprit] = {}
+        """Module and qualified name of a middleware whose handler Django bridges -> the one that forces it."""
         self._files: dict[str, str] = {}
-        self._names: dict[int, str] = {}
 
-    def learn(self, path: str, factory: Any, *, sync_only: bool) -> None:
+    def learn(self, path: str, factory: Any) -> Culprit:
         """A middleware of `settings.MIDDLEWARE`, by its dotted path."""
-        module = getattr(factory, "__module__", "")
-        if sync_only:
-            self._sync_only[module, getattr(factory, "__qualname__", "")] = path
-        code = getattr(factory, "__code__", None) or getattr(getattr(factory, "__init__", None), "__code__", None)
-        for method in ("__call__", "__acall__", "process_request", "process_view"):
-            code = code or getattr(vars(factory).get(method) if isinstance(factory, type) else None, "__code__", None)
-        if code is not None and not module.startswith("django."):
-            self._files[code.co_filename] = path
+        site = None
+        for method in ("__call__", "process_request", "process_view", "process_response", "__init__"):
+            if isinstance(factory, type):
+                site = site or callsite.definition(vars(factory).get(method))
+        site = site or callsite.definition(factory)
+        if site is not None and not getattr(factory, "__module__", "").startswith("django."):
+            self._files[site.file] = path
+        return Culprit(path, site)
 
-    def of(self, func: object) -> str:
-        """The sync-only middleware whose adaptation a bridged function is, '' for any other function.
+    def forces(self, culprit: Culprit, bridged: Any) -> None:
+        """Django sends requests through a thread at `bridged`, because `culprit` cannot run on the loop."""
+        self._forced[getattr(bridged, "__module__", ""), getattr(bridged, "__qualname__", "")] = culprit
+
+    def of(self, func: object) -> Culprit | None:
+        """The sync-only middleware that makes Django bridge this function, None for any other function.
 
         Django bridges `convert_exception_to_response(middleware)`, which names the middleware as `__wrapped__`.
         """
-        if not self._sync_only:
-            return ""
+        if not self._forced:
+            return None
         target = getattr(func, "__wrapped__", None)
         if target is None:
-            return ""
+            return None
         name = getattr(target, "__qualname__", "").partition(".<locals>")[0]
         if name:
-            return self._sync_only.get((getattr(target, "__module__", ""), name), "")
+            return self._forced.get((getattr(target, "__module__", ""), name))
         kind = type(target)
-        return self._sync_only.get((kind.__module__, kind.__qualname__), "")
+        return self._forced.get((kind.__module__, kind.__qualname__))
 
     def in_file(self, filename: str) -> str:
         """The middleware defined in a file, '' for none. Django's own are not call sites and not listed."""
@@ -110,7 +114,9 @@ def _asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             request.server = (server[0], server[1]) if server else None
             headers = scope.get("headers") or ()
             request.user_agent = _latin1(headers, b"user-agent")
-            tags = _begin(recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1")))
+            tags = _begin(
+                recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1"))
+            )
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("handler.asgi")
             return await wrapped(*args, **kwargs)
@@ -127,7 +133,11 @@ def _asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
 
     def call(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         scope = args[0] if args else kwargs.get("scope")
-        if not isinstance(scope, dict) or scope.get("type") != "http" or tracing.excluded(scope.get("path", "")):
+        if (
+            not isinstance(scope, dict)
+            or scope.get("type") != "http"
+            or tracing.excluded(scope.get("path", ""))
+        ):
             return wrapped(*args, **kwargs)
         return serve(wrapped, args, kwargs, scope)
 
@@ -247,6 +257,8 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
 
     names, modes, adapted = [], [], []
     inner_async = is_async
+    inner: Any = None
+    culprit: Culprit | None = None
     for path in reversed(settings.MIDDLEWARE):
         factory = import_string(path)
         can_sync = getattr(factory, "sync_capable", True)
@@ -254,9 +266,18 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
         runs_async = False if not inner_async and can_sync else can_async
         names.append(path)
         modes.append("both" if can_sync and can_async else "async" if can_async else "sync")
-        adapted.append("" if runs_async == inner_async else "sync_to_async" if runs_async else "async_to_sync")
-        middleware.learn(path, factory, sync_only=is_async and not can_async)
-        inner_async = runs_async
+        adapted.append(
+            "" if runs_async == inner_async else "sync_to_async" if runs_async else "async_to_sync"
+        )
+        known = middleware.learn(path, factory)
+        if runs_async and not inner_async and culprit is not None:
+            middleware.forces(culprit, inner)
+            culprit = None
+        if not can_async and culprit is None:
+            culprit = known
+        inner_async, inner = runs_async, factory
+    if is_async and not inner_async and culprit is not None:
+        middleware.forces(culprit, inner)
     return Chain(now, names[::-1], modes[::-1], adapted[::-1])
 
 

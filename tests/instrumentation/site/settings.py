@@ -26,6 +26,13 @@ DATABASES = {
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "OPTIONS": {"loaders": [("django.template.loaders.locmem.Loader", {"users.html": "{% for u in users %}{{ u }}{% endfor %}"})]},
+        "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.locmem.Loader",
+                    {"users.html": "{% for u in users %}{{ u }}{% endfor %}"},
+                )
+            ]
+        },
     }
 ]

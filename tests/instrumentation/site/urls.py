@@ -105,7 +105,9 @@ async def shared(_request: HttpRequest) -> HttpResponse:
 
     bare = contextvars.Context()
     loop = asyncio.get_running_loop()
-    await asyncio.gather(loop.create_task(hog(), context=bare), loop.create_task(waiter(), context=contextvars.Context()))
+    await asyncio.gather(
+        loop.create_task(hog(), context=bare), loop.create_task(waiter(), context=contextvars.Context())
+    )
     return HttpResponse("ok")
 
 
@@ -128,11 +130,14 @@ def parks(_request: HttpRequest) -> HttpResponse:
 
 
 def nested(_request: HttpRequest) -> HttpResponse:
-    """sync -> async -> sync -> async."""
+    """Sync -> async -> sync -> async."""
+
+    def again() -> str:
+        return async_to_sync(nap)()
 
     async def inner() -> list[str]:
         first = await sync_to_async(lambda: threading.current_thread().name)()
-        second = await sync_to_async(lambda: async_to_sync(nap)())()
+        second = await sync_to_async(again)()
         return [first, second]
 
     return JsonResponse({"names": async_to_sync(inner)(), "own": threading.current_thread().name})
@@ -187,7 +192,7 @@ async def contexts(_request: HttpRequest) -> HttpResponse:
         local.value = "from the thread"
         return seen
 
-    answer = {}
+    answer: dict[str, Any] = {}
     for sensitive in (True, False):
         seen = await sync_to_async(in_thread, thread_sensitive=sensitive)()
         answer[f"sensitive {sensitive}"] = {**seen, "after": variable.get(), "local_after": local.value}
@@ -195,7 +200,11 @@ async def contexts(_request: HttpRequest) -> HttpResponse:
         local.value = "from the loop"
     async with ThreadSensitiveContext():
         answer["nested context"] = await sync_to_async(variable.get)()
-    names = [str(var.name) for var in contextvars.copy_context() if not var.name.startswith(("asgiscope", "current_context"))]
+    names = [
+        str(var.name)
+        for var in contextvars.copy_context()
+        if not var.name.startswith(("asgiscope", "current_context"))
+    ]
     answer["variables"] = sorted(names)
     return HttpResponse(json.dumps(answer, sort_keys=True), content_type="application/json")
 
@@ -203,7 +212,25 @@ async def contexts(_request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path(f"{view.__name__.replace('_', '-')}/", view)
     for view in (
-        plain, sync_view, sleeps, cpu, orm_on_loop, async_orm, hop_storm, template_on_loop, lazy_template,
-        gathered, pooled, saturated, shared, parks, nested, new_loop, wrong_thread, timeout, raises, contexts,
+        plain,
+        sync_view,
+        sleeps,
+        cpu,
+        orm_on_loop,
+        async_orm,
+        hop_storm,
+        template_on_loop,
+        lazy_template,
+        gathered,
+        pooled,
+        saturated,
+        shared,
+        parks,
+        nested,
+        new_loop,
+        wrong_thread,
+        timeout,
+        raises,
+        contexts,
     )
 ]

@@ -87,7 +87,7 @@ PROBLEMS: Final = (
         file="shop/views/api.py",
         route="api/token/",
         what="an async view hashes a password with check_password()",
-        fix="await user.acheck_password(...)",
+        fix="await sync_to_async(user.check_password)(...); acheck_password hashes on the loop too",
     ),
     Problem(
         id="gather_sensitive",
@@ -154,7 +154,7 @@ PROBLEMS: Final = (
         id="pool_starvation",
         kind=FindingKind.POOL_STARVATION,
         service=WEB,
-        function="contact_sheet",
+        function="_picture",
         file="shop/views/pages.py",
         route="contact-sheet/",
         what="40 asyncio.to_thread() calls at once, in a pool of a few workers",

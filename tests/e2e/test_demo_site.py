@@ -2,60 +2,25 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.servers import Server, asgi_command, free_port
+
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
 SLUG = "enamel-mug-1"
-START_SECONDS = 30
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def uvicorn(application: str, env: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Serve an application of the demo folder; gives its base URL."""
+def serve(application: str, env: Mapping[str, str], log: Path) -> Server:
+    """An application of the demo folder under uvicorn."""
     port = free_port()
-    base_url = f"http://127.0.0.1:{port}"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", application, "--port", str(port)),
-                *("--log-level", "warning", "--timeout-graceful-shutdown", "2"),
-            ],
-            cwd=DEMO,
-            env=dict(env),
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                httpx.get(base_url, trust_env=False, timeout=10)
-            except httpx.TransportError:
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            else:
-                break
-        yield base_url
-    finally:
-        server.terminate()
-        server.wait(timeout=15)
+    command = [*asgi_command("uvicorn", application, port), "--timeout-graceful-shutdown", "2"]
+    return Server(command, port, cwd=DEMO, env=env, log=log)
 
 
 @pytest.fixture(scope="module")
@@ -82,24 +47,21 @@ def shop(request: pytest.FixtureRequest, seeded: Path) -> Iterator[str]:
     As planted it needs DJANGO_ALLOW_ASYNC_UNSAFE. Fixed it must work with Django's guard on: that every page
     still answers is the proof that the fixed forms are right.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "SHOP_", "OTEL_"))}
-    form = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"} if request.param == "as planted" else {"SHOP_FIX": "all"}
-    with ExitStack() as stack:
-        supplier = stack.enter_context(uvicorn("supplier:application", inherited, seeded / "supplier.log"))
+    as_planted = request.param == "as planted"
+    log = seeded / f"{request.param}.log"
+    with serve("supplier:application", {}, seeded / "supplier.log") as supplier:
         env = {
-            **inherited,
-            **form,
             "DJANGO_SETTINGS_MODULE": "shopsite.settings",
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "1" if as_planted else "",
+            "SHOP_FIX": "" if as_planted else "all",
             "SHOP_DATA": str(seeded),
-            "SHOP_SUPPLIER_URL": supplier,
+            "SHOP_SUPPLIER_URL": supplier.url,
             "SHOP_BACKGROUND": "1",
             "ASGISCOPE_DISABLED": "1",
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
         }
-        log = seeded / f"{request.param}.log"
-        yield stack.enter_context(uvicorn("shopsite.asgi:application", env, log))
-        assert "Traceback" not in log.read_text(), "the shop logged an error"
+        with serve("shopsite.asgi:application", env, log) as site:
+            yield site.url
+    assert "Traceback" not in log.read_text(), "the shop logged an error"
 
 
 @pytest.fixture

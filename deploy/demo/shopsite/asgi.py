@@ -14,6 +14,7 @@ django_application = get_asgi_application()
 # What follows needs Django's apps to be ready.
 from django.conf import settings  # noqa: E402
 
+from shop import suppliers  # noqa: E402
 from shop.live import STOCK_EVENTS_PATH, stock_events  # noqa: E402
 from shop.pricing import keep_prices_fresh  # noqa: E402
 
@@ -33,6 +34,7 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+    await suppliers.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -50,7 +50,8 @@ async def token(request: HttpRequest) -> JsonResponse:
     if user is None:
         valid = False
     elif fixed("hash_on_loop"):
-        valid = await user.acheck_password(password)
+        # Not acheck_password: it awaits only the saving of a renewed hash, and hashes on the loop.
+        valid = await sync_to_async(user.check_password)(password)
     else:
         valid = user.check_password(password)
     if user is None or not valid:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db.models import Sum
@@ -59,21 +58,24 @@ async def contact_sheet(request: HttpRequest) -> HttpResponse:
         photos = await _download(slugs)
         pictures = await asyncio.to_thread(lambda: [thumbnails.shrink(photo) for photo in photos])
     else:
-        pictures = await asyncio.gather(*(asyncio.to_thread(thumbnails.thumbnail, slug) for slug in slugs))
+        pictures = await asyncio.gather(*(_picture(slug) for slug in slugs))
     return await arender(
         request, "shop/contact_sheet.html", {"pictures": list(zip(slugs, pictures, strict=True))}
     )
 
 
+async def _picture(slug: str) -> str:
+    return await asyncio.to_thread(thumbnails.thumbnail, slug)
+
+
 async def _download(slugs: list[str]) -> list[bytes]:
     turns = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
-    async def one(client: httpx.AsyncClient, slug: str) -> bytes:
+    async def one(slug: str) -> bytes:
         async with turns:
-            return await suppliers.aphoto(client, slug)
+            return await suppliers.aphoto(slug)
 
-    async with httpx.AsyncClient(timeout=suppliers.TIMEOUT) as client:
-        return await asyncio.gather(*(one(client, slug) for slug in slugs))
+    return await asyncio.gather(*(one(slug) for slug in slugs))
 
 
 async def live(request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""One module a question: SQL in, models out. No other package but `engine` knows SQL."""

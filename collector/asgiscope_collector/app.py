@@ -1,0 +1,81 @@
+"""The ASGI app: OTLP in, JSON and the dashboard out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from asgiscope_collector import __version__
+from asgiscope_collector.api import findings, health, overview, services, traces
+from asgiscope_collector.api.common import install_handlers
+from asgiscope_collector.collector import Collector
+from asgiscope_collector.security import Guard
+from asgiscope_collector.settings import Settings
+
+STATIC: Final = Path(__file__).parent / "static"
+_NOT_BUILT: Final = (
+    "asgiscope-collector is running, but its page is not built: run `make ui` in the source tree, or install "
+    "the released package.\nThe API is at /api, its description at /api/openapi.json.\n"
+)
+
+
+class _Pages(StaticFiles):
+    """The built page; every path that is no file is a view of it."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 404 or path.startswith(("api/", "v1/", "assets/")):  # noqa: PLR2004
+                raise
+            return await super().get_response("index.html", scope)
+
+
+def create_app(
+    settings: Settings, *, static: Path = STATIC, on_fatal: Callable[[str], None] | None = None
+) -> FastAPI:
+    """Build the app over a data folder; its lifespan starts and stops the collector.
+
+    Raises:
+        OSError: the data folder cannot be read or written.
+    """
+    collector = Collector(settings, on_fatal) if on_fatal else Collector(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        collector.start()
+        try:
+            yield
+        finally:
+            await collector.stop()
+
+    app = FastAPI(
+        title="asgiscope-collector",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        # The interactive pages load scripts from elsewhere, which the content policy rightly refuses.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.collector = collector
+    install_handlers(app)
+    for module in (health, overview, findings, traces, services):
+        app.include_router(module.router)
+    app.router.routes.extend(collector.receiver.routes)
+    if (static / "index.html").is_file():
+        app.mount("/", _Pages(directory=static, html=True))
+    else:
+
+        @app.get("/", include_in_schema=False)
+        async def not_built() -> PlainTextResponse:
+            return PlainTextResponse(_NOT_BUILT)
+
+    app.add_middleware(Guard, check_host=settings.loopback)
+    return app

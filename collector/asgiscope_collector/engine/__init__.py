@@ -1,0 +1,1 @@
+"""The store: an embedded engine or a ClickHouse server, its schema, and the lock on its folder."""

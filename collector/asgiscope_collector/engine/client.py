@@ -1,0 +1,159 @@
+"""Connections to the engine: one a thread, in a bounded pool, each query bounded in time and memory.
+
+A connection of the embedded engine runs one query at a time; connections of several threads run side by
+side. Nothing here may run on the event loop: coroutines come in through `Engine.run`. After the engine is
+loaded this process must not fork (a child hangs), and it must not exit while a query runs (the engine
+crashes): `Engine.close` waits.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from asgiscope_collector.engine.migrations import migrate
+from asgiscope_collector.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MESSAGE: Final = "Request"
+
+
+class EngineBusyError(RuntimeError):
+    """More queries wait than are allowed to; ask again later."""
+
+
+class EngineClosedError(RuntimeError):
+    """The engine is not open: the process is starting or stopping."""
+
+
+class Engine:
+    """The store that analysis reads and the loader writes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path: Path = settings.data / "engine"
+        self._schema = files(__package__).joinpath("otlp.proto").read_text(encoding="utf-8")
+        self._threads = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="asgiscope-query")
+        self._waiting = 0  # touched on the event loop only
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._clients: list[Client] = []  # lock: _lock
+        self._open = False  # lock: _lock; connections can be made
+        self._ready = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the schema is in place and queries can be run."""
+        return self._ready
+
+    def open(self) -> None:
+        """Load the engine and bring its schema up to date. Takes about a second.
+
+        Raises:
+            SchemaError: the folder was written by a newer collector.
+        """
+        with self._lock:
+            self._open = True
+        try:
+            migrate(self, self._settings)
+        except BaseException:
+            self.close()
+            raise
+        self._ready = True
+
+    def close(self) -> None:
+        """Wait for what runs, then close every connection. Safe to call twice."""
+        self._ready = False
+        with self._lock:
+            self._open = False
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function that queries, on a thread of the pool.
+
+        Raises:
+            EngineBusyError: too many wait already.
+            EngineClosedError: the engine is not open.
+        """
+        if not self._ready:
+            raise EngineClosedError("the store is not open")
+        if self._waiting >= self._settings.query_threads + self._settings.query_backlog:
+            raise EngineBusyError("too many queries wait for the store")
+        self._waiting += 1
+        try:
+            return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+        finally:
+            self._waiting -= 1
+
+    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run a query; `{name:Type}` in it is bound by the engine from `parameters`."""
+        result = self._client().query(sql, parameters=parameters)
+        return list(result.named_results())
+
+    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing."""
+        self._client().command(sql, parameters=parameters)
+
+    def load(self, bodies: BinaryIO, token: str) -> None:
+        """Store OTLP request bodies, each with its length before it as a varint; all or none of them.
+
+        A second load with the same token changes nothing, also after a crash in the middle of the first.
+        """
+        self._insert("otlp_request", bodies, {"insert_deduplication_token": token})
+
+    def check(self, bodies: BinaryIO) -> None:
+        """Decode bodies as `load` does and store nothing.
+
+        Raises:
+            clickhouse_connect.driver.exceptions.Error: the engine cannot decode one of them.
+        """
+        self._insert("otlp_check", bodies, {})
+
+    def _insert(self, table: str, bodies: BinaryIO, settings: dict[str, Any]) -> None:
+        self._client().raw_insert(
+            table,
+            insert_block=bodies,
+            fmt="Protobuf",
+            settings={
+                "format_schema_source": "string",
+                "format_schema": self._schema,
+                "format_schema_message_name": _MESSAGE,
+                # Tells 0, false and '' from an attribute without a value.
+                "input_format_protobuf_oneof_presence": 1,
+                "deduplicate_blocks_in_dependent_materialized_views": 1,
+                "throw_on_max_partitions_per_insert_block": 0,
+                "max_execution_time": self._settings.load_timeout,
+                "max_memory_usage": self._settings.load_memory_bytes,
+                **settings,
+            },
+        )
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            if not self._open:
+                raise EngineClosedError("the store is not open")
+            client = clickhouse_connect.get_client(
+                interface="chdb",
+                path=str(self._path),
+                settings={
+                    "max_execution_time": self._settings.query_timeout,
+                    "max_memory_usage": self._settings.query_memory_bytes,
+                },
+            )
+            with self._lock:
+                self._clients.append(client)
+            self._local.client = client
+        return client

@@ -1,0 +1,125 @@
+"""From the spool into the engine: one segment, one insert, exactly once.
+
+The engine remembers the names of the segments it stored, in the spans and in every rollup, so a load that is
+repeated after a crash or an error adds nothing. A segment that the engine cannot decode is taken apart: what
+it refuses is set aside in `rejected/`, the rest is loaded.
+"""
+
+import io
+import logging
+import re
+import threading
+from pathlib import Path
+from typing import Final
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.spool import Spool, bodies, frame
+
+logger = logging.getLogger(__name__)
+
+_BACKOFF_FIRST: Final = 0.5
+_BACKOFF_MAX: Final = 30.0
+_POLL: Final = 1.0
+_REJECTED_KEPT: Final = 100
+_NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
+"""Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
+
+
+class Loader:
+    """The thread that loads. Counters are read from other threads and only grow."""
+
+    def __init__(self, spool: Spool, engine: Engine, *, interval: float, rejected: Path) -> None:
+        self._spool = spool
+        self._engine = engine
+        self._interval = interval
+        self._rejected = rejected
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="asgiscope-loader", daemon=True)
+        self.segments = 0
+        self.failures = 0
+        self.rejected_bodies = 0
+        self.failure = ""
+        """Why the newest attempt failed, or ''."""
+
+    def start(self) -> None:
+        """Begin loading; the engine must be open."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Load what the closed spool still holds, unless the engine fails, and end the thread."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        backoff = _BACKOFF_FIRST
+        while True:
+            stopping = self._stop.is_set()
+            segment = self._spool.next_segment(age=self._interval, timeout=_POLL)
+            if segment is None:
+                if stopping:
+                    return
+                continue
+            try:
+                self._load(segment)
+            except (EngineError, OSError) as error:
+                self.failures += 1
+                self.failure = f"{type(error).__name__}: {str(error)[:300]}"
+                logger.exception("loader: %s not stored, next attempt in %.1f s", segment.name, backoff)
+                if self._stop.wait(backoff):
+                    if stopping:
+                        return
+                    continue
+                backoff = min(backoff * 2, _BACKOFF_MAX)
+            else:
+                self.failure, backoff = "", _BACKOFF_FIRST
+
+    def _load(self, segment: Path) -> None:
+        try:
+            with segment.open("rb") as file:
+                self._engine.load(file, segment.name)
+        except EngineError:
+            if not self._take_apart(segment):
+                raise
+            return
+        self._spool.remove(segment)
+        self.segments += 1
+
+    def _take_apart(self, segment: Path) -> bool:
+        """Set aside the bodies that the engine refuses. False if it is not the data that failed."""
+        data = segment.read_bytes()
+        whole = list(bodies(data))
+        kept = [body for _, body in whole if self._is_loadable(body)]
+        torn = len(data) - (whole[-1][0] if whole else 0)
+        if len(kept) == len(whole) and not torn:
+            return False
+        refused = [body for _, body in whole if body not in kept]
+        self._rejected.mkdir(exist_ok=True, mode=0o700)
+        for number, body in enumerate(refused):
+            (self._rejected / f"{segment.stem}-{number}.otlp").write_bytes(body)
+        for old in sorted(self._rejected.iterdir())[:-_REJECTED_KEPT]:
+            old.unlink()
+        self.rejected_bodies += len(refused)
+        logger.error(
+            "loader: %s: %d bodies that the engine refuses are set aside in %s, %d torn bytes are cut",
+            segment.name,
+            len(refused),
+            self._rejected,
+            torn,
+        )
+        # Under a new name: nothing of the old one was stored, for a segment is decoded before it is written.
+        self._spool.replace(segment, kept)
+        return True
+
+    def _is_loadable(self, body: bytes) -> bool:
+        try:
+            self._engine.check(io.BytesIO(frame(body)))
+        except EngineError as error:
+            text = str(error)
+            if _NOT_THE_DATA.search(text):
+                raise
+            logger.warning("loader: a body of %d bytes is refused: %s", len(body), text[:300])
+            return False
+        return True

@@ -1,0 +1,102 @@
+"""OTLP messages to and from bytes: the one place that touches protobuf's untyped half."""
+
+import base64
+import json
+from typing import Any, Final, TypeVar
+
+from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # protobuf ships no types
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # googleapis ships stubs unmarked
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+_IDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+
+M = TypeVar("M")
+
+
+class MalformedError(ValueError):
+    """Bytes are not a message of the kind expected; says why."""
+
+
+def from_protobuf(data: bytes, kind: type[M]) -> M:
+    """Parse a protobuf message.
+
+    Raises:
+        MalformedError: the bytes are no such message.
+    """
+    message: Any = kind()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise MalformedError(f"the body is not a protobuf {kind.__name__}: {error}") from None
+    return message  # type: ignore[no-any-return] # it is a `kind`
+
+
+def from_json(data: bytes, kind: type[M]) -> M:
+    """Parse a message in OTLP's JSON: protobuf's, but with ids in hexadecimal and unknown fields ignored.
+
+    Raises:
+        MalformedError: the bytes are no JSON, or no such message.
+    """
+    message = kind()
+    try:
+        document = json.loads(data)
+        _decode_ids(document)
+        json_format.ParseDict(document, message, ignore_unknown_fields=True)
+    except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError) as error:
+        raise MalformedError(f"the body is not a JSON {kind.__name__}: {str(error)[:300]}") from None
+    return message
+
+
+def to_protobuf(message: Any) -> bytes:
+    """Serialize a message."""
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def to_json(message: Any) -> str:
+    """Write a message as JSON on one line. None that is answered has ids."""
+    text: str = json_format.MessageToJson(message, indent=None)
+    return text
+
+
+def status(code: int, message: str) -> Any:
+    """A `google.rpc.Status`."""
+    return Status(code=code, message=message)
+
+
+def is_trace_request(data: bytes) -> bool:
+    """Whether the bytes are an `ExportTraceServiceRequest`."""
+    try:
+        from_protobuf(data, ExportTraceServiceRequest)
+    except MalformedError:
+        return False
+    return True
+
+
+def _decode_ids(document: Any) -> None:
+    """Turn the ids of a trace request from hexadecimal to the base64 that protobuf's JSON expects."""
+    if not isinstance(document, dict):
+        raise TypeError("it is not an object")
+    for resource_spans in _each(document, "resourceSpans", "resource_spans"):
+        for scope_spans in _each(resource_spans, "scopeSpans", "scope_spans"):
+            for span in _each(scope_spans, "spans", "spans"):
+                _decode_ids_of(span)
+                for link in _each(span, "links", "links"):
+                    _decode_ids_of(link)
+
+
+def _each(parent: dict[str, Any], camel: str, snake: str) -> list[dict[str, Any]]:
+    return parent.get(camel) or parent.get(snake) or []
+
+
+def _decode_ids_of(item: dict[str, Any]) -> None:
+    for name in _IDS:
+        if value := item.get(name):
+            try:
+                item[name] = base64.b64encode(bytes.fromhex(value)).decode()
+            except ValueError:
+                raise ValueError(f"{name} {str(value)[:40]!r} is not hexadecimal") from None

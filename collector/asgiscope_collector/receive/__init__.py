@@ -1,0 +1,1 @@
+"""What takes OTLP in: decoded, validated, acknowledged once it is on the disk."""

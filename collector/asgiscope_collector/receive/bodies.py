@@ -1,0 +1,157 @@
+"""From a request's bytes to a body that can be spooled: inflate, parse, drop spans that cannot be stored.
+
+Pure: bytes and limits in, a result or a `RefusedError` out. Nothing waits and nothing is kept.
+"""
+
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from asgiscope_collector.otlp import JSON, PROTOBUF, MalformedError, from_json, from_protobuf, to_protobuf
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_TRACE_ID_BYTES: Final = 16
+_SPAN_ID_BYTES: Final = 8
+_NO_TRACE: Final = bytes(_TRACE_ID_BYTES)
+_NO_SPAN: Final = bytes(_SPAN_ID_BYTES)
+_DAY_NS: Final = 86_400_000_000_000
+_AHEAD_NS: Final = _DAY_NS
+
+M = TypeVar("M")
+
+
+class RefusedError(Exception):
+    """A request that is not accepted: an HTTP status, and what the sender should change."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A body fit to be stored."""
+
+    body: bytes
+    """An `ExportTraceServiceRequest` in protobuf; empty when no span is left."""
+    spans: int
+    rejected: int
+    """Spans taken out: they have no valid id or a time outside of what is kept."""
+
+
+def inflate(data: bytes, encoding: str, limit: int) -> bytes:
+    """Undo `Content-Encoding`.
+
+    Raises:
+        RefusedError: 415 for an encoding that is not known, 400 for data that is not of it, 413 beyond `limit`
+            bytes, found without making more than that.
+    """
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        if len(data) > limit:
+            raise _too_large(limit)
+        return data
+    step = _STEPS.get(name)
+    if step is None:
+        raise RefusedError(
+            415, f"Content-Encoding {encoding!r} is not known: send gzip, deflate, zstd or none"
+        )
+    try:
+        return step(data, limit)
+    except (zlib.error, zstd.ZstdError, EOFError) as error:
+        raise RefusedError(400, f"the body is not valid {name}: {error}") from None
+
+
+def parse(data: bytes, content_type: str, kind: type[M]) -> M:
+    """Parse an OTLP request.
+
+    Raises:
+        RefusedError: 415 for another content type, 400 for a body that is not a `kind`.
+    """
+    name = media_type(content_type)
+    if name not in {PROTOBUF, JSON}:
+        raise RefusedError(415, f"Content-Type {content_type!r} is not OTLP: send {PROTOBUF} or {JSON}")
+    try:
+        return from_protobuf(data, kind) if name == PROTOBUF else from_json(data, kind)
+    except MalformedError as error:
+        raise RefusedError(400, str(error)) from None
+
+
+def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accepted:
+    """Parse a trace request and take out the spans that cannot be stored.
+
+    Raises:
+        RefusedError: the body as a whole is not acceptable.
+    """
+    request = parse(data, content_type, ExportTraceServiceRequest)
+    now = time.time_ns()
+    oldest, newest = now - retention_days * _DAY_NS, now + _AHEAD_NS
+    spans = rejected = 0
+    for resource_spans in request.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            good = [
+                span
+                for span in scope_spans.spans
+                if oldest <= span.start_time_unix_nano <= newest
+                and len(span.trace_id) == _TRACE_ID_BYTES
+                and len(span.span_id) == _SPAN_ID_BYTES
+                and span.trace_id != _NO_TRACE
+                and span.span_id != _NO_SPAN
+            ]
+            spans += len(good)
+            if len(good) != len(scope_spans.spans):
+                rejected += len(scope_spans.spans) - len(good)
+                del scope_spans.spans[:]
+                scope_spans.spans.extend(good)
+    if not spans:
+        return Accepted(b"", 0, rejected)
+    if rejected or media_type(content_type) != PROTOBUF:
+        data = to_protobuf(request)
+    return Accepted(data, spans, rejected)
+
+
+def media_type(content_type: str) -> str:
+    """`application/json` of `Application/JSON; charset=utf-8`."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(413, f"the body is larger than {limit} bytes decompressed: send smaller batches")
+
+
+def _inflate_zlib(data: bytes, limit: int, bits: int) -> bytes:
+    inflater = zlib.decompressobj(bits)
+    out = inflater.decompress(data, limit + 1)
+    if len(out) > limit:
+        raise _too_large(limit)
+    if not inflater.eof:
+        raise EOFError("it ends too early")
+    return out
+
+
+def _inflate_zstd(data: bytes, limit: int) -> bytes:
+    inflater = zstd.ZstdDecompressor()
+    out = inflater.decompress(data, limit + 1)
+    if len(out) > limit:
+        raise _too_large(limit)
+    if not inflater.eof:
+        raise EOFError("it ends too early")
+    return out
+
+
+_STEPS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "gzip": lambda data, limit: _inflate_zlib(data, limit, 16 + zlib.MAX_WBITS),
+    "x-gzip": lambda data, limit: _inflate_zlib(data, limit, 16 + zlib.MAX_WBITS),
+    "deflate": lambda data, limit: _inflate_zlib(data, limit, zlib.MAX_WBITS),
+    "zstd": _inflate_zstd,
+}

@@ -1,0 +1,119 @@
+"""What can be set: the defaults, `ASGISCOPE_COLLECTOR_*` in the environment, flags over both."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, Self
+
+PREFIX: Final = "ASGISCOPE_COLLECTOR_"
+_MIB: Final = 1024 * 1024
+_TRUE: Final = {"1", "true", "yes", "on"}
+_FALSE: Final = {"0", "false", "no", "off", ""}
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message says which and what to write instead."""
+
+
+def _setting(default: Any, low: int | None = None, high: int | None = None) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The collector's settings. Sizes are bytes and times seconds, unless the name says otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = _setting(4318, 0, 65535)
+    data: Path = Path("asgiscope-data")
+    insecure_open: bool = False
+    """Listen on an address that other machines reach, without tokens or a login."""
+
+    max_body_bytes: int = _setting(32 * _MIB, 1024)
+    """Of one request, decompressed. What is larger is refused with 413."""
+    spool_max_bytes: int = _setting(512 * _MIB, 1024)
+    """Accepted but not stored yet. Beyond it, requests are refused with 503 and `Retry-After`."""
+    segment_bytes: int = _setting(8 * _MIB, 1024)
+    """A segment of the spool is loaded when it reaches this size, or ..."""
+    load_interval_ms: int = _setting(250, 10, 60_000)
+    """... when this time has passed since its first body."""
+
+    query_threads: int = _setting(4, 1, 64)
+    query_backlog: int = _setting(64, 1)
+    """Queries that may wait for a thread. Beyond it, the API answers 503."""
+    query_timeout: int = _setting(15, 1)
+    query_memory_bytes: int = _setting(1024 * _MIB, 64 * _MIB)
+    load_timeout: int = _setting(120, 1)
+    load_memory_bytes: int = _setting(2048 * _MIB, 64 * _MIB)
+
+    retention_days: int = _setting(7, 1, 3650)
+    """Spans older than this are dropped, and refused on arrival."""
+    rollup_retention_days: int = _setting(30, 1, 3650)
+
+    log_level: str = "INFO"
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, low, high = (getattr(self, each.name), each.metadata.get("low"), each.metadata.get("high"))
+            if (low is not None and value < low) or (high is not None and value > high):
+                limits = f"at least {low}" if high is None else f"{low} to {high}"
+                raise SettingsError(f"{_spell(each.name)} is {value}, and must be {limits}")
+        if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise SettingsError(
+                f"{_spell('log_level')} is {self.log_level!r}: write DEBUG, INFO, WARNING or ERROR"
+            )
+        if not self.loopback and not self.insecure_open:
+            raise SettingsError(
+                f"--host {self.host} can be reached from other machines, and the collector asks nobody who they "
+                "are: use 127.0.0.1, or --insecure-open if a firewall or a proxy stands before it"
+            )
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **flags: Any) -> Self:
+        """Read the environment; flags that are not None come over it.
+
+        Raises:
+            SettingsError: a value is not of its type or out of its limits.
+        """
+        environment = os.environ if environment is None else environment
+        read: dict[str, Any] = {}
+        for each in fields(cls):
+            text = environment.get(PREFIX + each.name.upper())
+            if text is not None:
+                read[each.name] = _parse(each.name, text, type(each.default))
+        read.update({name: value for name, value in flags.items() if value is not None})
+        return cls(**read)
+
+    def with_port(self, port: int) -> Self:
+        """The same settings on the port that was really bound (0 asks the system for one)."""
+        return replace(self, port=port)
+
+
+def _spell(name: str) -> str:
+    return f"--{name.replace('_', '-')} ({PREFIX}{name.upper()})"
+
+
+def _parse(name: str, text: str, kind: type[Any]) -> Any:
+    if kind is bool:
+        if text.strip().lower() in _TRUE | _FALSE:
+            return text.strip().lower() in _TRUE
+        raise SettingsError(f"{PREFIX}{name.upper()} is {text!r}: write 1 or 0")
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise SettingsError(f"{PREFIX}{name.upper()} is {text!r}: write a whole number") from None
+    # Path("...") is a PosixPath: the default's own type builds it.
+    return kind(text)

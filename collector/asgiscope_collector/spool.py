@@ -1,0 +1,294 @@
+"""What was acknowledged and is not stored yet: request bodies on disk, in segments that survive a crash.
+
+A segment is a file of bodies, each with its length before it as a varint, so the engine reads it as it is.
+One thread writes: it takes all that waits, appends it, syncs once, and only then are those requests
+acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
+After a crash the last segment may end in a torn body, which nobody was told was stored: it is cut off.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final
+
+from asgiscope_collector.otlp import is_trace_request
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX: Final = ".otlp"
+_VARINT_BITS: Final = 7
+_VARINT_MORE: Final = 0x80
+_VARINT_MAX_SHIFT: Final = 63
+
+
+class SpoolUnavailableError(RuntimeError):
+    """A body cannot be accepted now: the spool is full, its disk failed, or it is closing."""
+
+
+def frame(body: bytes) -> bytes:
+    """A body with its length before it."""
+    length, prefix = len(body), bytearray()
+    while length >= _VARINT_MORE:
+        prefix.append(length & (_VARINT_MORE - 1) | _VARINT_MORE)
+        length >>= _VARINT_BITS
+    prefix.append(length)
+    return bytes(prefix) + body
+
+
+def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each whole body of a segment, with the offset after it; ends before the first that is torn."""
+    offset = 0
+    while offset < len(data):
+        length, shift, position = 0, 0, offset
+        while True:
+            if position >= len(data) or shift > _VARINT_MAX_SHIFT:
+                return
+            byte = data[position]
+            length |= (byte & (_VARINT_MORE - 1)) << shift
+            position, shift = position + 1, shift + _VARINT_BITS
+            if byte < _VARINT_MORE:
+                break
+        if position + length > len(data):
+            return
+        offset = position + length
+        yield offset, data[position:offset]
+
+
+class Spool:
+    """Segments in a folder, bounded in bytes.
+
+    Raises:
+        OSError: the folder cannot be made, read or written.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._changed = threading.Condition()
+        # lock of all below: _changed
+        self._waiting: list[tuple[bytes, Future[None]]] = []
+        self._bytes = 0
+        self._sealed: deque[Path] = deque()
+        self._active: Path | None = None
+        self._active_bytes = 0
+        self._active_since = 0.0
+        self._writing = False
+        self._closing = False
+        self._failure = ""
+        # touched by the writer thread, or with nothing being written
+        self._descriptor = -1
+        self._sequence = 0
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._recover()
+        self._writer = threading.Thread(target=self._write, name="asgiscope-spool", daemon=True)
+        self._writer.start()
+
+    @property
+    def size(self) -> int:
+        """Bytes accepted and not stored yet."""
+        return self._bytes
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be accepted, or ''."""
+        if self._bytes >= self._max_bytes:
+            return f"the spool is full ({self._bytes} bytes wait to be stored)"
+        return self._failure
+
+    async def append(self, body: bytes) -> None:
+        """Return once the body is on the disk.
+
+        Raises:
+            SpoolUnavailableError: it is not and will not be; the sender should try again later.
+        """
+        await asyncio.wrap_future(self._submit(frame(body)))
+
+    def _submit(self, framed: bytes) -> Future[None]:
+        with self._changed:
+            if self._closing:
+                raise SpoolUnavailableError("the collector is stopping")
+            if self._bytes + len(framed) > self._max_bytes:
+                raise SpoolUnavailableError(
+                    f"{self._bytes} bytes wait to be stored and {self._max_bytes} may: send again later"
+                )
+            self._bytes += len(framed)
+            done: Future[None] = Future()
+            self._waiting.append((framed, done))
+            self._changed.notify_all()
+            return done
+
+    def next_segment(self, *, age: float, timeout: float) -> Path | None:
+        """The oldest segment to load; seals the active one when it is `age` seconds old or large enough.
+
+        None when there is nothing to load within `timeout` seconds, or the spool is closed and empty.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                ripe = now - self._active_since >= age or self._closing
+                if self._active and not self._writing and not self._waiting and ripe:
+                    self._seal()
+                if self._sealed:
+                    return self._sealed[0]
+                if (self._closing and not self._active and not self._waiting) or now >= deadline:
+                    return None
+                due = self._active_since + age if self._active and not self._writing else deadline
+                # At least a millisecond: bodies may be waiting for the writer, which notifies.
+                self._changed.wait(max(0.001, min(due, deadline) - now))
+
+    def remove(self, segment: Path) -> None:
+        """Forget a segment: it is stored."""
+        size = segment.stat().st_size
+        segment.unlink()
+        with self._changed:
+            self._sealed.remove(segment)
+            self._bytes -= size
+            self._changed.notify_all()
+
+    def replace(self, segment: Path, kept: list[bytes]) -> None:
+        """Put another segment, of these bodies, in the place of one that cannot be loaded whole."""
+        size = segment.stat().st_size
+        data = b"".join(frame(body) for body in kept)
+        name = self._new_name()
+        if data:
+            draft = name.with_suffix(".draft")
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(name)
+        segment.unlink()
+        self._sync_folder()
+        with self._changed:
+            self._sealed.remove(segment)
+            if data:
+                self._sealed.appendleft(name)
+            self._bytes += len(data) - size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Accept nothing more and write what waits. What is not loaded stays for the next start."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._writer.join()
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                group, self._waiting = self._waiting, []
+                self._writing = True
+            data = b"".join(framed for framed, _ in group)
+            error = self._append(data)
+            with self._changed:
+                self._writing = False
+                self._failure = "" if error is None else f"the spool cannot be written: {error}"
+                if error is None:
+                    self._active_bytes += len(data)
+                else:
+                    self._bytes -= len(data)
+                if self._active and self._active_bytes >= self._segment_bytes:
+                    self._seal()
+                self._changed.notify_all()
+            for _, done in group:
+                if not done.set_running_or_notify_cancel():
+                    continue
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(SpoolUnavailableError(self._failure))
+
+    def _append(self, data: bytes) -> OSError | None:
+        """Append and sync; on failure leave the segment as it was."""
+        before = self._active_bytes
+        try:
+            if self._active is None:
+                before = 0
+                self._begin()
+            written = memoryview(data)
+            while written:
+                written = written[os.write(self._descriptor, written) :]
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            logger.exception("spool: %d bytes could not be written", len(data))
+            with contextlib.suppress(OSError):
+                # If this fails too, the torn end is cut off by the next start; until then a new segment is used.
+                os.ftruncate(self._descriptor, before)
+            with self._changed:
+                if self._active:
+                    self._seal()
+            return error
+        return None
+
+    def _begin(self) -> None:
+        name = self._new_name()
+        self._descriptor = os.open(
+            name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        self._sync_folder()
+        with self._changed:
+            self._active, self._active_bytes, self._active_since = name, 0, time.monotonic()
+
+    def _seal(self) -> None:
+        """Make the active segment the newest sealed one. Lock: _changed, with nothing being written."""
+        if self._active is None:
+            return
+        os.close(self._descriptor)
+        if self._active_bytes:
+            self._sealed.append(self._active)
+        else:
+            self._active.unlink()
+        self._active, self._active_bytes = None, 0
+
+    def _new_name(self) -> Path:
+        # Unique over restarts, for the engine remembers it: time, then a count, then this process.
+        self._sequence += 1
+        return self._folder / f"{time.time_ns():020d}-{self._sequence:08d}-{os.getpid()}{_SUFFIX}"
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _recover(self) -> None:
+        for draft in self._folder.glob("*.draft"):
+            draft.unlink()
+        for segment in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            size = _cut_torn_end(segment)
+            if size:
+                self._sealed.append(segment)
+                self._bytes += size
+            else:
+                segment.unlink()
+        if self._sealed:
+            logger.info("spool: %d segments, %d bytes, left by the last run", len(self._sealed), self._bytes)
+
+
+def _cut_torn_end(segment: Path) -> int:
+    """Cut a segment after its last good body; returns the size that stays, in bytes."""
+    data = segment.read_bytes()
+    good = 0
+    for end, body in bodies(data):
+        if not is_trace_request(body):
+            break
+        good = end
+    if good < len(data):
+        logger.warning("spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - good)
+        with segment.open("r+b") as file:
+            file.truncate(good)
+            os.fsync(file.fileno())
+    return good

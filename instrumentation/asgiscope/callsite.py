@@ -1,6 +1,6 @@
 """Which line of the application: classifies frames, and finds the innermost that belongs to it.
 
-Overhead model: a frame costs one dictionary look-up once its code object is known; walks are bounded.
+Overhead model: a frame costs one dictionary look-up once its file is known; walks are bounded.
 Known limitation: an application installed into site-packages counts as a third-party package unless its folder
 is named in `ASGISCOPE_APP_PATHS`.
 """
@@ -18,7 +18,7 @@ MAX_DEPTH = 128
 """Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
 MAX_STACK = 48
 """Frames kept of a stack."""
-_MAX_CODES = 50_000
+_MAX_FILES = 50_000
 
 
 class Owner(IntEnum):
@@ -29,8 +29,10 @@ class Owner(IntEnum):
     """The event loop or the thread pool itself: a stack is not followed beyond."""
     FRAMEWORK = 2
     """Django, asgiref, asgiscope itself: never a call site."""
-    THIRD_PARTY = 3
-    APPLICATION = 4
+    LAYER = 3
+    """Django's wrapper around each middleware: whoever stands beyond it only passed the request on."""
+    THIRD_PARTY = 4
+    APPLICATION = 5
 
 
 class Site(NamedTuple):
@@ -48,7 +50,8 @@ class Frame(NamedTuple):
     line: int
 
 
-_owners: dict[CodeType, Owner] = {}
+_owners: dict[str, Owner] = {}
+"""By file name: its hash is cached, a code object's is not, and equal code in two files compares equal."""
 _app_paths: tuple[str, ...] = ()
 _stdlib = tuple(
     {
@@ -68,6 +71,9 @@ _BOUNDARIES = (
     f"{os.sep}uvloop{os.sep}__init__.py",
 )
 """Where a stack ends for our purposes: what lies beyond started the loop or the thread, not the work."""
+_LAYERS = tuple(
+    f"{os.sep}django{os.sep}core{os.sep}handlers{os.sep}{name}.py" for name in ("asgi", "exception")
+)
 _COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp)>)+$")
 _SERVERS = frozenset(
     {"uvicorn", "daphne", "hypercorn", "granian", "gunicorn", "twisted", "uvloop", "autobahn"}
@@ -84,17 +90,20 @@ def configure(app_paths: str) -> None:
 
 def owner(code: CodeType) -> Owner:
     """Whose code this is."""
-    known = _owners.get(code)
+    filename = code.co_filename
+    known = _owners.get(filename)
     if known is None:
-        if len(_owners) >= _MAX_CODES:  # code made at run time (templates, eval) must not fill the memory
+        if len(_owners) >= _MAX_FILES:  # code made at run time has names made at run time
             _owners.clear()
-        known = _owners[code] = _classify(code.co_filename)
+        known = _owners[filename] = _classify(filename)
     return known
 
 
 def _classify(filename: str) -> Owner:
     if filename.endswith(_BOUNDARIES):
         return Owner.BOUNDARY
+    if filename.endswith(_LAYERS):
+        return Owner.LAYER
     path = os.path.abspath(filename)  # noqa: PTH100 - resolve() would touch the disk on the hot path
     if path.startswith(_own):
         return Owner.FRAMEWORK
@@ -117,7 +126,7 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
         who = owner(code)
         if who is Owner.APPLICATION:
             return Frame(code, frame.f_lineno)
-        if who is Owner.BOUNDARY:
+        if who is Owner.BOUNDARY or who is Owner.LAYER:
             return None
         frame = frame.f_back
         depth -= 1
@@ -145,12 +154,17 @@ def here(skip: int = 1) -> list[Frame]:
 
 
 def find(frames: list[Frame]) -> Frame | None:
-    """The call site among `frames` (innermost first): the application's, else a third-party package's."""
+    """The call site among `frames` (innermost first): the application's, else a third-party package's.
+
+    Not beyond the middleware or the view that is running: an outer one is no more to blame than the server.
+    """
     best: Frame | None = None
     for frame in frames:
         who = owner(frame.code)
         if who is Owner.APPLICATION:
             return frame
+        if who is Owner.LAYER:
+            break
         if who is Owner.THIRD_PARTY and best is None:
             best = frame
     return best

@@ -79,6 +79,13 @@ class Server:
                 self.process.wait()
         return self.process.returncode
 
+    def stacks(self) -> str:
+        """What every thread of a server that registered `faulthandler` for SIGUSR1 is doing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        return self.output()
+
     def output(self) -> str:
         """What it has printed."""
         return self.log.read_text(errors="replace")[-8000:]

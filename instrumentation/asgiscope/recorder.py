@@ -247,12 +247,9 @@ class Recorder:
             request.run_ns += call.run_ns
             request.resume_ns += call.resume_ns
             if call.site is not None:
-                counts = request.sites.get(call.site)
-                if counts is None:
-                    request.sites[call.site] = [1, overhead]
-                else:
-                    counts[0] += 1
-                    counts[1] += overhead
+                place = (call.site.code.co_filename, call.site.line)
+                hops, cost, _ = request.sites.get(place, (0, 0, call.site))
+                request.sites[place] = (hops + 1, cost + overhead, call.site)
         notable = wait >= self.wait_ns or (call.middleware is not None and call.sampled)
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)

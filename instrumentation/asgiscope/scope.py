@@ -161,8 +161,8 @@ class Request(Scope):
         self.queries = 0
         self.query_ns = 0
         self.refusals = 0
-        self.sites: dict[Frame, list[int]] = {}
-        """Call site -> [hops, wait + resume], for hop storms."""
+        self.sites: dict[tuple[str, int], tuple[int, int, Frame]] = {}
+        """File and line of a call site -> hops, wait + resume delay, frame: for hop storms."""
 
     @property
     def path_or_route(self) -> str:

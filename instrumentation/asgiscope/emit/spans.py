@@ -87,7 +87,7 @@ class SpanMaker:
         if request.error:
             attributes["error.type"] = request.error
         if request.sites:
-            site, (hops, cost) = max(request.sites.items(), key=lambda item: item[1])
+            hops, cost, site = max(request.sites.values(), key=lambda counts: counts[:2])
             if hops >= self._hop_storm:
                 attributes[sc.REQUEST_HOPS_AT_SITE] = hops
                 attributes |= _finding(sc.FindingKind.HOP_STORM, cost, 1, cost)

@@ -189,7 +189,7 @@ def _end(recorder: Recorder, tracing: Tracing, request: Request, tokens: tuple[A
         except ValueError:  # closed by the garbage collector, in another context
             faults.report("handler.reset")
         tracing.end(tokens[1])
-        storm = max((hops for hops, _ in request.sites.values()), default=0) >= recorder.config.hop_storm
+        storm = max((hops for hops, _, _ in request.sites.values()), default=0) >= recorder.config.hop_storm
         recorder.send(request, request.notable or storm)
     except Exception:  # noqa: BLE001
         faults.report("handler.end")

@@ -1,0 +1,118 @@
+"""The test site under a real server, with a sink for its spans."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers import Server, asgi_command, free_port
+from tests.sink import Sink, SpanView
+
+SITE = Path(__file__).parent / "site"
+_SEED = """
+import django; django.setup()
+from django.core.management import call_command
+from django.contrib.auth.models import User
+call_command("migrate", verbosity=0)
+User.objects.create_user("ann", password="a test site has no secrets")
+"""
+
+
+class Site:
+    """A running site: ask it for a path, and look at the spans of that one request."""
+
+    def __init__(self, server: Server, sink: Sink) -> None:
+        self.server = server
+        self.sink = sink
+
+    def get(self, path: str, **params: str) -> "Answer":
+        """Request a path and wait until its server span has come."""
+        before = len(self.sink.spans)
+        try:
+            response = httpx.get(self.server.url + path, params=params, timeout=30)
+        except httpx.ReadTimeout as error:
+            raise AssertionError(f"{path} hangs:\n{self.server.stacks()}") from error
+
+        def root(spans: list[SpanView]) -> SpanView | None:
+            return next((s for s in spans[before:] if s.kind == 2 and s.get("url.path") == path), None)
+
+        request: SpanView = self.sink.wait_for(root)
+        return Answer(response, request, self.sink)
+
+
+class Answer:
+    """A response and the spans of its trace."""
+
+    def __init__(self, response: httpx.Response, request: SpanView, sink: Sink) -> None:
+        self.response = response
+        self.request = request
+        self._sink = sink
+
+    @property
+    def spans(self) -> list[SpanView]:
+        """All spans of the request's trace, by start."""
+        return sorted((s for s in self._sink.spans if s.trace_id == self.request.trace_id), key=lambda s: s.start)
+
+    def named(self, name: str) -> list[SpanView]:
+        """Those of a name."""
+        return [span for span in self.spans if span.name == name]
+
+    def findings(self, kind: str) -> list[SpanView]:
+        """Those that are evidence of a kind of finding."""
+        return [span for span in self.spans if span.get("asgiscope.finding") == kind]
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database with one user."""
+    path = tmp_path_factory.mktemp("site") / "db.sqlite3"
+    env = {**os.environ, "SITE_DB": str(path), "SITE_BARE": "1", "DJANGO_SETTINGS_MODULE": "settings"}
+    subprocess.run([sys.executable, "-c", _SEED], cwd=SITE, env=env, check=True)
+    return path
+
+
+def serve(sink: Sink, database: Path, log: Path, *, server: str = "uvicorn", loop: str = "asyncio", **env: str) -> Server:
+    """The site under a server; `env` is added to its environment."""
+    port = free_port()
+    return Server(
+        asgi_command(server, "asgi:application", port, loop=loop),
+        port,
+        cwd=SITE,
+        env={
+            "SITE_DB": str(database),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+            "OTEL_SERVICE_NAME": "site",
+            "PYTHONWARNINGS": "default",
+            **env,
+        },
+        log=log,
+        ready="/plain/",
+        ready_status=200,
+    )
+
+
+@pytest.fixture(scope="session", params=["asyncio", "uvloop"])
+def site(request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site on each event loop, refusing synchronous work as Django does."""
+    log = tmp_path_factory.mktemp("log") / "site.log"
+    with Sink() as sink, serve(sink, database, log, loop=request.param) as server:
+        yield Site(server, sink)
+        assert "asgiscope failed" not in server.output()
+
+
+@pytest.fixture(scope="session", params=["asyncio", "uvloop"])
+def unsafe_site(
+    request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """The site on each event loop, with the guard switched off, as teams do."""
+    log = tmp_path_factory.mktemp("log") / "site.log"
+    with (
+        Sink() as sink,
+        serve(sink, database, log, loop=request.param, DJANGO_ALLOW_ASYNC_UNSAFE="1") as server,
+    ):
+        yield Site(server, sink)
+        assert "asgiscope failed" not in server.output()

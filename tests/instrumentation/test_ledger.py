@@ -1,0 +1,169 @@
+"""The ledger's arithmetic, with a clock that only moves when told to."""
+
+from collections.abc import Callable
+
+from asgiscope.ledger import Call, Ledger, Queue, State, attribute
+from asgiscope.scope import Request
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+class Clock:
+    """Nanoseconds that pass when `now` is set."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def make_call(name: str = "work") -> Call:
+    """A bridge call nobody has submitted."""
+
+    def func() -> None:
+        """Do nothing."""
+
+    func.__qualname__ = name
+    return Call(None, 0, "sync_to_async", func)
+
+
+def single() -> Queue:
+    """A queue with one worker."""
+    return Queue("shared-1", "shared", 1)
+
+
+def test_a_lone_call_waits_for_nobody() -> None:
+    """Its wait is idle time: the thread had to wake up."""
+    queue, call = single(), make_call()
+    queue.submit(call, 100)
+    queue.start(call, 130)
+    queue.end(call, 500)
+    assert (call.wait_ns, call.run_ns, call.depth) == (30, 370, 0)
+    assert attribute(call) == ([], 30)
+    assert not queue.ended
+    assert not queue.running
+
+
+def test_a_waiter_names_the_call_that_held_the_thread() -> None:
+    """The overlap is the part of the holder's run that lies within the wait."""
+    queue, holder, waiter = single(), make_call("holder"), make_call("waiter")
+    queue.submit(holder, 0)
+    queue.start(holder, 10)
+    queue.submit(waiter, 40)
+    queue.end(holder, 100)
+    queue.start(waiter, 103)
+    held = attribute(waiter)
+    assert [(one.call, one.overlap_ns) for one in held.holders] == [(holder, 60)]
+    assert held.idle_ns == 3
+    assert waiter.wait_ns == 63
+    assert waiter.depth == 1
+
+
+def test_three_calls_at_once_run_one_after_another() -> None:
+    """What `asyncio.gather` over thread-sensitive calls comes to."""
+    queue = single()
+    calls = [make_call(str(n)) for n in range(3)]
+    for call in calls:
+        queue.submit(call, 0)
+    for n, call in enumerate(calls):
+        queue.start(call, n * 50)
+        queue.end(call, (n + 1) * 50)
+    assert [call.wait_ns for call in calls] == [0, 50, 100]
+    assert [one.overlap_ns for one in attribute(calls[2]).holders] == [50, 50]
+    assert [call.depth for call in calls] == [0, 1, 2]
+
+
+def test_a_pool_shares_the_blame_among_all_who_filled_it() -> None:
+    """With two workers busy, each answers for half the wait."""
+    queue = Queue("pool-1", "pool", 2)
+    first, second, waiter = make_call("first"), make_call("second"), make_call("waiter")
+    for call in (first, second, waiter):
+        queue.submit(call, 0)
+    queue.start(first, 0)
+    queue.start(second, 0)
+    queue.end(first, 100)
+    queue.start(waiter, 100)
+    held = attribute(waiter)
+    assert {one.call: one.overlap_ns for one in held.holders} == {first: 50, second: 50}
+    assert held.idle_ns == 0
+
+
+def test_a_cancelled_waiter_leaves_the_queue() -> None:
+    """It neither holds nor is waited for, and nothing is kept for its sake."""
+    queue, holder, waiter = single(), make_call(), make_call()
+    queue.submit(holder, 0)
+    queue.start(holder, 0)
+    queue.submit(waiter, 5)
+    queue.withdraw(waiter)
+    queue.end(holder, 50)
+    assert waiter.state is State.ENDED
+    assert waiter.cancelled
+    assert not queue.waiting
+    assert not queue.ended
+
+
+def test_an_idle_queue_remembers_nothing() -> None:
+    """Runs are kept only while a call waits that they may explain."""
+    queue = single()
+    for n in range(100):
+        call = make_call()
+        queue.submit(call, n * 10)
+        queue.start(call, n * 10 + 1)
+        queue.end(call, n * 10 + 5)
+    assert not queue.ended
+
+
+Step = tuple[str, int]
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 200)), min_size=1, max_size=40))
+def test_every_wait_is_divided_exactly(arrivals: list[tuple[int, int]]) -> None:
+    """Whatever comes when: overlaps with named holders plus idle time are the wait, to the nanosecond."""
+    queue = single()
+    time, submitted = 0, []
+    for gap, length in arrivals:
+        time += gap
+        submitted.append((time, length, make_call()))
+    events: list[tuple[int, int, int, Callable[[], None]]] = []
+    free = 0
+    for order, (at, length, call) in enumerate(submitted):
+        start = max(at, free) + 1
+        free = start + length
+        events += [
+            (at, 2, order, lambda call=call, at=at: queue.submit(call, at)),  # type: ignore[misc]
+            (start, 1, order, lambda call=call, at=start: queue.start(call, at)),  # type: ignore[misc]
+            (free, 0, order, lambda call=call, at=free: queue.end(call, at)),  # type: ignore[misc]
+        ]
+    for *_, act in sorted(events, key=lambda event: event[:3]):
+        act()
+    for at, _, call in submitted:
+        held = attribute(call)
+        assert call.wait_ns == call.run_started - at
+        assert sum(one.overlap_ns for one in held.holders) + held.idle_ns == call.wait_ns
+        busy = sum(
+            max(0, min(other.run_ended, call.run_started) - max(other.run_started, at))
+            for _, _, other in submitted
+            if other is not call
+        )
+        assert sum(one.overlap_ns for one in held.holders) == busy
+
+
+def test_requests_in_flight_are_the_victims_of_a_stall() -> None:
+    """The one that caused it is not its own victim; one that came midway lost only the rest."""
+    clock = Clock()
+    ledger = Ledger(clock)
+    cause, before, midway, gone = (Request(None, start, "GET", "/") for start in (0, 10, 60, 20))
+    for request in (cause, before, midway, gone):
+        ledger.begin(request)
+    ledger.finish(gone, 40)
+    assert dict(ledger.delayed(50, 100, cause)) == {before: 50, midway: 40}
+
+
+def test_an_executor_has_one_queue_until_it_dies() -> None:
+    """A new executor at the same address is a new queue."""
+    ledger, executor = Ledger(Clock()), object()
+    queue = ledger.queue(executor, lambda: "pool", lambda: 4)
+    assert ledger.queue(executor, lambda: "shared", lambda: 1) is queue
+    ledger.forget(id(executor))
+    assert ledger.queue(executor, lambda: "shared", lambda: 1).id != queue.id

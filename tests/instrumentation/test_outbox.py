@@ -1,0 +1,86 @@
+"""The outbox: bounded, never in the way, right after a fork."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from asgiscope.emit.outbox import Outbox
+
+
+def test_records_arrive_in_order() -> None:
+    """In batches, by a thread of its own."""
+    seen: list[Any] = []
+    threads: set[str] = set()
+
+    def deliver(batch: Sequence[Any]) -> bool:
+        seen.extend(batch)
+        threads.add(threading.current_thread().name)
+        return True
+
+    outbox = Outbox(deliver, size=2000, interval_s=0.01)
+    for n in range(1500):
+        outbox.put(n)
+    assert outbox.flush(10)
+    outbox.close(5)
+    assert seen == list(range(1500))
+    assert threads == {"asgiscope-export"}
+    assert outbox.delivered == 1500
+
+
+def test_a_full_outbox_drops_and_counts_without_waiting() -> None:
+    """A collector that never answers costs the caller nothing."""
+    gate = threading.Event()
+    outbox = Outbox(lambda _batch: gate.wait(30), size=100, interval_s=0.01)
+    outbox.put("wakes the thread")
+    while outbox._records:
+        time.sleep(0.01)
+    for n in range(250):
+        outbox.put(n)
+    assert outbox.dropped == 150
+    gate.set()
+    outbox.close(10)
+    assert outbox.delivered == 101
+
+
+def test_what_cannot_be_delivered_is_counted() -> None:
+    """An exporter that raises is no different from one that fails."""
+
+    def deliver(_batch: Sequence[Any]) -> bool:
+        raise OSError("no route to host")
+
+    outbox = Outbox(deliver, size=100, interval_s=0.01)
+    outbox.put(1)
+    assert outbox.flush(10)
+    outbox.close(5)
+    assert (outbox.lost, outbox.delivered) == (1, 0)
+
+
+def test_closing_does_not_wait_for_a_collector_that_hangs() -> None:
+    """The interpreter's exit is bounded."""
+    gate = threading.Event()
+    outbox = Outbox(lambda _batch: gate.wait(60), size=100, interval_s=0.01)
+    outbox.put(1)
+    started = time.monotonic()
+    outbox.close(0.3)
+    assert time.monotonic() - started < 10
+    gate.set()
+
+
+def test_a_forked_child_sends_its_own_and_only_its_own() -> None:
+    """The parent's records stay the parent's."""
+    read, write = os.pipe()
+    outbox = Outbox(lambda batch: os.write(write, repr(list(batch)).encode()) > 0, size=100, interval_s=60)
+    outbox.put("parent")
+    child = os.fork()
+    if child == 0:
+        outbox.put("child")
+        outbox.flush(5)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 1000) == b"['child']"
+    outbox.close(5)
+    assert os.read(read, 1000) == b"['parent']"
+    os.close(read)
+    os.close(write)

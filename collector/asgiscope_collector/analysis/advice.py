@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from asgiscope.semconv import FindingKind, ThreadRole
+from asgiscope.semconv import SPAN_ASYNC_TO_SYNC, SPAN_SYNC_TO_ASYNC, FindingKind, ThreadRole
 
 from asgiscope_collector.models import Advice
 
@@ -127,8 +127,8 @@ _MAIL: Final = Advice(
     link=f"{_DOCS}topics/email/",
 )
 _CPU: Final = Advice(
-    title="Take the computation off the event loop",
-    reason="Python code that computes without awaiting keeps every other request of the process waiting.",
+    title="Take the work off the event loop",
+    reason="Code that computes or waits without awaiting keeps every other request of the process waiting.",
     steps=[
         "Look at the stack: the innermost line is what ran when the loop was late.",
         "Bound the work (page, stream, limit), or cache its result.",
@@ -142,28 +142,28 @@ _CPU: Final = Advice(
     link="https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code",
 )
 
+
+def _about(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+# The first that matches; names are a query's summary, a probe's (`session load`) or a function's dotted path.
 _OPERATIONS: Final[tuple[tuple[re.Pattern[str], Advice], ...]] = (
-    (re.compile(r"session|request\.user|get_user\b", re.IGNORECASE), _SESSION),
-    (re.compile(r"password|hasher|pbkdf2|argon2|bcrypt|scrypt", re.IGNORECASE), _PASSWORD),
-    (re.compile(r"\bcache\b", re.IGNORECASE), _CACHE),
-    (re.compile(r"template|render", re.IGNORECASE), _TEMPLATE),
-    (re.compile(r"\bsleep\b", re.IGNORECASE), _SLEEP),
+    (_about(r"^session\b|\bdjango_session\b|contrib\.sessions|request\.user|\bget_user\b"), _SESSION),
     (
-        re.compile(
-            r"\b(requests|urllib3?|http|https|httpx|socket|connect|recv|getaddrinfo)\b", re.IGNORECASE
-        ),
-        _HTTP,
-    ),
-    (re.compile(r"\b(smtp\w*|mail|send_mail)\b", re.IGNORECASE), _MAIL),
-    (
-        re.compile(
-            r"^(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|SAVEPOINT|RELEASE|BEGIN|COMMIT|ROLLBACK|SET|PRAGMA|"
-            r"CREATE|ALTER|DROP|CALL|EXPLAIN|query|database|connection)\b",
-            re.IGNORECASE,
+        _about(
+            r"^(select|insert|update|delete|merge|with|savepoint|release|begin|commit|rollback|set|pragma|"
+            r"create|alter|drop|call|explain|query|connect)\b|django\.db\.|psycopg|sqlite3|mysqldb|oracledb"
         ),
         _QUERY,
     ),
-    (re.compile(r"\b(open|read|write|file|storage)\b", re.IGNORECASE), _FILE),
+    (_about(r"password|hashers?\b|pbkdf2|argon2|bcrypt|scrypt"), _PASSWORD),
+    (_about(r"\bcache\b"), _CACHE),
+    (_about(r"\b(smtp\w*|mail|send_mail)\b"), _MAIL),
+    (_about(r"\b(template|render|render_to_string)\b|jinja2"), _TEMPLATE),
+    (_about(r"\bsleep\b"), _SLEEP),
+    (_about(r"\b(requests|urllib3?|https?|httpx|httpcore|socket|recv|getaddrinfo)\b"), _HTTP),
+    (_about(r"\b(open|read|write|file|files|storage)\b"), _FILE),
 )
 
 
@@ -181,14 +181,17 @@ def advise(kind: FindingKind, operation: str, executor: str, chain: Sequence[str
 
 
 def _refusal(operation: str, chain: Sequence[str]) -> Advice:
-    text = " ".join([*chain, operation])
-    if re.search("deadlock|parent|same thread|wrong thread|outer event loop", text, re.IGNORECASE):
+    if operation in {SPAN_ASYNC_TO_SYNC, SPAN_SYNC_TO_ASYNC}:
         return _DEADLOCK
-    cause = _SESSION if _OPERATIONS[0][0].search(text) else _QUERY
+    cause = _QUERY
+    if any(step == "request.user" or step.startswith("session ") for step in chain):
+        cause = _SESSION
+    elif "template" in chain:
+        cause = _TEMPLATE
     return Advice(
         title="Do not reach the database from async code" if cause is _QUERY else cause.title,
         reason="Django refused: synchronous, thread-bound work was called where an event loop runs. The request "
-        "failed, or fell back to an error page.",
+        "failed, unless something caught the error.",
         steps=[
             *cause.steps,
             (

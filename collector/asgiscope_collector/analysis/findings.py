@@ -80,7 +80,12 @@ FROM
         sum(VictimNs) AS victims_ns,
         sum(OngoingReports) AS ongoing_reports,
         max(OngoingNs) AS ongoing_ns,
-        total_ns + victims_ns + ongoing_ns + if(kind = 'refusal', count * 1000000000, 0) AS impact_ns,
+        -- A stall's victims are others; elsewhere the victim is the request that waited, counted already.
+        multiIf(
+            kind = 'loop_blocked', total_ns + victims_ns,
+            kind = 'refusal', count * 1000000000,
+            greatest(total_ns, victims_ns)
+        ) + ongoing_ns AS impact_ns,
         toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns,
         toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
         argMaxMerge(Latest) AS latest,

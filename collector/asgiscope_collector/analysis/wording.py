@@ -65,11 +65,11 @@ def summary(
         case FindingKind.CONTENTION:
             held = f" while `{holder}` held it most" if holder else ""
             text = f"{who} waited {length} in all, {often}, for {thread}{held}{where}{what}"
-            effect = "were delayed"
+            effect = "waited"
         case FindingKind.POOL_STARVATION:
             held = f", mostly `{holder}`" if holder else ""
             text = f"{who} waited {length} in all, {often}, for a worker of its pool{held}{where}{what}"
-            effect = "were delayed"
+            effect = "waited"
         case FindingKind.REFUSAL:
             led = f" ({' > '.join(chain)})" if chain else what
             text = f"{who} was refused {often}{where}: synchronous work in async code{led}"
@@ -79,22 +79,23 @@ def summary(
             text = (
                 f"The sync-only middleware {named} made requests cross to a thread {often}{where}: {length}"
             )
-            effect = "were delayed"
+            effect = "waited"
         case FindingKind.PARKED_THREAD:
             text = f"{who} kept a thread parked in async_to_sync for {length} in all, {often}{where}{what}"
-            effect = "were delayed"
+            effect = "waited"
         case FindingKind.HOP_STORM:
             text = (
                 f"{who} crossed between loop and threads many times a request, in {count:,} requests{where}"
             )
             text += f", for {length} in all"
-            effect = "were delayed"
+            effect = "waited"
     if not count and ongoing:
         lasts = f" for {duration(ongoing_ns)} so far" if ongoing_ns else ""
         return f"{_ONGOING[kind].format(who=who, thread=thread)}{lasts}{where}{what}, and has not ended."
+    # A stall's victims are the other requests; elsewhere the request itself is the victim.
+    others = "other " if kind == FindingKind.LOOP_BLOCKED else ""
     if victims:
-        others = "1 other request" if victims == 1 else f"{victims:,} other requests"
-        text += f"; {others} {effect}"
+        text += f"; {victims:,} {others}request{'' if victims == 1 else 's'} {effect}"
     more = f" {ongoing:,} more {'has' if ongoing == 1 else 'have'} not ended." if ongoing else ""
     return f"{text}.{more}"
 

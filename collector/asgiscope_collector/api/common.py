@@ -78,7 +78,9 @@ def install_handlers(app: FastAPI) -> None:
     async def bad_parameter(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][1:])
-        return problem(422, f"{name}: {first['msg']}", "see /api/openapi.json for the parameters and their limits")
+        return problem(
+            422, f"{name}: {first['msg']}", "see /api/openapi.json for the parameters and their limits"
+        )
 
     @app.exception_handler(NotFoundError)
     async def not_found(_: Request, error: NotFoundError) -> JSONResponse:

@@ -10,16 +10,19 @@ import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
 import problems
 from runner.demo import Demo, DemoError, Options
-from runner.processes import ChildError
+from runner.processes import ChildError, InUseError
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 INTERRUPTED: Final = 130
 """Exit status of a check that was stopped before it could tell."""
+SAME_INTERRUPT_SECONDS: Final = 1.0
+"""One Ctrl-C can arrive twice: from the terminal, and passed on by `uv run`. A later one is a second one."""
 
 
 def main() -> int:
@@ -31,7 +34,7 @@ def main() -> int:
         return _fail(str(error))
     try:
         return asyncio.run(_run(options))
-    except (ChildError, DemoError) as error:
+    except (ChildError, DemoError, InUseError) as error:
         return _fail(str(error))
 
 
@@ -77,15 +80,15 @@ def _port(text: str) -> int:
 async def _run(options: Options) -> int:
     demo = Demo(options)
     work = asyncio.create_task(demo.run())
-    interrupted = False
+    interrupted_at: float | None = None
 
     def interrupt() -> None:
-        nonlocal interrupted
-        if interrupted:
-            demo.children.hurry()
-        else:
-            interrupted = True
+        nonlocal interrupted_at
+        if interrupted_at is None:
+            interrupted_at = time.monotonic()
             work.cancel()
+        elif time.monotonic() - interrupted_at > SAME_INTERRUPT_SECONDS:
+            demo.children.hurry()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
-START_SECONDS = 90
 END_SECONDS = 40
 
 
@@ -140,6 +139,19 @@ def test_a_killed_start_leaves_nothing(
     assert survivors(tmp_path) == []
 
 
+def test_a_second_demo_in_the_folder_is_told(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    """It ends at once and harms neither the data nor the logs of the first."""
+    until(running, "Starting the collector")
+    done = check(tmp_path, "--seconds", "1")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"demo: another demo runs in {tmp_path}: stop it, or give this one another folder with --data\n"
+    )
+    until(running, "Preparing the shop")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=END_SECONDS) == 0
+
+
 def test_an_unknown_fix_is_told(tmp_path: Path) -> None:
     """A typing error in SHOP_FIX ends at once with what may stand there."""
     done = check(tmp_path, fixes="orm_on_loop,typo")
@@ -168,3 +180,9 @@ def test_bad_arguments_are_told(tmp_path: Path, arguments: tuple[str, ...]) -> N
     done = check(tmp_path, *arguments)
     assert done.returncode == 2
     assert f"argument {arguments[0]}: {arguments[1]} is not a" in done.stderr
+
+
+def test_the_readme_lists_every_problem() -> None:
+    """The table in the demo's README is the registry's."""
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)`", (DEMO / "README.md").read_text(), re.MULTILINE)
+    assert rows == [(problem.id, problem.kind) for problem in planted()]

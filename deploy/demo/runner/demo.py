@@ -64,6 +64,7 @@ class Demo:
             The exit status: 0 when there was nothing to check or the check found what it must.
 
         Raises:
+            InUseError: another demo runs in the data folder.
             DemoError: a port is taken, or a service does not answer.
             ChildError: a process of the demo ended.
         """

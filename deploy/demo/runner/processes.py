@@ -1,6 +1,7 @@
 """The demo's child processes: each in a group of its own, with a log of its own, and never orphaned."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -30,6 +31,10 @@ class ChildError(RuntimeError):
     """A child ended that should not have, or ended badly. The message holds the end of its log."""
 
 
+class InUseError(RuntimeError):
+    """Another runner uses the folder. The message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A started process."""
@@ -57,9 +62,23 @@ class Children:
         self._running: dict[str, Child] = {}
         self._hurried = False
         self._reaper: subprocess.Popen[bytes] | None = None
+        self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
+        """Begin.
+
+        Raises:
+            InUseError: another runner, or what it left to its reaper, writes to these logs.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._lock = lock = (self._logs / "lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise InUseError(
+                f"another demo runs in {self._logs.parent}: stop it, or give this one another folder with --data"
+            ) from None
         with self._log("reaper") as log:
             self._reaper = subprocess.Popen(  # noqa: S603 - our own file, no input from outside
                 [sys.executable, "-I", reaper.__file__],
@@ -67,16 +86,18 @@ class Children:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=[lock.fileno()],  # it keeps the lock until the last child is gone
             )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reaper is None or self._reaper.stdin is None:
-            return
-        self._reaper.stdin.close()  # whatever still runs, the reaper ends
-        self._reaper.wait()
+        if self._reaper is not None and self._reaper.stdin is not None:
+            self._reaper.stdin.close()  # whatever still runs, the reaper ends
+            self._reaper.wait()
+        if self._lock is not None:
+            self._lock.close()
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Child:
         """Start a process; its output goes to `<name>.log`.

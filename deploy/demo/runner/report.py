@@ -77,7 +77,7 @@ def _row(finding: Finding, planted_id: str) -> tuple[str, ...]:
         finding.kind,
         finding.service,
         _place(finding.call_site),
-        ", ".join(finding.routes) or "-",
+        _routes(finding.routes),
         str(finding.count),
         f"{finding.total_ns / _MS:,.0f} ms",
         str(finding.victims.requests),
@@ -86,8 +86,15 @@ def _row(finding: Finding, planted_id: str) -> tuple[str, ...]:
 
 
 def _place(site: CallSite) -> str:
+    if not site.file:
+        return "-"
     folder_and_file = "/".join(site.file.split("/")[-2:])
-    return f"{site.function} {folder_and_file}:{site.line}"
+    return f"{folder_and_file}:{site.line} {site.function}"
+
+
+def _routes(routes: Sequence[str]) -> str:
+    first, *others = [route for route in routes if route] or ["-"]  # work outside a request has no route
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], right: frozenset[int]) -> list[str]:

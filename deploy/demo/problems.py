@@ -87,7 +87,7 @@ PROBLEMS: Final = (
         file="shop/views/api.py",
         route="api/token/",
         what="an async view hashes a password with check_password()",
-        fix="await sync_to_async(user.check_password)(...); acheck_password hashes on the loop too",
+        fix="await sync_to_async(user.check_password)(...); acheck_password is no cure in Django 5.2",
     ),
     Problem(
         id="gather_sensitive",

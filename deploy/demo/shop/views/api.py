@@ -50,7 +50,7 @@ async def token(request: HttpRequest) -> JsonResponse:
     if user is None:
         valid = False
     elif fixed("hash_on_loop"):
-        # Not acheck_password: it awaits only the saving of a renewed hash, and hashes on the loop.
+        # Not acheck_password: in Django 5.2 it hashes on the loop all the same (in 6.1 it does not).
         valid = await sync_to_async(user.check_password)(password)
     else:
         valid = user.check_password(password)

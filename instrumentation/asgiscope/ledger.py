@@ -128,7 +128,9 @@ class Queue:
         self.workers = max(workers, 1)
         self.anchor: object = None
         """What keeps the watch on the executor's death alive as long as the queue."""
-        self.lock = threading.Lock()
+        # Reentrant, as every lock of ours on an application's thread: the garbage collector may run a weak
+        # reference's callback or a `__del__` that comes back here while the lock is held.
+        self.lock = threading.RLock()
         # Guarded by lock. Dictionaries because they keep order and forget an entry in constant time.
         self.waiting: dict[Call, None] = {}
         self.running: dict[Call, None] = {}
@@ -209,8 +211,8 @@ class Ledger:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
-        self._lock = threading.Lock()
-        # Guarded by _lock for writing; reads may be a moment old.
+        self._lock = threading.RLock()
+        # Entries are added under _lock; single reads and removals need none and may be a moment old.
         self._queues: dict[int, Queue] = {}
         self.requests: dict[Request, None] = {}
         """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
@@ -229,20 +231,18 @@ class Ledger:
             return known
 
     def forget(self, executor_id: int) -> None:
-        """The executor with this `id()` is gone."""
-        with self._lock:
-            self._queues.pop(executor_id, None)
+        """The executor with this `id()` is gone. Called by the garbage collector, so it takes no lock."""
+        self._queues.pop(executor_id, None)
 
     def reset(self) -> None:
         """In a forked child: whoever held or waited was in the parent, and so were the locks' owners."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._queues = {}
         self.requests = {}
 
     def queues(self) -> list[Queue]:
         """A snapshot of all queues."""
-        with self._lock:
-            return list(self._queues.values())
+        return list(self._queues.values())
 
     def begin(self, request: Request) -> None:
         """A request has come."""

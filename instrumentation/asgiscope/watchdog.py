@@ -171,7 +171,7 @@ class Watchdog:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watches: dict[asyncio.AbstractEventLoop, LoopWatch] = {}  # guarded by _lock
         self._thread: threading.Thread | None = None  # guarded by _lock
         self._stop = threading.Event()
@@ -191,7 +191,7 @@ class Watchdog:
 
     def reset(self) -> None:
         """In a forked child: the thread and the parent's loops are gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watches = {}
         self._thread = None
         self._stop = threading.Event()

@@ -55,7 +55,9 @@ class Answer:
     @property
     def spans(self) -> list[SpanView]:
         """All spans of the request's trace, by start."""
-        return sorted((s for s in self._sink.spans if s.trace_id == self.request.trace_id), key=lambda s: s.start)
+        return sorted(
+            (s for s in self._sink.spans if s.trace_id == self.request.trace_id), key=lambda s: s.start
+        )
 
     def named(self, name: str) -> list[SpanView]:
         """Those of a name."""
@@ -75,7 +77,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def serve(sink: Sink, database: Path, log: Path, *, server: str = "uvicorn", loop: str = "asyncio", **env: str) -> Server:
+def serve(
+    sink: Sink, database: Path, log: Path, *, server: str = "uvicorn", loop: str = "asyncio", **env: str
+) -> Server:
     """The site under a server; `env` is added to its environment."""
     port = free_port()
     return Server(
@@ -96,7 +100,9 @@ def serve(sink: Sink, database: Path, log: Path, *, server: str = "uvicorn", loo
 
 
 @pytest.fixture(scope="session", params=["asyncio", "uvloop"])
-def site(request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """The site on each event loop, refusing synchronous work as Django does."""
     log = tmp_path_factory.mktemp("log") / "site.log"
     with Sink() as sink, serve(sink, database, log, loop=request.param) as server:

@@ -68,7 +68,7 @@ def test_definition_looks_through_decorators() -> None:
     """A partial of a function is that function."""
     import functools  # noqa: PLC0415
 
-    site = callsite.definition(functools.partial(test_owner, 1))
+    site = callsite.definition(functools.partial(test_owner, "x"))
     assert site is not None
     assert site.function == "test_owner"
     assert callsite.definition(len) is None

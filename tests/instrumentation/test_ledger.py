@@ -1,5 +1,6 @@
 """The ledger's arithmetic, with a clock that only moves when told to."""
 
+import threading
 from collections.abc import Callable
 
 from asgiscope.ledger import Call, Ledger, Queue, State, attribute
@@ -158,6 +159,24 @@ def test_requests_in_flight_are_the_victims_of_a_stall() -> None:
         ledger.begin(request)
     ledger.finish(gone, 40)
     assert dict(ledger.delayed(50, 100, cause)) == {before: 50, midway: 40}
+
+
+def test_the_garbage_collector_may_come_by_while_the_ledger_is_locked() -> None:
+    """An executor's weak reference fires wherever memory is allocated, also within the ledger's own lock."""
+    ledger, executor, other = Ledger(Clock()), object(), object()
+    ledger.queue(other, lambda: "pool", lambda: 1)
+
+    def role() -> str:
+        ledger.forget(id(other))
+        return ledger.queue(other, lambda: "again", lambda: 1).role
+
+    done: list[str] = []
+    thread = threading.Thread(
+        target=lambda: done.append(ledger.queue(executor, role, lambda: 1).role), daemon=True
+    )
+    thread.start()
+    thread.join(10)
+    assert done == ["again"]
 
 
 def test_an_executor_has_one_queue_until_it_dies() -> None:

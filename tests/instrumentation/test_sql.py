@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 @pytest.mark.parametrize(
     ("sql", "operation", "collection"),
     [
-        ('SELECT "shop_product"."id" FROM "shop_product" WHERE "shop_product"."id" = %s', "SELECT", "shop_product"),
+        (
+            'SELECT "shop_product"."id" FROM "shop_product" WHERE "shop_product"."id" = %s',
+            "SELECT",
+            "shop_product",
+        ),
         ("SELECT `a`.`id` FROM `shop`.`a` LIMIT 21", "SELECT", "a"),
-        ('INSERT INTO "auth_user" ("username") VALUES (%s) RETURNING "auth_user"."id"', "INSERT", "auth_user"),
+        (
+            'INSERT INTO "auth_user" ("username") VALUES (%s) RETURNING "auth_user"."id"',
+            "INSERT",
+            "auth_user",
+        ),
         ('UPDATE "django_session" SET "session_data" = %s', "UPDATE", "django_session"),
         ('DELETE FROM "public"."t" WHERE id IN (1, 2)', "DELETE", "t"),
         ("select [dbo].[users].[id] from [dbo].[users]", "SELECT", "users"),

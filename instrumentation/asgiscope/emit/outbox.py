@@ -55,7 +55,7 @@ class Outbox:
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None  # guarded by _lock
 
     def put(self, scope: Any) -> None:

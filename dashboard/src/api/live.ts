@@ -1,0 +1,102 @@
+/** Data that stays current: fetched, asked for again while somebody looks, kept while the collector is away. */
+
+import { type ReadonlySignal, signal } from "@preact/signals";
+import { ApiError, getJson } from "./client";
+
+export const POLL_MS = 5_000;
+const SLOWEST_POLL_MS = 30_000;
+
+/** Since when the collector has not answered (ms since the epoch), or null while it does. */
+export const unreachableSince = signal<number | null>(null);
+
+export interface LiveState<T> {
+  /** The last good answer; it stays while newer ones fail. */
+  data: T | null;
+  /** When that answer came, ms since the epoch. */
+  at: number | null;
+  error: ApiError | null;
+  /** Whether `data` answers an earlier question than the one asked now. */
+  stale: boolean;
+}
+
+const EMPTY: LiveState<never> = { data: null, at: null, error: null, stale: false };
+
+/** One question to the collector, asked every POLL_MS while the page is visible, less often while it fails. */
+export class Live<T> {
+  readonly #state = signal<LiveState<T>>(EMPTY);
+  readonly #again: (data: T) => boolean;
+  #url: string | null = null;
+  #request: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
+
+  /** `again` says whether an answer can still change; where it cannot, it is not asked for again. */
+  constructor(again: (data: T) => boolean = () => true) {
+    this.#again = again;
+    document.addEventListener("visibilitychange", this.#onVisibility);
+  }
+
+  get state(): ReadonlySignal<LiveState<T>> {
+    return this.#state;
+  }
+
+  /** Ask `url` from now on. Data of the question before stays, marked stale, if `keep` is set. */
+  ask(url: string, keep: boolean): void {
+    if (url === this.#url) return;
+    this.#url = url;
+    this.#failures = 0;
+    const before = this.#state.peek();
+    this.#state.value = keep && before.data !== null ? { ...before, error: null, stale: true } : EMPTY;
+    this.refresh();
+  }
+
+  /** Ask now, without waiting for the next turn. */
+  refresh = (): void => {
+    clearTimeout(this.#timer);
+    this.#request?.abort();
+    if (this.#url === null) return;
+    const request = new AbortController();
+    this.#request = request;
+    void this.#fetch(this.#url, request);
+  };
+
+  stop(): void {
+    this.#url = null;
+    clearTimeout(this.#timer);
+    this.#request?.abort();
+    document.removeEventListener("visibilitychange", this.#onVisibility);
+  }
+
+  readonly #onVisibility = (): void => {
+    if (document.hidden) clearTimeout(this.#timer);
+    else this.refresh();
+  };
+
+  async #fetch(url: string, request: AbortController): Promise<void> {
+    try {
+      const data = (await getJson(url, request.signal)) as T;
+      this.#failures = 0;
+      unreachableSince.value = null;
+      this.#state.value = { data, at: Date.now(), error: null, stale: false };
+      if (this.#again(data)) this.#schedule();
+    } catch (error) {
+      if (request.signal.aborted) return;
+      const problem = error instanceof ApiError ? error : unexpected(error);
+      this.#failures += 1;
+      unreachableSince.value = problem.unreachable ? (unreachableSince.peek() ?? Date.now()) : null;
+      this.#state.value = { ...this.#state.peek(), error: problem };
+      this.#schedule();
+    }
+  }
+
+  #schedule(): void {
+    if (document.hidden || this.#url === null) return;
+    this.#timer = setTimeout(this.refresh, Math.min(POLL_MS * 2 ** Math.max(0, this.#failures - 1), SLOWEST_POLL_MS));
+  }
+}
+
+function unexpected(error: unknown): ApiError {
+  console.error(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return new ApiError({ error: `The page could not read the answer: ${text}`, hint: "Reload the page." }, 0, false);
+}

@@ -1,0 +1,50 @@
+/** The attribute names of the wire contract (asgiscope/semconv.py) that the page computes with. */
+
+export const THREAD_ID = "thread.id";
+export const THREAD_NAME = "thread.name";
+export const THREAD_ROLE = "asgiscope.thread.role";
+export const ON_EVENT_LOOP = "asgiscope.on_event_loop";
+export const CODE_FUNCTION = "code.function.name";
+export const CODE_FILE = "code.file.path";
+export const CODE_LINE = "code.line.number";
+export const HTTP_ROUTE = "http.route";
+export const HTTP_METHOD = "http.request.method";
+export const HTTP_STATUS = "http.response.status_code";
+export const DB_SYSTEM = "db.system.name";
+
+export const FINDING = "asgiscope.finding";
+export const FINDING_VICTIMS = "asgiscope.finding.victims";
+export const FINDING_VICTIMS_NS = "asgiscope.finding.victims_ns";
+export const ONGOING = "asgiscope.ongoing";
+
+export const BRIDGE_FUNCTION = "asgiref.function";
+export const EXECUTOR_ROLE = "asgiref.executor";
+export const EXECUTOR_ID = "asgiref.executor.id";
+export const WAIT_NS = "asgiref.wait_ns";
+export const RUN_NS = "asgiref.run_ns";
+export const RESUME_NS = "asgiref.resume_ns";
+export const IDLE_NS = "asgiref.wait_idle_ns";
+export const RUN_THREAD_ID = "asgiref.run.thread.id";
+export const RUN_THREAD_NAME = "asgiref.run.thread.name";
+export const CANCELLED = "asgiref.cancelled";
+export const MIDDLEWARE = "asgiscope.middleware";
+
+export const LINK = "asgiscope.link";
+export const OVERLAP_NS = "asgiscope.overlap_ns";
+export const LINK_FUNCTION = "asgiscope.link.function";
+export const HELD_BY = "held_by";
+export const DELAYED = "delayed";
+
+export const CAUSE = "asgiscope.cause";
+export const BLOCKING_OPERATION = "asgiscope.operation";
+export const CHAIN = "asgiscope.chain";
+
+export const SPAN_SYNC_TO_ASYNC = "sync_to_async";
+export const SPAN_ASYNC_TO_SYNC = "async_to_sync";
+export const SPAN_EXECUTOR = "executor";
+export const SPAN_BLOCKED = "event_loop blocked";
+export const SPAN_REFUSED = "async_unsafe refused";
+export const SPAN_SESSION = "session";
+
+export const INSTANCE_ID = "service.instance.id";
+export const PROCESS_ID = "process.pid";

@@ -1,0 +1,10 @@
+/** Starts the page. */
+
+import { render } from "preact";
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { Shell } from "./shell";
+
+const root = document.getElementById("app");
+if (root === null) throw new Error("index.html has no #app to draw into.");
+render(<Shell />, root);

@@ -1,0 +1,60 @@
+/** What lies under a point of the timeline. */
+
+import type { Span } from "../api/types";
+import { type LanePlace, ROW_HEIGHT, TAIL_HEIGHT } from "./layout";
+
+export interface Hit {
+  key: string;
+  span: Span;
+  ghost: boolean;
+  part: "bar" | "band" | "tail";
+}
+
+interface Piece {
+  key: string;
+  span: Span;
+  start: number;
+  end: number;
+  ghost?: boolean;
+}
+
+/** The piece at `time` and `y` (see layout); `slackNs` is how far beside a short one still counts. */
+export function hitAt(places: readonly LanePlace[], time: number, y: number, slackNs: number): Hit | null {
+  const place = places.find(({ top, bottom }) => y >= top && y < bottom);
+  if (place === undefined) return null;
+  const { lane } = place;
+  if (y >= place.rowsTop && y < place.tailsTop) {
+    const row = Math.floor((y - place.rowsTop) / ROW_HEIGHT);
+    const bar = nearest(lane.bars.filter((candidate) => candidate.row === row), time, slackNs);
+    if (bar !== null) return hit(bar, "bar");
+  }
+  if (y >= place.tailsTop && y < place.tailsTop + TAIL_HEIGHT + 2) {
+    const tail = nearest(lane.tails, time, slackNs);
+    if (tail !== null) return hit(tail, "tail");
+  }
+  const band = y >= place.bandsTop ? nearest(lane.bands, time, slackNs) : null;
+  return band === null ? null : hit(band, "band");
+}
+
+function hit(piece: Piece, part: Hit["part"]): Hit {
+  return { key: piece.key, span: piece.span, ghost: piece.ghost ?? false, part };
+}
+
+function nearest<T extends Piece>(pieces: readonly T[], time: number, slackNs: number): T | null {
+  let best: T | null = null;
+  let bestDistance = slackNs;
+  for (const piece of pieces) {
+    const distance = Math.max(piece.start - time, time - piece.end, 0);
+    // Of several in reach the closest, then the shorter, which would else be out of reach.
+    const closer = distance < bestDistance || (distance === bestDistance && best !== null && length(piece) < length(best));
+    if (distance <= slackNs && (best === null || closer)) {
+      best = piece;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function length(piece: Piece): number {
+  return piece.end - piece.start;
+}

@@ -1,0 +1,43 @@
+/** Where lanes and rows stand vertically; y in CSS pixels from the top of the first lane. */
+
+import type { Lane, Timeline } from "../model/lanes";
+
+export const AXIS_HEIGHT = 22;
+export const HEADER_HEIGHT = 20;
+export const ROW_HEIGHT = 20;
+export const BAR_HEIGHT = 17;
+export const BAND_LABEL_HEIGHT = 20;
+export const TAIL_HEIGHT = 7;
+const PADDING = 8;
+
+export interface LanePlace {
+  lane: Lane;
+  top: number;
+  /** Where the row of stall labels stands; equals `rowsTop` where there is none. */
+  bandsTop: number;
+  rowsTop: number;
+  tailsTop: number;
+  bottom: number;
+}
+
+export function layoutOf(timeline: Timeline): LanePlace[] {
+  let top = 0;
+  return timeline.lanes.map((lane) => {
+    const bandsTop = top + HEADER_HEIGHT;
+    const rowsTop = bandsTop + (lane.bands.length > 0 ? BAND_LABEL_HEIGHT : 0);
+    const tailsTop = rowsTop + lane.rows * ROW_HEIGHT;
+    const bottom = tailsTop + (lane.tails.length > 0 ? TAIL_HEIGHT + 2 : 0) + PADDING;
+    const place = { lane, top, bandsTop, rowsTop, tailsTop, bottom };
+    top = bottom;
+    return place;
+  });
+}
+
+export function heightOf(places: readonly LanePlace[]): number {
+  return places.at(-1)?.bottom ?? 0;
+}
+
+/** The top of a row's bars. */
+export function rowTop(place: LanePlace, row: number): number {
+  return place.rowsTop + row * ROW_HEIGHT;
+}

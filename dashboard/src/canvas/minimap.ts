@@ -1,0 +1,92 @@
+/** The whole trace in a strip, with the part in view marked; drag to move it. */
+
+import type { Lane, Timeline } from "../model/lanes";
+import { timeOf, type Viewport, xOf } from "../model/viewport";
+import { CanvasView } from "./canvas-view";
+import { type Colour, type Palette, readPalette } from "./palette";
+
+export class Minimap extends CanvasView {
+  #timeline: Timeline;
+  #view: Viewport;
+  #palette: Palette | null = null;
+  readonly #stop = new AbortController();
+
+  constructor(canvas: HTMLCanvasElement, timeline: Timeline, onMove: (time: number) => void) {
+    super(canvas);
+    this.#timeline = timeline;
+    this.#view = { start: 0, end: timeline.length };
+    const move = (event: PointerEvent): void => onMove(timeOf(event.offsetX, this.#whole(), this.width));
+    const options = { signal: this.#stop.signal };
+    canvas.addEventListener(
+      "pointerdown",
+      (event) => {
+        canvas.setPointerCapture(event.pointerId);
+        move(event);
+      },
+      options,
+    );
+    canvas.addEventListener("pointermove", (event) => event.buttons === 1 && move(event), options);
+  }
+
+  override dispose(): void {
+    this.#stop.abort();
+    super.dispose();
+  }
+
+  setTimeline(timeline: Timeline): void {
+    this.#timeline = timeline;
+    this.invalidate();
+  }
+
+  setView(view: Viewport): void {
+    this.#view = view;
+    this.invalidate();
+  }
+
+  /** Ghosts that reach far out do not squeeze the trace itself, unless the view went out there. */
+  #whole(): Viewport {
+    const margin = this.#timeline.length * 0.02;
+    return {
+      start: Math.min(-margin, this.#view.start),
+      end: Math.max(this.#timeline.length + margin, this.#view.end),
+    };
+  }
+
+  protected override forgetStyle(): void {
+    this.#palette = null;
+  }
+
+  protected override draw(): void {
+    this.#palette ??= readPalette(this.canvas.parentElement ?? document.body);
+    const palette = this.#palette;
+    const whole = this.#whole();
+    const height = this.height / Math.max(this.#timeline.lanes.length, 1);
+    this.#timeline.lanes.forEach((lane, index) => this.#drawLane(palette, lane, index * height, height, whole));
+    const left = xOf(this.#view.start, whole, this.width);
+    const right = xOf(this.#view.end, whole, this.width);
+    this.context.fillStyle = palette.muted;
+    this.context.globalAlpha = 0.3;
+    this.context.fillRect(0, 0, left, this.height);
+    this.context.fillRect(right, 0, this.width - right, this.height);
+    this.context.globalAlpha = 1;
+    this.context.strokeStyle = palette.accent;
+    this.context.lineWidth = 2;
+    this.context.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), this.height - 2);
+  }
+
+  #drawLane(palette: Palette, lane: Lane, top: number, height: number, whole: Viewport): void {
+    const strip = (start: number, end: number, colour: Colour, share: number): void => {
+      const x = xOf(start, whole, this.width);
+      this.context.fillStyle = palette[colour];
+      this.context.fillRect(x, top + 1, Math.max(xOf(end, whole, this.width) - x, 1), Math.max(height * share - 2, 1));
+    };
+    for (const bar of lane.bars) {
+      if (bar.kind === "request") strip(bar.start, bar.end, "request", 1);
+      else if (bar.runStart > bar.start) strip(bar.start, bar.runStart, "wait", 1);
+    }
+    for (const bar of lane.bars) {
+      if (bar.kind !== "request") strip(bar.runStart, bar.end, bar.kind === "bridge" ? "run-edge" : "query-edge", 1);
+    }
+    for (const band of lane.bands) strip(band.start, band.end, "stall-edge", 1);
+  }
+}

@@ -1,0 +1,332 @@
+/** Draws a trace's lanes, and says what lies under the pointer. */
+
+import type { Arrow } from "../model/arrows";
+import { duration } from "../model/format";
+import { roleName } from "../model/kinds";
+import type { Band, Bar, Timeline } from "../model/lanes";
+import { labelOf } from "../model/labels";
+import { clamp, pan, reveal, ticks, timeOf, type Viewport, xOf, zoom } from "../model/viewport";
+import { CanvasView } from "./canvas-view";
+import { listen } from "./gestures";
+import { type Hit, hitAt } from "./hits";
+import {
+  AXIS_HEIGHT, BAND_LABEL_HEIGHT, BAR_HEIGHT, HEADER_HEIGHT, heightOf, type LanePlace, layoutOf, rowTop, TAIL_HEIGHT,
+} from "./layout";
+import { Brush, type Rect } from "./paint";
+import { readPalette } from "./palette";
+
+export interface TimelineEvents {
+  onView(view: Viewport): void;
+  onHover(hit: Hit | null, x: number, y: number): void;
+  onSelect(key: string | null): void;
+}
+
+/** More arrows than this in view would hide what they point at: then only those of the span pointed at. */
+const MOST_ARROWS = 40;
+const LEAST_WIDTH = 2;
+/** How near a click must come to something thin, CSS pixels. */
+const REACH = 5;
+
+export class ThreadTimeline extends CanvasView {
+  #timeline: Timeline;
+  #places: LanePlace[];
+  #placeOf: Map<string, LanePlace>;
+  #view: Viewport;
+  #scrollTop = 0;
+  #hovered: string | null = null;
+  #selected: string | null = null;
+  #matches: ReadonlySet<string> | null = null;
+  #brush: Brush | null = null;
+  readonly #events: TimelineEvents;
+  readonly #unlisten: () => void;
+
+  constructor(canvas: HTMLCanvasElement, timeline: Timeline, events: TimelineEvents) {
+    super(canvas);
+    this.#events = events;
+    this.#timeline = timeline;
+    this.#places = layoutOf(timeline);
+    this.#placeOf = placesByKey(this.#places);
+    this.#view = home(timeline);
+    this.#unlisten = listen(canvas, {
+      zoomAt: (x, factor) => this.#setView(zoom(this.#view, factor, this.#timeAt(x), timelineBounds(this.#timeline))),
+      panBy: (pixels) => this.panBy(pixels),
+      scrollBy: (pixels) => canvas.parentElement?.parentElement?.scrollBy(0, pixels),
+      point: (x, y) => this.#point(x, y),
+      leave: () => this.#hover(null, 0, 0),
+      click: (x, y) => events.onSelect(this.#hitAt(x, y)?.key ?? null),
+      doubleClick: (x, y) => this.focus(this.#hitAt(x, y)?.key ?? null),
+    });
+  }
+
+  override dispose(): void {
+    this.#unlisten();
+    super.dispose();
+  }
+
+  /** New spans of the same trace: what is in view stays in view. */
+  setTimeline(timeline: Timeline): void {
+    const whole = sameView(this.#view, home(this.#timeline));
+    this.#timeline = timeline;
+    this.#places = layoutOf(timeline);
+    this.#placeOf = placesByKey(this.#places);
+    this.#setView(whole ? home(timeline) : clamp(this.#view, timelineBounds(timeline)));
+    this.invalidate();
+  }
+
+  get contentHeight(): number {
+    return heightOf(this.#places) + AXIS_HEIGHT;
+  }
+
+  setScroll(top: number): void {
+    this.#scrollTop = top;
+    this.invalidate();
+  }
+
+  /** What the search found; the rest is dimmed. */
+  setMatches(keys: ReadonlySet<string> | null): void {
+    this.#matches = keys;
+    this.invalidate();
+  }
+
+  /** Mark a span and bring it into view; answers the scroll position that shows its row, if it must move. */
+  select(key: string | null): number | null {
+    this.#selected = key;
+    this.invalidate();
+    const place = key === null ? undefined : this.#placeOf.get(key);
+    if (key === null || place === undefined) return null;
+    const bar = this.#timeline.bars.get(key);
+    const piece = bar ?? place.lane.bands.find((band) => band.key === key);
+    if (piece !== undefined) this.#setView(reveal(this.#view, piece.start, piece.end, timelineBounds(this.#timeline)));
+    const top = bar === undefined ? place.top : rowTop(place, bar.row);
+    const room = this.height - AXIS_HEIGHT;
+    if (top >= this.#scrollTop && top + BAR_HEIGHT <= this.#scrollTop + room) return null;
+    return Math.max(0, top - room / 2);
+  }
+
+  /** Let the span fill the view. */
+  focus(key: string | null): void {
+    const place = key === null ? undefined : this.#placeOf.get(key);
+    const bar = key === null ? undefined : this.#timeline.bars.get(key);
+    const piece = bar ?? place?.lane.bands.find((band) => band.key === key);
+    if (piece === undefined) return;
+    const margin = (piece.end - piece.start) * 0.08;
+    this.#setView(clamp({ start: piece.start - margin, end: piece.end + margin }, timelineBounds(this.#timeline)));
+  }
+
+  fit(): void {
+    this.#setView(home(this.#timeline));
+  }
+
+  zoomBy(factor: number): void {
+    const { start, end } = this.#view;
+    this.#setView(zoom(this.#view, factor, (start + end) / 2, timelineBounds(this.#timeline)));
+  }
+
+  panBy(pixels: number): void {
+    const byNs = (pixels / this.width) * (this.#view.end - this.#view.start);
+    this.#setView(pan(this.#view, byNs, timelineBounds(this.#timeline)));
+  }
+
+  /** Centre the view on `time`, as the minimap asks. */
+  moveTo(time: number): void {
+    const { start, end } = this.#view;
+    this.#setView(pan(this.#view, time - (start + end) / 2, timelineBounds(this.#timeline)));
+  }
+
+  #setView(view: Viewport): boolean {
+    if (sameView(view, this.#view)) return false;
+    this.#view = view;
+    this.invalidate();
+    this.#events.onView(view);
+    return true;
+  }
+
+  #timeAt(x: number): number {
+    return timeOf(x, this.#view, this.width);
+  }
+
+  #hitAt(x: number, y: number): Hit | null {
+    if (y < AXIS_HEIGHT || this.width === 0) return null;
+    const slackNs = (REACH / this.width) * (this.#view.end - this.#view.start);
+    return hitAt(this.#places, this.#timeAt(x), y - AXIS_HEIGHT + this.#scrollTop, slackNs);
+  }
+
+  #point(x: number, y: number): void {
+    this.#hover(this.#hitAt(x, y), x, y);
+  }
+
+  #hover(hit: Hit | null, x: number, y: number): void {
+    const key = hit?.key ?? null;
+    if (key !== this.#hovered) this.invalidate();
+    this.#hovered = key;
+    this.canvas.style.cursor = hit === null ? "grab" : "pointer";
+    this.#events.onHover(hit, x, y);
+  }
+
+  protected override forgetStyle(): void {
+    this.#brush = null;
+  }
+
+  protected override draw(): void {
+    this.#brush ??= new Brush(this.context, readPalette(this.canvas.parentElement ?? document.body), this.ratio);
+    const brush = this.#brush;
+    const marks = ticks(this.#view, Math.max(2, Math.floor(this.width / 110)));
+    for (const mark of marks) {
+      const x = Math.round(this.#x(mark)) + 0.5;
+      brush.line(x, AXIS_HEIGHT, x, this.height, brush.palette.line);
+    }
+    for (const place of this.#places) {
+      const top = this.#y(place.top);
+      if (top > this.height || this.#y(place.bottom) < AXIS_HEIGHT) continue;
+      this.#drawLane(brush, place);
+    }
+    const arrows = this.#arrowsInView();
+    arrows.forEach((arrow, index) => this.#drawArrow(brush, arrow, (index + 1) / (arrows.length + 1)));
+    this.#drawMarks(brush);
+    this.#drawAxis(brush, marks);
+  }
+
+  #drawLane(brush: Brush, place: LanePlace): void {
+    const { lane } = place;
+    for (const band of lane.bands) this.#drawBand(brush, place, band);
+    const heading = lane.process === this.#timeline.lanes[0]?.process ? roleName(lane.role) : `${roleName(lane.role)} of ${lane.process}`;
+    brush.line(0, this.#y(place.top) + 0.5, this.width, this.#y(place.top) + 0.5, brush.palette.line);
+    brush.heading(heading, lane.thread, this.#y(place.top) + HEADER_HEIGHT / 2 + 1, this.width);
+    /** The pixel column up to which each row is painted: thousands of short bars share a few columns. */
+    const painted: number[] = [];
+    for (const bar of lane.bars) {
+      if (bar.end < this.#view.start || bar.start > this.#view.end) continue;
+      const rect = this.#rectOf(place, bar);
+      if (rect.width <= LEAST_WIDTH && rect.x + rect.width <= (painted[bar.row] ?? -1)) continue;
+      painted[bar.row] = rect.x + rect.width;
+      this.#drawBar(brush, bar, rect);
+    }
+    for (const tail of lane.tails) {
+      if (tail.end < this.#view.start || tail.start > this.#view.end) continue;
+      brush.tail({ ...this.#span(tail.start, tail.end), y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 });
+    }
+  }
+
+  #drawBar(brush: Brush, bar: Bar, rect: Rect): void {
+    const dimmed = this.#matches !== null && !this.#matches.has(bar.key);
+    const middle = rect.y + rect.height / 2 + 0.5;
+    const name = labelOf(bar.span, bar.kind);
+    if (bar.runStart <= bar.start) {
+      brush.bar(bar.kind, rect, bar.ghost, dimmed);
+      if (bar.kind !== "refusal") this.#label(brush, name, rect, middle);
+      return;
+    }
+    const wait = { ...rect, ...this.#span(bar.start, bar.runStart) };
+    const run = { ...rect, ...this.#span(bar.runStart, bar.end) };
+    brush.wait(wait, dimmed);
+    brush.bar(bar.kind, run, bar.ghost, dimmed);
+    const waited = `waits ${duration(bar.runStart - bar.start)}`;
+    const roomy = run.width > name.length * brush.charWidth;
+    this.#label(brush, roomy ? waited : `${name} ${waited}`, wait, middle, true);
+    if (roomy) this.#label(brush, name, run, middle);
+  }
+
+  /** A label starts where its box comes into view, so that it stays readable while the box is panned. */
+  #label(brush: Brush, text: string, rect: Rect, y: number, backed = false): void {
+    const x = Math.max(rect.x, 0);
+    brush.text(text, x + 5, y, rect.x + rect.width - x - 8, backed);
+  }
+
+  #drawBand(brush: Brush, place: LanePlace, band: Band): void {
+    if (band.end < this.#view.start || band.start > this.#view.end) return;
+    const span = this.#span(band.start, band.end);
+    const y = this.#y(place.bandsTop);
+    brush.band({ ...span, y, height: this.#y(place.bottom) - y - 2 }, BAND_LABEL_HEIGHT - 3, band.ghost);
+    const text = `blocked ${duration(band.end - band.start)} ${labelOf(band.span, "stall")}`;
+    this.#label(brush, text, { ...span, y, height: 0 }, y + (BAND_LABEL_HEIGHT - 3) / 2 + 0.5);
+  }
+
+  #arrowsInView(): Arrow[] {
+    const pointed = [this.#selected, this.#hovered];
+    const { start, end } = this.#view;
+    const visible = this.#timeline.arrows.filter((arrow) => arrow.start <= end && arrow.end >= start);
+    const chosen = visible.filter(({ waiter, holder }) => pointed.includes(waiter.key) || pointed.includes(holder.key));
+    if (chosen.length > 0) return chosen.slice(0, MOST_ARROWS);
+    const firsts = new Map<Bar, Arrow>();
+    for (const arrow of visible) if (!firsts.has(arrow.waiter)) firsts.set(arrow.waiter, arrow);
+    return firsts.size > MOST_ARROWS ? [] : [...firsts.values()];
+  }
+
+  /** `share` of the overlap in view says where the arrow stands, so that several do not cover each other. */
+  #drawArrow(brush: Brush, { waiter, holder, start, end }: Arrow, share: number): void {
+    const from = this.#placeOf.get(waiter.key);
+    const to = this.#placeOf.get(holder.key);
+    if (from === undefined || to === undefined) return;
+    const left = Math.max(start, this.#view.start);
+    const at = left + (Math.min(end, this.#view.end) - left) * share;
+    const fromY = this.#y(rowTop(from, waiter.row)) + BAR_HEIGHT / 2;
+    const toY = this.#y(rowTop(to, holder.row));
+    const below = toY > fromY;
+    brush.arrow(this.#x(at), fromY, below ? toY : toY + BAR_HEIGHT, [this.#selected, this.#hovered].includes(waiter.key));
+  }
+
+  #drawMarks(brush: Brush): void {
+    for (const [key, line] of [[this.#hovered, 2], [this.#selected, 3]] as const) {
+      const place = key === null ? undefined : this.#placeOf.get(key);
+      if (key === null || place === undefined) continue;
+      const bar = this.#timeline.bars.get(key);
+      const band = place.lane.bands.find((candidate) => candidate.key === key);
+      const colour = line === 3 ? brush.palette.accent : brush.palette.text;
+      if (bar !== undefined) brush.outline(grown(this.#rectOf(place, bar)), colour, false, line);
+      else if (band !== undefined) {
+        const y = this.#y(place.bandsTop);
+        brush.outline({ ...this.#span(band.start, band.end), y, height: this.#y(place.bottom) - y - 2 }, colour, false, line);
+      }
+    }
+  }
+
+  #drawAxis(brush: Brush, marks: readonly number[]): void {
+    const { context, palette } = brush;
+    context.fillStyle = palette.surface;
+    context.fillRect(0, 0, this.width, AXIS_HEIGHT);
+    brush.line(0, AXIS_HEIGHT - 0.5, this.width, AXIS_HEIGHT - 0.5, palette.line);
+    for (const mark of marks) brush.text(duration(mark), this.#x(mark) + 3, AXIS_HEIGHT / 2, 110);
+  }
+
+  #x(time: number): number {
+    return xOf(time, this.#view, this.width);
+  }
+
+  #y(y: number): number {
+    return y - this.#scrollTop + AXIS_HEIGHT;
+  }
+
+  /** Cut a little beyond the edges: browsers draw far-off coordinates badly. */
+  #span(start: number, end: number): { x: number; width: number } {
+    const left = Math.max(this.#x(start), -20);
+    const right = Math.min(this.#x(end), this.width + 20);
+    return { x: left, width: Math.max(right - left, LEAST_WIDTH) };
+  }
+
+  #rectOf(place: LanePlace, bar: Bar): Rect {
+    return { ...this.#span(bar.start, bar.end), y: this.#y(rowTop(place, bar.row)), height: BAR_HEIGHT };
+  }
+}
+
+function grown({ x, y, width, height }: Rect): Rect {
+  return { x: x - 2, y: y - 2, width: width + 4, height: height + 4 };
+}
+
+function timelineBounds(timeline: Timeline): { min: number; max: number } {
+  const margin = timeline.length * 0.02;
+  return { min: Math.min(timeline.min, -margin), max: Math.max(timeline.max, timeline.length + margin) };
+}
+
+/** The trace with a little room on both sides; ghosts may reach further. */
+function home(timeline: Timeline): Viewport {
+  const margin = timeline.length * 0.02;
+  return { start: -margin, end: timeline.length + margin };
+}
+
+function sameView(a: Viewport, b: Viewport): boolean {
+  return a.start === b.start && a.end === b.end;
+}
+
+function placesByKey(places: readonly LanePlace[]): Map<string, LanePlace> {
+  return new Map(places.flatMap((place) => [...place.lane.bars, ...place.lane.bands].map(({ key }) => [key, place])));
+}

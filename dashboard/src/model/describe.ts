@@ -1,0 +1,155 @@
+/** A span in a few lines of plain words, naming waiter and holder: for the tooltip, the panel and the table. */
+
+import * as sem from "../api/semconv";
+import type { Span, SpanLink, Trace } from "../api/types";
+import { duration, place } from "./format";
+import { roleName } from "./kinds";
+import { SLICE_WORDS, type Share, type Slice } from "./share";
+import { flagOf, type Phases, kindOf, linksOf, numberOf, phasesOf, routeOf, siteOf, textOf } from "./spans";
+
+export interface Description {
+  title: string;
+  lines: string[];
+}
+
+export function describe(span: Span, ghost: boolean): Description {
+  const lines = linesOf(span, ghost);
+  const site = siteText(span);
+  if (site !== "") lines.push(`at ${site}`);
+  if (ghost) lines.push(`Another request: ${routeOf(span.attributes) || span.trace_id.slice(0, 8)}`);
+  if (flagOf(span.attributes, sem.ONGOING)) lines.push("Had not ended when this was reported");
+  return { title: span.name, lines };
+}
+
+function linesOf(span: Span, ghost: boolean): string[] {
+  switch (kindOf(span)) {
+    case "bridge":
+      return ghost ? [`Held the thread for ${duration(phasesOf(span).runNs)}`] : bridgeLines(span, phasesOf(span));
+    case "stall":
+      return stallLines(span);
+    case "refusal":
+      return [span.status_message || "Refused to run"];
+    case "async_to_sync":
+      return [`Parked its thread for ${duration(span.duration_ns)}`];
+    default:
+      return [`Took ${duration(span.duration_ns)}${onLoop(span)}`];
+  }
+}
+
+function bridgeLines(span: Span, { waitNs, runNs, resumeNs }: Phases): string[] {
+  const lines: string[] = [];
+  if (waitNs > 0) lines.push(`Waited ${duration(waitNs)} for the ${executorName(span)}`, ...holderLines(span));
+  lines.push(flagOf(span.attributes, sem.CANCELLED) ? `Cancelled after running ${duration(runNs)}` : `Ran ${duration(runNs)}`);
+  if (resumeNs > 0) lines.push(`Resume delay ${duration(resumeNs)}: it had returned, the loop was busy`);
+  return lines;
+}
+
+/** At most this many holders are named one by one. */
+const HOLDERS_NAMED = 3;
+
+function holderLines(span: Span): string[] {
+  const holders = holdersOf(span);
+  const lines = holders.slice(0, HOLDERS_NAMED).map((holder) => `held by ${holder.text} for ${duration(holder.overlapNs)}`);
+  if (holders.length > HOLDERS_NAMED) lines.push(`and ${holders.length - HOLDERS_NAMED} more holders`);
+  const idle = numberOf(span.attributes, sem.IDLE_NS) ?? 0;
+  if (idle > 0 && holders.length > 0) lines.push(`no call held it for ${duration(idle)} of the wait`);
+  return lines;
+}
+
+export interface LinkTarget {
+  link: SpanLink;
+  /** Function, place and route, as far as the link tells. */
+  text: string;
+  overlapNs: number;
+}
+
+/** The calls that held the thread while `span` waited, the longest first. */
+export function holdersOf(span: Span): LinkTarget[] {
+  return targets(span, sem.HELD_BY);
+}
+
+/** The requests that the stall `span` delayed, the longest first. */
+export function victimsOf(span: Span): LinkTarget[] {
+  return targets(span, sem.DELAYED);
+}
+
+function targets(span: Span, kind: string): LinkTarget[] {
+  return linksOf(span, kind)
+    .map((link) => ({ link, text: targetText(link), overlapNs: numberOf(link.attributes, sem.OVERLAP_NS) ?? 0 }))
+    .sort((a, b) => b.overlapNs - a.overlapNs);
+}
+
+function targetText(link: SpanLink): string {
+  const site = siteOf(link.attributes);
+  const name = textOf(link.attributes, sem.LINK_FUNCTION) || site.function;
+  const route = routeOf(link.attributes);
+  const parts = [name, place(site.file, site.line), route === "" ? "" : `of ${route}`];
+  return parts.filter((part) => part !== "").join(" ") || link.span_id;
+}
+
+function stallLines(span: Span): string[] {
+  const what = textOf(span.attributes, sem.BLOCKING_OPERATION);
+  const lines = [`The event loop stood still for ${duration(span.duration_ns)}`];
+  if (what !== "") lines.push(`because of ${what}`);
+  const cause = textOf(span.attributes, sem.CAUSE);
+  if (cause === "cpu") lines.push("Python code was sampled on the loop");
+  if (cause === "unknown") lines.push("No sample could be taken: native code that keeps the GIL");
+  const victims = numberOf(span.attributes, sem.FINDING_VICTIMS) ?? victimsOf(span).length;
+  const lost = numberOf(span.attributes, sem.FINDING_VICTIMS_NS) ?? 0;
+  if (victims > 0) lines.push(`${victims} requests lost ${duration(lost)} together`);
+  return lines;
+}
+
+function onLoop(span: Span): string {
+  const blocking = flagOf(span.attributes, sem.ON_EVENT_LOOP) && ["query", "session"].includes(kindOf(span));
+  return blocking ? ", on the event loop's own thread" : "";
+}
+
+export function siteText(span: Span): string {
+  const { function: name, file, line } = siteOf(span.attributes);
+  return [place(file, line), name].filter((part) => part !== "").join(" ");
+}
+
+/** `shared thread (ThreadPoolExecutor-0_0)` */
+export function executorName(span: Span): string {
+  const name = textOf(span.attributes, sem.RUN_THREAD_NAME);
+  return `${roleName(textOf(span.attributes, sem.EXECUTOR_ROLE))}${name === "" ? "" : ` (${name})`}`;
+}
+
+/** What cost the request most, in a sentence; empty where nothing that asgiscope names did. */
+export function verdictOf(trace: Trace, shares: readonly Share[]): string {
+  const named = shares.filter(({ slice }) => slice !== "other" && slice !== "run" && slice !== "query");
+  const worst = [...named].sort((a, b) => b.ns - a.ns)[0];
+  if (worst === undefined || worst.share < 0.05) return "";
+  const amount = `${duration(worst.ns)} of this request`;
+  return CAUSES[worst.slice]?.(trace, amount) ?? `For ${amount}, ${SLICE_WORDS[worst.slice].meaning}`;
+}
+
+const CAUSES: Partial<Record<Slice, (trace: Trace, amount: string) => string>> = {
+  blocking: blockingText,
+  stalled: stalledText,
+  wait: waitText,
+};
+
+function longest(spans: readonly Span[], kind: string, ns: (span: Span) => number): Span | undefined {
+  return spans.filter((span) => kindOf(span) === kind).sort((a, b) => ns(b) - ns(a))[0];
+}
+
+function blockingText(trace: Trace, amount: string): string {
+  const stall = longest(trace.spans, "stall", (span) => span.duration_ns);
+  const site = stall === undefined ? "" : siteText(stall);
+  return `For ${amount}, its own code blocked the event loop${site === "" ? "" : `, most at ${site}`}`;
+}
+
+function stalledText(trace: Trace, amount: string): string {
+  const stall = longest(trace.ghosts, "stall", (span) => span.duration_ns);
+  const site = stall === undefined ? "" : siteText(stall);
+  return `For ${amount}, other requests blocked the event loop${site === "" ? "" : `, most at ${site}`}`;
+}
+
+function waitText(trace: Trace, amount: string): string {
+  const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);
+  if (waiter === undefined) return "";
+  const holder = holdersOf(waiter)[0];
+  return `For ${amount}, calls waited for the ${executorName(waiter)}${holder === undefined ? "" : `, held by ${holder.text}`}`;
+}

@@ -1,0 +1,95 @@
+/** Numbers with their units, times and places, as they are written everywhere on the page. */
+
+const NNBSP = "\u202f";
+
+const DURATION_UNITS: readonly (readonly [number, string])[] = [
+  [3600e9, "h"],
+  [60e9, "min"],
+  [1e9, "s"],
+  [1e6, "ms"],
+  [1e3, "\u00b5s"],
+  [1, "ns"],
+];
+
+/** `value` with three significant digits at most and no exponent: 1,234 · 123 · 12.3 · 1.23. */
+export function significant(value: number): string {
+  const size = Math.abs(value);
+  const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
+  return trimmed(value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+}
+
+function trimmed(text: string): string {
+  return text.includes(".") ? text.replace(/\.?0+$/u, "") : text;
+}
+
+/** A duration given in nanoseconds, in the unit that keeps it between 1 and 1000 where there is one. */
+export function duration(ns: number): string {
+  if (ns === 0) return `0${NNBSP}ms`;
+  const [size, unit] = DURATION_UNITS.find(([unitNs]) => Math.abs(ns) >= unitNs * 0.9995) ?? ([1, "ns"] as const);
+  return `${significant(ns / size)}${NNBSP}${unit}`;
+}
+
+/** A share from 0 to 1 as per cent; what is not zero never reads as zero. */
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value > 0 && value < 0.1) return `<${NNBSP}0.1${NNBSP}%`;
+  return `${trimmed(value.toFixed(value < 10 ? 1 : 0))}${NNBSP}%`;
+}
+
+/** A whole number: exact below ten thousand, else with k, M or G. */
+export function count(value: number): string {
+  if (value < 10_000) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  const [size, unit] = value >= 1e9 ? [1e9, "G"] : value >= 1e6 ? [1e6, "M"] : [1e3, "k"];
+  return `${significant(value / (size as number))}${NNBSP}${unit}`;
+}
+
+export function rate(perSecond: number): string {
+  return `${significant(perSecond)}/s`;
+}
+
+export function plural(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** A time of day here, with the date where it is not `now`'s. `ns` since the epoch. */
+export function clock(ns: number, now = new Date()): string {
+  const time = new Date(ns / 1e6);
+  const text = time.toLocaleTimeString("en-GB");
+  if (time.toDateString() === now.toDateString()) return text;
+  return `${time.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${text}`;
+}
+
+/** The same moment in UTC, for logs and colleagues elsewhere. */
+export function utc(ns: number): string {
+  return `${new Date(ns / 1e6).toISOString().replace("T", " ").replace("Z", "")} UTC`;
+}
+
+/** How long before `now` (ms since the epoch) a moment was: `just now`, `42 s ago`, `3 h ago`. */
+export function ago(ns: number, now: number): string {
+  const seconds = Math.floor(now / 1e3 - ns / 1e9);
+  if (seconds < 2) return "just now";
+  if (seconds < 60) return `${seconds}${NNBSP}s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}${NNBSP}min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}${NNBSP}h ago`;
+  return `${Math.floor(seconds / 86_400)}${NNBSP}d ago`;
+}
+
+/** An RFC 3339 moment as nanoseconds since the epoch; null where it is not one. */
+export function momentNs(text: string): number | null {
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? null : ms * 1e6;
+}
+
+/** `file:line`, the file shortened to the part from its package or project on. Empty where there is no file. */
+export function place(file: string, line: number): string {
+  if (file === "") return "";
+  return line > 0 ? `${shortFile(file)}:${line}` : shortFile(file);
+}
+
+/** A path without what leads to site-packages or the standard library, at most its last four parts. */
+export function shortFile(file: string): string {
+  const installed = /(?:site-packages|dist-packages|\/lib\/python3\.\d+t?)\/(.+)$/u.exec(file)?.[1];
+  const parts = (installed ?? file).split("/");
+  if (parts.length <= 4) return installed ?? file;
+  return `\u2026/${parts.slice(-3).join("/")}`;
+}

@@ -1,0 +1,26 @@
+/** The few characters of a span that stand in its bar. */
+
+import * as sem from "../api/semconv";
+import type { Span } from "../api/types";
+import { place } from "./format";
+import { type SpanKind, siteOf, textOf } from "./spans";
+
+export function labelOf(span: Span, kind: SpanKind): string {
+  if (kind === "bridge" || kind === "async_to_sync") {
+    const name = textOf(span.attributes, sem.BRIDGE_FUNCTION) || span.name.split(" ").slice(1).join(" ");
+    return lastName(name) || span.name;
+  }
+  if (kind === "stall") {
+    const site = siteOf(span.attributes);
+    return `${place(site.file, site.line)} ${lastName(site.function)}`.trim();
+  }
+  return span.name;
+}
+
+/** `shop.views.list_products` is `list_products` to whoever reads a bar; a method keeps its class. */
+export function lastName(qualified: string): string {
+  const parts = qualified.replaceAll("<locals>.", "").split(".");
+  const last = parts.at(-1) ?? "";
+  const owner = parts.at(-2) ?? "";
+  return /^[A-Z]/u.test(owner) ? `${owner}.${last}` : last;
+}

@@ -1,0 +1,90 @@
+/**
+ * Every view is a URL: `#/view/id?name=value`.
+ *
+ * It stands in the fragment, so the page works under any path and needs no help from the server.
+ */
+
+export type ViewName = "overview" | "findings" | "finding" | "traces" | "trace";
+
+export interface Route {
+  /** null: the address names no view. */
+  view: ViewName | null;
+  id: string;
+  params: Readonly<Record<string, string>>;
+}
+
+export const DEFAULT_SINCE = "1h";
+export const RANGES: readonly (readonly [value: string, label: string])[] = [
+  ["15m", "15 minutes"],
+  ["1h", "1 hour"],
+  ["24h", "24 hours"],
+  ["7d", "7 days"],
+];
+
+/** What travels from view to view. */
+export const SHARED_PARAMS = ["service", "since"] as const;
+
+const LISTS: Record<string, ViewName> = { overview: "overview", findings: "findings", traces: "traces" };
+const DETAILS: Record<string, ViewName> = { findings: "finding", traces: "trace" };
+const PATHS: Record<ViewName, string> = {
+  overview: "overview",
+  findings: "findings",
+  finding: "findings",
+  traces: "traces",
+  trace: "traces",
+};
+
+export function parseRoute(hash: string): Route {
+  const [path = "", query = ""] = split(hash.replace(/^#\/?/u, ""));
+  const params = Object.fromEntries(new URLSearchParams(query));
+  const [name = "", rawId = "", ...rest] = path.split("/");
+  const id = decoded(rawId);
+  if (rest.length > 0 || id === null) return { view: null, id: "", params };
+  if (name === "" && id === "") return { view: "overview", id: "", params };
+  const view = (id === "" ? own(LISTS, name) : own(DETAILS, name)) ?? null;
+  return { view, id, params };
+}
+
+function split(text: string): [string, string] {
+  const at = text.indexOf("?");
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function own<T>(table: Record<string, T>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null; // a stray % sign: not an address of ours
+  }
+}
+
+/** The fragment of a view. Empty params are left out. */
+export function href(view: ViewName, id: string, params: Readonly<Record<string, string>>): string {
+  const search = new URLSearchParams(Object.entries(params).filter(([, value]) => value !== ""));
+  const query = search.toString();
+  const path = id === "" ? PATHS[view] : `${PATHS[view]}/${encodeURIComponent(id)}`;
+  return `#/${path}${query === "" ? "" : `?${query}`}`;
+}
+
+/** The params of `route` that its links carry on. */
+export function shared(route: Route): Record<string, string> {
+  const kept = SHARED_PARAMS.filter((name) => (route.params[name] ?? "") !== "");
+  return Object.fromEntries(kept.map((name) => [name, route.params[name] as string]));
+}
+
+/** The time range asked for; an address with another value means the default. */
+export function sinceOf(route: Route): string {
+  const since = route.params["since"] ?? "";
+  return RANGES.some(([value]) => value === since) ? since : DEFAULT_SINCE;
+}
+
+/** A whole number of at least `least` from the address, else `fallback`. */
+export function wholeParam(route: Route, name: string, fallback: number, least = 0): number {
+  const text = route.params[name] ?? "";
+  const value = /^\d{1,9}$/u.test(text) ? Number(text) : fallback;
+  return value < least ? fallback : value;
+}

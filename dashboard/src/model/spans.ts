@@ -1,0 +1,103 @@
+/** What a span is, read from its name and attributes; the times within a bridge call. */
+
+import * as sem from "../api/semconv";
+import type { Attributes, Span, SpanLink } from "../api/types";
+
+export type SpanKind =
+  | "request"
+  | "bridge"
+  | "async_to_sync"
+  | "stall"
+  | "refusal"
+  | "query"
+  | "session"
+  | "work";
+
+export function numberOf(attributes: Attributes, name: string): number | null {
+  const value = attributes[name];
+  if (typeof value === "number") return value;
+  if (typeof value !== "string" || value.trim() === "") return null;
+  const parsed = Number(value);
+  return Number.isFinite(parsed) ? parsed : null;
+}
+
+export function textOf(attributes: Attributes, name: string): string {
+  const value = attributes[name];
+  if (value === undefined || value === null) return "";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+export function flagOf(attributes: Attributes, name: string): boolean {
+  const value = attributes[name];
+  return value === true || value === "true";
+}
+
+export function kindOf(span: Span): SpanKind {
+  const verb = span.name.split(" ", 1)[0] ?? "";
+  if (span.name === sem.SPAN_BLOCKED) return "stall";
+  if (span.name === sem.SPAN_REFUSED) return "refusal";
+  if (verb === sem.SPAN_SYNC_TO_ASYNC || verb === sem.SPAN_EXECUTOR) return "bridge";
+  if (verb === sem.SPAN_ASYNC_TO_SYNC) return "async_to_sync";
+  if (span.kind.toUpperCase().endsWith("SERVER")) return "request";
+  if (textOf(span.attributes, sem.DB_SYSTEM) !== "") return "query";
+  if (verb === sem.SPAN_SESSION) return "session";
+  return "work";
+}
+
+/** One span among all traces. */
+export function keyOf(span: { trace_id: string; span_id: string }): string {
+  return `${span.trace_id}/${span.span_id}`;
+}
+
+/** The process a span came from: thread ids mean something within one only. */
+export function processOf(span: Span): string {
+  const instance = textOf(span.resource, sem.INSTANCE_ID) || textOf(span.resource, sem.PROCESS_ID);
+  return `${span.service}/${instance}`;
+}
+
+/** Durations within a bridge call, ns: it waits in the queue, runs, and waits for the loop to take it back. */
+export interface Phases {
+  waitNs: number;
+  runNs: number;
+  resumeNs: number;
+}
+
+/** A call that tells nothing about its phases (a foreign one of the same name) ran for all of its duration. */
+export function phasesOf(span: Span): Phases {
+  const wait = numberOf(span.attributes, sem.WAIT_NS);
+  const run = numberOf(span.attributes, sem.RUN_NS);
+  if (wait === null && run === null) return { waitNs: 0, runNs: span.duration_ns, resumeNs: 0 };
+  return { waitNs: wait ?? 0, runNs: run ?? 0, resumeNs: numberOf(span.attributes, sem.RESUME_NS) ?? 0 };
+}
+
+export function linksOf(span: Span, kind: string): SpanLink[] {
+  return span.links.filter((link) => link.attributes[sem.LINK] === kind);
+}
+
+export interface Site {
+  function: string;
+  file: string;
+  line: number;
+}
+
+export function siteOf(attributes: Attributes): Site {
+  return {
+    function: textOf(attributes, sem.CODE_FUNCTION),
+    file: textOf(attributes, sem.CODE_FILE),
+    line: numberOf(attributes, sem.CODE_LINE) ?? 0,
+  };
+}
+
+/** `GET /products/{id}`, as far as known. */
+export function routeOf(attributes: Attributes): string {
+  const method = textOf(attributes, sem.HTTP_METHOD);
+  const route = textOf(attributes, sem.HTTP_ROUTE);
+  return [method, route].filter((part) => part !== "").join(" ");
+}
+
+/** The request that the trace is about: its outermost server span, else its first span. */
+export function rootOf(spans: readonly Span[]): Span | null {
+  const ids = new Set(spans.map((span) => span.span_id));
+  const servers = spans.filter((span) => kindOf(span) === "request");
+  return servers.find((span) => !ids.has(span.parent_span_id)) ?? servers[0] ?? spans[0] ?? null;
+}

@@ -1,0 +1,80 @@
+/** Is anything wrong, and where to click: the overview in a sentence or two. */
+
+import type { Finding, Overview, ServiceHealth } from "../api/types";
+import { count, duration, percent, plural } from "./format";
+
+export type Level = "good" | "warn" | "bad";
+
+export interface Verdict {
+  level: Level;
+  text: string;
+  /** The worst place, where one is known. */
+  finding: Finding | null;
+}
+
+/** From which share of blocked time, and from which p95 of queue waits, users feel it. */
+export const BLOCKED_WARN = 0.005;
+export const BLOCKED_BAD = 0.05;
+export const WAIT_WARN_NS = 5e6;
+export const WAIT_BAD_NS = 50e6;
+
+const RANK: Record<Level, number> = { bad: 0, warn: 1, good: 2 };
+
+/** What to say, the worst first; a single good one where there is nothing to complain of. */
+export function verdictsOf(overview: Overview): Verdict[] {
+  const verdicts = overview.services.flatMap((service) => [
+    ...blocked(service, overview.findings),
+    ...refused(service, overview.findings),
+    ...waited(service, overview.findings),
+  ]);
+  if (verdicts.length > 0) return verdicts.sort((a, b) => RANK[a.level] - RANK[b.level]);
+  const [worst] = overview.findings;
+  if (worst !== undefined) {
+    const text = `${plural(overview.findings.length, "finding")}, none of which users feel much yet`;
+    return [{ level: "warn", text, finding: worst }];
+  }
+  if (overview.services.length === 0) return [];
+  const names = overview.services.map(({ service }) => `\`${service}\``).join(", ");
+  const requests = overview.services.reduce((sum, service) => sum + service.requests, 0);
+  return [{ level: "good", text: `Nothing blocks, waits or is refused in ${names} (${plural(requests, "request")})`, finding: null }];
+}
+
+export function blockedLevel(service: ServiceHealth): Level {
+  return level(service.loop_blocked_share, BLOCKED_WARN, BLOCKED_BAD);
+}
+
+export function waitLevel(service: ServiceHealth): Level {
+  return level(service.wait_p95_ns, WAIT_WARN_NS, WAIT_BAD_NS);
+}
+
+function level(value: number, warn: number, bad: number): Level {
+  return value >= bad ? "bad" : value >= warn ? "warn" : "good";
+}
+
+function blocked(service: ServiceHealth, findings: readonly Finding[]): Verdict[] {
+  const severity = blockedLevel(service);
+  if (severity === "good") return [];
+  const text = `Event loop of \`${service.service}\` blocked ${percent(service.loop_blocked_share)} of the time`;
+  return [{ level: severity, text, finding: worst(service, findings, ["loop_blocked"]) }];
+}
+
+function refused(service: ServiceHealth, findings: readonly Finding[]): Verdict[] {
+  if (service.refusals === 0) return [];
+  const text = `${plural(service.refusals, "call")} of \`${service.service}\` refused in ${plural(service.requests, "request")}`;
+  return [{ level: "bad", text, finding: worst(service, findings, ["refusal"]) }];
+}
+
+function waited(service: ServiceHealth, findings: readonly Finding[]): Verdict[] {
+  const severity = waitLevel(service);
+  if (severity === "good") return [];
+  const shared = service.shared_waits > 0 ? `, ${count(service.shared_waits)} of them for the shared thread` : "";
+  const text =
+    `Calls of \`${service.service}\` wait for their thread: 1 in 20 at least ` +
+    `${duration(service.wait_p95_ns)}${shared}`;
+  return [{ level: severity, text, finding: worst(service, findings, ["contention", "pool_starvation"]) }];
+}
+
+/** The API ranks by what users lose, so the first of the kind is the worst. */
+function worst(service: ServiceHealth, findings: readonly Finding[], kinds: readonly string[]): Finding | null {
+  return findings.find((finding) => finding.service === service.service && kinds.includes(finding.kind)) ?? null;
+}

@@ -1,0 +1,181 @@
+/** Is anything wrong, and where to click. */
+
+import type { JSX } from "preact";
+import { useMemo } from "preact/hooks";
+import { apiUrl } from "../api/client";
+import type { Overview as OverviewData, ServiceHealth } from "../api/types";
+import { count, duration, percent, plural, rate, significant } from "../model/format";
+import { blockedLevel, type Level, type Verdict, verdictsOf, waitLevel } from "../model/verdict";
+import { Chart } from "../widgets/chart";
+import { FindingTable } from "../widgets/finding-table";
+import { LevelMark } from "../widgets/icon";
+import { linkTo, service, since } from "../widgets/location";
+import { NoData, Shown } from "../widgets/states";
+import { useLive } from "../widgets/use-live";
+import { CallSiteText, FindingLink, Meter, Prose } from "../widgets/words";
+
+export function Overview(): JSX.Element {
+  const url = apiUrl("overview", { service: service.value, since: since.value });
+  const asked = useLive<OverviewData>(url, true);
+  return (
+    <>
+      <h1 class="sr-only">Overview</h1>
+      <Shown asked={asked} what="the overview">
+        {(data) =>
+          data.services.length === 0 && data.findings.length === 0 ? (
+            <NoData what="data" />
+          ) : (
+            <div class={asked.stale ? "stale" : ""}>
+              <Verdicts verdicts={verdictsOf(data)} />
+              <ServiceTable services={data.services} />
+              <TopFindings data={data} question={url} />
+              <Series data={data} />
+            </div>
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+/** Beyond these, the table of services says the rest. */
+const VERDICTS_SHOWN = 3;
+
+function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }): JSX.Element {
+  return (
+    <section class="verdicts" aria-label="Verdict">
+      {verdicts.slice(0, VERDICTS_SHOWN).map((verdict, index) => (
+        <p key={verdict.text} class={`verdict verdict-${verdict.level} ${index === 0 ? "first" : ""}`}>
+          <LevelMark level={verdict.level} />
+          <span>
+            <Prose text={verdict.text} />
+            {verdict.finding === null ? (
+              "."
+            ) : (
+              <>
+                , worst:{" "}
+                <FindingLink finding={verdict.finding}>
+                  <CallSiteText site={verdict.finding.call_site} />
+                </FindingLink>
+              </>
+            )}
+          </span>
+        </p>
+      ))}
+    </section>
+  );
+}
+
+function ServiceTable({ services }: { services: readonly ServiceHealth[] }): JSX.Element {
+  return (
+    <section>
+      <h2>Services</h2>
+      <div class="table-box">
+        <table class="cards services">
+          <thead>
+            <tr>
+              <th scope="col">Service</th>
+              <th scope="col" class="num">Loop blocked</th>
+              <th scope="col" class="num">Queue wait p50</th>
+              <th scope="col" class="num">p95</th>
+              <th scope="col" class="num">p99</th>
+              <th scope="col" class="num">Shared-thread waits</th>
+              <th scope="col" class="num">Refusals</th>
+              <th scope="col" class="num">Hops a request</th>
+              <th scope="col" class="num">Requests</th>
+              <th scope="col" class="num">Errors</th>
+            </tr>
+          </thead>
+          <tbody>
+            {services.map((health) => (
+              <ServiceRow key={health.service} health={health} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
+  const blocked = blockedLevel(health);
+  return (
+    <tr>
+      <th scope="row">
+        <a href={linkTo("overview", "", { service: health.service })}>{health.service}</a>
+        <span class="muted small"> {plural(health.processes, "process", "processes")}</span>
+      </th>
+      <td class="num" data-label="Loop blocked">
+        <Graded level={blocked} text={percent(health.loop_blocked_share)} />
+        <Meter share={health.loop_blocked_share} level={blocked} />
+      </td>
+      <td class="num" data-label="Queue wait p50">{duration(health.wait_p50_ns)}</td>
+      <td class="num" data-label="Queue wait p95">
+        <Graded level={waitLevel(health)} text={duration(health.wait_p95_ns)} />
+      </td>
+      <td class="num" data-label="Queue wait p99">{duration(health.wait_p99_ns)}</td>
+      <td class="num" data-label="Shared-thread waits">{count(health.shared_waits)}</td>
+      <td class="num" data-label="Refusals">
+        <Graded level={health.refusals > 0 ? "bad" : "good"} text={count(health.refusals)} />
+      </td>
+      <td class="num" data-label="Hops a request">{significant(health.hops_per_request)}</td>
+      <td class="num" data-label="Requests">
+        {rate(health.requests_per_second)} <small class="muted">{count(health.requests)}</small>
+      </td>
+      <td class="num" data-label="Errors">{count(health.errors)}</td>
+    </tr>
+  );
+}
+
+/** A number, marked where it is not good: most are, and a page full of ticks says nothing. */
+function Graded({ level, text }: { level: Level; text: string }): JSX.Element {
+  if (level === "good") return <>{text}</>;
+  return (
+    <span class={`graded level-${level}`}>
+      <LevelMark level={level} />
+      {text}
+    </span>
+  );
+}
+
+function TopFindings({ data, question }: { data: OverviewData; question: string }): JSX.Element {
+  return (
+    <section>
+      <h2>
+        What costs users most <a class="more" href={linkTo("findings")}>All findings</a>
+      </h2>
+      {data.findings.length === 0 ? (
+        <p class="state good-news">No findings in this range: nothing blocked, waited long or was refused.</p>
+      ) : (
+        <FindingTable findings={data.findings} question={question} caption="Findings, the costliest first" />
+      )}
+    </section>
+  );
+}
+
+function Series({ data }: { data: OverviewData }): JSX.Element {
+  const series = useMemo(() => seriesOf(data), [data]);
+  return (
+    <section class="charts" aria-label="Over time">
+      <Chart title="Event loop blocked"
+        times={series.times} values={series.blocked} format={percent} colour="stall" least={0.01} />
+      <Chart title="Queue wait a request"
+        times={series.times} values={series.wait} format={duration} colour="wait" least={1e6} />
+      <Chart title="Requests"
+        times={series.times} values={series.requests} format={rate} colour="run" least={1} />
+      <Chart title="Refusals"
+        times={series.times} values={series.refusals} format={count} colour="refusal" least={4} bars />
+    </section>
+  );
+}
+
+function seriesOf({ series, services, step_ns: stepNs }: OverviewData): Record<"times" | "blocked" | "wait" | "requests" | "refusals", number[]> {
+  const processes = Math.max(1, services.reduce((sum, health) => sum + health.processes, 0));
+  return {
+    times: series.map((point) => point.time_ns / 1e9),
+    blocked: series.map((point) => Math.min(1, point.loop_blocked_ns / stepNs / processes)),
+    wait: series.map((point) => (point.requests === 0 ? 0 : point.wait_ns / point.requests)),
+    requests: series.map((point) => point.requests / (stepNs / 1e9)),
+    refusals: series.map((point) => point.refusals),
+  };
+}

@@ -1,0 +1,153 @@
+/** One request as lanes of threads: what ran, what waited, and for whom. */
+
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { apiUrl } from "../api/client";
+import * as sem from "../api/semconv";
+import type { Span, Trace as TraceData } from "../api/types";
+import { describe, verdictOf } from "../model/describe";
+import { clock, count, duration, plural, utc } from "../model/format";
+import { isOngoing, timelineOf } from "../model/lanes";
+import { wholeParam } from "../model/route";
+import { drawn, matches } from "../model/search";
+import { sharesOf } from "../model/share";
+import { keyOf, numberOf, routeOf, textOf } from "../model/spans";
+import { useFocusKey } from "../widgets/filters";
+import { linkTo, route, setParams } from "../widgets/location";
+import { ShareBar } from "../widgets/share-bar";
+import { SpanPanel } from "../widgets/span-panel";
+import { SpanTable } from "../widgets/span-table";
+import { Nothing, Shown } from "../widgets/states";
+import { Timeline } from "../widgets/timeline";
+import { useLive } from "../widgets/use-live";
+
+const LIMIT = 2_000;
+/** Spans of a trace this young may still be on their way. */
+const SETTLED_MS = 60_000;
+
+function canChange(trace: TraceData): boolean {
+  const newest = trace.spans.reduce((most, span) => Math.max(most, span.start_ns + span.duration_ns), 0);
+  return isOngoing(trace) || Date.now() - newest / 1e6 < SETTLED_MS;
+}
+
+export function Trace(): JSX.Element {
+  const { id } = route.value;
+  const limit = wholeParam(route.value, "limit", LIMIT, 1);
+  const url = apiUrl(`traces/${encodeURIComponent(id)}`, { limit });
+  const asked = useLive<TraceData>(url, true, canChange);
+  return (
+    <>
+      <p class="crumbs">
+        <a href={linkTo("traces")}>Traces</a>
+      </p>
+      <Shown asked={asked} what="the trace">
+        {(trace) => (trace.spans.length === 0 ? <Nothing title="This trace has no spans" /> : <Detail trace={trace} limit={limit} />)}
+      </Shown>
+    </>
+  );
+}
+
+function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Element {
+  const [query, setQuery] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  useFocusKey("/", input);
+  const timeline = useMemo(() => timelineOf(trace), [trace]);
+  const spans = useMemo(() => drawn(timeline), [timeline]);
+  const found = useMemo(() => (query.trim() === "" ? null : spans.filter((span) => matches(span, query))), [spans, query]);
+  const keys = useMemo(() => found?.map(keyOf) ?? null, [found]);
+  const selected = selectedOf(spans, trace.trace_id, route.value.params["span"] ?? "");
+  const select = (key: string | null): void => {
+    const [traceId = "", spanId = ""] = key?.split("/") ?? [];
+    setParams({ span: traceId === trace.trace_id ? spanId : (key ?? "") }, false);
+  };
+  const shares = useMemo(() => sharesOf(trace), [trace]);
+  const goOn = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") setQuery("");
+    if (event.key !== "Enter" || keys === null) return;
+    const at = selected === null ? -1 : keys.indexOf(keyOf(selected));
+    select(keys[(at + 1) % keys.length] ?? null);
+  };
+  return (
+    <article class="trace">
+      <Head trace={trace} root={timeline.root} verdict={verdictOf(trace, shares)} />
+      <ShareBar shares={shares} />
+      {trace.truncated && <Truncated trace={trace} limit={limit} />}
+      <div class="find">
+        <label>
+          <span class="sr-only">Search spans</span>
+          <input ref={input} type="search" value={query} placeholder="Search spans: name, file, SQL …" spellcheck={false}
+            onInput={(event) => setQuery(event.currentTarget.value)} onKeyDown={goOn} />
+        </label>
+        <span role="status" class="muted small">{keys === null ? "" : `${plural(keys.length, "span")} found, Enter for the next`}</span>
+      </div>
+      <div class={selected === null ? "work" : "work with-panel"}>
+        <Timeline timeline={timeline} selected={selected === null ? null : keyOf(selected)} matches={keys} onSelect={select}
+          onSearch={() => input.current?.focus()} />
+        {selected !== null && <SpanPanel span={selected} traceId={trace.trace_id} onClose={() => select(null)} />}
+      </div>
+      <Announced span={selected} traceId={trace.trace_id} />
+      <section>
+        <h2>Spans <small class="muted">{count(found?.length ?? spans.length)}</small></h2>
+        <SpanTable spans={found ?? spans} traceId={trace.trace_id} originNs={timeline.originNs}
+          selected={selected === null ? null : keyOf(selected)} onSelect={select} />
+      </section>
+    </article>
+  );
+}
+
+/** The address holds a span's id alone, or `trace/span` for one of another trace. */
+function selectedOf(spans: readonly Span[], traceId: string, param: string): Span | null {
+  if (param === "") return null;
+  const key = param.includes("/") ? param : `${traceId}/${param}`;
+  return spans.find((span) => keyOf(span) === key) ?? null;
+}
+
+function Head({ trace, root, verdict }: { trace: TraceData; root: Span | null; verdict: string }): JSX.Element {
+  if (root === null) return <h1>Trace</h1>;
+  const status = textOf(root.attributes, sem.HTTP_STATUS);
+  const failed = root.status_code === "Error" || (numberOf(root.attributes, sem.HTTP_STATUS) ?? 0) >= 500;
+  return (
+    <header>
+      <h1>
+        {routeOf(root.attributes) || root.name}{" "}
+        <span class={failed ? "level-bad" : "muted"}>{failed ? `✕ ${status || "error"}` : status}</span>{" "}
+        <span class="nowrap">{duration(root.duration_ns)}</span>
+      </h1>
+      {verdict !== "" && <p class="trace-verdict">{verdict}.</p>}
+      <p class="muted small">
+        {root.service} · <time title={utc(root.start_ns)}>{clock(root.start_ns)}</time> · {plural(trace.total, "span")} · trace{" "}
+        <code>{trace.trace_id}</code>
+        {isOngoing(trace) && <span class="ongoing">going on</span>}
+      </p>
+    </header>
+  );
+}
+
+function Truncated({ trace, limit }: { trace: TraceData; limit: number }): JSX.Element {
+  return (
+    <p class="notice">
+      The first {count(trace.spans.length)} of {count(trace.total)} spans.{" "}
+      <button type="button" onClick={() => setParams({ limit: String(limit * 5) })}>
+        Load {count(Math.min(limit * 5, trace.total))}
+      </button>
+    </p>
+  );
+}
+
+/** Says what the keys selected to who cannot see it. */
+function Announced({ span, traceId }: { span: Span | null; traceId: string }): JSX.Element {
+  const [text, setText] = useState("");
+  useEffect(() => {
+    if (span === null) {
+      setText("");
+      return;
+    }
+    const { title, lines } = describe(span, span.trace_id !== traceId);
+    setText([title, ...lines].join(". "));
+  }, [span === null ? "" : keyOf(span)]);
+  return (
+    <p class="sr-only" role="status">
+      {text}
+    </p>
+  );
+}

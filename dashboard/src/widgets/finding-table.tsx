@@ -1,0 +1,85 @@
+/** Findings as a table; cards on a phone. */
+
+import type { JSX } from "preact";
+import type { Finding } from "../api/types";
+import { count, duration, plural } from "../model/format";
+import { wordsOf } from "../model/kinds";
+import { useSteady } from "./use-live";
+import { AgoText, CallSiteText, FindingLink, KindBadge, Meter, Prose } from "./words";
+
+/** A refused request lost its answer, not time: as in the collector's ranking, it counts as this much. */
+const REFUSAL_NS = 1e9;
+
+/** What users lost to a finding: in the call itself, and in the requests that stood still for it. */
+function costOf(finding: Finding): number {
+  return finding.total_ns + finding.victims.total_ns + (finding.kind === "refusal" ? finding.count * REFUSAL_NS : 0);
+}
+
+export function FindingTable(props: { findings: readonly Finding[]; question: string; caption: string }): JSX.Element {
+  const { shown, held, hold } = useSteady(props.findings, props.question);
+  const most = shown.reduce((max, finding) => Math.max(max, costOf(finding)), 1);
+  return (
+    <div class="table-box" {...hold}>
+      <table class="cards findings">
+        <caption class="sr-only">{props.caption}</caption>
+        <thead>
+          <tr>
+            <th scope="col">Finding</th>
+            <th scope="col" class="num">Times</th>
+            <th scope="col" class="num">Total</th>
+            <th scope="col" class="num">p95</th>
+            <th scope="col" class="num">Max</th>
+            <th scope="col" class="num">Requests hurt</th>
+            <th scope="col" class="num">Last seen</th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((finding) => (
+            <FindingRow key={finding.id} finding={finding} share={costOf(finding) / most} />
+          ))}
+        </tbody>
+      </table>
+      <p class="held" aria-hidden="true">{held ? "Order kept while you are in the list" : ""}</p>
+    </div>
+  );
+}
+
+function FindingRow({ finding, share }: { finding: Finding; share: number }): JSX.Element {
+  const words = wordsOf(finding.kind);
+  const time = (ns: number): string => (finding.total_ns === 0 ? "–" : duration(ns));
+  return (
+    <tr class="row-link">
+      <th scope="row" class="what">
+        <div class="what-head">
+          <KindBadge kind={finding.kind} />
+          <FindingLink finding={finding}>
+            <CallSiteText site={finding.call_site} />
+          </FindingLink>
+          {finding.ongoing > 0 && <span class="ongoing">going on now</span>}
+        </div>
+        <div class="sentence">
+          <Prose text={finding.summary} />
+        </div>
+        <div class="muted small">
+          {finding.service}
+          {finding.routes.length > 0 && ` · ${finding.routes.slice(0, 3).join(" · ")}`}
+          {finding.routes.length > 3 && ` · ${finding.routes.length - 3} more`}
+        </div>
+      </th>
+      <td class="num" data-label="Times" title={plural(finding.count, words.one, words.many)}>{count(finding.count)}</td>
+      <td class="num" data-label={`Total ${words.cost}`}>
+        {time(finding.total_ns)}
+        <Meter share={share} level="cost" />
+      </td>
+      <td class="num" data-label="p95">{time(finding.p95_ns)}</td>
+      <td class="num" data-label="Max">{time(finding.max_ns)}</td>
+      <td class="num" data-label="Requests hurt">
+        {finding.victims.requests === 0 ? "–" : count(finding.victims.requests)}
+        {finding.victims.total_ns > 0 && <small> lost {duration(finding.victims.total_ns)}</small>}
+      </td>
+      <td class="num nowrap" data-label="Last seen">
+        <AgoText at={finding.last_seen} />
+      </td>
+    </tr>
+  );
+}

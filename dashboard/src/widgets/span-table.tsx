@@ -1,0 +1,86 @@
+/** The spans of a trace as a table: the same facts as the timeline, for reading, searching and screen readers. */
+
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import * as sem from "../api/semconv";
+import type { Span } from "../api/types";
+import { holdersOf, siteText } from "../model/describe";
+import { duration } from "../model/format";
+import { roleName } from "../model/kinds";
+import { kindOf, keyOf, phasesOf, textOf } from "../model/spans";
+
+/** Rows built at once: thousands would hold up the page that shows what holds things up. */
+const ROWS = 200;
+
+export interface SpanTableProps {
+  spans: readonly Span[];
+  traceId: string;
+  originNs: number;
+  selected: string | null;
+  onSelect: (key: string) => void;
+}
+
+export function SpanTable(props: SpanTableProps): JSX.Element {
+  const [rows, setRows] = useState(ROWS);
+  const hidden = props.spans.length - rows;
+  return (
+    <div class="table-box">
+      <table class="cards spans">
+        <caption class="sr-only">Spans by start time</caption>
+        <thead>
+          <tr>
+            <th scope="col">Span</th>
+            <th scope="col">Thread</th>
+            <th scope="col" class="num">Starts at</th>
+            <th scope="col" class="num">Waited</th>
+            <th scope="col" class="num">Ran</th>
+            <th scope="col">Held by</th>
+          </tr>
+        </thead>
+        <tbody>
+          {props.spans.slice(0, rows).map((span) => (
+            <SpanRow key={keyOf(span)} span={span} {...props} />
+          ))}
+        </tbody>
+      </table>
+      {hidden > 0 && (
+        <button type="button" onClick={() => setRows(rows + 5 * ROWS)}>
+          Show more ({hidden} left)
+        </button>
+      )}
+    </div>
+  );
+}
+
+function SpanRow({ span, traceId, originNs, selected, onSelect }: SpanTableProps & { span: Span }): JSX.Element {
+  const key = keyOf(span);
+  const bridge = kindOf(span) === "bridge";
+  const { waitNs, runNs } = bridge ? phasesOf(span) : { waitNs: 0, runNs: span.duration_ns };
+  const [holder, ...others] = holdersOf(span);
+  return (
+    <tr class={key === selected ? "selected" : ""} aria-current={key === selected ? "true" : undefined}>
+      <th scope="row" class="what">
+        <button type="button" class="link" onClick={() => onSelect(key)}>
+          {span.name}
+        </button>
+        {span.trace_id !== traceId && <span class="tag">other request</span>}
+        {span.status_code === "Error" && <span class="tag tag-bad">error</span>}
+        <div class="muted small">{siteText(span)}</div>
+      </th>
+      <td data-label="Thread">{threadText(span, bridge)}</td>
+      <td class="num" data-label="Starts at">{duration(span.start_ns - originNs)}</td>
+      <td class="num" data-label="Waited">{waitNs > 0 ? duration(waitNs) : "–"}</td>
+      <td class="num" data-label="Ran">{duration(runNs)}</td>
+      <td data-label="Held by">
+        {holder === undefined ? "–" : holder.text}
+        {others.length > 0 && <span class="muted"> and {others.length} more</span>}
+      </td>
+    </tr>
+  );
+}
+
+function threadText(span: Span, bridge: boolean): string {
+  const role = textOf(span.attributes, bridge ? sem.EXECUTOR_ROLE : sem.THREAD_ROLE);
+  const name = textOf(span.attributes, bridge ? sem.RUN_THREAD_NAME : sem.THREAD_NAME);
+  return name === "" ? roleName(role) : `${roleName(role)} · ${name}`;
+}

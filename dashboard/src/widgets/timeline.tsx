@@ -1,0 +1,148 @@
+/** The lanes of a trace with their toolbar, minimap, tooltip and keys. */
+
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Hit } from "../canvas/hits";
+import { Minimap } from "../canvas/minimap";
+import { ThreadTimeline } from "../canvas/thread-timeline";
+import { describe } from "../model/describe";
+import { type Timeline as Model } from "../model/lanes";
+import { step } from "../model/search";
+import { Legend } from "./legend";
+import { theme } from "./theme";
+
+export interface TimelineProps {
+  timeline: Model;
+  selected: string | null;
+  /** What the search found, by start time; null where nothing is searched for. */
+  matches: readonly string[] | null;
+  onSelect: (key: string | null) => void;
+  onSearch: () => void;
+}
+
+interface Pointed {
+  hit: Hit;
+  x: number;
+  y: number;
+}
+
+const ZOOM_STEP = 1.5;
+const PAN_STEP = 80;
+/** No higher than this; longer traces scroll within. */
+const MOST_HEIGHT = 620;
+
+export function Timeline(props: TimelineProps): JSX.Element {
+  const scroller = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const strip = useRef<HTMLCanvasElement>(null);
+  const view = useRef<ThreadTimeline | null>(null);
+  const map = useRef<Minimap | null>(null);
+  const [pointed, setPointed] = useState<Pointed | null>(null);
+  const [height, setHeight] = useState(200);
+  const latest = useRef(props);
+  latest.current = props;
+
+  useEffect(() => {
+    if (canvas.current === null || strip.current === null) return undefined;
+    const timeline = new ThreadTimeline(canvas.current, latest.current.timeline, {
+      onView: (shown) => map.current?.setView(shown),
+      onHover: (hit, x, y) => setPointed(hit === null ? null : { hit, x, y }),
+      onSelect: (key) => latest.current.onSelect(key),
+    });
+    const minimap = new Minimap(strip.current, latest.current.timeline, (time) => timeline.moveTo(time));
+    view.current = timeline;
+    map.current = minimap;
+    setHeight(timeline.contentHeight);
+    return () => {
+      timeline.dispose();
+      minimap.dispose();
+    };
+  }, []);
+  useEffect(() => {
+    view.current?.setTimeline(props.timeline);
+    map.current?.setTimeline(props.timeline);
+    setHeight(view.current?.contentHeight ?? 200);
+  }, [props.timeline]);
+  useEffect(() => {
+    view.current?.restyle();
+    map.current?.restyle();
+  }, [theme.value]);
+  const found = useMemo(() => (props.matches === null ? null : new Set(props.matches)), [props.matches]);
+  useEffect(() => view.current?.setMatches(found), [found]);
+  useEffect(() => {
+    const scrollTop = view.current?.select(props.selected) ?? null;
+    if (scrollTop !== null) scroller.current?.scrollTo({ top: scrollTop });
+  }, [props.selected, height]);
+
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const move = KEYS[event.key];
+    if (move === undefined) return;
+    event.preventDefault();
+    move(view.current as ThreadTimeline, latest.current);
+  };
+
+  return (
+    <section class="timeline" aria-label="Threads over time">
+      <div class="toolbar">
+        <button type="button" onClick={() => view.current?.zoomBy(ZOOM_STEP)} aria-label="Zoom in" title="Zoom in (+)">+</button>
+        <button type="button" onClick={() => view.current?.zoomBy(1 / ZOOM_STEP)} aria-label="Zoom out" title="Zoom out (-)">−</button>
+        <button type="button" onClick={() => view.current?.fit()} title="Show all of it (0)">Fit</button>
+        <Legend />
+      </div>
+      <canvas ref={strip} class="minimap" aria-hidden="true" />
+      <div
+        ref={scroller}
+        class="lanes"
+        tabIndex={0}
+        role="application"
+        aria-roledescription="thread timeline"
+        aria-label={`Timeline of ${props.timeline.lanes.length} threads. The table of spans holds the same.`}
+        aria-describedby="timeline-keys"
+        style={{ height: `${Math.min(height, MOST_HEIGHT)}px` }}
+        onKeyDown={onKeyDown}
+        onScroll={(event) => view.current?.setScroll(event.currentTarget.scrollTop)}
+      >
+        <div class="lanes-inner" style={{ height: `${height}px` }}>
+          <canvas ref={canvas} class="lanes-canvas" style={{ height: `${Math.min(height, MOST_HEIGHT)}px` }} />
+        </div>
+      </div>
+      {pointed !== null && <Tooltip {...pointed} scroller={scroller.current} />}
+      <p id="timeline-keys" class="muted small keys">
+        <span><kbd>←</kbd> <kbd>→</kbd> pan</span> <span><kbd>+</kbd> <kbd>-</kbd> or wheel zoom</span>{" "}
+        <span><kbd>0</kbd> fit</span> <span><kbd>↑</kbd> <kbd>↓</kbd> previous, next span</span>{" "}
+        <span><kbd>Enter</kbd> fill the view with it</span> <span><kbd>/</kbd> search</span> <span><kbd>Esc</kbd> deselect</span>
+      </p>
+    </section>
+  );
+}
+
+const KEYS: Record<string, (view: ThreadTimeline, props: TimelineProps) => void> = {
+  ArrowLeft: (view) => view.panBy(-PAN_STEP),
+  ArrowRight: (view) => view.panBy(PAN_STEP),
+  "+": (view) => view.zoomBy(ZOOM_STEP),
+  "=": (view) => view.zoomBy(ZOOM_STEP),
+  "-": (view) => view.zoomBy(1 / ZOOM_STEP),
+  "0": (view) => view.fit(),
+  ArrowDown: (_view, props) => props.onSelect(step(props.timeline, props.matches, props.selected, 1)),
+  ArrowUp: (_view, props) => props.onSelect(step(props.timeline, props.matches, props.selected, -1)),
+  Enter: (view, props) => view.focus(props.selected),
+  Escape: (_view, props) => props.onSelect(null),
+  "/": (_view, props) => props.onSearch(),
+};
+
+const TOOLTIP_WIDTH = 340;
+
+function Tooltip({ hit, x, y, scroller }: Pointed & { scroller: HTMLElement | null }): JSX.Element {
+  const { title, lines } = describe(hit.span, hit.ghost);
+  const width = scroller?.clientWidth ?? 0;
+  const top = (scroller?.offsetTop ?? 0) + y + 18;
+  return (
+    <div class="tooltip" role="presentation" style={{ left: `${Math.max(0, Math.min(x + 12, width - TOOLTIP_WIDTH))}px`, top: `${top}px` }}>
+      <b>{title}</b>
+      {lines.map((line, index) => (
+        <div key={index}>{line}</div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,51 @@
+/** Hooks over live data. */
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Live, type LiveState } from "../api/live";
+
+export interface Asked<T> extends LiveState<T> {
+  refresh: () => void;
+}
+
+/**
+ * The answer to `url`, kept current.
+ *
+ * While a changed question is on its way, the answer to the one before stays, marked stale, if `keep` is set.
+ */
+export function useLive<T>(url: string, keep: boolean, again?: (data: T) => boolean): Asked<T> {
+  const live = useMemo(() => new Live<T>(again), []);
+  useEffect(() => () => live.stop(), [live]);
+  useEffect(() => live.ask(url, keep), [live, url, keep]);
+  return { ...live.state.value, refresh: live.refresh };
+}
+
+export interface Steady<T> {
+  shown: T;
+  held: boolean;
+  /** To be spread on the element that holds the list. */
+  hold: {
+    onPointerEnter: (event: PointerEvent) => void;
+    onPointerLeave: () => void;
+    onFocusIn: (event: FocusEvent) => void;
+    onFocusOut: () => void;
+  };
+}
+
+/** `data`, standing still while a mouse points at it or the keyboard is in it: rows do not move away. */
+export function useSteady<T>(data: T, question: string): Steady<T> {
+  const [pointed, setPointed] = useState(false);
+  const [focused, setFocused] = useState(false);
+  const last = useRef({ data, question });
+  const held = pointed || focused;
+  if (!held || last.current.question !== question) last.current = { data, question };
+  return {
+    shown: last.current.data,
+    held,
+    hold: {
+      onPointerEnter: (event) => setPointed(event.pointerType === "mouse"),
+      onPointerLeave: () => setPointed(false),
+      onFocusIn: (event) => setFocused(event.target instanceof Element && event.target.matches(":focus-visible")),
+      onFocusOut: () => setFocused(false),
+    },
+  };
+}

@@ -1,0 +1,77 @@
+/** The small pieces of text that every view is made of. */
+
+import { signal } from "@preact/signals";
+import type { ComponentChildren, JSX } from "preact";
+import type { CallSite, Finding } from "../api/types";
+import { ago, clock, momentNs, place, utc } from "../model/format";
+import { wordsOf } from "../model/kinds";
+import { Icon } from "./icon";
+import { linkTo } from "./location";
+
+/** Ticks once a second, so that "5 s ago" stays true. */
+const now = signal(Date.now());
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+
+/** A moment: how long ago, with the local time and UTC on pointing at it. */
+export function Ago({ ns }: { ns: number }): JSX.Element {
+  return (
+    <time dateTime={new Date(ns / 1e6).toISOString()} title={`${clock(ns)} here, ${utc(ns)}`}>
+      {ago(ns, now.value)}
+    </time>
+  );
+}
+
+/** A moment of the API's RFC 3339 text. */
+export function AgoText({ at }: { at: string }): JSX.Element {
+  const ns = momentNs(at);
+  return ns === null ? <span>{at}</span> : <Ago ns={ns} />;
+}
+
+export function KindBadge({ kind }: { kind: string }): JSX.Element {
+  const words = wordsOf(kind);
+  return (
+    <span class={`kind kind-${Object.hasOwn(KIND_CLASSES, kind) ? kind : "other"}`} title={words.meaning}>
+      <Icon name={kind} />
+      {words.label}
+    </span>
+  );
+}
+
+/** The kinds that style.css has a colour for. */
+const KIND_CLASSES = {
+  loop_blocked: 1, contention: 1, pool_starvation: 1, refusal: 1, sync_middleware: 1, parked_thread: 1, hop_storm: 1,
+};
+
+/** `file.py:41 function`, the whole path on pointing at it. */
+export function CallSiteText({ site }: { site: CallSite }): JSX.Element {
+  const where = place(site.file, site.line);
+  return (
+    <span class="site" title={site.line > 0 ? `${site.file}:${site.line}` : site.file}>
+      {where !== "" && <b>{where}</b>} {site.function}
+    </span>
+  );
+}
+
+/** Text in which `ticks` mark code. */
+export function Prose({ text }: { text: string }): JSX.Element {
+  return <>{text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
+}
+
+export function FindingLink({ finding, children }: { finding: Finding; children?: ComponentChildren }): JSX.Element {
+  return <a href={linkTo("finding", finding.id)}>{children ?? <CallSiteText site={finding.call_site} />}</a>;
+}
+
+export function TraceLink({ id, span, children }: { id: string; span?: string; children?: ComponentChildren }): JSX.Element {
+  return <a href={linkTo("trace", id, span === undefined ? {} : { span })}>{children ?? <code>{id.slice(0, 8)}</code>}</a>;
+}
+
+/** A share from 0 to 1 as a small bar beside its number. */
+export function Meter({ share, level }: { share: number; level?: string }): JSX.Element {
+  return (
+    <span class={`meter ${level ?? ""}`} aria-hidden="true">
+      <i style={{ width: `${Math.min(Math.max(share, 0), 1) * 100}%` }} />
+    </span>
+  );
+}

@@ -9,6 +9,7 @@ import io
 import logging
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 _BACKOFF_FIRST: Final = 0.5
 _BACKOFF_MAX: Final = 30.0
 _POLL: Final = 1.0
+_REST: Final = 2.0
+"""An insert costs a quarter of a second of CPU however few spans it has: while they trickle in, segments are
+left to grow this many times as long as the last insert took."""
 _REJECTED_KEPT: Final = 100
 _NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
 """Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
@@ -54,14 +58,15 @@ class Loader:
             self._thread.join()
 
     def _run(self) -> None:
-        backoff = _BACKOFF_FIRST
+        backoff, took = _BACKOFF_FIRST, 0.0
         while True:
             stopping = self._stop.is_set()
-            segment = self._spool.next_segment(age=self._interval, timeout=_POLL)
+            segment = self._spool.next_segment(age=max(self._interval, _REST * took), timeout=_POLL)
             if segment is None:
                 if stopping:
                     return
                 continue
+            began = time.monotonic()
             try:
                 self._load(segment)
             except (EngineError, OSError) as error:
@@ -74,7 +79,7 @@ class Loader:
                     continue
                 backoff = min(backoff * 2, _BACKOFF_MAX)
             else:
-                self.failure, backoff = "", _BACKOFF_FIRST
+                self.failure, backoff, took = "", _BACKOFF_FIRST, time.monotonic() - began
 
     def _load(self, segment: Path) -> None:
         try:

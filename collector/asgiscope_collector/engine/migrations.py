@@ -41,7 +41,7 @@ def _bucket_of(nanoseconds: str) -> str:
 
 _LEAF: Final = f"Tuple({_SCALARS}, array_value String, kvlist_value String)"
 _PLACEHOLDERS: Final = {
-    "key_values": f"Array(Tuple(key String, value {_nest(_nest(_LEAF))}))",
+    "key_values": f"Array(Tuple(key String, value {_nest(_LEAF)}))",
     "max_uint64": str(2**64 - 1),
     "bucket_of_cost": _bucket_of("CostNs"),
     "bucket_of_duration": _bucket_of("Duration"),

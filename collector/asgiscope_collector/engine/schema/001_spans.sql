@@ -98,49 +98,39 @@ PARTITION BY toDate(Timestamp)
 ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
 SETTINGS ${table_settings};
 
--- Values become text as the exporter makes it: strings as they are, the rest as JSON, bytes in hexadecimal.
+-- Values become text as the exporter makes it: strings as they are, lists and maps as JSON; bytes, and what
+-- lies deeper in a list or map, in hexadecimal. The engine expands a lambda wherever it is named and reads the
+-- whole of it for every insert, so each is named once (and its arguments have
+-- names of their own, for the expansion does not keep them apart): a list is a map without keys, and the attributes of a
+-- span, its events and its links are converted together.
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_mv TO otel_traces AS
 WITH
-    (v -> multiIf(
-        v.value = 'string_value', toJSONString(v.string_value),
-        v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
-        v.value = 'int_value', toString(v.int_value),
-        v.value = 'double_value', toJSONString(v.double_value),
-        v.value = 'bytes_value', concat('"', hex(v.bytes_value), '"'),
-        v.value = 'array_value', concat('"', hex(v.array_value), '"'),
-        v.value = 'kvlist_value', concat('"', hex(v.kvlist_value), '"'),
-        'null'
+    (leaf -> multiIf(
+        leaf.value = 'string_value', toJSONString(leaf.string_value),
+        leaf.value = 'bool_value', if(leaf.bool_value, 'true', 'false'),
+        leaf.value = 'int_value', toString(leaf.int_value),
+        leaf.value = 'double_value', toJSONString(leaf.double_value),
+        leaf.value = 'absent', 'null',
+        concat('"', hex(concat(leaf.bytes_value, leaf.array_value, leaf.kvlist_value)), '"')
     )) AS leaf_json,
-    (v -> multiIf(
-        v.value = 'string_value', toJSONString(v.string_value),
-        v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
-        v.value = 'int_value', toString(v.int_value),
-        v.value = 'double_value', toJSONString(v.double_value),
-        v.value = 'bytes_value', concat('"', hex(v.bytes_value), '"'),
-        v.value = 'array_value',
-            concat('[', arrayStringConcat(arrayMap(i -> leaf_json(i), v.array_value.values), ','), ']'),
-        v.value = 'kvlist_value',
-            concat('{', arrayStringConcat(
-                arrayMap(p -> concat(toJSONString(p.key), ':', leaf_json(p.value)), v.kvlist_value.values), ','
-            ), '}'),
-        'null'
-    )) AS item_json,
     (v -> multiIf(
         v.value = 'string_value', v.string_value,
         v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
         v.value = 'int_value', toString(v.int_value),
         v.value = 'double_value', toString(v.double_value),
         v.value = 'bytes_value', hex(v.bytes_value),
-        v.value = 'array_value',
-            concat('[', arrayStringConcat(arrayMap(i -> item_json(i), v.array_value.values), ','), ']'),
-        v.value = 'kvlist_value',
-            concat('{', arrayStringConcat(
-                arrayMap(p -> concat(toJSONString(p.key), ':', item_json(p.value)), v.kvlist_value.values), ','
-            ), '}'),
-        ''
+        v.value = 'absent', '',
+        concat(
+            if(v.value = 'array_value', '[', '{'),
+            arrayStringConcat(arrayMap(
+                member -> concat(if(v.value = 'array_value', '', concat(toJSONString(member.1), ':')), leaf_json(member.2)),
+                arrayConcat(arrayMap(each -> ('', each), v.array_value.values), v.kvlist_value.values)
+            ), ','),
+            if(v.value = 'array_value', ']', '}')
+        )
     )) AS text,
     (pairs -> CAST(
-        arrayMap(pair -> (pair.key, text(pair.value)), pairs), 'Map(LowCardinality(String), String)'
+        arrayMap(attribute -> (attribute.key, text(attribute.value)), pairs), 'Map(LowCardinality(String), String)'
     )) AS attributes,
     (bytes -> lower(hex(bytes))) AS id,
     (ns -> fromUnixTimestamp64Nano(toInt64(ns))) AS time
@@ -161,7 +151,7 @@ SELECT
     ResourceAttributes,
     ScopeName,
     ScopeVersion,
-    attributes(span.attributes) AS SpanAttributes,
+    maps[1] AS SpanAttributes,
     if(
         span.end_time_unix_nano > span.start_time_unix_nano,
         span.end_time_unix_nano - span.start_time_unix_nano,
@@ -171,24 +161,38 @@ SELECT
     span.status.message AS StatusMessage,
     arrayMap(e -> time(e.time_unix_nano), span.events) AS `Events.Timestamp`,
     arrayMap(e -> e.name, span.events) AS `Events.Name`,
-    arrayMap(e -> attributes(e.attributes), span.events) AS `Events.Attributes`,
+    arraySlice(maps, 2, length(span.events)) AS `Events.Attributes`,
     arrayMap(l -> id(l.trace_id), span.links) AS `Links.TraceId`,
     arrayMap(l -> id(l.span_id), span.links) AS `Links.SpanId`,
     arrayMap(l -> l.trace_state, span.links) AS `Links.TraceState`,
-    arrayMap(l -> attributes(l.attributes), span.links) AS `Links.Attributes`
+    arraySlice(maps, 2 + length(span.events)) AS `Links.Attributes`
 FROM
 (
     SELECT
         ResourceAttributes,
-        scope_span.scope.name AS ScopeName,
-        scope_span.scope.version AS ScopeVersion,
-        arrayJoin(scope_span.spans) AS span
+        ScopeName,
+        ScopeVersion,
+        span,
+        arrayMap(
+            pairs -> attributes(pairs),
+            arrayConcat(
+                [span.attributes], arrayMap(e -> e.attributes, span.events), arrayMap(l -> l.attributes, span.links)
+            )
+        ) AS maps
     FROM
     (
         SELECT
-            attributes(resource_span.resource.attributes) AS ResourceAttributes,
-            arrayJoin(resource_span.scope_spans) AS scope_span
-        FROM (SELECT arrayJoin(resource_spans) AS resource_span FROM otlp_request)
+            ResourceAttributes,
+            scope_span.scope.name AS ScopeName,
+            scope_span.scope.version AS ScopeVersion,
+            arrayJoin(scope_span.spans) AS span
+        FROM
+        (
+            SELECT
+                attributes(resource_span.resource.attributes) AS ResourceAttributes,
+                arrayJoin(resource_span.scope_spans) AS scope_span
+            FROM (SELECT arrayJoin(resource_spans) AS resource_span FROM otlp_request)
+        )
     )
 );
 

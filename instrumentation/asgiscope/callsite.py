@@ -170,6 +170,14 @@ def find(frames: list[Frame]) -> Frame | None:
     return best
 
 
+def find_or_innermost(frames: list[Frame]) -> Frame | None:
+    """The call site, or where there is none, the framework's innermost line, or the innermost of all."""
+    found = find(frames)
+    if found is not None or not frames:
+        return found
+    return next((frame for frame in frames if owner(frame.code) is Owner.FRAMEWORK), frames[0])
+
+
 def site_of(frame: Frame) -> Site:
     """A frame as it is reported. A comprehension is part of its function, as it is from Python 3.12 on."""
     return Site(_COMPREHENSION.sub("", frame.code.co_qualname), frame.code.co_filename, frame.line)

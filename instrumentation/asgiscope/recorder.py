@@ -22,6 +22,8 @@ from asgiscope.semconv import Cause, ThreadRole
 _MS = 1_000_000
 _OPERATION_DEPTH = 20
 """Frames between a query's cursor and the line that asked for it: the ORM is some ten deep."""
+_REFUSED = "SynchronousOnlyOperation"
+"""What an operation on the loop ends with when Django's guard refuses it: then it did not block."""
 _VICTIM_FLOOR_NS = 1 * _MS
 """Below this nobody is called a victim: looking for them would cost more than the delay."""
 
@@ -29,13 +31,15 @@ _VICTIM_FLOOR_NS = 1 * _MS
 class Stall(Scope):
     """An interval in which an event loop could not run anything else."""
 
-    __slots__ = ("blocked_ns", "cause", "frames", "samples", "victims", "work")
+    __slots__ = ("blocked_ns", "cause", "frames", "samples", "starved", "victims", "work")
 
     def __init__(self, parent: Scope | None, start: int, end: int, cause: Cause) -> None:
         super().__init__(parent, start)
         self.ended = end
         self.blocked_ns = end - start
         self.cause = cause
+        self.starved = False
+        """The loop was ready to run and got no processor or no GIL: nothing that ran on it is to blame."""
         self.work: Operation | None = None
         """The operation that blocked, where a probe saw it."""
         self.frames: list[Frame] = []
@@ -202,7 +206,7 @@ class Recorder:
         if _get_running_loop() is not None:
             here = self.here
             here.blocking = max(here.blocking - 1, 0)
-            if not here.blocking:
+            if not here.blocking and operation.attributes.get("error") != _REFUSED:
                 self.blocked(operation)
 
     def blocked(self, operation: Operation) -> None:

@@ -5,7 +5,8 @@ while one is late it samples that loop thread's stack and task until the loop br
 
 Overhead model: a timer on each loop and a wake-up of the thread every `sample_ms`; a stack walk only while a loop
 is late. Samples of one stall are bounded: the interval between them grows.
-Known limitations: native code that keeps the GIL cannot be sampled (the stall is reported, its cause unknown);
+Known limitations: native code that keeps the GIL cannot be sampled (the stall is reported, its cause unknown,
+if the loop's thread used the processor meanwhile; if it did not, others starved it and nobody is accused);
 a stall that no probe saw starts somewhere between two beats, so its length is known to one sample period.
 """
 
@@ -14,6 +15,7 @@ import contextvars
 import gc
 import sys
 import threading
+import time
 from collections import Counter, deque
 
 from asgiscope import callsite, faults
@@ -25,6 +27,7 @@ from asgiscope.semconv import Cause
 _MS = 1_000_000
 _MAX_SAMPLES = 200
 _MAX_NOTES = 4096
+_SELECTORS = "selectors.py"
 _EVERY_SAMPLE = 50
 """Samples taken at full rate; from there on the interval doubles with each further 50."""
 
@@ -32,12 +35,13 @@ _EVERY_SAMPLE = 50
 class Sample:
     """A loop thread's stack at an instant."""
 
-    __slots__ = ("frames", "scope", "time")
+    __slots__ = ("frames", "idle", "scope", "time")
 
     def __init__(self, time: int, frames: list[Frame], scope: Scope | None) -> None:
         self.time = time
         self.frames = frames
         self.scope = scope
+        self.idle = len(frames) == 1 and frames[0].code.co_filename.endswith(_SELECTORS)
 
 
 class LoopWatch:
@@ -50,6 +54,8 @@ class LoopWatch:
         self.period = int(recorder.config.sample_ms * _MS)
         self.threshold = int(recorder.config.stall_ms * _MS)
         self.last = recorder.clock()
+        self.cpu = time.thread_time_ns()
+        """Processor time the loop's thread had used at the last beat."""
         self.due = self.last + self.period
         self.stopped = False
         self.notes: deque[tuple[int, int, bool]] = deque(maxlen=_MAX_NOTES)
@@ -69,11 +75,13 @@ class LoopWatch:
 
     def _beat(self) -> None:
         try:
-            now = self.recorder.clock()
             if self.stopped:
                 return
+            now = self.recorder.clock()
+            cpu = time.thread_time_ns()
             if now - self.due >= self.threshold:
-                self._close(now)
+                self._close(now, cpu - self.cpu)
+            self.cpu = cpu
             self.notes.clear()
             self.samples = []
             self.next_sample = 0
@@ -83,7 +91,7 @@ class LoopWatch:
         except Exception:  # noqa: BLE001 - a beat that raises would reach the loop's exception handler
             faults.report("watchdog.beat")
 
-    def _close(self, now: int) -> None:
+    def _close(self, now: int, cpu_ns: int) -> None:
         """The loop was blocked from about the last beat until now. Report what no probe has reported."""
         start = min(self.last + self.period // 2, now)
         gaps = _uncovered(start, now, [(s, e) for s, e, sent in self.notes if sent])
@@ -92,14 +100,19 @@ class LoopWatch:
             return
         begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
         samples = [s for s in list(self.samples) if any(b <= s.time <= e for b, e in gaps)]
+        # A loop that waits in its selector with a beat overdue is ready, and gets no processor or no GIL.
+        working = [s for s in samples if not s.idle]
+        starved = not working and cpu_ns * 2 < rest
+        samples = working
         cause = Cause.CPU if samples else Cause.UNKNOWN
         frames, scope = _explain(samples)
         stall = Stall(scope, begin, end, cause)
         self.recorder.root(stall)
         stall.blocked_ns = rest
+        stall.starved = starved
         stall.samples = len(samples)
         stall.frames = frames
-        if stall.request is not None:
+        if stall.request is not None and not starved:
             stall.request.loop_caused += rest
         self.recorder.stalled(stall)
 

@@ -62,7 +62,7 @@ PLACES = [
     (BaseDatabaseWrapper, "connect"), (base.BaseHandler, "load_middleware"), (base.BaseHandler, "resolve_request"),
     (base.BaseHandler, "get_response"), (base.BaseHandler, "get_response_async"), (asgi.ASGIHandler, "__call__"),
     (wsgi.WSGIHandler, "__call__"), (SessionStore, "load"), (SessionStore, "save"), (SessionStore, "aload"),
-    (SessionStore, "flush"),
+    (SessionStore, "flush"), (asyncio, "to_thread"),
 ]
 def now(): return [vars(owner).get(name) for owner, name in PLACES]
 """

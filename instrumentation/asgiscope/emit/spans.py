@@ -147,8 +147,9 @@ class SpanMaker:
             sc.BLOCKING_OPERATION: _work_name(stall.work) or _operation_of(stall.frames),
             sc.CODE_STACKTRACE: callsite.render(stall.frames),
         }
-        attributes |= _code(_frame_site(callsite.find(stall.frames)) or _innermost(stall.frames))
-        attributes |= _finding(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, len(stall.victims), lost)
+        attributes |= _code(_frame_site(callsite.find_or_innermost(stall.frames)))
+        if not stall.starved:
+            attributes |= _finding(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, len(stall.victims), lost)
         worst = sorted(stall.victims, key=lambda one: one[1], reverse=True)[:MAX_LINKS]
         links = [self._link(request, sc.LinkKind.DELAYED, overlap) for request, overlap in worst]
         return self._span(stall, sc.SPAN_BLOCKED, attributes, links=links)
@@ -162,7 +163,7 @@ class SpanMaker:
             sc.EXCEPTION_MESSAGE: refusal.message,
             sc.CODE_STACKTRACE: callsite.render(refusal.frames),
         }
-        attributes |= _code(_frame_site(callsite.find(refusal.frames)) or _innermost(refusal.frames))
+        attributes |= _code(_frame_site(callsite.find_or_innermost(refusal.frames)))
         attributes |= _finding(sc.FindingKind.REFUSAL, 0, 1 if refusal.request is not None else 0, 0)
         return self._span(refusal, sc.SPAN_REFUSED, attributes, failed=True)
 
@@ -295,10 +296,6 @@ def _code(site: Site | None) -> Attributes:
 
 def _frame_site(frame: Frame | None) -> Site | None:
     return callsite.site_of(frame) if frame is not None else None
-
-
-def _innermost(frames: list[Frame]) -> Site | None:
-    return callsite.site_of(frames[0]) if frames else None
 
 
 def _call_site(call: Call) -> Site | None:

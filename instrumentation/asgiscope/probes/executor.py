@@ -1,14 +1,16 @@
 """Executors: what an event loop submits to threads, by asgiref or without it.
 
-Owns: `concurrent.futures.ThreadPoolExecutor.submit`, a public method that asyncio's and uvloop's
-`run_in_executor` both call. Submissions from threads without a running loop pass through untouched, but for one:
-asgiref starting a new loop for `async_to_sync`.
+Owns: `asyncio.to_thread`, and `concurrent.futures.ThreadPoolExecutor.submit`, a public method that asyncio and
+uvloop's `run_in_executor` both call. Submissions from threads without a running loop pass through untouched, but
+for one: asgiref starting a new loop for `async_to_sync`.
 
 Overhead model: for submissions from a loop, the ledger's work and one function around the submitted one.
 """
 
 import asyncio
+import contextvars
 import functools
+import sys
 import threading
 import weakref
 from asyncio.events import _get_running_loop
@@ -17,6 +19,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from asgiscope import callsite, faults
+from asgiscope.callsite import Frame
 from asgiscope.ledger import Call, Queue, State
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.recorder import Recorder
@@ -26,9 +29,35 @@ from asgiscope.semconv import SPAN_EXECUTOR, ThreadRole
 RoleOf = Callable[[object], ThreadRole]
 
 
+_site: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("asgiscope_to_thread", default=None)
+"""The line that called `asyncio.to_thread`: a task that runs it has no frame of the application's."""
+
+
 def install(recorder: Recorder, role_of: RoleOf) -> Patches:
-    """Patch thread pools."""
-    return Patches().wrap(ThreadPoolExecutor, "submit", submit_wrapper(recorder, role_of))
+    """Patch thread pools, and `asyncio.to_thread` to know who calls it."""
+    patches = Patches().wrap(ThreadPoolExecutor, "submit", submit_wrapper(recorder, role_of))
+    return patches.wrap(asyncio, "to_thread", _to_thread)
+
+
+def _to_thread(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+    try:
+        frame = callsite.near(sys._getframe(1))  # noqa: SLF001 - one's own caller
+    except Exception:  # noqa: BLE001 - never into the application
+        faults.report("executor.to_thread")
+        frame = None
+    return _threaded(frame, wrapped, args, kwargs)
+
+
+async def _threaded(frame: Frame | None, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    token = _site.set(frame)
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        _site.reset(token)
+
+
+# What warnings and tracebacks show of the coroutine is what they showed before.
+_threaded.__name__ = _threaded.__qualname__ = "to_thread"
 
 
 def submit_wrapper(recorder: Recorder, role_of: RoleOf) -> Wrapper:
@@ -74,7 +103,9 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
         call = Call(recorder.enclosing(), recorder.clock(), SPAN_EXECUTOR, args[0])
         recorder.root(call)
         call.func = _submitted(args)
-        call.stack = callsite.here(3)
+        call.site = _site.get() if args[0] is not call.func else None
+        if call.site is None:
+            call.stack = callsite.here(3)
         if call.sampled:
             recorder.dress(call)
     queue = recorder.ledger.queue(

@@ -98,6 +98,10 @@ def _connect(recorder: Recorder) -> Wrapper:
             faults.report("orm.connect")
         try:
             return wrapped(*args, **kwargs)
+        except BaseException as error:
+            if operation is not None:
+                operation.attributes["error"] = type(error).__qualname__
+            raise
         finally:
             if operation is not None:
                 try:

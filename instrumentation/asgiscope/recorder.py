@@ -250,7 +250,8 @@ class Recorder:
             request.wait_ns += wait
             request.run_ns += call.run_ns
             request.resume_ns += call.resume_ns
-            if call.site is not None:
+            # A hop storm is made of hops taken one after another; pool calls go side by side.
+            if call.site is not None and call.queue is not None and call.queue.role != ThreadRole.POOL:
                 place = (call.site.code.co_filename, call.site.line)
                 hops, cost, _ = request.sites.get(place, (0, 0, call.site))
                 request.sites[place] = (hops + 1, cost + overhead, call.site)

@@ -27,7 +27,7 @@ from asgiscope.semconv import Cause
 _MS = 1_000_000
 _MAX_SAMPLES = 200
 _MAX_NOTES = 4096
-_SELECTORS = "selectors.py"
+_PLUMBING = ("selectors.py", "threading.py", "/asyncio/", "/concurrent/futures/", "/asgiref/", "/uvloop/")
 _EVERY_SAMPLE = 50
 """Samples taken at full rate; from there on the interval doubles with each further 50."""
 
@@ -35,13 +35,16 @@ _EVERY_SAMPLE = 50
 class Sample:
     """A loop thread's stack at an instant."""
 
-    __slots__ = ("frames", "idle", "scope", "time")
+    __slots__ = ("frames", "plumbing", "scope", "time")
 
     def __init__(self, time: int, frames: list[Frame], scope: Scope | None) -> None:
         self.time = time
         self.frames = frames
         self.scope = scope
-        self.idle = len(frames) == 1 and frames[0].code.co_filename.endswith(_SELECTORS)
+        self.plumbing = callsite.find(frames) is None and any(
+            part in frames[0].code.co_filename for part in _PLUMBING
+        )
+        """Nothing of the application's is on the stack, and its innermost line is the loop's own machinery."""
 
 
 class LoopWatch:
@@ -100,10 +103,11 @@ class LoopWatch:
             return
         begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
         samples = [s for s in list(self.samples) if any(b <= s.time <= e for b, e in gaps)]
-        # A loop that waits in its selector with a beat overdue is ready, and gets no processor or no GIL.
-        working = [s for s in samples if not s.idle]
+        # With a beat overdue, a loop that stands in its own machinery and uses no processor is ready to run, and
+        # gets no processor or no GIL.
+        working = [sample for sample in samples if not sample.plumbing]
         starved = not working and cpu_ns * 2 < rest
-        samples = working
+        samples = [] if starved else working or samples
         cause = Cause.CPU if samples else Cause.UNKNOWN
         frames, scope = _explain(samples)
         stall = Stall(scope, begin, end, cause)

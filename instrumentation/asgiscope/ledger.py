@@ -190,20 +190,42 @@ class Queue:
 def attribute(call: Call) -> Attribution:
     """Divide a call's wait among the calls that occupied its queue's workers meanwhile.
 
-    With one worker, holders run one after another and each overlap is theirs whole. With more, a call waits
-    only while all are busy, so each holder answers for its share of the workers, and what rounding leaves, and
-    the time in which not all were busy, is idle.
+    With one worker, holders run one after another and each overlap is theirs whole. With more, a call waits for a
+    worker only while all are busy: that time is shared equally by those who keep them busy. The rest, in which a
+    worker was free or still starting, is idle.
     """
     submitted, begun = call.started, call.run_started
-    wait = call.wait_ns
     workers = call.queue.workers if call.queue is not None else 1
-    holders: list[Held] = []
-    for run in call.holders_seen:
-        until = min(run.run_ended or begun, begun)
-        overlap = (until - max(run.run_started, submitted)) // workers
-        if overlap > 0:
-            holders.append(Held(run, overlap))
-    return Attribution(holders, max(wait - sum(held.overlap_ns for held in holders), 0))
+    runs = [
+        (max(run.run_started, submitted), min(run.run_ended or begun, begun), run)
+        for run in call.holders_seen
+    ]
+    runs = [entry for entry in runs if entry[1] > entry[0]]
+    overlaps = {run: end - start for start, end, run in runs} if workers == 1 else _shares(runs, workers)
+    holders = [Held(run, overlaps[run]) for _, _, run in runs if overlaps.get(run)]
+    return Attribution(holders, max(call.wait_ns - sum(held.overlap_ns for held in holders), 0))
+
+
+def _shares(runs: list[tuple[int, int, Call]], workers: int) -> dict[Call, int]:
+    """For each run, its share of the time in which `workers` runs went on at once."""
+    edges = sorted(
+        [(start, 1, run) for start, _, run in runs] + [(end, 0, run) for _, end, run in runs],
+        key=lambda edge: edge[:2],
+    )
+    shares: dict[Call, int] = {}
+    busy: dict[Call, None] = {}
+    since = 0
+    for at, begins, run in edges:
+        if len(busy) >= workers:
+            part = (at - since) // len(busy)
+            for one in busy:
+                shares[one] = shares.get(one, 0) + part
+        since = at
+        if begins:
+            busy[run] = None
+        else:
+            busy.pop(run, None)
+    return shares
 
 
 class Ledger:

@@ -90,6 +90,22 @@ def test_a_pool_shares_the_blame_among_all_who_filled_it() -> None:
     assert held.idle_ns == 0
 
 
+def test_a_pool_that_is_not_full_is_nobodys_fault() -> None:
+    """A call that waits for a new worker to start was not kept waiting by those at work."""
+    queue = Queue("pool-1", "pool", 2)
+    first, second, waiter = make_call("first"), make_call("second"), make_call("waiter")
+    queue.submit(first, 0)
+    queue.start(first, 0)
+    queue.submit(waiter, 10)
+    queue.submit(second, 10)
+    queue.start(second, 30)
+    queue.end(first, 50)
+    queue.start(waiter, 50)
+    held = attribute(waiter)
+    assert {one.call: one.overlap_ns for one in held.holders} == {first: 10, second: 10}
+    assert held.idle_ns == 20
+
+
 def test_a_cancelled_waiter_leaves_the_queue() -> None:
     """It neither holds nor is waited for, and nothing is kept for its sake."""
     queue, holder, waiter = single(), make_call(), make_call()

@@ -75,7 +75,7 @@ def test_a_saturated_default_executor_names_who_filled_it(site: Site) -> None:
     for call in starved:
         workers = call["asgiref.executor.workers"]
         assert at(call) == ("saturated", line_of("asyncio.to_thread(work, 0.1)"))
-        assert call["asgiscope.finding.cost_ns"] == call["asgiref.wait_ns"] >= 90 * MS
+        assert call["asgiscope.finding.cost_ns"] == call["asgiref.wait_ns"]
         assert all(attrs["asgiscope.link.function"] == "work" for *_, attrs in call.links)
         assert len(call.links) >= workers
         assert sum(attrs["asgiscope.overlap_ns"] for *_, attrs in call.links) <= call["asgiref.wait_ns"]

@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, ProcessResourceDet
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
+from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.util.http import get_excluded_urls
 
@@ -75,10 +75,13 @@ class Pipeline:
         self._lock = threading.Lock()
         self._provider_checked = False  # guarded by _lock
         self._owns_provider = False
-        self._sampler: Sampler = ALWAYS_ON
         self._excluded = get_excluded_urls("DJANGO")
         self._getter = _Headers()
         self._resource = _resource()
+        # Made at once, because its sampler is the one that OTEL_TRACES_SAMPLER asks for; made known to
+        # OpenTelemetry only if the application turns out to have none.
+        self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
+        self._sampler: Sampler = self._provider.sampler
         self._recorder: Recorder | None = None
         self._processors: list[_Tagger] = []
         self._told = False
@@ -166,7 +169,7 @@ class Pipeline:
             try:
                 provider = trace.get_tracer_provider()
                 if isinstance(provider, trace.ProxyTracerProvider):
-                    provider = TracerProvider(resource=self._resource)
+                    provider = self._provider
                     self._owns_provider = True
                     trace.set_tracer_provider(provider)
                 if isinstance(provider, TracerProvider):

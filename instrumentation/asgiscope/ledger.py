@@ -13,6 +13,7 @@ idle.
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -53,6 +54,7 @@ class Call(Scope):
         "cancelled",
         "depth",
         "func",
+        "future",
         "holders_seen",
         "kind",
         "middleware",
@@ -72,6 +74,8 @@ class Call(Scope):
         self.kind = kind
         self.func = func
         self.state = State.NEW
+        self.future: Future[Any] | None = None
+        """What its executor promised, until its caller runs again."""
         self.queue: Queue | None = None
         self.depth = 0
         self.run_started = 0

@@ -342,3 +342,15 @@ def test_a_trace_context_from_outside_is_continued(site: Site) -> None:
         lambda spans: next((s for s in spans if s.trace_id == trace_id and s.kind == 2), None)
     )
     assert request.parent_id == span_id
+
+
+def test_a_call_cancelled_in_the_queue_is_told_and_forgotten(site: Site) -> None:
+    """It never ran, so it has no run; the thread's next caller does not wait for it."""
+    answer = site.get("/cancelled-in-queue/")
+    assert answer.response.json() == {"ran": False}
+    cancelled = [s for s in answer.spans if s.get("asgiref.cancelled")]
+    assert len(cancelled) == 1
+    assert cancelled[0]["asgiref.run_ns"] == 0
+    later = [s for s in answer.spans if s.start > cancelled[0].end and "asgiref.wait_ns" in s.attributes]
+    assert later
+    assert not [link for s in later for link in s.links if link[1] == cancelled[0].span_id]

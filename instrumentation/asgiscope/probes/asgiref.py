@@ -19,7 +19,7 @@ from asgiscope import callsite, faults
 from asgiscope.ledger import Call, Culprit, State
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
-from asgiscope.probes.executor import submit_wrapper
+from asgiscope.probes.executor import submit_wrapper, watch_cancellation
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import current
 from asgiscope.semconv import SPAN_SYNC_TO_ASYNC, ThreadRole
@@ -170,11 +170,14 @@ def _over(recorder: Recorder, call: Call, token: Any) -> None:
             faults.report("asgiref.reset")
         now = recorder.clock()
         call.ended = call.resumed = now
+        future, call.future = call.future, None
         if call.state is State.NEW:
             return
         if call.state is not State.ENDED:
             # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
             call.cancelled = True
+            if future is not None and call.state is State.WAITING:
+                watch_cancellation(recorder, call, future)
             return
         recorder.settle(call)
     except Exception:  # noqa: BLE001

@@ -80,7 +80,10 @@ def submit_wrapper(recorder: Recorder, role_of: RoleOf) -> Wrapper:
             _withdraw(call)
             call.state = State.NEW  # refused by the executor before it began
             raise
-        future.add_done_callback(functools.partial(_done, recorder, call))
+        if call.kind == SPAN_EXECUTOR:
+            watch_cancellation(recorder, call, future)
+        else:  # its caller is ours: it looks when it is cancelled, which is seldom
+            call.future = future
         return future
 
     return submit
@@ -138,7 +141,9 @@ def _run(recorder: Recorder, call: Call, func: Callable[..., Any], *args: Any, *
     queue = call.queue
     try:
         here.call = call
-        name = here.name or threading.current_thread().name
+        name = here.name
+        if not name:
+            name = here.name = threading.current_thread().name
         call.run_tags = (threading.get_ident(), name)
         if queue is not None:
             queue.start(call, recorder.clock())
@@ -170,8 +175,12 @@ def _withdraw(call: Call) -> None:
         faults.report("executor.withdraw")
 
 
+def watch_cancellation(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
+    """Have the call leave its queue if its future is cancelled while it waits there."""
+    future.add_done_callback(functools.partial(_done, recorder, call))
+
+
 def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
-    """A future that was cancelled while it waited in the queue will never run."""
     if future.cancelled() and call.state is State.WAITING:
         _withdraw(call)
         call.ended = recorder.clock()

@@ -165,6 +165,23 @@ async def timeout(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("in time")
 
 
+async def cancelled_in_queue(_request: HttpRequest) -> HttpResponse:
+    """The second call is given up while the first still holds the thread."""
+    ran: list[int] = []
+
+    def work(seconds: float) -> None:
+        time.sleep(seconds)
+        ran.append(1)
+
+    first = asyncio.ensure_future(sync_to_async(work)(0.1))
+    await asyncio.sleep(0.01)
+    second = asyncio.ensure_future(sync_to_async(work)(0.1))
+    await asyncio.sleep(0.01)
+    second.cancel()
+    await asyncio.wait([first, second])
+    return JsonResponse({"ran": len(ran) > 1})
+
+
 async def raises(_request: HttpRequest) -> HttpResponse:
     def fail() -> None:
         raise LookupError("from the thread")
@@ -230,6 +247,7 @@ urlpatterns = [
         new_loop,
         wrong_thread,
         timeout,
+        cancelled_in_queue,
         raises,
         contexts,
     )

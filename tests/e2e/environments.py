@@ -1,0 +1,108 @@
+"""Python environments that tests make with uv, one a set of requirements, kept between runs.
+
+They lie in a folder of the user's own, `ASGISCOPE_TEST_CACHE` or one in the system's temporary folder, under a name
+made of everything that decides what is in them. asgiscope is installed from this checkout as an editable package: a
+kept environment runs today's code.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+INSTRUMENTATION = ROOT / "instrumentation"
+INSTALL_SECONDS = 240
+"""The first installation on a machine downloads; later ones take a second or two."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment."""
+
+    folder: Path
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.folder / "bin" / "python")
+
+    @property
+    def packages(self) -> Path:
+        """Its site-packages."""
+        return next((self.folder / "lib").glob("python*/site-packages"))
+
+
+def make(*requirements: str, python: str = sys.executable) -> Environment:
+    """An environment with these requirements and asgiscope, made now or kept from an earlier run.
+
+    Raises:
+        AssertionError: uv is missing, or it could not install; the message has uv's own words.
+    """
+    folder = _cache() / _key(requirements, python)
+    with _alone(folder.with_suffix(".lock")):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _uv("venv", "--python", python, str(folder))
+            target = str(folder / "bin" / "python")
+            _uv("pip", "install", "--python", target, *requirements, "--editable", str(INSTRUMENTATION))
+            (folder / "complete").touch()
+    return Environment(folder)
+
+
+def later_pythons() -> list[str]:
+    """Interpreters from 3.12 on: those of `ASGISCOPE_TEST_PYTHONS` (separated by `:`), else pyenv's."""
+    given = os.environ.get("ASGISCOPE_TEST_PYTHONS", "")
+    if given:
+        return [path for path in given.split(os.pathsep) if path]
+    versions = sorted((Path.home() / ".pyenv" / "versions").glob("3.1[2-9].*/bin/python"))
+    newest = {path.parts[-3].rpartition(".")[0]: str(path) for path in versions}
+    return list(newest.values())
+
+
+def _uv(*arguments: str) -> None:
+    local = ROOT / ".tools" / "bin" / "uv"
+    uv = shutil.which("uv") or (str(local) if local.exists() else None)
+    assert uv is not None, "uv is neither on PATH nor in .tools/bin; `make setup` installs it"
+    done = subprocess.run(
+        [uv, "--no-config", "--quiet", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"uv {' '.join(arguments)}:\n{done.stderr}"
+
+
+def _key(requirements: tuple[str, ...], python: str) -> str:
+    """What an environment is called: equal names mean equal contents, as far as requirements say."""
+    ours = (INSTRUMENTATION / "pyproject.toml").read_text()
+    text = "\n".join([*sorted(requirements), str(Path(python).resolve()), str(INSTRUMENTATION), ours])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _cache() -> Path:
+    """The folder of all environments. It holds code that we run, so it must be nobody else's."""
+    given = os.environ.get("ASGISCOPE_TEST_CACHE")
+    folder = Path(given) if given else Path(tempfile.gettempdir()) / f"asgiscope-environments-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    safe = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+    assert safe, f"{folder} is not a folder that only you can write to; remove it or set ASGISCOPE_TEST_CACHE"
+    return folder
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file: two test runs at a time must not make the same environment."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

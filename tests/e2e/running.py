@@ -1,0 +1,101 @@
+"""Runs the small Django projects of `sites/` in their own environments, under real servers."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.environments import Environment
+from tests.servers import Server, asgi_command, free_port
+
+SITES = Path(__file__).parent / "sites"
+_SETTINGS = ("OTEL_", "ASGISCOPE_", "DJANGO_", "SITE_")
+_OURS = "ASGISCOPE_TEST_"
+
+
+class Site(Server):
+    """A running project: `project` names its folder and its package, which has `settings` and `asgi`.
+
+    `client` keeps cookies, as a browser does.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        environment: Environment,
+        folder: Path,
+        *,
+        endpoint: str,
+        service: str = "",
+        server: str = "uvicorn",
+        loop: str = "asyncio",
+        command: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        port = free_port()
+        self.service = service or project
+        variables = {
+            "DJANGO_SETTINGS_MODULE": f"{project}.settings",
+            "SITE_DATABASE": str(folder / "site.sqlite3"),
+            "SITE_URL": f"http://127.0.0.1:{port}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_SERVICE_NAME": self.service,
+            **(env or {}),
+        }
+        given = [environment.python if part == "python" else part.format(port=port) for part in command]
+        super().__init__(
+            given
+            or asgi_command(
+                server, f"{project}.asgi:application", port, loop=loop, python=environment.python
+            ),
+            port,
+            cwd=SITES / project,
+            env=variables,
+            log=folder / f"{server}.log",
+            ready="/ready/",
+            ready_status=200,
+        )
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._database(environment, variables)
+
+    def _database(self, environment: Environment, variables: Mapping[str, str]) -> None:
+        """Migrate the database, as a deployment does before it starts the server."""
+        done = subprocess.run(
+            [environment.python, "-m", "django", "migrate", "--verbosity", "0"],
+            cwd=SITES / variables["DJANGO_SETTINGS_MODULE"].partition(".")[0],
+            env={**os.environ, **variables, "ASGISCOPE_DISABLED": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def traced(self, path: str, *, method: str = "GET", **options: Any) -> tuple[httpx.Response, str]:
+        """Make a request whose trace id is ours to choose: its answer, and that id."""
+        trace_id = uuid.uuid4().hex
+        headers = {"traceparent": f"00-{trace_id}-{trace_id[:16]}-01", **options.pop("headers", {})}
+        return self.client.request(method, path, headers=headers, **options), trace_id
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.close()
+        super().__exit__(*exc)
+
+
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """A shell's variables without any that would change what a site, asgiscope or OpenTelemetry does."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(_OURS) or not name.startswith((*_SETTINGS, "PYTHONPATH", "PYTHONHOME"))
+    }
+
+
+def line_of(file: Path, code: str) -> int:
+    """The one line of a file that has this code."""
+    lines = [number for number, text in enumerate(file.read_text().splitlines(), 1) if code in text]
+    assert len(lines) == 1, f"{len(lines)} lines of {file} have {code!r}"
+    return lines[0]

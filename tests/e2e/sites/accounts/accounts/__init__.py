@@ -1,0 +1,1 @@
+"""A site whose accounts are django-allauth's."""

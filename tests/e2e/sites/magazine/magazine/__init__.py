@@ -1,0 +1,1 @@
+"""A magazine: articles and their authors, read through every kind of view."""

@@ -1,0 +1,127 @@
+"""A collector that is not there costs the site nothing, and two collectors do not share a folder."""
+
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.environments import Environment
+from tests.e2e.running import Site
+from tests.servers import Server, free_port
+from tests.sink import Sink
+
+REQUESTS = 150
+SLOWER_AT_MOST = 3
+"""Times the latency without asgiscope. An export in a request's way would cost hundreds of times that latency."""
+EXIT_MS = 1000
+"""`ASGISCOPE_EXIT_TIMEOUT_MS` in these tests."""
+
+
+@pytest.fixture(params=["refuses", "accepts and never answers"])
+def dead_end(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a collector that is gone, or hangs."""
+    if request.param == "refuses":
+        yield f"http://127.0.0.1:{free_port()}"
+        return
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def timed(site: Site) -> float:
+    """How long a request took, seconds."""
+    started = time.perf_counter()
+    answer = site.client.get("/one/")
+    took = time.perf_counter() - started
+    assert answer.status_code == httpx.codes.OK
+    return took
+
+
+def stopped(site: Site) -> tuple[int, float]:
+    """Stop a site: its exit code, and how long it took, seconds."""
+    started = time.perf_counter()
+    code = site.stop()
+    return code, time.perf_counter() - started
+
+
+def test_an_unreachable_collector_costs_the_site_nothing(
+    django_52: Environment, tmp_path: Path, dead_end: str
+) -> None:
+    """Answers, latency and exit are as without asgiscope, side by side; the exit waits no longer than it may."""
+    with ExitStack() as running:
+        sites = {}
+        for way, setting in (("with", ""), ("without", "1")):
+            folder = tmp_path / way
+            folder.mkdir()
+            env = {"SITE_WITHOUT_ASGISCOPE": setting, "ASGISCOPE_EXIT_TIMEOUT_MS": str(EXIT_MS)}
+            sites[way] = running.enter_context(
+                Site("magazine", django_52, folder, endpoint=dead_end, env=env)
+            )
+        took: dict[str, list[float]] = {"with": [], "without": []}
+        for _ in range(REQUESTS):  # in turn, so that whatever else the machine does, it does to both
+            for way, site in sites.items():
+                took[way].append(timed(site))
+        exits = {way: stopped(site) for way, site in sites.items()}
+
+    typical = {way: statistics.median(times) for way, times in took.items()}
+    assert typical["with"] < typical["without"] * SLOWER_AT_MOST
+    assert exits["with"][0] == exits["without"][0]
+    assert exits["with"][1] < exits["without"][1] + EXIT_MS / 1e3 * 2
+    assert sites["with"].output().count("cannot reach its collector") <= 1
+
+
+def test_the_site_says_once_that_it_cannot_reach_the_collector(
+    django_52: Environment, tmp_path: Path
+) -> None:
+    """One line with what to look at, however many requests."""
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    with Site("magazine", django_52, tmp_path, endpoint=endpoint) as site:
+        deadline = time.monotonic() + 20
+        while "cannot reach its collector" not in site.output() and time.monotonic() < deadline:
+            timed(site)
+            time.sleep(0.1)
+        for _ in range(10):
+            timed(site)
+    lines = [line for line in site.output().splitlines() if "collector" in line.lower()]
+    assert len(lines) == 1, site.output()
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in lines[0]
+    assert "Traceback" not in site.output()
+
+
+def test_what_happens_once_the_collector_is_back_arrives(django_52: Environment, tmp_path: Path) -> None:
+    """The site needs no restart."""
+    with Sink() as sink:
+        sink.answer = httpx.codes.SERVICE_UNAVAILABLE
+        with Site("magazine", django_52, tmp_path, endpoint=sink.url) as site:
+            timed(site)
+            sink.answer = httpx.codes.OK
+            _, trace_id = site.traced("/listing/")
+            sink.wait_for(lambda spans: [span for span in spans if span.trace_id == trace_id])
+
+
+def test_a_second_collector_on_the_same_folder_ends_with_one_line(collector: Server) -> None:
+    """It names the folder."""
+    data = collector.command[collector.command.index("--data") + 1]
+    serve = ["serve", "--host", "127.0.0.1", "--port", str(free_port()), "--data", data]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "asgiscope_collector", *serve],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode not in (0, -11)
+    (line,) = done.stderr.splitlines()
+    assert data in line
+    assert done.stdout == ""
+    assert httpx.get(collector.url + "/readyz", trust_env=False, timeout=10).status_code == httpx.codes.OK

@@ -16,7 +16,7 @@ from asgiscope.config import Config, SettingError, load
 from asgiscope.emit.pipeline import Pipeline
 from asgiscope.ledger import Ledger
 from asgiscope.patching import Patches
-from asgiscope.probes import Unsupported, asgiref, executor, guard, handler, orm, sessions
+from asgiscope.probes import Unsupported, asgiref, executor, guard, handler, orm, process, sessions
 from asgiscope.recorder import Recorder
 from asgiscope.watchdog import Watchdog
 
@@ -49,6 +49,9 @@ class Instrumentation:
             "orm": lambda: orm.install(recorder),
             "sessions": lambda: sessions.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
+            "process": lambda: process.install(
+                lambda: self.pipeline.outbox.flush(self.config.exit_timeout_ms / 1e3)
+            ),
         }
 
     def install(self) -> None:

@@ -153,6 +153,7 @@ class Queue:
         """A call leaves before it ran: the executor refused it, or it was cancelled in the queue."""
         with self.lock:
             self.waiting.pop(call, None)
+            call.holders_seen = []
             if call.state is State.WAITING:
                 call.state = State.ENDED
                 call.cancelled = True

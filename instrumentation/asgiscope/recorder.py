@@ -139,8 +139,14 @@ class Recorder:
     # --- where are we -----------------------------------------------------------------------------------
 
     def enclosing(self) -> Scope | None:
-        """The innermost scope here: the context's, else that of the call this thread runs."""
-        return current.get() or self.here.call
+        """The innermost scope here: the context's, else that of the call this thread runs.
+
+        What a task goes on doing after the request that started it has ended is no longer that request's.
+        """
+        scope = current.get() or self.here.call
+        if scope is not None and scope.request is not None and scope.request.ended:
+            return None
+        return scope
 
     def tags(self) -> Tags:
         """The tags of this very moment and thread."""
@@ -258,7 +264,8 @@ class Recorder:
         notable = wait >= self.wait_ns or (call.middleware is not None and call.sampled)
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)
-        self.send(call, notable)
+        if not self.send(call, notable):
+            call.holders_seen = []  # or calls that wait for one another would keep all their forebears alive
 
     def refused(self, refusal: Refusal) -> None:
         """Something was refused."""

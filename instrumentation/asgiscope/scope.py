@@ -12,6 +12,9 @@ from typing import Any, Final
 
 from asgiscope.callsite import Frame
 
+_MAX_LEVEL: Final = 64
+"""How deep scopes nest. A task that starts its successor and ends, for ever, would otherwise grow a chain of
+parents for ever; here it begins a new trace now and then."""
 _random: Final = random.Random()  # noqa: S311 - trace ids need to be unique, not secret
 
 
@@ -57,6 +60,7 @@ class Scope:
         "_trace_id",
         "ended",
         "foreign",
+        "level",
         "otel",
         "parent",
         "request",
@@ -66,7 +70,10 @@ class Scope:
     )
 
     def __init__(self, parent: "Scope | None", started: int) -> None:
+        if parent is not None and parent.level >= _MAX_LEVEL:
+            parent = None
         self.parent = parent
+        self.level: int = parent.level + 1 if parent is not None else 0
         self.request: Request | None = parent.request if parent is not None else None
         self.sampled: bool = parent.sampled if parent is not None else True
         self.started = started

@@ -235,6 +235,54 @@ def test_another_tracer_provider_is_not_replaced() -> None:
     assert answer == {"same": True, "parent": False, "role": "main", "names": ["theirs"]}
 
 
+def test_calls_that_wait_for_one_another_do_not_keep_each_other_alive() -> None:
+    """Under contention that never ends, in traces that are sampled and in those that are not."""
+    code = """
+        import gc
+        from asgiscope.ledger import Call
+        instrumentor.active().pipeline._deliver = lambda records: [instrumentor.active().pipeline.maker.make(r)
+                                                                   for r in records] != []
+        instrumentor.active().pipeline.outbox._deliver = instrumentor.active().pipeline._deliver
+        async def client(n):
+            for _ in range(n):
+                await sync_to_async(len)("abc")
+        async def main():
+            counts = []
+            for _ in range(4):
+                await asyncio.gather(*(asyncio.create_task(client(200)) for _ in range(4)))
+                instrumentor.active().pipeline.outbox.flush(10)
+                gc.collect()
+                counts.append(sum(type(x) is Call for x in gc.get_objects()))
+            return counts
+        print(json.dumps(asyncio.run(main())))
+        """
+    for sampler in ("always_on", "always_off"):
+        assert max(run(code, OTEL_TRACES_SAMPLER=sampler)) < 50
+
+
+def test_a_task_that_outlives_its_request_is_no_longer_its() -> None:
+    """And a task that starts its successor for ever does not grow a chain of parents."""
+    answer = run(
+        """
+        from asgiscope.scope import Request, Scope, current
+        recorder = instrumentor.active().recorder
+        request = Request(None, 1, "GET", "/")
+        current.set(request)
+        during = recorder.enclosing() is request
+        request.ended = 2
+        scope = None
+        for _ in range(1000):
+            scope = Scope(scope, 1)
+        length = 0
+        while scope is not None:
+            scope, length = scope.parent, length + 1
+        print(json.dumps([during, recorder.enclosing() is None, length]))
+        """
+    )
+    assert answer[:2] == [True, True]
+    assert answer[2] <= 66
+
+
 def test_the_exit_of_the_interpreter_is_not_held_up() -> None:
     """With records unsent and nobody to take them."""
     answer = run(

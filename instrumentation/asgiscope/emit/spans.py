@@ -121,6 +121,7 @@ class SpanMaker:
         links: list[Link] = []
         if call.run_started:
             held = attribute(call)
+            call.holders_seen = []  # or calls that wait for one another would keep all their forebears alive
             attributes[sc.IDLE_NS] = held.idle_ns
             worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
             links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]

@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from asgiscope_collector import __version__
 from asgiscope_collector.app import create_app
@@ -55,10 +57,21 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         fatal.append(reason)
         server.should_exit = True
 
-    # One process: the engine must not be forked, and holds its folder alone.
-    server = uvicorn.Server(
+    server = server_of(create_app(settings, on_fatal=stop))
+    # uvicorn handles these while it runs and raises them again when it has stopped: by then all is done.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.info("asgiscope-collector %s listens on http://%s:%d", __version__, host, settings.port)
+    server.run(sockets=[listener])
+    return _fail(fatal[0]) if fatal else 0
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """The server for the app: one process, for the engine must not be forked and holds its folder alone."""
+    return uvicorn.Server(
         uvicorn.Config(
-            create_app(settings, on_fatal=stop),
+            app,
             access_log=False,
             log_config=None,
             log_level=logging.WARNING,
@@ -67,10 +80,6 @@ def _run(settings: Settings, listener: socket.socket) -> int:
             workers=1,
         )
     )
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    logger.info("asgiscope-collector %s listens on http://%s:%d", __version__, host, settings.port)
-    server.run(sockets=[listener])
-    return _fail(fatal[0]) if fatal else 0
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -1,5 +1,6 @@
 """The ASGI app: OTLP in, JSON and the dashboard out."""
 
+import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +71,8 @@ def create_app(
         app.include_router(module.router)
     app.router.routes.extend(collector.receiver.routes)
     if (static / "index.html").is_file():
+        # Reads the system's files, which must not happen on the loop at the first request.
+        mimetypes.init()
         app.mount("/", _Pages(directory=static, html=True))
     else:
 

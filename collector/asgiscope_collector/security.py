@@ -5,6 +5,7 @@ that server looks at the name (DNS rebinding). No answer carries CORS headers, a
 own content types, so other pages cannot write either.
 """
 
+from ipaddress import ip_address
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,8 +25,6 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_LOOPBACK_SUFFIX: Final = ".localhost"
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 
 
 class Guard:
@@ -64,7 +63,10 @@ class Guard:
 
 
 def _is_loopback(host: str) -> bool:
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return (
-        name.lower() in _LOOPBACK_NAMES or name.lower().endswith(_LOOPBACK_SUFFIX) or name.startswith("127.")
-    )
+    name = (host if host.endswith("]") else host.rpartition(":")[0] or host).strip("[]").lower()
+    if name in {"", "localhost"} or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from asgiscope_collector.__main__ import server_of
 from asgiscope_collector.app import create_app
 from asgiscope_collector.collector import Collector
 from asgiscope_collector.settings import Settings
@@ -72,7 +72,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         query_backlog=4,
     )
     app = create_app(settings, static=Path("/nowhere"))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = server_of(app)
     with socket.socket() as listener, blockbuster_ctx("asgiscope_collector"):
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -1,0 +1,210 @@
+"""The pure parts: ranges, quantiles, wording, advice; and the schema that must agree with them."""
+
+import random
+from pathlib import Path
+
+import pytest
+from asgiscope.semconv import FindingKind, ThreadRole
+from asgiscope_collector.analysis.advice import advise
+from asgiscope_collector.analysis.histogram import quantile
+from asgiscope_collector.analysis.ranges import BadRangeError, Range, parse_range, step_of
+from asgiscope_collector.analysis.wording import duration
+from asgiscope_collector.models import Advice
+
+from tests.collector.conftest import Running
+from tests.collector.spans import MS, SECOND, Sender
+
+NOW = 1_795_000_000 * SECOND
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (None, None, Range(NOW - HOUR, NOW)),
+        ("", "", Range(NOW - HOUR, NOW)),
+        ("15m", None, Range(NOW - HOUR // 4, NOW)),
+        ("2h", "1h", Range(NOW - 2 * HOUR, NOW - HOUR)),
+        ("7d", "now", Range(NOW - 168 * HOUR, NOW)),
+        ("1w", "30s", Range(NOW - 168 * HOUR, NOW - 30 * SECOND)),
+        ("5", "1795000000000000001", Range(5, NOW + 1)),
+        (
+            "2026-11-18T10:26:40Z",
+            "2026-11-18T10:26:41.5Z",
+            Range(NOW - 2_400 * SECOND, NOW - 2_398_500 * MS),
+        ),
+        ("2026-11-18T12:26:40+02:00", None, Range(NOW - 2_400 * SECOND, NOW)),
+        ("2026-11-18T12:26:40 02:00", None, Range(NOW - 2_400 * SECOND, NOW)),
+        ("2026-11-18T10:26:40", None, Range(NOW - 2_400 * SECOND, NOW)),
+    ],
+)
+def test_ranges(since: str | None, until: str | None, expected: Range) -> None:
+    """Relative, RFC 3339 with and without an offset, nanoseconds."""
+    assert parse_range(since, until, default="1h", now_ns=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    "since", ["1y", "h", "-5", "10 m", "2026-13-01", "1e9", "now", "9" * 19, "1969-01-01"]
+)
+def test_bad_ranges(since: str) -> None:
+    """What is no time, or not before the end."""
+    with pytest.raises(BadRangeError, match="since"):
+        parse_range(since, None, default="1h", now_ns=NOW)
+
+
+def test_steps_are_minutes_and_few() -> None:
+    """At most 120 points, however long the range."""
+    for hours in (0.01, 1, 2, 2.1, 24, 168, 720):
+        asked = Range(NOW, NOW + int(hours * HOUR))
+        step = step_of(asked, 120)
+        assert step % (60 * SECOND) == 0
+        assert (asked.until_ns - asked.since_ns) / step <= 120
+
+
+def test_quantiles_are_within_their_error(running: Running, service: str) -> None:
+    """The schema fills the buckets that the reader inverts: from a microsecond to an hour, 2.2 % off at most."""
+    values = sorted(int(10 ** random.Random(n).uniform(3.1, 12.5)) for n in range(500))  # noqa: S311 - test data
+    sender = Sender(service)
+    for value in values:
+        sender.finding(FindingKind.PARKED_THREAD, "parked", cost_ns=value, duration_ns=0)
+    running.send(sender)
+    (row,) = running.rows(
+        "SELECT countResampleMerge(0, 512, 1)(Histogram) AS h FROM asgiscope_findings "
+        "WHERE ServiceName = {service:String}",
+        service=service,
+    )
+    for level in (0.0, 0.01, 0.5, 0.9, 0.99, 1.0):
+        exact = values[int(level * (len(values) - 1))]
+        assert quantile(row["h"], level, values[0], values[-1]) == pytest.approx(exact, rel=0.023)
+    assert quantile([0] * 512, 0.5, 0, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0 ms"),
+        (1_500, "1.5 us"),
+        (999 * MS, "999 ms"),
+        (1_234 * MS, "1.2 s"),
+        (3 * SECOND, "3 s"),
+        (90 * SECOND, "1.5 min"),
+        (26 * HOUR, "1.1 d"),
+    ],
+)
+def test_durations_in_words(nanoseconds: int, text: str) -> None:
+    """Two or three digits and a unit."""
+    assert duration(nanoseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("operation", "contains"),
+    [
+        ("SELECT shop_product", "aget"),
+        ("INSERT shop_order", "aget"),
+        ("sqlite3.Cursor.execute", "aget"),
+        ("SELECT django_session", "request.session.aget"),
+        ("session load", "auser"),
+        ("SELECT shop_template", "aget"),
+        ("requests.api.get", "client.get"),
+        ("urllib.request.urlopen", "client.get"),
+        ("time.sleep", "asyncio.sleep"),
+        ("django.contrib.auth.hashers.make_password", "aauthenticate"),
+        ("django.template.base.Template.render", "render("),
+        ("template shop/list.html", "render("),
+        ("cache get", "cache.aget"),
+        ("django.core.mail.send_mail", "send_mail"),
+        ("pathlib.Path.open", "read_bytes"),
+        ("", "asyncio.to_thread"),
+        ("shop.reports.totals", "asyncio.to_thread"),
+    ],
+)
+def test_advice_for_what_blocked(operation: str, contains: str) -> None:
+    """Each operation's own asynchronous form."""
+    assert contains in advise(FindingKind.LOOP_BLOCKED, operation, "").code
+
+
+def test_advice_for_refusals_follows_the_chain() -> None:
+    """What led there decides; asgiref's refusals have their own."""
+
+    def title(operation: str, *chain: str) -> str:
+        return advise(FindingKind.REFUSAL, operation, "", chain).title
+
+    assert "session" in title("x", "middleware a.b.C", "request.user", "session load", "query")
+    assert "session" in title("x", "view shop", "session save")
+    assert "rendering" in title("x", "view shop", "template", "queryset evaluation", "query")
+    assert "database" in title(
+        "x", "middleware django.contrib.sessions.middleware.SessionMiddleware", "query"
+    )
+    assert "async_to_sync" in title("async_to_sync", "async_to_sync")
+
+
+def every_advice() -> list[Advice]:
+    """Over all kinds, roles and operations that make a difference."""
+    operations = (
+        "SELECT a",
+        "session load",
+        "requests.get",
+        "time.sleep",
+        "make_password",
+        "cache get",
+        "open",
+        "",
+    )
+    roles = ("", *ThreadRole)
+    chains: tuple[tuple[str, ...], ...] = ((), ("session load",), ("template",))
+    return [
+        advise(kind, operation, role, chain)
+        for kind in FindingKind
+        for operation in (*operations, "template x", "send_mail", "async_to_sync")
+        for role in roles
+        for chain in chains
+    ]
+
+
+def test_no_advice_breaks_thread_safety() -> None:
+    """Never to allow unsafe calls; `thread_sensitive=False` only for what touches neither ORM nor request."""
+    for advice in every_advice():
+        assert "thread_sensitive=False" not in advice.code
+        for text in (advice.title, advice.reason, *advice.steps):
+            if "DJANGO_ALLOW_ASYNC_UNSAFE" in text:
+                assert text.startswith("Do not set")
+            if "thread_sensitive=False" in text:
+                assert "neither the ORM" in text
+        assert advice.link.startswith(("https://docs.djangoproject.com/", "https://docs.python.org/"))
+
+
+def test_every_migration_runs_again_without_harm(running: Running) -> None:
+    """A crash between two statements is repaired by running them all again."""
+    from asgiscope_collector.engine import migrations  # noqa: PLC0415 - private parts, here alone
+
+    engine = running.collector.engine
+    before = running.rows("SELECT count() AS n FROM otel_traces")
+    engine.execute("TRUNCATE TABLE asgiscope_migrations")
+    migrations.migrate(engine, running.collector.settings)
+    applied = [
+        row["Version"] for row in running.rows("SELECT Version FROM asgiscope_migrations ORDER BY Version")
+    ]
+    assert applied == sorted(
+        int(path.name[:3]) for path in Path(migrations.__file__).parent.joinpath("schema").glob("*.sql")
+    )
+    assert running.rows("SELECT count() AS n FROM otel_traces") == before
+
+
+def test_lists_read_no_spans(running: Running, sender: Sender) -> None:
+    """The overview and the findings answer from rollups: spans that are gone change nothing."""
+    request = sender.request("GET", "/gone/")
+    sender.stall(request, blocked_ns=MS)
+    running.send(sender)
+    before = (
+        running.findings(service=sender.service),
+        running.get("/api/overview", service=sender.service)["services"],
+    )
+    running.collector.engine.execute(
+        "ALTER TABLE otel_traces DELETE WHERE ServiceName = {service:String} SETTINGS mutations_sync = 2",
+        {"service": sender.service},
+    )
+    after = (
+        running.findings(service=sender.service),
+        running.get("/api/overview", service=sender.service)["services"],
+    )
+    assert after == before

@@ -1,0 +1,66 @@
+"""What the engine refuses is set aside, and harms nothing that came with it."""
+
+import asyncio
+import io
+
+import pytest
+from asgiscope_collector.spool import bodies, frame
+
+from tests.collector.conftest import Running
+from tests.collector.spans import Sender
+
+
+def test_a_body_that_the_engine_refuses_is_set_aside(running: Running, service: str) -> None:
+    """Past the receiver, which lets none through: the good bodies of its segment are stored, once."""
+    loader, spool = running.collector.loader, running.collector.spool
+    senders = [Sender(service), Sender(service)]
+    for number, sender in enumerate(senders):
+        sender.span(f"good {number}")
+    junk = b"\x0a\xff\xff\xff\xff\x7f"
+    rejected = loader.rejected_bodies
+
+    async def append() -> None:
+        await asyncio.gather(*(spool.append(body) for body in (senders[0].body(), junk, senders[1].body())))
+
+    asyncio.run(append())
+    running.wait_for(lambda: spool.size == 0)
+    assert loader.rejected_bodies == rejected + 1
+    kept = list((running.collector.settings.data / "rejected").iterdir())
+    assert junk in [path.read_bytes() for path in kept]
+    rows = running.rows(
+        "SELECT SpanName AS name FROM otel_traces WHERE ServiceName = {service:String} ORDER BY name",
+        service=service,
+    )
+    assert [row["name"] for row in rows] == ["good 0", "good 1"]
+    assert running.get("/readyz") == {"status": "ready"}
+
+
+def test_two_hundred_thousand_spans_in_one_insert_are_stored_once(running: Running, service: str) -> None:
+    """Larger than any block of the engine: a repeated insert adds nothing to spans or rollups."""
+    sender = Sender(service)
+    for _ in range(200):
+        sender.stall(None, blocked_ns=1000)
+    one = frame(sender.body())
+    engine = running.collector.engine
+    sums = []
+    for _ in range(2):
+        engine.load(io.BytesIO(one * 1000), f"{service}.token")
+        sums.append(
+            (
+                running.rows(
+                    "SELECT count() AS n FROM otel_traces WHERE ServiceName = {service:String}",
+                    service=service,
+                )[0]["n"],
+                running.findings(service=service)[0]["count"],
+            )
+        )
+    assert sums == [(200_000, 200_000)] * 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 3_000_000])
+def test_frames_are_read_back(size: int) -> None:
+    """A length of one to four bytes; what is torn ends the reading."""
+    body = b"x" * size
+    framed = frame(body)
+    assert list(bodies(framed + framed)) == [(len(framed), body), (2 * len(framed), body)]
+    assert list(bodies(framed + framed[:-1])) == [(len(framed), body)]

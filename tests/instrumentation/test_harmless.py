@@ -243,16 +243,19 @@ def test_calls_that_wait_for_one_another_do_not_keep_each_other_alive() -> None:
         instrumentor.active().pipeline._deliver = lambda records: [instrumentor.active().pipeline.maker.make(r)
                                                                    for r in records] != []
         instrumentor.active().pipeline.outbox._deliver = instrumentor.active().pipeline._deliver
-        async def client(n):
-            for _ in range(n):
-                await sync_to_async(len)("abc")
-        async def main():
-            counts = []
-            for _ in range(4):
-                await asyncio.gather(*(asyncio.create_task(client(200)) for _ in range(4)))
+        import time
+        counts = []
+        def work(last):
+            time.sleep(0.001)  # so that somebody always waits
+            if last:  # this call is alive, and so is all that it still refers to
                 instrumentor.active().pipeline.outbox.flush(10)
                 gc.collect()
                 counts.append(sum(type(x) is Call for x in gc.get_objects()))
+        async def client():
+            for n in range(300):
+                await sync_to_async(work)(n == 299)
+        async def main():
+            await asyncio.gather(*(asyncio.create_task(client()) for _ in range(4)))
             return counts
         print(json.dumps(asyncio.run(main())))
         """

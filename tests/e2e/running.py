@@ -13,6 +13,11 @@ from tests.e2e.environments import Environment
 from tests.servers import Server, asgi_command, free_port
 
 SITES = Path(__file__).parent / "sites"
+GUNICORN = (
+    *("python", "-m", "gunicorn", "magazine.wsgi:application"),
+    *("--bind", "127.0.0.1:{port}", "--no-control-socket"),
+)
+"""A command for `Site`, without the kind of worker."""
 _SETTINGS = ("OTEL_", "ASGISCOPE_", "DJANGO_", "SITE_")
 _OURS = "ASGISCOPE_TEST_"
 

@@ -7,13 +7,9 @@ import pytest
 
 from tests.e2e.api import Api, Evidence, Json, named, server_span
 from tests.e2e.environments import Environment
-from tests.e2e.running import Site
+from tests.e2e.running import GUNICORN, Site
 from tests.servers import Server
 
-GUNICORN = (
-    *("python", "-m", "gunicorn", "magazine.wsgi:application"),
-    *("--bind", "127.0.0.1:{port}", "--no-control-socket"),
-)
 WSGI_SERVERS = {
     "forked": (*GUNICORN, "--worker-class", "sync"),
     "loaded before the fork": (*GUNICORN, "--worker-class", "sync", "--preload"),

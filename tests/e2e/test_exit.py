@@ -1,0 +1,46 @@
+"""What was recorded last leaves the process when its server stops in good order."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.api import Api, Evidence, calls_of, server_span
+from tests.e2e.environments import Environment
+from tests.e2e.running import GUNICORN, Site
+from tests.servers import Server
+
+HOW: dict[str, dict[str, Any]] = {
+    "uvicorn": {"server": "uvicorn"},
+    "uvicorn on uvloop": {"server": "uvicorn", "loop": "uvloop"},
+    "daphne": {"server": "daphne"},
+    "hypercorn": {"server": "hypercorn"},
+    "gunicorn": {"command": (*GUNICORN, "--preload")},
+}
+NEVER_MS = 3_600_000
+"""A send interval within which nothing leaves by itself."""
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_nothing_recorded_is_lost_at_the_exit(
+    django_52: Environment, tmp_path: Path, collector: Server, api: Api, how: str
+) -> None:
+    """Each server ends in its own way: uvicorn sends itself the signal again, gunicorn's workers are forks."""
+    with Site(
+        "magazine",
+        django_52,
+        tmp_path,
+        endpoint=collector.url,
+        service=f"exit {how}",
+        env={"ASGISCOPE_SEND_INTERVAL_MS": str(NEVER_MS)},
+        **HOW[how],
+    ) as site:
+        _, trace_id = site.traced("/page-in-thread/")
+        evidence = Evidence(api, site.service)
+        assert evidence.traces() == []
+        site.stop()
+
+    spans = evidence.request(trace_id)
+    assert server_span(spans)["name"] == "GET /page-in-thread/"
+    (call,) = calls_of(spans, "page_in_thread")
+    assert call["trace_id"] == trace_id

@@ -111,11 +111,11 @@ function Scope(): JSX.Element {
         </select>
       </label>
       <label>
-        <span class="sr-only">Time range</span>
+        <span class="sr-only">Time range: last</span>
         <select value={since.value} onChange={(event) => setParams({ since: event.currentTarget.value, page: "" })}>
           {RANGES.map(([value, label]) => (
             <option key={value} value={value} selected={value === since.value}>
-              Last {label}
+              {label}
             </option>
           ))}
         </select>
@@ -125,7 +125,7 @@ function Scope(): JSX.Element {
         <select value={themeChoice.value} onChange={(event) => chooseTheme(event.currentTarget.value as ThemeChoice)}>
           {(["system", "light", "dark"] as const).map((choice) => (
             <option key={choice} value={choice} selected={choice === themeChoice.value}>
-              {choice === "system" ? "System theme" : choice === "light" ? "Light" : "Dark"}
+              {choice === "system" ? "System" : choice === "light" ? "Light" : "Dark"}
             </option>
           ))}
         </select>

@@ -1,9 +1,18 @@
 /** The whole trace in a strip, with the part in view marked; drag to move it. */
 
 import type { Lane, Timeline } from "../model/lanes";
+import type { SpanKind } from "../model/spans";
 import { timeOf, type Viewport, xOf } from "../model/viewport";
 import { CanvasView } from "./canvas-view";
 import { type Colour, type Palette, readPalette } from "./palette";
+
+const RUN_COLOURS: Partial<Record<SpanKind, Colour>> = {
+  bridge: "run-edge",
+  query: "query-edge",
+  session: "session-edge",
+  async_to_sync: "parked",
+  refusal: "refusal-edge",
+};
 
 export class Minimap extends CanvasView {
   #timeline: Timeline;
@@ -80,13 +89,10 @@ export class Minimap extends CanvasView {
       this.context.fillStyle = palette[colour];
       this.context.fillRect(x, top + 1, Math.max(xOf(end, whole, this.width) - x, 1), Math.max(height * share - 2, 1));
     };
-    for (const bar of lane.bars) {
-      if (bar.kind === "request") strip(bar.start, bar.end, "request", 1);
-      else if (bar.runStart > bar.start) strip(bar.start, bar.runStart, "wait", 1);
-    }
-    for (const bar of lane.bars) {
-      if (bar.kind !== "request") strip(bar.runStart, bar.end, bar.kind === "bridge" ? "run-edge" : "query-edge", 1);
-    }
-    for (const band of lane.bands) strip(band.start, band.end, "stall-edge", 1);
+    const own = lane.bars.filter((bar) => !bar.ghost);
+    for (const bar of own) if (bar.kind === "request") strip(bar.start, bar.end, "request", 1);
+    for (const bar of own) if (bar.runStart > bar.start) strip(bar.start, bar.runStart, "wait-edge", 0.4);
+    for (const bar of own) if (bar.kind !== "request") strip(bar.runStart, bar.end, RUN_COLOURS[bar.kind] ?? "work-edge", 1);
+    for (const band of lane.bands) strip(band.start, band.end, band.ghost ? "stall" : "stall-edge", 1);
   }
 }

@@ -88,7 +88,7 @@ export function place(file: string, line: number): string {
 
 /** A path without what leads to site-packages or the standard library, at most its last four parts. */
 export function shortFile(file: string): string {
-  const installed = /(?:site-packages|dist-packages|\/lib\/python3\.\d+t?)\/(.+)$/u.exec(file)?.[1];
+  const installed = /^.*(?:site-packages|dist-packages|\/lib\/python3\.\d+t?)\/(.+)$/u.exec(file)?.[1];
   const parts = (installed ?? file).split("/");
   if (parts.length <= 4) return installed ?? file;
   return `\u2026/${parts.slice(-3).join("/")}`;

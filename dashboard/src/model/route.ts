@@ -15,7 +15,7 @@ export interface Route {
 
 export const DEFAULT_SINCE = "1h";
 export const RANGES: readonly (readonly [value: string, label: string])[] = [
-  ["15m", "15 minutes"],
+  ["15m", "15 min"],
   ["1h", "1 hour"],
   ["24h", "24 hours"],
   ["7d", "7 days"],

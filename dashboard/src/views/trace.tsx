@@ -81,16 +81,18 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
         <span role="status" class="muted small">{keys === null ? "" : `${plural(keys.length, "span")} found, Enter for the next`}</span>
       </div>
       <div class={selected === null ? "work" : "work with-panel"}>
-        <Timeline timeline={timeline} selected={selected === null ? null : keyOf(selected)} matches={keys} onSelect={select}
-          onSearch={() => input.current?.focus()} />
+        <div class="column">
+          <Timeline timeline={timeline} selected={selected === null ? null : keyOf(selected)} matches={keys} onSelect={select}
+            onSearch={() => input.current?.focus()} />
+          <section>
+            <h2>Spans <small class="muted">{count(found?.length ?? spans.length)}</small></h2>
+            <SpanTable spans={found ?? spans} traceId={trace.trace_id} originNs={timeline.originNs}
+              selected={selected === null ? null : keyOf(selected)} onSelect={select} />
+          </section>
+        </div>
         {selected !== null && <SpanPanel span={selected} traceId={trace.trace_id} onClose={() => select(null)} />}
       </div>
       <Announced span={selected} traceId={trace.trace_id} />
-      <section>
-        <h2>Spans <small class="muted">{count(found?.length ?? spans.length)}</small></h2>
-        <SpanTable spans={found ?? spans} traceId={trace.trace_id} originNs={timeline.originNs}
-          selected={selected === null ? null : keyOf(selected)} onSelect={select} />
-      </section>
     </article>
   );
 }

@@ -10,7 +10,7 @@ import { FilterBar, SelectFilter, TextFilter } from "../widgets/filters";
 import { linkTo, route, service, since } from "../widgets/location";
 import { Failure, NoData, Nothing, Shown } from "../widgets/states";
 import { useLive, useSteady } from "../widgets/use-live";
-import { Meter } from "../widgets/words";
+import { Cell, Meter } from "../widgets/words";
 
 const PAGE_SIZE = 50;
 const FILTERS = ["route", "status", "min", "finding"] as const;
@@ -128,7 +128,7 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
 }
 
 function TraceRow({ trace, longest }: { trace: TraceSummary; longest: number }): JSX.Element {
-  const time = (ns: number): string => (ns > 0 ? duration(ns) : "–");
+  const time = (ns: number): string => (ns > 0 ? duration(ns) : "");
   const request = [trace.method, trace.route].filter((part) => part !== "").join(" ") || trace.name;
   return (
     <tr class="row-link">
@@ -146,9 +146,9 @@ function TraceRow({ trace, longest }: { trace: TraceSummary; longest: number }):
         {duration(trace.duration_ns)}
         <Meter share={trace.duration_ns / longest} />
       </td>
-      <td class="num" data-label="Queue wait">{time(trace.wait_ns)}</td>
-      <td class="num" data-label="Stall suffered">{time(trace.loop_suffered_ns)}</td>
-      <td class="num" data-label="Blocked the loop">{time(trace.loop_caused_ns)}</td>
+      <Cell label="Queue wait" text={time(trace.wait_ns)} />
+      <Cell label="Stall suffered" text={time(trace.loop_suffered_ns)} />
+      <Cell label="Blocked the loop" text={time(trace.loop_caused_ns)} />
       <td class="num" data-label="Hops">{count(trace.hops)}</td>
       <td class="num" data-label="Queries">{count(trace.queries)}</td>
       <td class="num nowrap" data-label="Started">

@@ -5,7 +5,7 @@ import type { Finding } from "../api/types";
 import { count, duration, plural } from "../model/format";
 import { wordsOf } from "../model/kinds";
 import { useSteady } from "./use-live";
-import { AgoText, CallSiteText, FindingLink, KindBadge, Meter, Prose } from "./words";
+import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter, Prose } from "./words";
 
 /** A refused request lost its answer, not time: as in the collector's ranking, it counts as this much. */
 const REFUSAL_NS = 1e9;
@@ -44,9 +44,15 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
   );
 }
 
+/** `60 lost 5.31 s`: how many, and what they lost together. */
+function victimsText({ victims }: Finding): string {
+  if (victims.requests === 0) return "";
+  return victims.total_ns > 0 ? `${count(victims.requests)} lost ${duration(victims.total_ns)}` : count(victims.requests);
+}
+
 function FindingRow({ finding, share }: { finding: Finding; share: number }): JSX.Element {
   const words = wordsOf(finding.kind);
-  const time = (ns: number): string => (finding.total_ns === 0 ? "–" : duration(ns));
+  const time = (ns: number): string => (finding.total_ns === 0 ? "" : duration(ns));
   return (
     <tr class="row-link">
       <th scope="row" class="what">
@@ -68,15 +74,12 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
       </th>
       <td class="num" data-label="Times" title={plural(finding.count, words.one, words.many)}>{count(finding.count)}</td>
       <td class="num" data-label={`Total ${words.cost}`}>
-        {time(finding.total_ns)}
+        {time(finding.total_ns) || "–"}
         <Meter share={share} level="cost" />
       </td>
-      <td class="num" data-label="p95">{time(finding.p95_ns)}</td>
-      <td class="num" data-label="Max">{time(finding.max_ns)}</td>
-      <td class="num" data-label="Requests hurt">
-        {finding.victims.requests === 0 ? "–" : count(finding.victims.requests)}
-        {finding.victims.total_ns > 0 && <small> lost {duration(finding.victims.total_ns)}</small>}
-      </td>
+      <Cell label="p95" text={time(finding.p95_ns)} />
+      <Cell label="Max" text={time(finding.max_ns)} />
+      <Cell label="Requests hurt" text={victimsText(finding)} />
       <td class="num nowrap" data-label="Last seen">
         <AgoText at={finding.last_seen} />
       </td>

@@ -7,7 +7,8 @@ import type { Span } from "../api/types";
 import { holdersOf, siteText } from "../model/describe";
 import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
-import { kindOf, keyOf, phasesOf, textOf } from "../model/spans";
+import { keyOf, kindOf, phasesOf, textOf } from "../model/spans";
+import { Cell } from "./words";
 
 /** Rows built at once: thousands would hold up the page that shows what holds things up. */
 const ROWS = 200;
@@ -67,14 +68,11 @@ function SpanRow({ span, traceId, originNs, selected, onSelect }: SpanTableProps
         {span.status_code === "Error" && <span class="tag tag-bad">error</span>}
         <div class="muted small">{siteText(span)}</div>
       </th>
-      <td data-label="Thread">{threadText(span, bridge)}</td>
+      <Cell label="Thread" text={threadText(span, bridge)} wide />
       <td class="num" data-label="Starts at">{duration(span.start_ns - originNs)}</td>
-      <td class="num" data-label="Waited">{waitNs > 0 ? duration(waitNs) : "–"}</td>
+      <Cell label="Waited" text={waitNs > 0 ? duration(waitNs) : ""} />
       <td class="num" data-label="Ran">{duration(runNs)}</td>
-      <td data-label="Held by">
-        {holder === undefined ? "–" : holder.text}
-        {others.length > 0 && <span class="muted"> and {others.length} more</span>}
-      </td>
+      <Cell label="Held by" text={[holder?.text ?? "", others.length > 0 ? `and ${others.length} more` : ""].join(" ").trim()} wide />
     </tr>
   );
 }

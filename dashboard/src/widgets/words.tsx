@@ -67,6 +67,17 @@ export function TraceLink({ id, span, children }: { id: string; span?: string; c
   return <a href={linkTo("trace", id, span === undefined ? {} : { span })}>{children ?? <code>{id.slice(0, 8)}</code>}</a>;
 }
 
+/** A cell of a table that is a list of cards on a phone, where empty cells are left out. */
+export function Cell(props: { label: string; text?: string; wide?: boolean; children?: ComponentChildren }): JSX.Element {
+  const empty = props.text === "" && props.children === undefined;
+  return (
+    <td class={`${props.wide === true ? "wide" : "num"} ${empty ? "none" : ""}`} data-label={props.label}>
+      {empty ? "–" : props.text}
+      {props.children}
+    </td>
+  );
+}
+
 /** A share from 0 to 1 as a small bar beside its number. */
 export function Meter({ share, level }: { share: number; level?: string }): JSX.Element {
   return (

@@ -1,0 +1,93 @@
+import { describe as group, expect, it } from "vitest";
+import * as sem from "../api/semconv";
+import { describe, holdersOf, verdictOf } from "./describe";
+import { bridge, heldBy, LOOP, OTHER_ID, request, span, trace } from "./samples";
+import { sharesOf } from "./share";
+
+const lines = (...args: Parameters<typeof describe>): string[] => describe(...args).lines.map((line) => line.replaceAll("\u202f", " "));
+
+group("describe", () => {
+  it("names waiter, thread and holders of a wait, the longest first", () => {
+    const long = bridge("export", -50, [0, 80, 0], 2, { trace_id: OTHER_ID });
+    const short = bridge("import", 31, [0, 10, 0], 2, { trace_id: OTHER_ID });
+    const call = bridge("load", 0, [40, 3, 2], 2, { links: [heldBy(short, 9), heldBy(long, 30)] });
+
+    expect(describe(call, false).title).toBe("sync_to_async shop.load");
+    expect(lines(call, false)).toEqual([
+      "Waited 40 ms for the shared thread (pool-2)",
+      "held by shop.holder for 30 ms",
+      "held by shop.holder for 9 ms",
+      "Ran 3 ms",
+      "Resume delay 2 ms: it had returned, the loop was busy",
+    ]);
+    expect(holdersOf(call).map(({ link }) => link.span_id)).toEqual([long.span_id, short.span_id]);
+  });
+
+  it("does not list dozens of holders", () => {
+    const holders = Array.from({ length: 12 }, (_, turn) => bridge("x", turn, [0, 1, 0], 2));
+    const call = bridge("load", 0, [40, 3, 0], 2, { links: holders.map((holder, turn) => heldBy(holder, 12 - turn)) });
+
+    expect(lines(call, false)).toContain("and 9 more holders");
+  });
+
+  it("says of a ghost what it did to this trace, and whose it is", () => {
+    const ghost = bridge("export", 0, [5, 80, 3], 2, {
+      trace_id: OTHER_ID,
+      attributes: { [sem.HTTP_ROUTE]: "reports/export", [sem.HTTP_METHOD]: "POST" },
+    });
+
+    expect(lines(ghost, true)).toEqual(["Held the thread for 80 ms", "Another request: POST reports/export"]);
+  });
+
+  it("says what blocked the loop, where, and who suffered", () => {
+    const stall = span("event_loop blocked", 0, 120, {
+      attributes: {
+        ...LOOP,
+        [sem.BLOCKING_OPERATION]: "SELECT shop_product",
+        [sem.CODE_FILE]: "shop/views.py",
+        [sem.CODE_LINE]: 41,
+        [sem.CODE_FUNCTION]: "list_products",
+        [sem.FINDING_VICTIMS]: 3,
+        [sem.FINDING_VICTIMS_NS]: 250e6,
+      },
+    });
+
+    expect(lines(stall, false)).toEqual([
+      "The event loop stood still for 120 ms",
+      "because of SELECT shop_product",
+      "3 requests lost 250 ms together",
+      "at shop/views.py:41 list_products",
+    ]);
+  });
+});
+
+group("verdictOf", () => {
+  const verdict = (...args: Parameters<typeof trace>): string => {
+    const subject = trace(...args);
+    return verdictOf(subject, sharesOf(subject)).replaceAll("\u202f", " ");
+  };
+
+  it("names the holder where the request mostly waited", () => {
+    const holder = bridge("export", -50, [0, 130, 0], 2, { trace_id: OTHER_ID });
+    const call = bridge("load", 0, [80, 10, 0], 2, { links: [heldBy(holder, 80)] });
+
+    expect(verdict([request(100), call], [holder])).toBe(
+      "For 80 ms of this request, calls waited for the shared thread (pool-2), held by shop.holder",
+    );
+  });
+
+  it("names the line where another request blocked the loop", () => {
+    const stall = span("event_loop blocked", 10, 60, {
+      trace_id: OTHER_ID,
+      attributes: { ...LOOP, [sem.CODE_FILE]: "shop/views.py", [sem.CODE_LINE]: 41 },
+    });
+
+    expect(verdict([request(100)], [stall])).toBe(
+      "For 60 ms of this request, other requests blocked the event loop, most at shop/views.py:41",
+    );
+  });
+
+  it("is silent where nothing cost much", () => {
+    expect(verdict([request(100), bridge("load", 0, [1, 90, 0], 2)])).toBe("");
+  });
+});

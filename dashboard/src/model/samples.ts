@@ -1,0 +1,86 @@
+/** Spans for the tests of the models. */
+
+import * as sem from "../api/semconv";
+import type { Attributes, Span, SpanLink, Trace } from "../api/types";
+
+export const TRACE_ID = "a".repeat(32);
+export const OTHER_ID = "b".repeat(32);
+/** Early enough that a number keeps every nanosecond of it, unlike of today's times: see the test of rounding. */
+export const T0 = 1_000_000_000_000_000;
+export const MS = 1e6;
+
+let next = 0;
+
+/** Times in ms from T0. */
+export function span(name: string, startMs: number, lengthMs: number, changes: Partial<Span> = {}): Span {
+  next += 1;
+  return {
+    trace_id: TRACE_ID,
+    span_id: next.toString(16).padStart(16, "0"),
+    parent_span_id: "",
+    name,
+    kind: "Internal",
+    service: "shop",
+    scope: "asgiscope",
+    start_ns: T0 + startMs * MS,
+    duration_ns: lengthMs * MS,
+    status_code: "Unset",
+    status_message: "",
+    attributes: {},
+    resource: { [sem.INSTANCE_ID]: "shop-1" },
+    links: [],
+    events: [],
+    ...changes,
+  };
+}
+
+export function thread(id: number, role: string, name = `thread-${id}`): Attributes {
+  return { [sem.THREAD_ID]: id, [sem.THREAD_ROLE]: role, [sem.THREAD_NAME]: name };
+}
+
+export const LOOP = thread(1, "event_loop", "MainThread");
+
+export function request(lengthMs: number, changes: Partial<Span> = {}): Span {
+  return span("GET products/", 0, lengthMs, {
+    kind: "Server",
+    attributes: { ...LOOP, [sem.HTTP_METHOD]: "GET", [sem.HTTP_ROUTE]: "products/" },
+    ...changes,
+  });
+}
+
+/** A `sync_to_async` call from the loop to thread `run`; phases in ms. */
+export function bridge(
+  name: string,
+  startMs: number,
+  [waitMs, runMs, resumeMs]: readonly [number, number, number],
+  run: number,
+  changes: Partial<Span> = {},
+): Span {
+  return span(`sync_to_async shop.${name}`, startMs, waitMs + runMs + resumeMs, {
+    ...changes,
+    attributes: {
+      ...LOOP,
+      [sem.BRIDGE_FUNCTION]: `shop.${name}`,
+      [sem.WAIT_NS]: waitMs * MS,
+      [sem.RUN_NS]: runMs * MS,
+      [sem.RESUME_NS]: resumeMs * MS,
+      [sem.RUN_THREAD_ID]: run,
+      [sem.RUN_THREAD_NAME]: `pool-${run}`,
+      [sem.EXECUTOR_ROLE]: "shared",
+      [sem.EXECUTOR_ID]: `queue-${run}`,
+      ...changes.attributes,
+    },
+  });
+}
+
+export function heldBy(holder: Span, overlapMs: number): SpanLink {
+  return {
+    trace_id: holder.trace_id,
+    span_id: holder.span_id,
+    attributes: { [sem.LINK]: sem.HELD_BY, [sem.OVERLAP_NS]: overlapMs * MS, [sem.LINK_FUNCTION]: "shop.holder" },
+  };
+}
+
+export function trace(spans: Span[], ghosts: Span[] = []): Trace {
+  return { trace_id: TRACE_ID, spans, ghosts, total: spans.length, truncated: false };
+}

@@ -1,0 +1,77 @@
+import { describe, expect, it } from "vitest";
+import type { Finding, FindingKind, Overview, ServiceHealth } from "../api/types";
+import { verdictsOf } from "./verdict";
+
+const HEALTHY: ServiceHealth = {
+  service: "shop",
+  requests: 1000,
+  requests_per_second: 1,
+  errors: 0,
+  loop_blocked_ns: 0,
+  loop_blocked_share: 0,
+  processes: 1,
+  wait_ns: 0,
+  wait_p50_ns: 0,
+  wait_p95_ns: 0,
+  wait_p99_ns: 0,
+  shared_waits: 0,
+  refusals: 0,
+  hops_per_request: 2,
+  last_seen: "2026-11-21T11:11:11Z",
+};
+
+function finding(kind: FindingKind, service = "shop"): Finding {
+  return { kind, service, id: kind } as Finding;
+}
+
+function overview(services: Partial<ServiceHealth>[], findings: Finding[] = []): Overview {
+  return {
+    since_ns: 0,
+    until_ns: 1,
+    step_ns: 1,
+    services: services.map((changes) => ({ ...HEALTHY, ...changes })),
+    series: [],
+    findings,
+  };
+}
+
+const said = (subject: Overview): [string, string, string][] =>
+  verdictsOf(subject).map(({ level, text, finding: worst }) => [level, text.replaceAll("\u202f", " "), worst?.kind ?? ""]);
+
+describe("verdictsOf", () => {
+  it("says that nothing is wrong, and of how much", () => {
+    expect(said(overview([{}, { service: "api" }]))).toEqual([
+      ["good", "Nothing blocks, waits or is refused in `shop`, `api` (2,000 requests)", ""],
+    ]);
+  });
+
+  it("names share and worst place of a blocked loop", () => {
+    expect(said(overview([{ loop_blocked_share: 0.12 }], [finding("contention"), finding("loop_blocked")]))).toEqual([
+      ["bad", "Event loop of `shop` blocked 12 % of the time", "loop_blocked"],
+    ]);
+  });
+
+  it("blames no finding of another service", () => {
+    expect(said(overview([{ loop_blocked_share: 0.12 }], [finding("loop_blocked", "api")]))[0]?.[2]).toBe("");
+  });
+
+  it("puts the worst first", () => {
+    const levels = said(overview([{ loop_blocked_share: 0.01, refusals: 3, wait_p95_ns: 20e6, shared_waits: 9 }]));
+
+    expect(levels.map(([level, text]) => [level, text])).toEqual([
+      ["bad", "3 calls of `shop` refused in 1,000 requests"],
+      ["warn", "Event loop of `shop` blocked 1 % of the time"],
+      ["warn", "Calls of `shop` wait for their thread: 1 in 20 at least 20 ms, 9 of them for the shared thread"],
+    ]);
+  });
+
+  it("does not call it good while there are findings", () => {
+    expect(said(overview([{}], [finding("hop_storm")]))).toEqual([
+      ["warn", "1 finding, none of which users feel much yet", "hop_storm"],
+    ]);
+  });
+
+  it("says nothing where there is nothing to judge", () => {
+    expect(said(overview([]))).toEqual([]);
+  });
+});

@@ -1,0 +1,84 @@
+"""One page in the browser, and everything that went wrong on it."""
+
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
+
+VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+
+
+class Opened:
+    """A page with its own storage; what it logs, throws, is refused or asks of other hosts is kept."""
+
+    def __init__(self, browser: Browser, *, width: int, theme: str, quiet: bool) -> None:
+        self._context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=cast('Literal["light", "dark"]', theme),
+            reduced_motion="reduce",
+        )
+        self._quiet = quiet
+        self._problems: list[str] = []
+        self._hosts: set[str] = set()
+        self.page = self._context.new_page()
+        self.page.add_init_script(VIOLATIONS)
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self._problems.append(f"uncaught: {error}"))
+        self.page.on("dialog", lambda dialog: self._problems.append(f"dialog: {dialog.message}"))
+        self.page.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._problems.append(f"{message.type}: {message.text}")
+
+    def _on_request(self, request: Request) -> None:
+        self._hosts.add(urlsplit(request.url).netloc)
+
+    def go(self, url: str, view: str) -> Page:
+        """Show a view and wait until it has something to show."""
+        self._host = urlsplit(url).netloc
+        self.page.goto(f"{url}/#/{view}")
+        expect(self.page.locator("main .state[role=status]")).to_have_count(0, timeout=20_000)
+        return self.page
+
+    def check(self) -> None:
+        """Fail where anything went wrong; a page opened with `quiet=False` may log, but not throw."""
+        violations = self.page.evaluate("window.violations")
+        assert violations == [], "the content security policy refused something"
+        assert self._hosts == {self._host}, "another host was asked for something"
+        grave = ("uncaught", "dialog")
+        problems = [problem for problem in self._problems if self._quiet or problem.startswith(grave)]
+        assert problems == []
+
+    def close(self) -> None:
+        """Forget the page."""
+        self._context.close()
+
+
+def pointed_at(page: Page, text: str, *, step: int = 8) -> tuple[float, float]:
+    """Move the mouse over the timeline until the tooltip says `text`; where that was."""
+    canvas = page.locator("canvas.lanes-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    tooltip = page.locator(".tooltip")
+    seen = set()
+    for down in range(2, int(box["height"]), step):
+        for share in (0.5, 0.3, 0.7, 0.15, 0.85, 0.03, 0.97):
+            x, y = box["x"] + box["width"] * share, box["y"] + down
+            page.mouse.move(x, y)
+            page.evaluate("() => new Promise(requestAnimationFrame)")
+            said = tooltip.inner_text() if tooltip.count() else ""
+            seen.add(said)
+            if text in said.replace("\u202f", " "):
+                return x, y
+    raise AssertionError(f"nothing on the timeline says {text!r}; it says {sorted(seen)}")
+
+
+def plain(locator: Locator) -> str:
+    """The text of an element, with ordinary spaces before units."""
+    return locator.inner_text().replace("\u202f", " ").replace("\xa0", " ")

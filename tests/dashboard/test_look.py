@@ -1,0 +1,172 @@
+"""Readable on a phone and on a wide screen, in light and in dark, by eye, by keyboard and by ear."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Final
+
+import httpx
+import pytest
+from asgiscope_collector.app import STATIC
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.conftest import Open
+
+VIEWS: Final = ("", "findings", "finding", "traces", "trace")
+FIRST_VIEW_BYTES: Final = 200_000
+
+# Of every element that holds text of its own: the contrast to what lies behind it (WCAG 2.2, 1.4.3).
+CONTRAST: Final = """
+() => {
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (colour, under) => {
+    pen.fillStyle = under; pen.fillRect(0, 0, 1, 1);
+    pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const text = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
+  const light = (colour) => colour.map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => {
+    const chain = [];
+    for (let at = element; at; at = at.parentElement) chain.unshift(getComputedStyle(at).backgroundColor);
+    return chain.reduce((under, colour) => rgb(colour, text(under)), [255, 255, 255]);
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== "");
+    if (!own || !element.checkVisibility() || element.closest(".sr-only, :disabled, option")) continue;
+    const style = getComputedStyle(element);
+    const ground = behind(element);
+    const [a, b] = [light(ground), light(rgb(style.color, text(ground)))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) poor.push(`${ratio.toFixed(2)} ${element.className} ${element.textContent.slice(0, 40)}`);
+  }
+  return poor;
+}
+"""
+
+UNNAMED: Final = """
+() => [...document.querySelectorAll("a, button, input, select, [role=application], [role=img]")]
+  .filter((element) => element.checkVisibility())
+  .filter((element) => {
+    const labels = [...(element.labels ?? [])].map((label) => label.firstElementChild);
+    const written = (element.matches("input, select") ? labels : [element]).map((part) => part?.textContent);
+    return [element.getAttribute("aria-label"), ...written].join("").trim() === "";
+  })
+  .map((element) => element.outerHTML.slice(0, 120))
+"""
+
+
+def _go(open_view: Open, shop: str, view: str, **how: object) -> Page:
+    """Open one of VIEWS; the details are those of the costliest finding and of a trace that waited."""
+    if view == "finding":
+        found = httpx.get(f"{shop}/api/findings", params={"since": "1h"}).json()["findings"]
+        view = f"findings/{found[0]['id']}"
+    elif view == "trace":
+        query = {"since": "1h", "route": "api/recommendations"}
+        view = f"traces/{httpx.get(f'{shop}/api/traces', params=query).json()['traces'][0]['trace_id']}"
+    page = open_view(shop, view, **how)
+    expect(page.locator("main h1")).to_have_count(1)
+    return page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_fits_and_contrasts(shop: str, open_view: Open, view: str, theme: str, width: int) -> None:
+    """Nothing sticks out sideways, all text has contrast enough, and the theme is the system's."""
+    page = _go(open_view, shop, view, width=width, theme=theme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CONTRAST) == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(re.findall(r"\d+", ground)[0])
+    assert red > 200 if theme == "light" else red < 60
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("view", VIEWS)
+def test_everything_has_a_name_and_the_keyboard_gets_there(shop: str, open_view: Open, view: str) -> None:
+    """Controls have names, headings begin with one h1, and Tab shows where it is from the first press on."""
+    page = _go(open_view, shop, view)
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.title().endswith("· asgiscope")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid"
+
+
+@pytest.mark.browser
+def test_the_theme_can_be_chosen_and_is_remembered(shop: str, open_view: Open) -> None:
+    """A choice overrules the system, on the canvas too, and survives a reload."""
+    page = _go(open_view, shop, "trace")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    ink = "document.querySelector('canvas.lanes-canvas').toDataURL()"
+    light, light_ink = page.evaluate(ground), page.evaluate(ink)
+    page.get_by_label("Theme").select_option("dark")
+    page.wait_for_function(f"({ink}) !== {light_ink!r}")
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    expect(page.get_by_label("Theme")).to_have_value("dark")
+    assert page.evaluate(ground) == dark
+
+
+@pytest.fixture
+def prefixed(shop: str) -> Iterator[str]:
+    """The address of the collector behind a proxy that gives it a path of its own."""
+    prefix = "/tools/asgiscope"
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(f"{prefix}/"):
+                self.send_error(404)
+                return
+            answer = httpx.get(shop + self.path.removeprefix(prefix))
+            self.send_response(answer.status_code)
+            for name in ("content-type", "content-security-policy"):
+                self.send_header(name, answer.headers[name])
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_: object) -> None:
+            """Requests are no news."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{prefix}"
+        server.shutdown()
+
+
+@pytest.mark.browser
+def test_a_page_under_a_prefix(prefixed: str, open_view: Open) -> None:
+    """Everything the page asks for is relative to where it stands, and so is what it tells to send to."""
+    page = open_view(prefixed)
+    page.locator(".verdict a").first.click()
+    expect(page.locator("article.finding h1")).to_be_visible()
+    page.goto(f"{prefixed}/#/traces?service=nobody")
+    expect(page.locator(".howto")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={prefixed} ")
+
+
+def test_the_first_view_is_small() -> None:
+    """Everything the browser fetches before the first number stays under 200 kB gzipped."""
+    assert (STATIC / "index.html").is_file(), "the page is not built: run `make ui`"
+    sizes = {path.name: len(gzip.compress(path.read_bytes())) for path in STATIC.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < FIRST_VIEW_BYTES, sizes
+
+
+def test_the_page_needs_no_exception_from_the_policy() -> None:
+    """No inline script and no inline style stand in the page that is served."""
+    page = (STATIC / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+    assert not re.search(r"<style|\sstyle=|\son\w+=", page)

@@ -70,9 +70,17 @@ class Evidence:
         return found[0]
 
     def traces(self) -> list[Json]:
-        """The service's traces, newest first."""
-        answer = self._api.ask("/api/traces", service=self.service)
+        """The service's traces, newest first; the last 500."""
+        answer = self._api.ask("/api/traces", service=self.service, limit=500)
         found: list[Json] = answer.raise_for_status().json()["traces"]
+        return found
+
+    def spans(self, trace_id: str) -> list[Json]:
+        """The spans of a trace that have arrived, by start time; none if the trace is not known yet."""
+        answer = self._api.ask(f"/api/traces/{trace_id}", limit=1000)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
+        found: list[Json] = answer.raise_for_status().json()["spans"]
         return found
 
     def request(self, trace_id: str) -> list[Json]:
@@ -83,10 +91,7 @@ class Evidence:
         return found
 
     def _whole(self, trace_id: str) -> list[Json]:
-        answer = self._api.ask(f"/api/traces/{trace_id}", limit=1000)
-        if answer.status_code == httpx.codes.NOT_FOUND:  # nothing of it has arrived yet
-            return []
-        spans: list[Json] = answer.raise_for_status().json()["spans"]
+        spans = self.spans(trace_id)
         return spans if any(span["kind"] == "Server" for span in spans) else []
 
     def wait_for(self, ask: Callable[[], Any], what: str) -> Any:

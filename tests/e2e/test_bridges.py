@@ -104,7 +104,7 @@ def test_async_to_sync_that_was_told_to_make_a_loop(site: Site, evidence: Eviden
     assert values(named(spans, "async_to_sync loop_thread"), "asgiref.new_loop") == [False, True]
 
 
-def test_async_to_sync_from_a_thread_that_knows_no_loop(site: Site, evidence: Evidence, api: Api) -> None:
+def test_async_to_sync_from_a_thread_that_knows_no_loop(site: Site, evidence: Evidence) -> None:
     """A plain thread has no context, so no request: the call begins a trace of its own."""
     answer, spans = ask(site, evidence, "thread-loop")
 
@@ -116,8 +116,7 @@ def test_async_to_sync_from_a_thread_that_knows_no_loop(site: Site, evidence: Ev
         lambda: [one for one in evidence.traces() if one["name"] == "async_to_sync loop_thread"],
         "trace of the thread",
     )
-    answer = api.ask(f"/api/traces/{found[0]['trace_id']}").raise_for_status().json()
-    (parked,) = answer["spans"]
+    (parked,) = evidence.spans(found[0]["trace_id"])
     assert parked["attributes"]["asgiref.new_loop"] is True
     assert parked["attributes"]["asgiscope.thread.role"] == "other"
     assert parked["attributes"]["code.line.number"] == line_of(BRIDGES, "threading.Thread(target=")

@@ -87,6 +87,14 @@ def hops(measured: dict[str, Any]) -> int:
     return sum(count for what, count in measured.items() if what.startswith("hops"))
 
 
+def chain_of(evidence: Evidence) -> dict[str, Any]:
+    """The middleware chain of a site that loaded it once."""
+    (trace,) = [trace for trace in evidence.traces() if trace["name"] == "middleware chain"]
+    (span,) = evidence.spans(trace["trace_id"])
+    attributes: dict[str, Any] = span["attributes"]
+    return attributes
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_no_hop_thread_query_or_task_is_added(
     django_52: Environment, tmp_path: Path, collector: Server, api: Api, loop: str
@@ -106,7 +114,11 @@ def test_no_hop_thread_query_or_task_is_added(
     assert found["nested"][0]["hops CurrentThreadExecutor"] == 1
     assert {one["status"] for one in found["listing"]} == {500}
     # All the while asgiscope was at work: what it was there to see has arrived.
-    Evidence(api, service).finding("refusal", "listing", "/listing/")
+    evidence = Evidence(api, service)
+    evidence.finding("refusal", "listing", "/listing/")
+    chain = chain_of(evidence)
+    assert set(chain["asgiscope.middleware.modes"]) == {"both"}
+    assert set(chain["asgiscope.middleware.adapted"]) == {""}
 
 
 def test_a_sync_only_middleware_costs_its_hops_and_no_more(
@@ -117,9 +129,23 @@ def test_a_sync_only_middleware_costs_its_hops_and_no_more(
 
     compare(django_52, tmp_path, endpoint=collector.url, service=service, middleware=SYNC_ONLY)
 
-    finding = Evidence(api, service).finding("sync_middleware", "SyncOnly.__call__", "/plain/")
+    evidence = Evidence(api, service)
+    finding = evidence.finding("sync_middleware", "SyncOnly.__call__", "/plain/")
     assert finding["call_site"]["file"].endswith("magazine/middleware.py")
     assert finding["count"] > 0
+    attributes = chain_of(evidence)
+    assert attributes["asgiscope.middleware.names"][-1] == SYNC_ONLY
+    assert attributes["asgiscope.middleware.modes"][-1] == "sync"
+    assert attributes["asgiscope.middleware.adapted"][-1] == "async_to_sync"
+
+
+def test_the_same_with_the_oldest_asgiref(tmp_path: Path, collector: Server, api: Api) -> None:
+    """The bridges were written anew more than once since."""
+    environment = make("django>=5.2,<5.3", "asgiref==3.8.1", "uvicorn", "uvloop")
+
+    compare(environment, tmp_path, endpoint=collector.url, service="harmless-asgiref-3.8.1")
+
+    Evidence(api, "harmless-asgiref-3.8.1").finding("refusal", "listing", "/listing/")
 
 
 @pytest.mark.parametrize("release", ["6.0", "6.1"])

@@ -107,7 +107,7 @@ def test_a_stall_names_its_victims(told: Told, open_view: Open) -> None:
     page = _open(open_view, told, told[1].products)
     page.mouse.click(*pointed_at(page, "The event loop stood still"))
     expect(_panel(page)).to_contain_text("Requests delayed")
-    _panel(page).get_by_role("link", name="of api/recommendations").click()
+    _panel(page).get_by_role("link", name="api/recommendations").click()
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")
 
 
@@ -192,6 +192,17 @@ def test_the_table_tells_the_same_without_a_picture(told: Told, open_view: Open)
     row.get_by_role("button").click()
     expect(_panel(page).get_by_role("link", name="shop.reports.tasks.export_orders")).to_be_visible()
     expect(row).to_have_attribute("aria-current", "true")
+
+
+def test_a_refusal_is_marked_and_explained(told: Told, open_view: Open) -> None:
+    """The headline says what was refused and where; the mark on the loop's lane says what led there."""
+    page = _open(open_view, told, told[1].account)
+    verdict = plain(page.locator(".trace-verdict"))
+    assert verdict.startswith("Django refused synchronous work in async code at ")
+    assert "allauth/account/middleware.py:32" in verdict
+    page.get_by_role("button", name="async_unsafe refused").click()
+    expect(_panel(page)).to_contain_text("You cannot call this from an async context")
+    expect(_panel(page)).to_contain_text("session load")
 
 
 def test_lanes_of_every_role(told: Told, open_view: Open) -> None:

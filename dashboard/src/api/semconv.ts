@@ -37,6 +37,7 @@ export const DELAYED = "delayed";
 
 export const CAUSE = "asgiscope.cause";
 export const BLOCKING_OPERATION = "asgiscope.operation";
+export const REFUSED_BY = "asgiscope.refused_by";
 export const CHAIN = "asgiscope.chain";
 
 export const SPAN_SYNC_TO_ASYNC = "sync_to_async";

@@ -18,6 +18,7 @@ export class Minimap extends CanvasView {
   #timeline: Timeline;
   #view: Viewport;
   #palette: Palette | null = null;
+  #picture: { canvas: HTMLCanvasElement; whole: Viewport } | null = null;
   readonly #stop = new AbortController();
 
   constructor(canvas: HTMLCanvasElement, timeline: Timeline, onMove: (time: number) => void) {
@@ -44,6 +45,7 @@ export class Minimap extends CanvasView {
 
   setTimeline(timeline: Timeline): void {
     this.#timeline = timeline;
+    this.#picture = null;
     this.invalidate();
   }
 
@@ -63,14 +65,14 @@ export class Minimap extends CanvasView {
 
   protected override forgetStyle(): void {
     this.#palette = null;
+    this.#picture = null;
   }
 
   protected override draw(): void {
     this.#palette ??= readPalette(this.canvas.parentElement ?? document.body);
     const palette = this.#palette;
     const whole = this.#whole();
-    const height = this.height / Math.max(this.#timeline.lanes.length, 1);
-    this.#timeline.lanes.forEach((lane, index) => this.#drawLane(palette, lane, index * height, height, whole));
+    this.context.drawImage(this.#lanes(palette, whole), 0, 0, this.width, this.height);
     const left = xOf(this.#view.start, whole, this.width);
     const right = xOf(this.#view.end, whole, this.width);
     this.context.fillStyle = palette.muted;
@@ -83,11 +85,36 @@ export class Minimap extends CanvasView {
     this.context.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), this.height - 2);
   }
 
-  #drawLane(palette: Palette, lane: Lane, top: number, height: number, whole: Viewport): void {
+  /** The lanes, drawn once for as long as nothing but the view moves. */
+  #lanes(palette: Palette, whole: Viewport): HTMLCanvasElement {
+    const known = this.#picture;
+    const { width, height } = this.canvas;
+    const fits = known?.whole.start === whole.start && known.whole.end === whole.end;
+    if (known !== null && fits && known.canvas.width === width && known.canvas.height === height) return known.canvas;
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = height;
+    const pen = canvas.getContext("2d");
+    if (pen === null) return canvas;
+    pen.scale(this.ratio, this.ratio);
+    const share = this.height / Math.max(this.#timeline.lanes.length, 1);
+    this.#timeline.lanes.forEach((lane, index) => this.#drawLane(pen, palette, lane, index * share, share, whole));
+    this.#picture = { canvas, whole };
+    return canvas;
+  }
+
+  #drawLane(
+    pen: CanvasRenderingContext2D,
+    palette: Palette,
+    lane: Lane,
+    top: number,
+    height: number,
+    whole: Viewport,
+  ): void {
     const strip = (start: number, end: number, colour: Colour, share: number): void => {
       const x = xOf(start, whole, this.width);
-      this.context.fillStyle = palette[colour];
-      this.context.fillRect(x, top + 1, Math.max(xOf(end, whole, this.width) - x, 1), Math.max(height * share - 2, 1));
+      pen.fillStyle = palette[colour];
+      pen.fillRect(x, top + 1, Math.max(xOf(end, whole, this.width) - x, 1), Math.max(height * share - 2, 1));
     };
     const own = lane.bars.filter((bar) => !bar.ghost);
     for (const bar of own) if (bar.kind === "request") strip(bar.start, bar.end, "request", 1);

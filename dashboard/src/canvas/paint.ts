@@ -44,7 +44,8 @@ export class Brush {
     const { context, palette } = this;
     const name = kind === "stall" ? "stall" : FILLS[kind];
     context.globalAlpha = dimmed ? 0.25 : 1;
-    if (!ghost) this.#fill(rect, palette[name]);
+    // Of a box this narrow the outline is all that shows.
+    if (!ghost && rect.width >= 3) this.#fill(rect, palette[name]);
     if (kind === "async_to_sync" && this.#dots !== null) this.#fill(rect, this.#dots);
     this.outline(rect, palette[`${name}-edge`], ghost);
     if (kind === "refusal") this.#cross(rect, palette["refusal-edge"]);
@@ -54,8 +55,8 @@ export class Brush {
   wait(rect: Rect, dimmed: boolean): void {
     const { context, palette } = this;
     context.globalAlpha = dimmed ? 0.25 : 1;
-    this.#fill(rect, palette.wait);
-    if (this.#stripes !== null) this.#fill(rect, this.#stripes);
+    if (rect.width >= 3) this.#fill(rect, palette.wait);
+    if (rect.width >= 3 && this.#stripes !== null) this.#fill(rect, this.#stripes);
     this.outline(rect, palette["wait-edge"], false);
     context.globalAlpha = 1;
   }
@@ -84,9 +85,9 @@ export class Brush {
     }
     context.strokeStyle = colour;
     context.lineWidth = line;
-    context.setLineDash(dashed ? [3, 2] : []);
+    if (dashed) context.setLineDash([3, 2]);
     context.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
-    context.setLineDash([]);
+    if (dashed) context.setLineDash([]);
   }
 
   /** `text` cut to what fits into `room` pixels; nothing where even three characters do not. */

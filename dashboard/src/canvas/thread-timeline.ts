@@ -24,6 +24,8 @@ export interface TimelineEvents {
 /** More arrows than this in view would hide what they point at: then only those of the span pointed at. */
 const MOST_ARROWS = 40;
 const LEAST_WIDTH = 2;
+/** In a bar no wider than this not even three letters fit. */
+const LEAST_LABELLED = 24;
 /** How near a click must come to something thin, CSS pixels. */
 const REACH = 5;
 
@@ -192,34 +194,41 @@ export class ThreadTimeline extends CanvasView {
     const heading = lane.process === this.#timeline.lanes[0]?.process ? roleName(lane.role) : `${roleName(lane.role)} of ${lane.process}`;
     brush.line(0, this.#y(place.top) + 0.5, this.width, this.#y(place.top) + 0.5, brush.palette.line);
     brush.heading(heading, lane.thread, this.#y(place.top) + HEADER_HEIGHT / 2 + 1, this.width);
-    /** The pixel column up to which each row is painted: thousands of short bars share a few columns. */
+    /** Up to which x each row is painted: of thousands of short bars those that would hide each other are left out. */
     const painted: number[] = [];
     for (const bar of lane.bars) {
       if (bar.end < this.#view.start || bar.start > this.#view.end) continue;
       const rect = this.#rectOf(place, bar);
-      if (rect.width <= LEAST_WIDTH && rect.x + rect.width <= (painted[bar.row] ?? -1)) continue;
+      if (rect.width <= LEAST_WIDTH && rect.x < (painted[bar.row] ?? -Infinity)) continue;
       painted[bar.row] = rect.x + rect.width;
       this.#drawBar(brush, bar, rect);
     }
+    let tailed = -Infinity;
     for (const tail of lane.tails) {
       if (tail.end < this.#view.start || tail.start > this.#view.end) continue;
-      brush.tail({ ...this.#span(tail.start, tail.end), y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 });
+      const span = this.#span(tail.start, tail.end);
+      if (span.width <= LEAST_WIDTH && span.x < tailed) continue;
+      tailed = span.x + span.width;
+      brush.tail({ ...span, y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 });
     }
   }
 
   #drawBar(brush: Brush, bar: Bar, rect: Rect): void {
     const dimmed = this.#matches !== null && !this.#matches.has(bar.key);
     const middle = rect.y + rect.height / 2 + 0.5;
-    const name = labelOf(bar.span, bar.kind);
+    const name = rect.width > LEAST_LABELLED || bar.kind === "refusal" ? labelOf(bar.span, bar.kind) : "";
     if (bar.runStart <= bar.start) {
       brush.bar(bar.kind, rect, bar.ghost, dimmed);
-      if (bar.kind !== "refusal") this.#label(brush, name, rect, middle);
+      // A refusal takes no time: its name stands beside its mark.
+      if (bar.kind === "refusal") brush.text(name, rect.x + 14, middle, 200, true);
+      else this.#label(brush, name, rect, middle, bar.kind === "async_to_sync");
       return;
     }
     const wait = { ...rect, ...this.#span(bar.start, bar.runStart) };
     const run = { ...rect, ...this.#span(bar.runStart, bar.end) };
     brush.wait(wait, dimmed);
     brush.bar(bar.kind, run, bar.ghost, dimmed);
+    if (name === "") return;
     const waited = `waits ${duration(bar.runStart - bar.start)}`;
     const roomy = run.width > name.length * brush.charWidth;
     this.#label(brush, roomy ? waited : `${name} ${waited}`, wait, middle, true);
@@ -248,8 +257,11 @@ export class ThreadTimeline extends CanvasView {
     const chosen = visible.filter(({ waiter, holder }) => pointed.includes(waiter.key) || pointed.includes(holder.key));
     if (chosen.length > 0) return chosen.slice(0, MOST_ARROWS);
     const firsts = new Map<Bar, Arrow>();
-    for (const arrow of visible) if (!firsts.has(arrow.waiter)) firsts.set(arrow.waiter, arrow);
-    return firsts.size > MOST_ARROWS ? [] : [...firsts.values()];
+    for (const arrow of visible) {
+      if (!firsts.has(arrow.waiter)) firsts.set(arrow.waiter, arrow);
+      if (firsts.size > MOST_ARROWS) return [];
+    }
+    return [...firsts.values()];
   }
 
   /** `share` of the overlap in view says where the arrow stands, so that several do not cover each other. */

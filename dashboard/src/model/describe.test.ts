@@ -87,6 +87,16 @@ group("verdictOf", () => {
     );
   });
 
+  it("begins with a refusal, for that request failed", () => {
+    const refusal = span("async_unsafe refused", 5, 0, {
+      attributes: { ...LOOP, [sem.CODE_FILE]: "a.py", [sem.CODE_LINE]: 3, [sem.CODE_FUNCTION]: "f", [sem.CHAIN]: ["x", "y"] },
+      status_message: "You cannot call this",
+    });
+
+    expect(verdict([request(100), refusal])).toBe("Django refused synchronous work in async code at a.py:3 f");
+    expect(lines(refusal, false)).toEqual(["You cannot call this", "\u21b3 x", "\u21b3 y", "at a.py:3 f"]);
+  });
+
   it("is silent where nothing cost much", () => {
     expect(verdict([request(100), bridge("load", 0, [1, 90, 0], 2)])).toBe("");
   });

@@ -2,7 +2,7 @@
 
 import * as sem from "../api/semconv";
 import type { Span, SpanLink, Trace } from "../api/types";
-import { duration, place } from "./format";
+import { duration, place, plural } from "./format";
 import { roleName } from "./kinds";
 import { SLICE_WORDS, type Share, type Slice } from "./share";
 import { flagOf, type Phases, kindOf, linksOf, numberOf, phasesOf, routeOf, siteOf, textOf } from "./spans";
@@ -28,7 +28,7 @@ function linesOf(span: Span, ghost: boolean): string[] {
     case "stall":
       return stallLines(span);
     case "refusal":
-      return [span.status_message || "Refused to run"];
+      return [span.status_message || "Refused to run", ...chainOf(span).map((link) => `\u21b3 ${link}`)];
     case "async_to_sync":
       return [`Parked its thread for ${duration(span.duration_ns)}`];
     default:
@@ -83,8 +83,9 @@ function targetText(link: SpanLink): string {
   const site = siteOf(link.attributes);
   const name = textOf(link.attributes, sem.LINK_FUNCTION) || site.function;
   const route = routeOf(link.attributes);
-  const parts = [name, place(site.file, site.line), route === "" ? "" : `of ${route}`];
-  return parts.filter((part) => part !== "").join(" ") || link.span_id;
+  const call = [name, place(site.file, site.line)].filter((part) => part !== "").join(" ");
+  if (call === "") return route || link.span_id;
+  return route === "" ? call : `${call} of ${route}`;
 }
 
 function stallLines(span: Span): string[] {
@@ -96,8 +97,14 @@ function stallLines(span: Span): string[] {
   if (cause === "unknown") lines.push("No sample could be taken: native code that keeps the GIL");
   const victims = numberOf(span.attributes, sem.FINDING_VICTIMS) ?? victimsOf(span).length;
   const lost = numberOf(span.attributes, sem.FINDING_VICTIMS_NS) ?? 0;
-  if (victims > 0) lines.push(`${victims} requests lost ${duration(lost)} together`);
+  if (victims > 0) lines.push(`${plural(victims, "request")} lost ${duration(lost)}${victims > 1 ? " together" : ""}`);
   return lines;
+}
+
+/** What led to a refusal, outermost first. */
+function chainOf(span: Span): string[] {
+  const chain = span.attributes[sem.CHAIN];
+  return Array.isArray(chain) ? chain.map(String) : [];
 }
 
 function onLoop(span: Span): string {
@@ -116,8 +123,10 @@ export function executorName(span: Span): string {
   return `${roleName(textOf(span.attributes, sem.EXECUTOR_ROLE))}${name === "" ? "" : ` (${name})`}`;
 }
 
-/** What cost the request most, in a sentence; empty where nothing that asgiscope names did. */
+/** What failed or cost the request most, in a sentence; empty where nothing that asgiscope names did. */
 export function verdictOf(trace: Trace, shares: readonly Share[]): string {
+  const refusal = trace.spans.find((span) => kindOf(span) === "refusal");
+  if (refusal !== undefined) return refusalText(refusal);
   const named = shares.filter(({ slice }) => slice !== "other" && slice !== "run" && slice !== "query");
   const worst = [...named].sort((a, b) => b.ns - a.ns)[0];
   if (worst === undefined || worst.share < 0.05) return "";
@@ -133,6 +142,12 @@ const CAUSES: Partial<Record<Slice, (trace: Trace, amount: string) => string>> =
 
 function longest(spans: readonly Span[], kind: string, ns: (span: Span) => number): Span | undefined {
   return spans.filter((span) => kindOf(span) === kind).sort((a, b) => ns(b) - ns(a))[0];
+}
+
+function refusalText(refusal: Span): string {
+  const by = textOf(refusal.attributes, sem.REFUSED_BY) === "asgiref" ? "asgiref" : "Django";
+  const site = siteText(refusal);
+  return `${by} refused synchronous work in async code${site === "" ? "" : ` at ${site}`}`;
 }
 
 function blockingText(trace: Trace, amount: string): string {

@@ -14,6 +14,7 @@ export function labelOf(span: Span, kind: SpanKind): string {
     const site = siteOf(span.attributes);
     return `${place(site.file, site.line)} ${lastName(site.function)}`.trim();
   }
+  if (kind === "refusal") return `refused ${lastName(textOf(span.attributes, sem.CODE_FUNCTION))}`.trim();
   return span.name;
 }
 

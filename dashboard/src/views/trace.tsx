@@ -21,7 +21,9 @@ import { Nothing, Shown } from "../widgets/states";
 import { Timeline } from "../widgets/timeline";
 import { useLive } from "../widgets/use-live";
 
+/** Spans asked for at first, and at most: the API gives no more. */
 const LIMIT = 2_000;
+const MOST = 20_000;
 /** Spans of a trace this young may still be on their way. */
 const SETTLED_MS = 60_000;
 
@@ -32,7 +34,7 @@ function canChange(trace: TraceData): boolean {
 
 export function Trace(): JSX.Element {
   const { id } = route.value;
-  const limit = wholeParam(route.value, "limit", LIMIT, 1);
+  const limit = Math.min(wholeParam(route.value, "limit", LIMIT, 1), MOST);
   const url = apiUrl(`traces/${encodeURIComponent(id)}`, { limit });
   const asked = useLive<TraceData>(url, true, canChange);
   return (
@@ -126,12 +128,15 @@ function Head({ trace, root, verdict }: { trace: TraceData; root: Span | null; v
 }
 
 function Truncated({ trace, limit }: { trace: TraceData; limit: number }): JSX.Element {
+  const more = Math.min(limit * 5, MOST);
   return (
     <p class="notice">
-      The first {count(trace.spans.length)} of {count(trace.total)} spans.{" "}
-      <button type="button" onClick={() => setParams({ limit: String(limit * 5) })}>
-        Load {count(Math.min(limit * 5, trace.total))}
-      </button>
+      The first {count(trace.spans.length)} of {count(trace.total)} spans{limit >= MOST ? ": a page holds no more." : "."}{" "}
+      {limit < MOST && (
+        <button type="button" onClick={() => setParams({ limit: String(more) })}>
+          Load {count(Math.min(more, trace.total))}
+        </button>
+      )}
     </p>
   );
 }

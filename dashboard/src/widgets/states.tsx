@@ -35,8 +35,9 @@ export function Nothing({ title, children }: { title: string; children?: Compone
   );
 }
 
+/** `hour`, `7 days`: what stands behind "the last". */
 function rangeWords(): string {
-  return RANGES.find(([value]) => value === since.value)?.[1] ?? since.value;
+  return (RANGES.find(([value]) => value === since.value)?.[1] ?? since.value).replace(/^1 /u, "");
 }
 
 /** No data at all in the range: most likely nothing was ever sent, so say how. */

@@ -47,7 +47,11 @@ export function Timeline(props: TimelineProps): JSX.Element {
     const timeline = new ThreadTimeline(canvas.current, latest.current.timeline, {
       onView: (shown) => map.current?.setView(shown),
       onHover: (hit, x, y) => setPointed(hit === null ? null : { hit, x, y }),
-      onSelect: (key) => latest.current.onSelect(key),
+      onSelect: (key) => {
+        latest.current.onSelect(key);
+        // On a phone the sheet that opens may cover what was tapped on.
+        requestAnimationFrame(() => scroller.current?.scrollIntoView({ block: "nearest" }));
+      },
     });
     const minimap = new Minimap(strip.current, latest.current.timeline, (time) => timeline.moveTo(time));
     view.current = timeline;

@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +43,7 @@ def serve(settings: Settings) -> int:
     """Serve until a signal comes; 0 if all went well, 1 with one line on stderr if it could not start."""
     try:
         with FolderLock(settings.data):
+            _use_temporary_folder(settings.data / "tmp")
             listener = _bind(settings)
             with listener:
                 return _run(settings.with_port(listener.getsockname()[1]), listener)
@@ -65,6 +68,13 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     logger.info("asgiscope-collector %s listens on http://%s:%d", __version__, host, settings.port)
     server.run(sockets=[listener])
     return _fail(fatal[0]) if fatal else 0
+
+
+def _use_temporary_folder(folder: Path) -> None:
+    """The engine's client hands over each insert in a temporary file: on our disk, not in a small /tmp."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
 
 
 def server_of(app: FastAPI) -> uvicorn.Server:

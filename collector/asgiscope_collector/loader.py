@@ -45,7 +45,7 @@ class Loader:
         self.failures = 0
         self.rejected_bodies = 0
         self.failure = ""
-        """Why the newest attempt failed, or ''."""
+        """Why the newest attempt failed, or ''. No failure ends the thread: each is tried again."""
 
     def start(self) -> None:
         """Begin loading; the engine must be open."""
@@ -69,7 +69,7 @@ class Loader:
             began = time.monotonic()
             try:
                 self._load(segment)
-            except (EngineError, OSError) as error:
+            except Exception as error:
                 self.failures += 1
                 self.failure = f"{type(error).__name__}: {str(error)[:300]}"
                 logger.exception("loader: %s not stored, next attempt in %.1f s", segment.name, backoff)

@@ -1,10 +1,11 @@
-"""Headers on every answer, and the check that a loopback collector is asked for by a loopback name.
+"""Headers on every answer, failures too, and the check that a loopback collector is asked for by such a name.
 
 A page on the internet can point its own name at 127.0.0.1 and so read a server that listens there, unless
 that server looks at the name (DNS rebinding). No answer carries CORS headers, and OTLP is taken only with its
 own content types, so other pages cannot write either.
 """
 
+import logging
 from ipaddress import ip_address
 from typing import Final
 
@@ -13,6 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgiscope_collector.models import Problem
+
+logger = logging.getLogger(__name__)
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -40,8 +43,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
@@ -50,16 +57,25 @@ class Guard:
             await send(message)
 
         if self._check_host and not _is_loopback(Headers(scope=scope).get("host", "")):
-            answer = JSONResponse(
-                Problem(
-                    error="this collector listens on this machine only, and was asked for by another name",
-                    hint="open it as http://127.0.0.1 with its port",
-                ).model_dump(),
+            await _answer(
                 421,
-            )
-            await answer(scope, receive, guarded)
+                "this collector listens on this machine only, and was asked for by another name",
+                "open it as http://127.0.0.1 with its port",
+            )(scope, receive, guarded)
             return
-        await self._app(scope, receive, guarded)
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            if started:
+                raise
+            await _answer(500, "the collector failed to answer", "its log has the reason: please report it")(
+                scope, receive, guarded
+            )
+
+
+def _answer(status: int, error: str, hint: str) -> JSONResponse:
+    return JSONResponse(Problem(error=error, hint=hint).model_dump(), status)
 
 
 def _is_loopback(host: str) -> bool:

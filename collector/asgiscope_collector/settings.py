@@ -35,7 +35,7 @@ class Settings:
     """Of one request, decompressed. What is larger is refused with 413."""
     spool_max_bytes: int = _setting(512 * _MIB, 1024)
     """Accepted but not stored yet. Beyond it, requests are refused with 503 and `Retry-After`."""
-    segment_bytes: int = _setting(8 * _MIB, 1024)
+    segment_bytes: int = _setting(32 * _MIB, 1024)
     """A segment of the spool is loaded when it reaches this size, or ..."""
     load_interval_ms: int = _setting(250, 10, 60_000)
     """... when this time has passed since its first body."""

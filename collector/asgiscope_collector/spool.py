@@ -99,6 +99,8 @@ class Spool:
     @property
     def failure(self) -> str:
         """Why nothing can be accepted, or ''."""
+        if not self._writer.is_alive():
+            return "the spool is closed"
         if self._bytes >= self._max_bytes:
             return f"the spool is full ({self._bytes} bytes wait to be stored)"
         return self._failure

@@ -1,10 +1,12 @@
 """Around the API: health, headers, host names, the page, settings, the command line."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ import pytest
 from asgiscope_collector import __version__
 from asgiscope_collector.__main__ import main
 from asgiscope_collector.app import create_app
+from asgiscope_collector.security import Guard
 from asgiscope_collector.settings import Settings, SettingsError
 
 from tests.collector.conftest import Running
@@ -99,6 +102,25 @@ def test_too_many_questions_at_once_are_turned_away(running: Running) -> None:
     assert running.http.get("/api/services").status_code == httpx.codes.OK
 
 
+def test_a_failure_is_a_problem_with_the_headers_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever raises behind the guard: no traceback to the asker, but to the log."""
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(Guard(broken, check_host=True))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            return await http.get("/api/anything")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+    assert answer.json()["hint"]
+    assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "secret detail" in caplog.text
+
+
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
     """A folder as `make ui` leaves it."""
@@ -181,6 +203,13 @@ def test_bad_settings_say_what_to_write(environment: dict[str, str], says: str) 
     """One line that names the setting."""
     with pytest.raises(SettingsError, match=says):
         Settings.from_environment({f"ASGISCOPE_COLLECTOR_{name}": text for name, text in environment.items()})
+
+
+def test_every_setting_is_documented() -> None:
+    """By name, once, in the README."""
+    readme = (Path(__file__).parents[2] / "collector/README.md").read_text()
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", readme, re.MULTILINE)
+    assert documented == [setting.name.upper() for setting in fields(Settings)]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

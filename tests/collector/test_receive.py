@@ -313,6 +313,15 @@ def test_a_retry_is_stored_once(running: Running, sender: Sender) -> None:
     assert (found["count"], found["total_ns"]) == (1, 9 * MS)
 
 
+def test_a_sender_without_a_name_gets_one(running: Running) -> None:
+    """OpenTelemetry's own: a service can be asked for only by a name."""
+    nameless = Sender("")
+    span = nameless.span("whose")
+    running.send(nameless)
+    assert span.trace_id in {row["trace"] for row in stored(running, "unknown_service")}
+    assert "unknown_service" in running.get("/api/services")["services"]
+
+
 def test_empty_requests_are_answered(running: Running) -> None:
     """A heartbeat without spans is valid OTLP."""
     assert running.http.post("/v1/traces", content=b"", headers=PROTOBUF_HEADERS).content == b""

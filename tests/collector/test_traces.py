@@ -193,7 +193,8 @@ def test_traces_of_a_finding(running: Running, sender: Sender) -> None:
 def test_pages_follow_each_other_without_gap(running: Running, sender: Sender) -> None:
     """`next_before_ns` of a page asks for the next, until there is none."""
     now = time.time_ns()
-    sent = [sender.request("GET", "/", start_ns=now - n * MS).trace_id for n in range(7)]
+    ages = [0, 1, 200_000, 400_000, 3_600_000, 40_000_000, 80_000_000]
+    sent = [sender.request("GET", "/", start_ns=now - age * MS).trace_id for age in ages]
     running.send(sender)
     seen: list[str] = []
     before: dict[str, int] = {}

@@ -10,6 +10,10 @@ from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Span, Trace, Traces, TraceSummary
 
 _GHOSTS: Final = 200
+_MINUTE_NS: Final = 60_000_000_000
+_FIRST_WINDOW_NS: Final = 15 * _MINUTE_NS
+_WINDOW_GROWTH: Final = 8
+_EDGE_NS: Final = 5 * _MINUTE_NS
 
 
 class Status(StrEnum):
@@ -134,7 +138,7 @@ LIMIT 1 BY TraceId, SpanId
 
 def list_traces(engine: Engine, asked: Filter, limit: int) -> Traces:
     """A page of traces, newest first."""
-    rows = engine.rows(_TRACES, {**asked.parameters, "limit": limit + 1})
+    rows = _newest(engine, asked, limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
     counts = {
         row["trace_id"]: row["spans"]
@@ -144,6 +148,20 @@ def list_traces(engine: Engine, asked: Filter, limit: int) -> Traces:
         traces=[TraceSummary(**row, spans=counts.get(row["trace_id"], 0)) for row in rows],
         next_before_ns=rows[-1]["start_ns"] if more else None,
     )
+
+
+def _newest(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
+    """The newest rows: a page is usually within the last minutes, so look there before in the whole range."""
+    window_ns = _FIRST_WINDOW_NS
+    while True:
+        start_ns = asked.range.until_ns - window_ns
+        if start_ns <= asked.range.since_ns:
+            return engine.rows(_TRACES, {**asked.parameters, "limit": limit})
+        rows = engine.rows(_TRACES, {**asked.parameters, "since_ns": start_ns, "limit": limit})
+        # Near the window's edge, what stands for a trace may lie before it.
+        if len(rows) == limit and rows[-1]["start_ns"] >= start_ns + _EDGE_NS:
+            return rows
+        window_ns *= _WINDOW_GROWTH
 
 
 def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:

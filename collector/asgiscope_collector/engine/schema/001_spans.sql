@@ -147,7 +147,7 @@ SELECT
         ['Internal', 'Server', 'Client', 'Producer', 'Consumer'],
         'Unspecified'
     ) AS SpanKind,
-    ResourceAttributes['service.name'] AS ServiceName,
+    if(ResourceAttributes['service.name'] = '', 'unknown_service', ResourceAttributes['service.name']) AS ServiceName,
     ResourceAttributes,
     ScopeName,
     ScopeVersion,

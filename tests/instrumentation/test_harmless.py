@@ -203,7 +203,7 @@ def test_an_unsupported_part_is_left_alone() -> None:
     )
     installed, refused = answer
     assert refused == {"orm": "django's CursorWrapper has no callproc"}
-    assert installed == ["asgiref", "executor", "guard", "handler", "sessions"]
+    assert installed == ["asgiref", "executor", "guard", "handler", "process", "sessions"]
 
 
 def test_another_tracer_provider_is_not_replaced() -> None:

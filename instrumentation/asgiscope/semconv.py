@@ -197,11 +197,11 @@ REFUSED_BY: Final = "asgiscope.refused_by"
 
 SPAN_MIDDLEWARE_CHAIN: Final = "middleware chain"
 CHAIN_NAMES: Final = "asgiscope.middleware.names"
-"""str[]: dotted paths, outermost first."""
+"""str[]: dotted paths, outermost first; the last is `view`, Django's own dispatch to the view."""
 CHAIN_MODES: Final = "asgiscope.middleware.modes"
 """str[]: `async`, `sync` or `both`: what each is capable of."""
 CHAIN_ADAPTED: Final = "asgiscope.middleware.adapted"
-"""str[]: `""`, `sync_to_async` or `async_to_sync`: the adaptation Django put around each."""
+"""str[]: `""`, `sync_to_async` or `async_to_sync`: what Django put around each for the one outside to call it."""
 
 # --- Sessions -------------------------------------------------------------------------------------------
 

@@ -329,8 +329,8 @@ def test_a_sync_only_middleware_is_named_at_each_bridge_it_forces(database: Path
         assert hop["asgiscope.middleware"] == "middlewares.SyncOnly"
         assert hop["asgiscope.finding.cost_ns"] == hop["asgiref.wait_ns"] + hop["asgiref.resume_ns"]
         (chain,) = sink.named("middleware chain")
-        assert chain["asgiscope.middleware.modes"] == ["both", "both", "sync"]
-        assert chain["asgiscope.middleware.adapted"] == ["", "", "async_to_sync"]
+        assert chain["asgiscope.middleware.modes"] == ["both", "both", "sync", "async"]
+        assert chain["asgiscope.middleware.adapted"] == ["sync_to_async", "", "", "async_to_sync"]
 
 
 def test_a_trace_context_from_outside_is_continued(site: Site) -> None:

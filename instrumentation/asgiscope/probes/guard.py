@@ -119,7 +119,13 @@ def chain(frame: FrameType | None, middleware_in: Any) -> list[str]:
         frame = frame.f_back
         depth -= 1
     steps.reverse()
-    return [*steps, f"query {query}".strip()]
+    return _tidy([*steps, f"query {query}".strip()])
+
+
+def _tidy(steps: list[str]) -> list[str]:
+    """Without what says nothing new: that a session reads its row through a queryset."""
+    reads_session = any(step.startswith("session ") for step in steps)
+    return [step for step in steps if not (reads_session and step == "queryset evaluation")]
 
 
 def _table(frame: FrameType) -> str:

@@ -19,6 +19,9 @@ from asgiscope.recorder import Chain, Recorder
 from asgiscope.scope import Request, current
 from asgiscope.watchdog import Watchdog
 
+VIEW = "view"
+"""Stands in a chain for what the innermost middleware calls: Django's own dispatch to the view."""
+
 
 class Tracing(Protocol):
     """OpenTelemetry's side of a request."""
@@ -255,7 +258,7 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
     from django.conf import settings  # noqa: PLC0415 - Django is set up by now
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
-    names, modes, adapted = [], [], []
+    names, modes, adapted = [VIEW], ["async" if is_async else "sync"], []
     inner_async = is_async
     inner: Any = None
     culprit: Culprit | None = None
@@ -266,9 +269,7 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
         runs_async = False if not inner_async and can_sync else can_async
         names.append(path)
         modes.append("both" if can_sync and can_async else "async" if can_async else "sync")
-        adapted.append(
-            "" if runs_async == inner_async else "sync_to_async" if runs_async else "async_to_sync"
-        )
+        adapted.append(_adaptation(runs_async, inner_async))
         known = middleware.learn(path, factory)
         if runs_async and not inner_async and culprit is not None:
             middleware.forces(culprit, inner)
@@ -276,9 +277,17 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
         if not can_async and culprit is None:
             culprit = known
         inner_async, inner = runs_async, factory
+    adapted.append(_adaptation(is_async, inner_async))
     if is_async and not inner_async and culprit is not None:
         middleware.forces(culprit, inner)
     return Chain(now, names[::-1], modes[::-1], adapted[::-1])
+
+
+def _adaptation(outer_async: bool, inner_async: bool) -> str:
+    """What Django puts around a handler whose caller runs in the other mode."""
+    if outer_async == inner_async:
+        return ""
+    return "sync_to_async" if outer_async else "async_to_sync"
 
 
 def _all(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:

@@ -108,7 +108,7 @@ def test_durations_in_words(nanoseconds: int, text: str) -> None:
         ("requests.api.get", "client.get"),
         ("urllib.request.urlopen", "client.get"),
         ("time.sleep", "asyncio.sleep"),
-        ("django.contrib.auth.hashers.make_password", "aauthenticate"),
+        ("django.contrib.auth.hashers.make_password", "sync_to_async(authenticate)"),
         ("django.template.base.Template.render", "render("),
         ("template shop/list.html", "render("),
         ("cache get", "cache.aget"),

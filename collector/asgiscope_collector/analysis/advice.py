@@ -54,7 +54,7 @@ _CACHE: Final = Advice(
     reason="A cache call is a network or file operation; the synchronous form does it on the event loop.",
     steps=[
         "Use aget, aset, aget_or_set, adelete, aincr on the cache.",
-        "Most backends run these in a thread: fetch many keys at once with aget_many.",
+        "Many keys: one sync_to_async(cache.get_many); aget_many of the built-in back ends crosses once a key.",
     ],
     code="value = await cache.aget(key)",
     link=f"{_DOCS}topics/cache/#asynchronous-support",
@@ -86,11 +86,17 @@ _PASSWORD: Final = Advice(
     title="Hash passwords off the event loop",
     reason="A password hash is slow by design (100 ms and more of CPU).",
     steps=[
-        "Use aauthenticate, acheck_password on the user, and acheck_password of django.contrib.auth.hashers.",
-        "For make_password and create_user: acreate_user, or one sync_to_async call around the whole step.",
+        (
+            "Cross to a thread once, around the whole step: sync_to_async over authenticate, check_password, "
+            "make_password or create_user."
+        ),
+        (
+            "Do not count on aauthenticate, acheck_password or acreate_user: Django 5.2 awaits their queries and "
+            "still hashes on the event loop."
+        ),
         "Never lower the hasher's work factor to save time.",
     ],
-    code="user = await aauthenticate(request, username=name, password=password)",
+    code="user = await sync_to_async(authenticate)(request, username=name, password=password)",
     link=f"{_DOCS}topics/auth/passwords/#module-django.contrib.auth.hashers",
 )
 _TEMPLATE: Final = Advice(
@@ -230,7 +236,7 @@ _SHARED: Final = Advice(
         (
             "Give long-lived tasks a thread of their own: run them within `async with ThreadSensitiveContext():`. "
             "Database connections are then opened on that thread: close them there with "
-            "`await sync_to_async(close_old_connections)()`."
+            "`await sync_to_async(connections.close_all)()`."
         ),
         "Shorten the holder: it is named with its line. Batch its queries, or move it to a task queue.",
         "Only for functions that touch neither the ORM nor anything bound to a thread: thread_sensitive=False.",
@@ -311,7 +317,7 @@ _BY_KIND: Final = {
         "as many as it has turns.",
         steps=[
             "Fetch the rows in one query: filter(pk__in=...), ain_bulk, abulk_create, abulk_update.",
-            "Iterate with `async for` (it fetches in chunks) instead of an await for each row.",
+            "Iterate with `async for`: one crossing for the whole queryset, not one for each row.",
             "Otherwise put the whole loop in one function and call it once through sync_to_async.",
         ],
         code="products = await Product.objects.ain_bulk(ids)",

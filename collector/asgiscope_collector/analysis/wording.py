@@ -54,7 +54,7 @@ def summary(
     chain: list[str],
 ) -> str:
     """What happens, in one sentence; and a second one for what has not ended."""
-    who = f"`{function or 'code that could not be named'}`"
+    who = f"`{function}`" if function else "Code that could not be named"
     length, often, where = duration(total_ns), times(count), _where(routes)
     thread = _EXECUTORS.get(executor, "one thread")
     what = f" ({operation})" if operation and operation != function else ""

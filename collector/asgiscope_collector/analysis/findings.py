@@ -240,7 +240,8 @@ def _findings(engine: Engine, asked: Filter, rows: list[dict[str, Any]]) -> list
     parameters = {**asked.parameters, "ids": [row["id"] for row in rows]}
     routes: defaultdict[str, list[str]] = defaultdict(list)
     for row in engine.rows(_ROUTES, parameters):
-        routes[row["id"]].append(row["route"])
+        if row["route"]:  # work outside any request has none
+            routes[row["id"]].append(row["route"])
     holders: defaultdict[str, list[Holder]] = defaultdict(list)
     for row in engine.rows(_HOLDERS, parameters):
         holders[row["id"]].append(_holder(row))

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.dashboard.opened import Opened
 from tests.dashboard.otlp import Trace, body
-from tests.dashboard.shop import SERVICE, bad_hour
+from tests.dashboard.shop import SERVICE, bad_half_hour
 from tests.servers import Server, free_port
 
 CHROMIUM_ARGS: Final = (
@@ -81,9 +81,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a collector that holds a bad hour of the shop."""
+    """The address of a collector that holds a bad half hour of the shop."""
     with collector(tmp_path_factory.mktemp("shop") / "data") as server:
-        send(server.url, [trace for incident in bad_hour(time.time_ns()) for trace in incident.traces])
+        send(server.url, [trace for incident in bad_half_hour(time.time_ns()) for trace in incident.traces])
         yield server.url
 
 

@@ -1,5 +1,6 @@
 """One page in the browser, and everything that went wrong on it."""
 
+import time
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
@@ -77,6 +78,17 @@ def pointed_at(page: Page, text: str, *, step: int = 8) -> tuple[float, float]:
             if text in said.replace("\u202f", " "):
                 return x, y
     raise AssertionError(f"nothing on the timeline says {text!r}; it says {sorted(seen)}")
+
+
+def eventually(page: Page, expression: str, argument: object = None) -> None:
+    """Wait until a JavaScript expression is true.
+
+    Playwright's own `wait_for_function` evaluates text within the page, which the page's policy refuses.
+    """
+    deadline = time.monotonic() + 20
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, f"still not true: {expression}"
+        page.wait_for_timeout(50)
 
 
 def plain(locator: Locator) -> str:

@@ -1,6 +1,6 @@
 """Takes the pictures in dashboard/screenshots: `python -m tests.dashboard.screenshots`.
 
-They show the bad hour of the shop that the tests look at, in light and dark, on a desk and on a phone.
+They show the bad half hour of the shop that the tests look at, in light and dark, on a desk and on a phone.
 """
 
 import sys
@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.dashboard.conftest import CHROMIUM_ARGS, chromium, collector, send
 from tests.dashboard.opened import Opened, pointed_at
-from tests.dashboard.shop import bad_hour
+from tests.dashboard.shop import bad_half_hour
 
 FOLDER: Final = Path(__file__).parents[2] / "dashboard/screenshots"
 WIDTHS: Final = {"desk": 1440, "phone": 390}
@@ -29,7 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGS))
         with collector(Path(folder) / "data") as server:
-            incidents = bad_hour(time.time_ns())
+            incidents = bad_half_hour(time.time_ns())
             send(server.url, [trace for incident in incidents for trace in incident.traces])
             trace = f"traces/{incidents[-1].recommend.id.hex()}"
             for theme in ("light", "dark"):

@@ -1,4 +1,4 @@
-"""A bad hour of a small shop: every kind of finding, at the places where people really put them."""
+"""A bad half hour of a small shop: every kind of finding, at the places where people really put them."""
 
 import random
 from collections.abc import Sequence
@@ -55,10 +55,10 @@ def incident(start_ns: int, scale: float = 1.0) -> Incident:
     )
 
 
-def bad_hour(now_ns: int, rounds: int = 60) -> list[Incident]:
-    """Rounds over the last 55 minutes, the same ones each time."""
+def bad_half_hour(now_ns: int, rounds: int = 60) -> list[Incident]:
+    """Rounds over half an hour, the same ones each time; the page shows a whole one, so tests may take a while."""
     draw = random.Random(7)  # noqa: S311 - variety, not secrecy
-    step_ns = 55 * 60 * 1_000_000_000 // rounds
+    step_ns = 30 * 60 * 1_000_000_000 // rounds
     return [
         incident(
             now_ns - (rounds - turn) * step_ns, draw.uniform(0.6, 1.6) * (2.0 if turn % 20 > 15 else 1.0)

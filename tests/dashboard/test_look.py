@@ -13,6 +13,7 @@ from asgiscope_collector.app import STATIC
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
+from tests.dashboard.opened import eventually
 
 VIEWS: Final = ("", "findings", "finding", "traces", "trace")
 FIRST_VIEW_BYTES: Final = 200_000
@@ -114,7 +115,7 @@ def test_the_theme_can_be_chosen_and_is_remembered(shop: str, open_view: Open) -
     ink = "document.querySelector('canvas.lanes-canvas').toDataURL()"
     light, light_ink = page.evaluate(ground), page.evaluate(ink)
     page.get_by_label("Theme").select_option("dark")
-    page.wait_for_function(f"({ink}) !== {light_ink!r}")
+    eventually(page, f"({ink}) !== {light_ink!r}")
     dark = page.evaluate(ground)
     assert dark != light
     page.reload()

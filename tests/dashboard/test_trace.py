@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.conftest import Open, collector, send
-from tests.dashboard.opened import plain, pointed_at
+from tests.dashboard.opened import eventually, plain, pointed_at
 from tests.dashboard.otlp import Trace
 from tests.dashboard.shop import LOOP, SERVICE, Incident, incident
 
@@ -160,7 +160,7 @@ def test_the_wheel_zooms_and_a_drag_pans(told: Told, open_view: Open) -> None:
     for _ in range(4):  # the first show how far the holder of the other request reaches out
         page.mouse.wheel(0, 300)
         page.evaluate("() => new Promise(requestAnimationFrame)")
-    page.wait_for_function("(before) => scrollY > before", arg=before)
+    eventually(page, "(before) => scrollY > before", before)
 
 
 def test_search_dims_the_rest_and_walks_through_what_it_found(told: Told, open_view: Open) -> None:
@@ -244,7 +244,7 @@ def test_lanes_taller_than_the_view_scroll(told: Told, open_view: Open) -> None:
     lanes.focus()
     page.keyboard.press("ArrowUp")
     expect(_panel(page).locator("h2")).to_have_text("waits 79")
-    page.wait_for_function("document.querySelector('.lanes').scrollTop > 500")
+    eventually(page, "document.querySelector('.lanes').scrollTop > 500")
 
 
 @pytest.mark.parametrize("address", ["traces/zz", f"traces/{'0' * 32}"])

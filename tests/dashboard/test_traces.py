@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
-from tests.dashboard.opened import plain
+from tests.dashboard.opened import eventually, plain
 
 pytestmark = pytest.mark.browser
 
@@ -50,8 +50,8 @@ def test_older_pages_follow_without_gap_or_double(shop: str, open_view: Open) ->
     while older.count():
         expect(rows).to_have_count(known)
         older.click()
-        page.wait_for_function(
-            "(known) => document.querySelectorAll('table.traces tbody tr').length > known", arg=known
+        eventually(
+            page, "(known) => document.querySelectorAll('table.traces tbody tr').length > known", known
         )
         expect(page.get_by_role("button", name="Loading …")).to_have_count(0)
         known = rows.count()

@@ -10,6 +10,7 @@ export const CODE_LINE = "code.line.number";
 export const HTTP_ROUTE = "http.route";
 export const HTTP_METHOD = "http.request.method";
 export const HTTP_STATUS = "http.response.status_code";
+export const URL_PATH = "url.path";
 export const DB_SYSTEM = "db.system.name";
 
 export const FINDING = "asgiscope.finding";

@@ -21,8 +21,9 @@ export interface TimelineEvents {
   onSelect(key: string | null): void;
 }
 
-/** More arrows than this in view would hide what they point at: then only those of the span pointed at. */
-const MOST_ARROWS = 40;
+/** More arrows than these would hide what they point at: the longest waits, and all of the span pointed at. */
+const MOST_ARROWS = 12;
+const MOST_ARROWS_OF_ONE = 40;
 const LEAST_WIDTH = 2;
 /** In a bar no wider than this not even three letters fit. */
 const LEAST_LABELLED = 24;
@@ -255,11 +256,11 @@ export class ThreadTimeline extends CanvasView {
     const { start, end } = this.#view;
     const visible = this.#timeline.arrows.filter((arrow) => arrow.start <= end && arrow.end >= start);
     const chosen = visible.filter(({ waiter, holder }) => pointed.includes(waiter.key) || pointed.includes(holder.key));
-    if (chosen.length > 0) return chosen.slice(0, MOST_ARROWS);
+    if (chosen.length > 0) return chosen.slice(0, MOST_ARROWS_OF_ONE);
     const firsts = new Map<Bar, Arrow>();
     for (const arrow of visible) {
       if (!firsts.has(arrow.waiter)) firsts.set(arrow.waiter, arrow);
-      if (firsts.size > MOST_ARROWS) return [];
+      if (firsts.size === MOST_ARROWS) break;
     }
     return [...firsts.values()];
   }

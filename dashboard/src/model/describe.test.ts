@@ -1,6 +1,6 @@
 import { describe as group, expect, it } from "vitest";
 import * as sem from "../api/semconv";
-import { describe, holdersOf, verdictOf } from "./describe";
+import { describe, holdersOf, verdictsOf } from "./describe";
 import { bridge, heldBy, LOOP, OTHER_ID, request, span, trace } from "./samples";
 import { sharesOf } from "./share";
 
@@ -36,7 +36,7 @@ group("describe", () => {
       attributes: { [sem.HTTP_ROUTE]: "reports/export", [sem.HTTP_METHOD]: "POST" },
     });
 
-    expect(lines(ghost, true)).toEqual(["Held the thread for 80 ms", "Another request: POST reports/export"]);
+    expect(lines(ghost, true)).toEqual(["Held the thread for 80 ms", "Of another trace: POST reports/export"]);
   });
 
   it("says what blocked the loop, where, and who suffered", () => {
@@ -61,10 +61,10 @@ group("describe", () => {
   });
 });
 
-group("verdictOf", () => {
+group("verdictsOf", () => {
   const verdict = (...args: Parameters<typeof trace>): string => {
     const subject = trace(...args);
-    return verdictOf(subject, sharesOf(subject)).replaceAll("\u202f", " ");
+    return verdictsOf(subject, sharesOf(subject)).join(". ").replaceAll("\u202f", " ");
   };
 
   it("names the holder where the request mostly waited", () => {
@@ -95,6 +95,13 @@ group("verdictOf", () => {
 
     expect(verdict([request(100), refusal])).toBe("Django refused synchronous work in async code at a.py:3 f");
     expect(lines(refusal, false)).toEqual(["You cannot call this", "\u21b3 x", "\u21b3 y", "at a.py:3 f"]);
+  });
+
+  it("names a full pool, though other calls ran while these waited", () => {
+    const holder = bridge("thumbnail", 0, [0, 90, 0], 2);
+    const call = bridge("thumbnail", 5, [60, 10, 0], 3, { links: [heldBy(holder, 60)] });
+
+    expect(verdict([request(100), holder, call])).toBe("Calls waited up to 60 ms for the shared thread (pool-3), held by shop.holder");
   });
 
   it("is silent where nothing cost much", () => {

@@ -5,7 +5,7 @@ import type { Span, SpanLink, Trace } from "../api/types";
 import { duration, place, plural } from "./format";
 import { roleName } from "./kinds";
 import { SLICE_WORDS, type Share, type Slice } from "./share";
-import { flagOf, type Phases, kindOf, linksOf, numberOf, phasesOf, routeOf, siteOf, textOf } from "./spans";
+import { flagOf, type Phases, kindOf, linksOf, numberOf, phasesOf, rootOf, routeOf, siteOf, textOf } from "./spans";
 
 export interface Description {
   title: string;
@@ -16,7 +16,7 @@ export function describe(span: Span, ghost: boolean): Description {
   const lines = linesOf(span, ghost);
   const site = siteText(span);
   if (site !== "") lines.push(`at ${site}`);
-  if (ghost) lines.push(`Another request: ${routeOf(span.attributes) || span.trace_id.slice(0, 8)}`);
+  if (ghost) lines.push(`Of another trace: ${routeOf(span.attributes) || span.trace_id.slice(0, 8)}`);
   if (flagOf(span.attributes, sem.ONGOING)) lines.push("Had not ended when this was reported");
   return { title: span.name, lines };
 }
@@ -123,15 +123,36 @@ export function executorName(span: Span): string {
   return `${roleName(textOf(span.attributes, sem.EXECUTOR_ROLE))}${name === "" ? "" : ` (${name})`}`;
 }
 
-/** What failed or cost the request most, in a sentence; empty where nothing that asgiscope names did. */
-export function verdictOf(trace: Trace, shares: readonly Share[]): string {
-  const refusal = trace.spans.find((span) => kindOf(span) === "refusal");
-  if (refusal !== undefined) return refusalText(refusal);
-  const named = shares.filter(({ slice }) => slice !== "other" && slice !== "run" && slice !== "query");
+/** From which share of a request something is worth naming as what cost it. */
+const WORTH_NAMING = 0.05;
+
+/** What failed and what cost the request most, in sentences; none where nothing that asgiscope names did. */
+export function verdictsOf(trace: Trace, shares: readonly Share[]): string[] {
+  const what = trace.spans.some((span) => kindOf(span) === "request") ? "this request" : "this trace";
+  const named = shares.filter(({ slice, share }) => !["other", "run", "query"].includes(slice) && share >= WORTH_NAMING);
   const worst = [...named].sort((a, b) => b.ns - a.ns)[0];
-  if (worst === undefined || worst.share < 0.05) return "";
-  const amount = `${duration(worst.ns)} of this request`;
-  return CAUSES[worst.slice]?.(trace, amount) ?? `For ${amount}, ${SLICE_WORDS[worst.slice].meaning}`;
+  return [
+    refusalText(trace),
+    worst === undefined ? "" : causeText(trace, worst.slice, `${duration(worst.ns)} of ${what}`),
+    worst?.slice === "wait" ? "" : longWaitText(trace),
+  ].filter((text) => text !== "");
+}
+
+function causeText(trace: Trace, slice: Slice, amount: string): string {
+  return CAUSES[slice]?.(trace, amount) ?? `For ${amount}, ${SLICE_WORDS[slice].meaning}`;
+}
+
+/** Waits beside which other calls made progress: what a full pool looks like. */
+function longWaitText(trace: Trace): string {
+  const length = rootOf(trace.spans)?.duration_ns ?? 0;
+  const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);
+  if (waiter === undefined || phasesOf(waiter).waitNs < 2 * WORTH_NAMING * length) return "";
+  return `Calls waited up to ${duration(phasesOf(waiter).waitNs)} for the ${executorName(waiter)}${heldText(waiter)}`;
+}
+
+function heldText(waiter: Span): string {
+  const holder = holdersOf(waiter)[0];
+  return holder === undefined ? "" : `, held by ${holder.text}`;
 }
 
 const CAUSES: Partial<Record<Slice, (trace: Trace, amount: string) => string>> = {
@@ -144,7 +165,9 @@ function longest(spans: readonly Span[], kind: string, ns: (span: Span) => numbe
   return spans.filter((span) => kindOf(span) === kind).sort((a, b) => ns(b) - ns(a))[0];
 }
 
-function refusalText(refusal: Span): string {
+function refusalText(trace: Trace): string {
+  const refusal = trace.spans.find((span) => kindOf(span) === "refusal");
+  if (refusal === undefined) return "";
   const by = textOf(refusal.attributes, sem.REFUSED_BY) === "asgiref" ? "asgiref" : "Django";
   const site = siteText(refusal);
   return `${by} refused synchronous work in async code${site === "" ? "" : ` at ${site}`}`;
@@ -164,7 +187,5 @@ function stalledText(trace: Trace, amount: string): string {
 
 function waitText(trace: Trace, amount: string): string {
   const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);
-  if (waiter === undefined) return "";
-  const holder = holdersOf(waiter)[0];
-  return `For ${amount}, calls waited for the ${executorName(waiter)}${holder === undefined ? "" : `, held by ${holder.text}`}`;
+  return waiter === undefined ? "" : `For ${amount}, calls waited for the ${executorName(waiter)}${heldText(waiter)}`;
 }

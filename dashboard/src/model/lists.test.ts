@@ -28,6 +28,10 @@ it("tells the call site and the application's frames from foreign ones", () => {
   ].map((text) => frameOf(text, site).role);
 
   expect(roles).toEqual(["site", "site", "own", "foreign", "foreign"]);
+  expect(frameOf('File "/venv/lib/python3.12/site-packages/django/db/models/query.py", line 400, in QuerySet.__iter__', site).text).toBe(
+    "django/db/models/query.py:400 QuerySet.__iter__",
+  );
+  expect(frameOf("native code", site).text).toBe("native code");
 });
 
 it("writes of a qualified name what tells functions apart", () => {

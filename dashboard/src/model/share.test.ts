@@ -29,6 +29,16 @@ describe("sharesOf", () => {
     expect(shares).toMatchObject([{ slice: "stalled", ns: 30 * MS }, { slice: "other", ns: 70 * MS }]);
   });
 
+  it("does not call it running while the thread of a call is parked", () => {
+    const outer = bridge("middleware", 0, [0, 100, 0], 2);
+    const parked = span("async_to_sync inner", 10, 80, { parent_span_id: outer.span_id, attributes: thread(2, "request") });
+    const inner = bridge("load", 30, [20, 10, 0], 2, { parent_span_id: parked.span_id });
+    const shares = sharesOf(trace([request(100), outer, parked, inner]));
+
+    // Runs 0-10, then 50-60 below the parked thread, then 90-100; the inner call waits 30-50.
+    expect(shares.map(({ slice, ns }) => [slice, ns / MS])).toEqual([["run", 30], ["wait", 20], ["other", 50]]);
+  });
+
   it("has nothing to say of a trace without length", () => {
     expect(sharesOf(trace([]))).toEqual([]);
     expect(sharesOf(trace([request(0)]))).toEqual([]);

@@ -88,10 +88,10 @@ export function siteOf(attributes: Attributes): Site {
   };
 }
 
-/** `GET /products/{id}`, as far as known. */
+/** `GET /products/{id}`, as far as known; what failed before it was routed has its path instead. */
 export function routeOf(attributes: Attributes): string {
   const method = textOf(attributes, sem.HTTP_METHOD);
-  const route = textOf(attributes, sem.HTTP_ROUTE);
+  const route = textOf(attributes, sem.HTTP_ROUTE) || textOf(attributes, sem.URL_PATH);
   return [method, route].filter((part) => part !== "").join(" ");
 }
 

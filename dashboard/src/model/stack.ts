@@ -1,18 +1,24 @@
 /** The frames of a stack: which is the call site, which belong to the application. */
 
 import type { CallSite } from "../api/types";
+import { place } from "./format";
 
 export interface Frame {
+  /** As short as tells frames apart. */
   text: string;
+  /** As the application sent it. */
+  full: string;
   role: "site" | "own" | "foreign";
 }
 
 const FOREIGN = /site-packages|dist-packages|\/lib\/python3|<frozen /u;
+/** As Python's tracebacks write it. */
+const TRACEBACK = /^\s*File "(.+)", line (\d+)(?:, in (.+))?$/u;
 
-/** `text` is one frame as the application sent it, whatever its form: a place, a function. */
-export function frameOf(text: string, site: CallSite): Frame {
-  if (site.file !== "" && text.includes(site.file) && new RegExp(`\\b${site.line}\\b`, "u").test(text)) {
-    return { text, role: "site" };
-  }
-  return { text, role: FOREIGN.test(text) ? "foreign" : "own" };
+/** `full` is one frame, whatever its form: a file, a line, a function. */
+export function frameOf(full: string, site: CallSite): Frame {
+  const [, file = "", line = "", name = ""] = TRACEBACK.exec(full) ?? [];
+  const text = file === "" ? full : `${place(file, Number(line))} ${name}`.trim();
+  const isSite = site.file !== "" && full.includes(site.file) && new RegExp(`\\b${site.line}\\b`, "u").test(full);
+  return { text, full, role: isSite ? "site" : FOREIGN.test(full) ? "foreign" : "own" };
 }

@@ -65,6 +65,15 @@ describe("verdictsOf", () => {
     ]);
   });
 
+  it("puts the service that suffers most first", () => {
+    const texts = said(overview([{ loop_blocked_share: 0.19 }, { service: "api", loop_blocked_share: 0.31 }]));
+
+    expect(texts.map(([, text]) => text)).toEqual([
+      "Event loop of `api` blocked 31 % of the time",
+      "Event loop of `shop` blocked 19 % of the time",
+    ]);
+  });
+
   it("does not call it good while there are findings", () => {
     expect(said(overview([{}], [finding("hop_storm")]))).toEqual([
       ["warn", "1 finding, none of which users feel much yet", "hop_storm"],

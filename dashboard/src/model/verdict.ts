@@ -12,6 +12,11 @@ export interface Verdict {
   finding: Finding | null;
 }
 
+/** A verdict with how bad it is among its like. */
+interface Weighed extends Verdict {
+  weight: number;
+}
+
 /** From which share of blocked time, and from which p95 of queue waits, users feel it. */
 export const BLOCKED_WARN = 0.005;
 export const BLOCKED_BAD = 0.05;
@@ -22,11 +27,10 @@ const RANK: Record<Level, number> = { bad: 0, warn: 1, good: 2 };
 
 /** What to say, the worst first; a single good one where there is nothing to complain of. */
 export function verdictsOf(overview: Overview): Verdict[] {
-  const verdicts = overview.services.flatMap((service) => [
-    ...blocked(service, overview.findings),
-    ...refused(service, overview.findings),
-    ...waited(service, overview.findings),
-  ]);
+  const { services, findings } = overview;
+  const verdicts = [blocked, refused, waited].flatMap((judge) =>
+    services.flatMap((service) => judge(service, findings)).sort((a, b) => b.weight - a.weight),
+  );
   if (verdicts.length > 0) return verdicts.sort((a, b) => RANK[a.level] - RANK[b.level]);
   const [worst] = overview.findings;
   if (worst !== undefined) {
@@ -51,27 +55,27 @@ function level(value: number, warn: number, bad: number): Level {
   return value >= bad ? "bad" : value >= warn ? "warn" : "good";
 }
 
-function blocked(service: ServiceHealth, findings: readonly Finding[]): Verdict[] {
+function blocked(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   const severity = blockedLevel(service);
   if (severity === "good") return [];
   const text = `Event loop of \`${service.service}\` blocked ${percent(service.loop_blocked_share)} of the time`;
-  return [{ level: severity, text, finding: worst(service, findings, ["loop_blocked"]) }];
+  return [{ level: severity, text, finding: worst(service, findings, ["loop_blocked"]), weight: service.loop_blocked_share }];
 }
 
-function refused(service: ServiceHealth, findings: readonly Finding[]): Verdict[] {
+function refused(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   if (service.refusals === 0) return [];
   const text = `${plural(service.refusals, "call")} of \`${service.service}\` refused in ${plural(service.requests, "request")}`;
-  return [{ level: "bad", text, finding: worst(service, findings, ["refusal"]) }];
+  return [{ level: "bad", text, finding: worst(service, findings, ["refusal"]), weight: service.refusals }];
 }
 
-function waited(service: ServiceHealth, findings: readonly Finding[]): Verdict[] {
+function waited(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   const severity = waitLevel(service);
   if (severity === "good") return [];
   const shared = service.shared_waits > 0 ? `, ${count(service.shared_waits)} of them for the shared thread` : "";
   const text =
     `Calls of \`${service.service}\` wait for their thread: 1 in 20 at least ` +
     `${duration(service.wait_p95_ns)}${shared}`;
-  return [{ level: severity, text, finding: worst(service, findings, ["contention", "pool_starvation"]) }];
+  return [{ level: severity, text, finding: worst(service, findings, ["contention", "pool_starvation"]), weight: service.wait_p95_ns }];
 }
 
 /** The API ranks by what users lose, so the first of the kind is the worst. */

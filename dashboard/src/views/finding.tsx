@@ -207,7 +207,7 @@ function Stack({ finding }: { finding: FindingDetail }): JSX.Element | null {
       <h2>Stack <small class="muted">innermost last, the application's own frames marked</small></h2>
       <ol class="stack" tabIndex={0}>
         {frames.map((frame, index) => (
-          <li key={index} class={frame.role}>
+          <li key={index} class={frame.role} title={frame.full}>
             {frame.role === "site" && <span class="sr-only">call site: </span>}
             {frame.text}
           </li>

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { apiUrl } from "../api/client";
 import * as sem from "../api/semconv";
 import type { Span, Trace as TraceData } from "../api/types";
-import { describe, verdictOf } from "../model/describe";
+import { describe, verdictsOf } from "../model/describe";
 import { clock, count, duration, plural, utc } from "../model/format";
 import { isOngoing, timelineOf } from "../model/lanes";
 import { wholeParam } from "../model/route";
@@ -71,7 +71,7 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
   };
   return (
     <article class="trace">
-      <Head trace={trace} root={timeline.root} verdict={verdictOf(trace, shares)} />
+      <Head trace={trace} root={timeline.root} verdicts={verdictsOf(trace, shares)} />
       <ShareBar shares={shares} />
       {trace.truncated && <Truncated trace={trace} limit={limit} />}
       <div class="find">
@@ -106,7 +106,7 @@ function selectedOf(spans: readonly Span[], traceId: string, param: string): Spa
   return spans.find((span) => keyOf(span) === key) ?? null;
 }
 
-function Head({ trace, root, verdict }: { trace: TraceData; root: Span | null; verdict: string }): JSX.Element {
+function Head({ trace, root, verdicts }: { trace: TraceData; root: Span | null; verdicts: readonly string[] }): JSX.Element {
   if (root === null) return <h1>Trace</h1>;
   const status = textOf(root.attributes, sem.HTTP_STATUS);
   const failed = root.status_code === "Error" || (numberOf(root.attributes, sem.HTTP_STATUS) ?? 0) >= 500;
@@ -117,7 +117,11 @@ function Head({ trace, root, verdict }: { trace: TraceData; root: Span | null; v
         <span class={failed ? "level-bad" : "muted"}>{failed ? `✕ ${status || "error"}` : status}</span>{" "}
         <span class="nowrap">{duration(root.duration_ns)}</span>
       </h1>
-      {verdict !== "" && <p class="trace-verdict">{verdict}.</p>}
+      {verdicts.map((verdict) => (
+        <p key={verdict} class="trace-verdict">
+          {verdict}.
+        </p>
+      ))}
       <p class="muted small">
         {root.service} · <time title={utc(root.start_ns)}>{clock(root.start_ns)}</time> · {plural(trace.total, "span")} · trace{" "}
         <code>{trace.trace_id}</code>

@@ -7,6 +7,7 @@ import { wordsOf } from "../model/kinds";
 import { useSteady } from "./use-live";
 import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter, Prose } from "./words";
 
+const ROUTES_SHOWN = 3;
 /** A refused request lost its answer, not time: as in the collector's ranking, it counts as this much. */
 const REFUSAL_NS = 1e9;
 
@@ -50,6 +51,13 @@ function victimsText({ victims }: Finding): string {
   return victims.total_ns > 0 ? `${count(victims.requests)} lost ${duration(victims.total_ns)}` : count(victims.requests);
 }
 
+/** The costliest routes, and how many more there are. */
+function routesText({ routes }: Finding): string[] {
+  const named = routes.filter((route) => route !== "");
+  const more = named.length - ROUTES_SHOWN;
+  return more > 0 ? [...named.slice(0, ROUTES_SHOWN), `${more} more`] : named;
+}
+
 function FindingRow({ finding, share }: { finding: Finding; share: number }): JSX.Element {
   const words = wordsOf(finding.kind);
   const time = (ns: number): string => (finding.total_ns === 0 ? "" : duration(ns));
@@ -67,9 +75,7 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
           <Prose text={finding.summary} />
         </div>
         <div class="muted small">
-          {finding.service}
-          {finding.routes.length > 0 && ` · ${finding.routes.slice(0, 3).join(" · ")}`}
-          {finding.routes.length > 3 && ` · ${finding.routes.length - 3} more`}
+          {[finding.service, ...routesText(finding)].join(" · ")}
         </div>
       </th>
       <td class="num" data-label="Times" title={plural(finding.count, words.one, words.many)}>{count(finding.count)}</td>

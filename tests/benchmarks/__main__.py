@@ -9,7 +9,9 @@ import tests.benchmarks as package
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
-    names = [module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")]
+    names = [
+        module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")
+    ]
     wanted = sys.argv[1:] or names
     unknown = set(wanted) - set(names)
     if unknown:

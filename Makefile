@@ -12,7 +12,6 @@ demo: setup $(STATIC)
 	@$(RUN) python deploy/demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: setup $(STATIC) lint type
-	$(RUN) python dashboard/build.py test
 	$(RUN) pytest
 
 unit: setup

@@ -5,14 +5,15 @@ Known limitation: an application installed into site-packages counts as a third-
 is named in `ASGISCOPE_APP_PATHS`.
 """
 
+import functools
 import os
 import re
 import sys
 import sysconfig
 from enum import IntEnum
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import NamedTuple
+from types import CodeType, FrameType, FunctionType, MethodType
+from typing import Any, NamedTuple
 
 MAX_DEPTH = 128
 """Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
@@ -183,6 +184,35 @@ def site_of(frame: Frame) -> Site:
     return Site(_COMPREHENSION.sub("", frame.code.co_qualname), frame.code.co_filename, frame.line)
 
 
+def essence(func: object) -> object:
+    """What names a callable and keeps nothing of it alive: its code, or its name where it has none.
+
+    A bound method, a partial or a closure holds the application's objects, which must not live until a record
+    of the call has been sent.
+    """
+    seen: Any = func
+    for _ in range(8):
+        kind = type(seen)
+        if kind is FunctionType:
+            wrapped = seen.__dict__.get("__wrapped__")
+            if wrapped is None:
+                return seen.__code__
+            seen = wrapped
+        elif kind is MethodType:
+            seen = seen.__func__
+        elif kind is functools.partial:
+            seen = seen.func
+        else:
+            break
+    if isinstance(seen, CodeType | str):
+        return seen
+    code = getattr(seen, "__code__", None)
+    if isinstance(code, CodeType):
+        return code
+    name = getattr(seen, "__qualname__", None)
+    return name if isinstance(name, str) else type(seen).__qualname__
+
+
 def definition(func: object) -> Site | None:
     """Where a callable is defined, or None for one that has no Python code."""
     seen = func
@@ -191,7 +221,7 @@ def definition(func: object) -> Site | None:
         if inner is None:
             break
         seen = inner
-    code = getattr(getattr(seen, "__func__", seen), "__code__", None)
+    code = seen if isinstance(seen, CodeType) else getattr(getattr(seen, "__func__", seen), "__code__", None)
     if isinstance(code, CodeType):
         return Site(code.co_qualname, code.co_filename, code.co_firstlineno)
     return None

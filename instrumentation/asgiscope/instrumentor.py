@@ -75,8 +75,11 @@ class Instrumentation:
         for patches in reversed(self.installed.values()):
             patches.remove()
         self.installed.clear()
-        self.watchdog.stop()
-        self.pipeline.close(self.config.exit_timeout_ms / 1e3)
+        for end in (self.watchdog.stop, lambda: self.pipeline.close(self.config.exit_timeout_ms / 1e3)):
+            try:
+                end()
+            except Exception:  # noqa: BLE001 - one that fails must not keep the other from ending
+                faults.report("remove")
 
 
 _lock = threading.Lock()
@@ -149,6 +152,7 @@ def _after_fork() -> None:
     if made is not None:
         made.ledger.reset()
         made.watchdog.reset()
+        made.pipeline.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

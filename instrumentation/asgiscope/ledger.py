@@ -3,15 +3,13 @@
 Pure: no OpenTelemetry, no Django, no thread of its own, and the clock is injected. Everything asgiscope says of
 queue wait, run time and holders is computed here.
 
-Overhead model: a bridge call takes its queue's lock three times for a few dictionary and deque operations. Runs
-are kept only while a call waits that was submitted before they ended, so an idle queue keeps nothing.
+Overhead model: a bridge call takes its queue's lock three times for a few dictionary and list operations. Runs are
+kept in a log that all who wait share, and only while somebody waits for them, so an idle queue keeps nothing.
 Attribution itself is left to whoever reads the call later, off the application's threads.
-Known limitation: past `MAX_RUNS` runs overlapping one wait, the oldest are forgotten and their share shows as
-idle.
+Known limitation: of more than 512 runs in one wait, the first and the last 256 are told apart, the rest summed.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
@@ -20,8 +18,11 @@ from typing import Any, NamedTuple
 from asgiscope.callsite import Frame, Site
 from asgiscope.scope import Request, Scope
 
-MAX_RUNS = 8192
-"""Runs a queue remembers while something waits."""
+_STRETCH = 64
+"""Runs in one stretch of a log: so many may be kept beyond those that a waiter still needs."""
+NAMED_RUNS = 256
+"""Runs told apart at either end of a wait: the first may be the long one, the last are the nearest. Those between
+are summed."""
 
 
 class State(IntEnum):
@@ -51,11 +52,16 @@ class Call(Scope):
     """
 
     __slots__ = (
+        "busy_after",
         "cancelled",
         "depth",
         "func",
         "future",
-        "holders_seen",
+        "held_from",
+        "held_log",
+        "held_to",
+        "held_until",
+        "holders",
         "kind",
         "middleware",
         "queue",
@@ -63,16 +69,19 @@ class Call(Scope):
         "run_ended",
         "run_started",
         "run_tags",
+        "running_then",
         "settled",
         "site",
         "stack",
         "state",
+        "unnamed_ns",
     )
 
-    def __init__(self, parent: Scope | None, now: int, kind: str, func: Callable[..., Any]) -> None:
+    def __init__(self, parent: Scope | None, now: int, kind: str, func: object) -> None:
         super().__init__(parent, now)
         self.kind = kind
         self.func = func
+        """The callable, and once the call has ended only what names it."""
         self.state = State.NEW
         self.future: Future[Any] | None = None
         """What its executor promised, until its caller runs again."""
@@ -87,8 +96,36 @@ class Call(Scope):
         self.site: Frame | None = None
         self.stack: list[Frame] = []
         self.run_tags: Any = None
-        self.holders_seen: list[Call] = []
-        """The runs that overlapped this call's wait, oldest first; their overlap is worked out when read."""
+        self.held_log: RunLog | None = None
+        """Where its queue's log of runs stood when it began to wait, at `held_from`."""
+        self.held_from = 0
+        self.held_until: RunLog | None = None
+        """And when it began to run, at `held_to`."""
+        self.held_to = 0
+        self.busy_after = 0
+        """What its queue's runs had taken in all when this one had ended."""
+        self.running_then: tuple[Call, ...] = ()
+        """The runs that went on when this call's began: none where the queue has one worker."""
+        self.holders: list[Call] = []
+        """The runs that are told apart, once `settle_holders` has chosen them."""
+        self.unnamed_ns = 0
+        """What the other runs of the wait took."""
+
+    def forget_holders(self) -> None:
+        """Calls that waited for one another must not keep all their forebears alive."""
+        self.held_log = self.held_until = None
+        self.running_then = ()
+        self.holders = []
+
+    def settle_holders(self) -> None:
+        """Choose the runs to tell apart, and let go of the log: a record may wait long for a collector."""
+        runs = _runs_during(self)
+        if len(runs) > 2 * NAMED_RUNS:
+            self.unnamed_ns = runs[-NAMED_RUNS - 1].busy_after - runs[NAMED_RUNS - 1].busy_after
+            runs = runs[:NAMED_RUNS] + runs[-NAMED_RUNS:]
+        self.holders = [*runs, *self.running_then]
+        self.held_log = self.held_until = None
+        self.running_then = ()
 
     @property
     def wait_ns(self) -> int:
@@ -114,17 +151,45 @@ class Held(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """A wait, divided: `sum(overlap) + idle_ns` is the wait, exactly."""
+    """A wait, divided: `sum(overlap) + others_ns + idle_ns` is the wait, exactly."""
 
     holders: list[Held]
     """In the order in which they ran."""
+    others_ns: int
+    """What the runs took that are too many to name."""
     idle_ns: int
+
+
+class RunLog:
+    """A stretch of a queue's runs in the order in which they ended, shared by all who wait meanwhile.
+
+    Each stretch knows the next and none the one before: what nobody waits for any longer is free to go.
+    """
+
+    __slots__ = ("later", "runs")
+
+    def __init__(self) -> None:
+        self.runs: list[Call] = []
+        self.later: RunLog | None = None
+
+
+def _runs_during(call: Call) -> list[Call]:
+    """The runs that ended while a call waited."""
+    runs: list[Call] = []
+    log, first = call.held_log, call.held_from
+    while log is not None:
+        if log is call.held_until:
+            runs.extend(log.runs[first : call.held_to])
+            break
+        runs.extend(log.runs[first:])
+        log, first = log.later, 0
+    return runs
 
 
 class Queue:
     """An executor as its callers meet it: calls that wait, calls that run, `workers` at once."""
 
-    __slots__ = ("anchor", "ended", "id", "lock", "role", "running", "waiting", "workers")
+    __slots__ = ("anchor", "busy", "id", "lock", "log", "role", "running", "waiting", "workers")
 
     def __init__(self, queue_id: str, role: str, workers: int) -> None:
         self.id = queue_id
@@ -138,7 +203,9 @@ class Queue:
         # Guarded by lock. Dictionaries because they keep order and forget an entry in constant time.
         self.waiting: dict[Call, None] = {}
         self.running: dict[Call, None] = {}
-        self.ended: deque[Call] = deque(maxlen=MAX_RUNS)
+        self.log = RunLog()
+        self.busy = 0
+        """What all runs of the log took, in ns."""
 
     def submit(self, call: Call, now: int) -> None:
         """A call joins the queue."""
@@ -147,17 +214,18 @@ class Queue:
         with self.lock:
             call.depth = len(self.waiting) + len(self.running)
             call.state = State.WAITING
+            call.held_log = self.log
+            call.held_from = len(self.log.runs)
             self.waiting[call] = None
 
     def withdraw(self, call: Call) -> None:
         """A call leaves before it ran: the executor refused it, or it was cancelled in the queue."""
         with self.lock:
             self.waiting.pop(call, None)
-            call.holders_seen = []
+            call.forget_holders()
             if call.state is State.WAITING:
                 call.state = State.ENDED
                 call.cancelled = True
-            self._forget()
 
     def start(self, call: Call, now: int) -> None:
         """A worker takes the call."""
@@ -165,13 +233,10 @@ class Queue:
             self.waiting.pop(call, None)
             call.run_started = now
             call.state = State.RUNNING
-            submitted = call.started
-            # Newest last: those that ended before this call was submitted are a prefix.
-            seen = [run for run in self.ended if run.run_ended > submitted]
-            seen.extend(self.running)
-            call.holders_seen = seen
+            call.held_until = self.log
+            call.held_to = len(self.log.runs)
+            call.running_then = tuple(self.running)
             self.running[call] = None
-            self._forget()
 
     def end(self, call: Call, now: int) -> None:
         """The call's function has returned or raised."""
@@ -179,17 +244,23 @@ class Queue:
             call.run_ended = now
             call.state = State.ENDED
             self.running.pop(call, None)
-            if self.waiting:
-                self.ended.append(call)
+            if not self.waiting:
+                if self.log.runs:
+                    self.log = RunLog()
+                return
+            self.busy += call.run_ns
+            call.busy_after = self.busy
+            self.log.runs.append(call)
+            if len(self.log.runs) >= _STRETCH:
+                self.log.later = RunLog()
+                self.log = self.log.later
 
-    def _forget(self) -> None:
-        """Drop the runs that ended before the oldest waiter came. Called with the lock held."""
-        if not self.waiting:
-            self.ended.clear()
-            return
-        oldest = next(iter(self.waiting)).started
-        while self.ended and self.ended[0].run_ended <= oldest:
-            self.ended.popleft()
+    def reset(self) -> None:
+        """In a forked child: the lock's owner and most of those who waited are gone."""
+        self.lock = threading.RLock()
+        self.waiting = {}
+        self.running = {}
+        self.log = RunLog()
 
 
 def attribute(call: Call) -> Attribution:
@@ -201,14 +272,21 @@ def attribute(call: Call) -> Attribution:
     """
     submitted, begun = call.started, call.run_started
     workers = call.queue.workers if call.queue is not None else 1
+    if call.held_log is not None:
+        call.settle_holders()
+    unnamed = call.unnamed_ns
     runs = [
-        (max(run.run_started, submitted), min(run.run_ended or begun, begun), run)
-        for run in call.holders_seen
+        (max(run.run_started, submitted), min(run.run_ended or begun, begun), run) for run in call.holders
     ]
     runs = [entry for entry in runs if entry[1] > entry[0]]
-    overlaps = {run: end - start for start, end, run in runs} if workers == 1 else _shares(runs, workers)
+    if workers == 1:
+        overlaps = {run: end - start for start, end, run in runs}
+    else:
+        overlaps, unnamed = _shares(runs, workers), unnamed // workers
     holders = [Held(run, overlaps[run]) for _, _, run in runs if overlaps.get(run)]
-    return Attribution(holders, max(call.wait_ns - sum(held.overlap_ns for held in holders), 0))
+    named = sum(held.overlap_ns for held in holders)
+    others = min(unnamed, max(call.wait_ns - named, 0))
+    return Attribution(holders, others, max(call.wait_ns - named - others, 0))
 
 
 def _shares(runs: list[tuple[int, int, Call]], workers: int) -> dict[Call, int]:
@@ -264,6 +342,8 @@ class Ledger:
     def reset(self) -> None:
         """In a forked child: whoever held or waited was in the parent, and so were the locks' owners."""
         self._lock = threading.RLock()
+        for queue in self._queues.values():
+            queue.reset()  # a call that the forking thread is in the middle of still ends in its queue
         self._queues = {}
         self.requests = {}
 
@@ -280,11 +360,13 @@ class Ledger:
         request.ended = now
         self.requests.pop(request, None)
 
-    def delayed(self, start: int, end: int, cause: Request | None) -> list[tuple[Request, int]]:
-        """The requests other than `cause` in flight between two instants, each with what it lost of it."""
+    def delayed(
+        self, start: int, end: int, cause: Request | None, thread_id: int
+    ) -> list[tuple[Request, int]]:
+        """The requests but `cause` that a loop's thread had in flight between two instants, with what each lost."""
         victims = []
         for request in list(self.requests):
-            if request is not cause:
+            if request is not cause and request.thread_id == thread_id:
                 overlap = end - max(start, request.started)
                 if overlap > 0:
                     victims.append((request, overlap))

@@ -112,8 +112,8 @@ class Here(threading.local):
 class Outbox(Protocol):
     """Where finished scopes go."""
 
-    def put(self, scope: Scope) -> None:
-        """Take a scope; never blocks, never raises."""
+    def put(self, scope: Scope) -> bool:
+        """Take a scope, or drop it where there is no room: say which. Never blocks."""
 
 
 class Recorder:
@@ -190,8 +190,7 @@ class Recorder:
             scope.request.notable = True
         if scope.tags is None:
             self.dress(scope)
-        self.outbox.put(scope)
-        return True
+        return self.outbox.put(scope)
 
     # --- operations -------------------------------------------------------------------------------------
 
@@ -231,12 +230,12 @@ class Recorder:
         stall.sampled = operation.sampled
         stall.work = operation
         stall.frames = callsite.here(2)
-        self.stalled(stall)
+        self.stalled(stall, threading.get_ident())
 
-    def stalled(self, stall: Stall) -> None:
-        """Send a stall with its victims."""
+    def stalled(self, stall: Stall, thread_id: int) -> None:
+        """Send a stall of the loop on a thread, with its victims."""
         if stall.blocked_ns >= _VICTIM_FLOOR_NS:
-            stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request)
+            stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request, thread_id)
             for victim, lost in stall.victims:
                 victim.loop_suffered += lost
         self.send(stall, notable=True)
@@ -264,8 +263,10 @@ class Recorder:
         notable = wait >= self.wait_ns or (call.middleware is not None and call.sampled)
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)
+        call.func = callsite.essence(call.func)
+        call.settle_holders()
         if not self.send(call, notable):
-            call.holders_seen = []  # or calls that wait for one another would keep all their forebears alive
+            call.forget_holders()
 
     def refused(self, refusal: Refusal) -> None:
         """Something was refused."""

@@ -138,6 +138,7 @@ class Request(Scope):
         "sites",
         "status",
         "template",
+        "thread_id",
         "user_agent",
         "wait_ns",
     )
@@ -154,6 +155,8 @@ class Request(Scope):
         self.http_version = ""
         self.user_agent = ""
         self.status = 0
+        self.thread_id = 0
+        """The thread of the loop that serves it."""
         self.error = ""
         self.extra: dict[str, Any] = {}
         """Attributes the application set on the request's span through OpenTelemetry's API."""

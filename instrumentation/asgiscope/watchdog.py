@@ -16,6 +16,7 @@ import gc
 import sys
 import threading
 import time
+import weakref
 from collections import Counter, deque
 
 from asgiscope import callsite, faults
@@ -51,7 +52,7 @@ class LoopWatch:
     """One watched loop. Beats and notes are written by the loop's thread, samples by the watchdog's."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, recorder: Recorder) -> None:
-        self.loop = loop
+        self._loop = weakref.ref(loop)  # a loop that is dropped without being closed must be free to go
         self.recorder = recorder
         self.thread_id = threading.get_ident()
         self.period = int(recorder.config.sample_ms * _MS)
@@ -61,6 +62,8 @@ class LoopWatch:
         """Processor time the loop's thread had used at the last beat."""
         self.due = self.last + self.period
         self.stopped = False
+        self.was_idle = False
+        """The loop was seen not running, as between two `run_until_complete`: it was not blocked."""
         self.notes: deque[tuple[int, int, bool]] = deque(maxlen=_MAX_NOTES)
         """Operations that probes saw on the loop since the last beat: start, end, sent as a stall already."""
         self.samples: list[Sample] = []
@@ -69,8 +72,13 @@ class LoopWatch:
     def start(self) -> None:
         """Begin to beat. Called on the loop's thread."""
         self.recorder.here.watch = self
-        # An empty context: a timer must not keep the request alive during which the loop was first seen.
-        self.loop.call_later(self.period / 1e9, self._beat, context=contextvars.Context())
+        self._schedule()
+
+    def _schedule(self) -> None:
+        loop = self._loop()
+        if loop is not None:
+            # An empty context: a timer must not keep the request alive during which the loop was first seen.
+            loop.call_later(self.period / 1e9, self._beat, context=contextvars.Context())
 
     def note(self, start: int, end: int, sent: bool) -> None:
         """A probe saw an operation block this loop."""
@@ -82,15 +90,16 @@ class LoopWatch:
                 return
             now = self.recorder.clock()
             cpu = time.thread_time_ns()
-            if now - self.due >= self.threshold:
+            if now - self.due >= self.threshold and not self.was_idle:
                 self._close(now, cpu - self.cpu)
             self.cpu = cpu
             self.notes.clear()
             self.samples = []
             self.next_sample = 0
+            self.was_idle = False
             self.last = now
             self.due = now + self.period
-            self.loop.call_later(self.period / 1e9, self._beat, context=contextvars.Context())
+            self._schedule()
         except Exception:  # noqa: BLE001 - a beat that raises would reach the loop's exception handler
             faults.report("watchdog.beat")
 
@@ -118,10 +127,14 @@ class LoopWatch:
         stall.frames = frames
         if stall.request is not None and not starved:
             stall.request.loop_caused += rest
-        self.recorder.stalled(stall)
+        self.recorder.stalled(stall, self.thread_id)
 
     def look(self, now: int) -> None:
         """Sample if the beat is late. Called on the watchdog's thread."""
+        loop = self._loop()
+        if loop is None or not loop.is_running():
+            self.was_idle = True
+            return
         late = now - self.due
         if late < self.period or len(self.samples) >= _MAX_SAMPLES or now < self.next_sample:
             return
@@ -131,7 +144,7 @@ class LoopWatch:
         frames = callsite.stack(frame)
         del frame
         if frames:
-            self.samples.append(Sample(now, frames, _scope_of(self.loop)))
+            self.samples.append(Sample(now, frames, _scope_of(loop)))
         if len(self.samples) >= _EVERY_SAMPLE:
             self.next_sample = now + (self.period << (len(self.samples) // _EVERY_SAMPLE))
 
@@ -189,7 +202,8 @@ class Watchdog:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self._lock = threading.RLock()
-        self._watches: dict[asyncio.AbstractEventLoop, LoopWatch] = {}  # guarded by _lock
+        self._watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopWatch]  # guarded by _lock
+        self._watches = weakref.WeakKeyDictionary()
         self._thread: threading.Thread | None = None  # guarded by _lock
         self._stop = threading.Event()
 
@@ -202,14 +216,15 @@ class Watchdog:
                 return
             watch = self._watches[loop] = LoopWatch(loop, self.recorder)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
+                thread.start()
+                self._thread = thread
         watch.start()
 
     def reset(self) -> None:
         """In a forked child: the thread and the parent's loops are gone."""
         self._lock = threading.RLock()
-        self._watches = {}
+        self._watches = weakref.WeakKeyDictionary()
         self._thread = None
         self._stop = threading.Event()
 
@@ -219,7 +234,7 @@ class Watchdog:
         with self._lock:
             for watch in self._watches.values():
                 watch.stopped = True
-            self._watches = {}
+            self._watches = weakref.WeakKeyDictionary()
             thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from asgiscope.ledger import Call, Ledger, Queue, State, attribute
+from asgiscope.ledger import NAMED_RUNS, Call, Ledger, Queue, State, attribute
 from asgiscope.scope import Request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,8 +41,8 @@ def test_a_lone_call_waits_for_nobody() -> None:
     queue.start(call, 130)
     queue.end(call, 500)
     assert (call.wait_ns, call.run_ns, call.depth) == (30, 370, 0)
-    assert attribute(call) == ([], 30)
-    assert not queue.ended
+    assert attribute(call) == ([], 0, 30)
+    assert not queue.log.runs
     assert not queue.running
 
 
@@ -117,7 +117,7 @@ def test_a_cancelled_waiter_leaves_the_queue() -> None:
     assert waiter.state is State.ENDED
     assert waiter.cancelled
     assert not queue.waiting
-    assert not queue.ended
+    assert not queue.log.runs
 
 
 def test_an_idle_queue_remembers_nothing() -> None:
@@ -128,7 +128,27 @@ def test_an_idle_queue_remembers_nothing() -> None:
         queue.submit(call, n * 10)
         queue.start(call, n * 10 + 1)
         queue.end(call, n * 10 + 5)
-    assert not queue.ended
+    assert not queue.log.runs
+
+
+def test_a_long_queue_names_both_ends_and_sums_the_rest() -> None:
+    """A thousand calls before it, the first of them the long one: it is named, and nothing is lost."""
+    queue = single()
+    calls = [make_call(str(n)) for n in range(1001)]
+    for call in calls:
+        queue.submit(call, 0)
+    now = 0
+    for n, call in enumerate(calls):
+        queue.start(call, now)
+        now += 5000 if n == 0 else 7
+        queue.end(call, now)
+    held = attribute(calls[-1])
+    assert held.holders[0] == (calls[0], 5000)
+    assert held.holders[-1] == (calls[-2], 7)
+    assert len(held.holders) == 2 * NAMED_RUNS
+    assert held.others_ns == (1000 - 2 * NAMED_RUNS) * 7
+    assert held.idle_ns == 0
+    assert sum(one.overlap_ns for one in held.holders) + held.others_ns == calls[-1].wait_ns
 
 
 Step = tuple[str, int]
@@ -171,10 +191,13 @@ def test_requests_in_flight_are_the_victims_of_a_stall() -> None:
     clock = Clock()
     ledger = Ledger(clock)
     cause, before, midway, gone = (Request(None, start, "GET", "/") for start in (0, 10, 60, 20))
+    elsewhere = Request(None, 5, "GET", "/")
     for request in (cause, before, midway, gone):
+        request.thread_id = 7
+    for request in (cause, before, midway, gone, elsewhere):
         ledger.begin(request)
     ledger.finish(gone, 40)
-    assert dict(ledger.delayed(50, 100, cause)) == {before: 50, midway: 40}
+    assert dict(ledger.delayed(50, 100, cause, thread_id=7)) == {before: 50, midway: 40}
 
 
 def test_the_garbage_collector_may_come_by_while_the_ledger_is_locked() -> None:

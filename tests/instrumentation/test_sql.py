@@ -40,7 +40,9 @@ def test_operation_and_collection(sql: str, operation: str, collection: str) -> 
     ("sql", "masked"),
     [
         ("SELECT * FROM t WHERE a = 'it''s' AND b = 42", "SELECT * FROM t WHERE a = ? AND b = ?"),
-        ("WHERE a = E'x\\'y' AND b = 1.5e3", "WHERE a = ? AND b = ?"),
+        ("WHERE a = E'x\\'y' AND b = 1.5e3", "WHERE a = ?"),
+        ("WHERE p = 'C:\\' AND token = 'secret42' AND x = 'y'", "WHERE p = ?"),
+        ("WHERE a LIKE %s ESCAPE '\\' AND b = 1.5e3", "WHERE a LIKE %s ESCAPE '\\' AND b = ?"),
         ("WHERE a = $$secret$$ AND b = $tag$also$tag$", "WHERE a = ? AND b = ?"),
         ("WHERE a = 0xFF", "WHERE a = ?"),
         ('SELECT "col1" FROM t1 WHERE x = %s', 'SELECT "col1" FROM t1 WHERE x = %s'),

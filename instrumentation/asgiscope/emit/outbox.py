@@ -40,17 +40,17 @@ class Outbox:
         self._shutdown = shutdown
         self._size = size
         self._interval_s = interval_s
-        self.dropped = 0
+        self.dropped: int
         """Records that found the outbox full."""
-        self.lost = 0
+        self.lost: int
         """Records that could not be delivered."""
-        self.delivered = 0
+        self.delivered: int
         self._reset()
         reference = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (reset := reference()) and reset())
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
+        self.dropped = self.lost = self.delivered = 0
         self._records: deque[Any] = deque()  # appended by anybody, taken by the thread: both atomic
         self._wake = threading.Event()
         self._idle = threading.Event()
@@ -58,17 +58,18 @@ class Outbox:
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None  # guarded by _lock
 
-    def put(self, scope: Any) -> None:
-        """Take a record. Never blocks and never raises."""
+    def put(self, scope: Any) -> bool:
+        """Take a record, or drop it and count it where there is no room. Never blocks."""
         records = self._records
         if len(records) >= self._size or self._closed:
             self.dropped += 1
-            return
+            return False
         records.append(scope)
         if self._thread is None:
             self._start()
         elif len(records) == self._size // 2:
             self._wake.set()
+        return True
 
     def _start(self) -> None:
         with self._lock:

@@ -6,7 +6,9 @@ request, asgiscope provides one, and the spans of other instrumentations go to t
 """
 
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +34,8 @@ from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
 
 logger = logging.getLogger("asgiscope")
+_ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
+"""Providers that asgiscope made known to OpenTelemetry, which keeps the first for the life of the process."""
 _EXPORTER_LOGGER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
@@ -54,10 +58,6 @@ class ServerSpan(NonRecordingSpan):
         """Keep attributes for the server span."""
         self._request.extra.update(attributes)
 
-    def record_exception(self, exception: BaseException, *_args: Any, **_kwargs: Any) -> None:
-        """Keep the type of an exception."""
-        self._request.error = type(exception).__qualname__
-
 
 class _Headers(Getter[Callable[[str], list[str]]]):
     def get(self, carrier: Callable[[str], list[str]], key: str) -> list[str] | None:
@@ -72,7 +72,7 @@ class Pipeline:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._provider_checked = False  # guarded by _lock
         self._owns_provider = False
         self._excluded = get_excluded_urls("DJANGO")
@@ -93,13 +93,23 @@ class Pipeline:
             self._deliver,
             size=config.queue_size,
             interval_s=config.send_interval_ms / 1e3,
-            shutdown=self._exporter.shutdown,
+            shutdown=self._stop_exporter,
         )
+
+    def _stop_exporter(self) -> None:
+        self._exporter.shutdown()  # type: ignore[no-untyped-call] # the exporter's own
 
     def _make_exporter(self) -> OTLPSpanExporter:
         if self.config.endpoint:
             return OTLPSpanExporter(endpoint=self.config.endpoint.rstrip("/") + "/v1/traces")
         return OTLPSpanExporter()
+
+    def after_fork(self) -> None:
+        """In a forked child: a connection of its own, and its own process in the resource."""
+        self._exporter = self._make_exporter()
+        self._lock = threading.RLock()
+        attributes = {**self._resource.attributes, "process.pid": os.getpid()}
+        self._resource = Resource(attributes)
 
     def connect(self, recorder: Recorder) -> None:
         """Give the recorder what only OpenTelemetry knows."""
@@ -172,6 +182,9 @@ class Pipeline:
                     provider = self._provider
                     self._owns_provider = True
                     trace.set_tracer_provider(provider)
+                    _ours.add(provider)
+                elif provider in _ours:  # installed, removed, installed again: a provider stays for good
+                    self._owns_provider = True
                 if isinstance(provider, TracerProvider):
                     self._sampler = provider.sampler
                     if not self._owns_provider:

@@ -1,8 +1,8 @@
 """A finished scope as an OpenTelemetry span: the only place that writes the wire contract's attributes."""
 
-import functools
 import time
 from collections.abc import Callable, Mapping
+from types import CodeType
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
@@ -21,6 +21,9 @@ from asgiscope.scope import Operation, Request, Scope, Tags
 
 MAX_LINKS = 32
 """Holders or victims linked from one span, the worst ones; the totals on the span count them all."""
+MAX_VALUE = 16_384
+"""Characters kept of a name or an attribute."""
+_INT64 = 1 << 63
 SCOPE = InstrumentationScope(sc.SCOPE_NAME, __version__, sc.SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 Attributes = dict[str, Any]
@@ -37,7 +40,8 @@ class SpanMaker:
         self._parked_ns = int(config.parked_ms * 1e6)
         self._hop_storm = config.hop_storm
         self._resource = resource
-        self._epoch = time.time_ns() - time.perf_counter_ns()
+        self._epoch = 0
+        self.anchor()
         self._makers: dict[type[Scope], Callable[[Any], ReadableSpan]] = {
             Request: self._request,
             Call: self._call,
@@ -49,8 +53,15 @@ class SpanMaker:
         }
 
     def anchor(self) -> None:
-        """Measure again how the monotonic clock lies to the time of day; the two drift apart."""
-        self._epoch = time.time_ns() - time.perf_counter_ns()
+        """Measure again how the monotonic clock lies to the time of day; the two drift apart.
+
+        The thread may be held up between the two readings: the tightest of three tries is right.
+        """
+        tries = []
+        for _ in range(3):
+            before, now, after = time.perf_counter_ns(), time.time_ns(), time.perf_counter_ns()
+            tries.append((after - before, now - (before + after) // 2))
+        self._epoch = min(tries)[1]
 
     def make(self, scope: Scope) -> ReadableSpan:
         """The span of a scope."""
@@ -121,7 +132,7 @@ class SpanMaker:
         links: list[Link] = []
         if call.run_started:
             held = attribute(call)
-            call.holders_seen = []  # or calls that wait for one another would keep all their forebears alive
+            call.forget_holders()
             attributes[sc.IDLE_NS] = held.idle_ns
             worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
             links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
@@ -226,11 +237,11 @@ class SpanMaker:
         if sc.HTTP_ROUTE not in attributes and scope.request is not None and scope.request is not scope:
             attributes[sc.HTTP_ROUTE] = scope.request.path_or_route
         return ReadableSpan(
-            name=name,
+            name=_clean(name),
             context=_context(scope),
             parent=_parent(scope),
             resource=self._resource(),
-            attributes={key: value for key, value in attributes.items() if value not in ("", None)},
+            attributes=_sendable(attributes),
             links=links or (),
             kind=kind,
             status=Status(StatusCode.ERROR) if failed else Status(StatusCode.UNSET),
@@ -278,6 +289,28 @@ def _parent(scope: Scope) -> SpanContext | None:
     if not scope.sampled:
         parent = scope.request if scope.request is not scope else None
     return _context(parent) if parent is not None else None
+
+
+def _clean(text: str) -> str:
+    """Text that UTF-8 can carry: one lone surrogate would make a whole batch fail."""
+    text = text[:MAX_VALUE]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _sendable(attributes: Attributes) -> Attributes:
+    """Without what is absent, and with values that OTLP has: an application may set anything on its span."""
+    sent: Attributes = {}
+    for key, value in attributes.items():
+        if isinstance(value, str):
+            if value:
+                sent[key] = _clean(value)
+        elif isinstance(value, bool | float):
+            sent[key] = value
+        elif isinstance(value, int):
+            sent[key] = value if -_INT64 <= value < _INT64 else str(value)
+        elif isinstance(value, list | tuple):
+            sent[key] = [_clean(str(item)) for item in value]
+    return sent
 
 
 def _finding(kind: sc.FindingKind, cost: int, victims: int, victims_ns: int) -> Attributes:
@@ -337,16 +370,9 @@ def module_of(filename: str) -> str:
 
 
 def callable_name(func: object) -> str:
-    """A callable's qualified name; that of what it wraps for partials, its class for other objects."""
-    seen: Any = func
-    while isinstance(seen, functools.partial):
-        seen = seen.func
-    name = getattr(seen, "__qualname__", None)
-    if isinstance(name, str) and name.startswith("convert_exception_to_response."):
-        return callable_name(
-            getattr(seen, "__wrapped__", type(seen))
-        )  # Django's wrapper around each middleware
-    return str(name) if isinstance(name, str) else type(seen).__qualname__
+    """A callable's qualified name, or that of what it was reduced to."""
+    known = callsite.essence(func)
+    return known.co_qualname if isinstance(known, CodeType) else str(known)
 
 
 def resource_attributes(base: Mapping[str, Any]) -> Attributes:

@@ -21,11 +21,14 @@ _TABLE = {
     "REPLACE": re.compile(rf"\bINTO\s+{_QUALIFIED}", re.IGNORECASE),
     "UPDATE": re.compile(rf"\bUPDATE\s+(?:ONLY\s+)?{_QUALIFIED}", re.IGNORECASE),
 }
+# Databases disagree whether a backslash escapes within a literal, so from a literal that has one the rest of the
+# statement is masked; but for the clause that Django writes after every LIKE.
 _LITERALS = re.compile(
     r"""
-      (?P<keep> "(?:[^"]|"")*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %\(\w+\)s | %s | :\w+ | \$\d+ )
+      (?P<keep> \bESCAPE\s+'\\{1,2}'
+      | "(?:[^"]|"")*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %\(\w+\)s | %s | :\w+ | \$\d+ )
     | (?P<mask>
-        [eEnNxXbB]? '(?:[^'\\]|''|\\.)*(?:'|$)
+        [eEnNxXbB]? '(?:[^'\\]|'')*(?:'|\\.*\Z|\Z)
       | \$(?P<tag>\w*)\$ .*? (?:\$(?P=tag)\$|$)
       | (?<![\w.]) (?:0[xX][0-9a-fA-F]+ | \d+(?:\.\d+)?(?:[eE][+-]?\d+)?) (?!\w)
       )
@@ -48,10 +51,14 @@ class Statement(NamedTuple):
         return f"{self.operation} {self.collection}".strip()
 
 
-@functools.lru_cache(maxsize=2048)
 def describe(sql: str) -> Statement:
     """Describe a statement. Comments are dropped with the literals: both may hold data."""
-    plain = _COMMENT.sub(" ", mask(sql[: MAX_TEXT * 4]))
+    return _describe(sql[: MAX_TEXT * 4])
+
+
+@functools.lru_cache(maxsize=2048)
+def _describe(sql: str) -> Statement:
+    plain = _COMMENT.sub(" ", mask(sql)).lstrip()
     keyword = _KEYWORD.match(plain)
     operation = keyword.group(1).upper() if keyword else "QUERY"
     collection = ""

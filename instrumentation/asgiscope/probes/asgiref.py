@@ -93,7 +93,7 @@ class Bridges:
         try:
             return await wrapped(*args, **kwargs)
         except RuntimeError as error:
-            if call.state is State.NEW:  # it never got as far as an executor: asgiref itself raised
+            if call.state is State.NEW and _asgirefs(error):
                 _refuse(recorder, call, error)
             raise
         finally:
@@ -121,7 +121,7 @@ class Bridges:
         try:
             return wrapped(*args, **kwargs)
         except RuntimeError as error:
-            if on_loop:
+            if on_loop and _asgirefs(error):
                 _refuse(recorder, parked, error)
             raise
         finally:
@@ -137,6 +137,7 @@ def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) ->
         notable = parked.parked_ns >= recorder.parked_ns
         if not on_loop and (notable or parked.sampled):
             parked.frames = callsite.here(2)
+            parked.func = callsite.essence(parked.func)
             recorder.send(parked, notable)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.unpark")
@@ -171,7 +172,9 @@ def _over(recorder: Recorder, call: Call, token: Any) -> None:
         now = recorder.clock()
         call.ended = call.resumed = now
         future, call.future = call.future, None
-        if call.state is State.NEW:
+        if call.state is State.NEW:  # refused, or run by an executor that is no ThreadPoolExecutor
+            call.func = callsite.essence(call.func)
+            recorder.send(call, notable=False)
             return
         if call.state is not State.ENDED:
             # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
@@ -182,6 +185,14 @@ def _over(recorder: Recorder, call: Call, token: Any) -> None:
         recorder.settle(call)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.over")
+
+
+def _asgirefs(error: RuntimeError) -> bool:
+    """Whether asgiref itself raised it: its own line is the innermost of the traceback."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return step is not None and "/asgiref/" in step.tb_frame.f_code.co_filename.replace("\\", "/")
 
 
 def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError) -> None:

@@ -107,6 +107,7 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
         recorder.root(call)
         call.func = _submitted(args)
         call.site = _site.get() if args[0] is not call.func else None
+        _site.set(None)  # it named this submission, not those made further in
         if call.site is None:
             call.stack = callsite.here(3)
         if call.sampled:
@@ -134,7 +135,7 @@ def _anchor(recorder: Recorder, queue: Queue, executor: Executor) -> None:
     queue.anchor = weakref.ref(executor, lambda _: ledger.forget(key))
 
 
-def _run(recorder: Recorder, call: Call, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _run(recorder: Recorder, call: Call, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run a submitted function on its thread, between two clock readings."""
     here = recorder.here
     outer = here.call
@@ -184,4 +185,5 @@ def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
     if future.cancelled() and call.state is State.WAITING:
         _withdraw(call)
         call.ended = recorder.clock()
+        call.func = callsite.essence(call.func)
         recorder.send(call, notable=False)

@@ -110,7 +110,8 @@ def _asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
     async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
         try:
             watchdog.watch(asyncio.get_running_loop())
-            request = Request(recorder.enclosing(), recorder.clock(), scope["method"], scope["path"])
+            # No parent: a server may start a request in the context of the one before it on the connection.
+            request = Request(None, recorder.clock(), scope["method"], scope["path"])
             request.scheme = scope.get("scheme", "")
             request.http_version = scope.get("http_version", "")
             server = scope.get("server")
@@ -151,9 +152,14 @@ def _wsgi(recorder: Recorder, tracing: Tracing) -> Any:
     def call(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
             environ = args[0] if args else kwargs["environ"]
-            path = environ.get("PATH_INFO", "/")
-            if tracing.excluded(path):
-                return wrapped(*args, **kwargs)
+            path = environ.get("PATH_INFO", "/").encode("latin-1").decode("utf-8", "replace")
+            excluded = tracing.excluded(path)
+        except Exception:  # noqa: BLE001
+            faults.report("handler.wsgi")
+            excluded = True
+        if excluded:
+            return wrapped(*args, **kwargs)
+        try:
             request = Request(recorder.enclosing(), recorder.clock(), environ.get("REQUEST_METHOD", ""), path)
             request.scheme = environ.get("wsgi.url_scheme", "")
             request.http_version = environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/")
@@ -180,6 +186,7 @@ def _begin(
 ) -> tuple[Any, object]:
     span_token = tracing.begin(request, headers)
     request.tags = recorder.tags()
+    request.thread_id = request.tags.thread_id
     recorder.ledger.begin(request)
     return current.set(request), span_token
 
@@ -202,8 +209,10 @@ def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any
     match = wrapped(*args, **kwargs)
     try:
         scope = current.get()
-        if scope is not None and scope.request is not None:
-            scope.request.template = "/" + match.route.lstrip("/")
+        request = scope.request if scope is not None else None
+        # Django's test client may ask for another page within a request: the outer route was there first.
+        if request is not None and not request.ended and not request.template:
+            request.template = "/" + match.route.lstrip("/")
     except Exception:  # noqa: BLE001
         faults.report("handler.resolve")
     return match
@@ -212,8 +221,9 @@ def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any
 def _status(response: Any) -> None:
     try:
         scope = current.get()
-        if scope is not None and scope.request is not None:
-            scope.request.status = response.status_code
+        request = scope.request if scope is not None else None
+        if request is not None and not request.ended:
+            request.status = response.status_code
     except Exception:  # noqa: BLE001
         faults.report("handler.status")
 

@@ -16,6 +16,8 @@ from asgiscope.probes import Unsupported
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Operation
 
+_MAX_SQL = 8192
+"""Characters kept of a statement until its literals are masked."""
 _SYSTEMS = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
 
 
@@ -61,6 +63,9 @@ def _statement(recorder: Recorder, method: str) -> Wrapper:
             try:
                 statement = args[0] if args else kwargs.get("procname" if procedure else "sql", "")
                 _describe(operation, instance, f"CALL {statement}" if procedure else statement, many)
+            except Exception:  # noqa: BLE001
+                faults.report("orm.describe")
+            try:
                 recorder.leave(operation)
                 request = operation.request
                 if request is not None:
@@ -75,7 +80,7 @@ def _statement(recorder: Recorder, method: str) -> Wrapper:
 def _describe(operation: Operation, cursor: Any, statement: Any, many: bool) -> None:
     database = cursor.db
     attributes = operation.attributes
-    attributes["sql"] = statement if isinstance(statement, str) else str(statement)
+    attributes["sql"] = (statement if isinstance(statement, str) else str(statement))[:_MAX_SQL]
     attributes[sc.DB_SYSTEM] = _SYSTEMS.get(database.vendor, database.vendor)
     attributes[sc.DB_ALIAS] = database.alias
     attributes[sc.DB_IN_TRANSACTION] = database.in_atomic_block

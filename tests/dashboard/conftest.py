@@ -63,7 +63,8 @@ def send(url: str, traces: Sequence[Trace], service: str = SERVICE) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's synchronous interface leaves an event loop running in the main thread.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium; where it is missing, a failure under CI and a skip elsewhere."""
     assert (STATIC / "index.html").is_file(), "the page is not built: run `make ui`"

@@ -62,10 +62,16 @@ def later_pythons() -> list[str]:
     """Interpreters from 3.12 on: those of `ASGISCOPE_TEST_PYTHONS` (separated by `:`), else pyenv's."""
     given = os.environ.get("ASGISCOPE_TEST_PYTHONS", "")
     if given:
-        return [path for path in given.split(os.pathsep) if path]
+        return [path for path in given.split(os.pathsep) if path and _version(path) >= (3, 12)]
     versions = sorted((Path.home() / ".pyenv" / "versions").glob("3.1[2-9].*/bin/python"))
     newest = {path.parts[-3].rpartition(".")[0]: str(path) for path in versions}
     return list(newest.values())
+
+
+def _version(python: str) -> tuple[int, ...]:
+    code = "import sys; print(*sys.version_info[:2])"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return tuple(map(int, answer.stdout.split()))
 
 
 def _uv(*arguments: str) -> None:

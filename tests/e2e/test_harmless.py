@@ -117,7 +117,8 @@ def test_no_hop_thread_query_or_task_is_added(
     evidence = Evidence(api, service)
     evidence.finding("refusal", "listing", "/listing/")
     chain = chain_of(evidence)
-    assert set(chain["asgiscope.middleware.modes"]) == {"both"}
+    assert chain["asgiscope.middleware.names"][-1] == "view"
+    assert set(chain["asgiscope.middleware.modes"][:-1]) == {"both"}
     assert set(chain["asgiscope.middleware.adapted"]) == {""}
 
 
@@ -134,9 +135,11 @@ def test_a_sync_only_middleware_costs_its_hops_and_no_more(
     assert finding["call_site"]["file"].endswith("magazine/middleware.py")
     assert finding["count"] > 0
     attributes = chain_of(evidence)
-    assert attributes["asgiscope.middleware.names"][-1] == SYNC_ONLY
-    assert attributes["asgiscope.middleware.modes"][-1] == "sync"
-    assert attributes["asgiscope.middleware.adapted"][-1] == "async_to_sync"
+    assert attributes["asgiscope.middleware.names"][-2:] == [SYNC_ONLY, "view"]
+    assert attributes["asgiscope.middleware.modes"][-2:] == ["sync", "async"]
+    adapted = attributes["asgiscope.middleware.adapted"]
+    assert (adapted[0], adapted[-1]) == ("sync_to_async", "async_to_sync")
+    assert set(adapted[1:-1]) == {""}
 
 
 def test_the_same_with_the_oldest_asgiref(tmp_path: Path, collector: Server, api: Api) -> None:

@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import os
 import shutil
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -41,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings) -> int:
     """Serve until a signal comes; 0 if all went well, 1 with one line on stderr if it could not start."""
+    settings = replace(settings, data=settings.data.absolute())
     try:
         with FolderLock(settings.data):
             _use_temporary_folder(settings.data / "tmp")
+            # The engine keeps a copy of each schema it decodes with in the folder it is started in.
+            os.chdir(settings.data)
             listener = _bind(settings)
             with listener:
                 return _run(settings.with_port(listener.getsockname()[1]), listener)

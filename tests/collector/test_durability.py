@@ -158,6 +158,7 @@ def test_stopping_stores_what_was_accepted(start: Start, tmp_path: Path) -> None
     assert "stopped: 0 bytes left in the spool" in server.output()
     assert not list((tmp_path / "asgiscope-data/spool").iterdir())
     assert counts(start(), "stopped") == (20, 20)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"asgiscope-data", "collector.log"}
 
 
 def test_a_full_spool_asks_senders_to_wait(start: Start) -> None:

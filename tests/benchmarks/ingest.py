@@ -85,8 +85,8 @@ def send(url: str, made: list[bytes], until: float, counts: dict[str, int], lock
                 time.sleep(float(answer.headers["Retry-After"]))
 
 
-def main(seconds: float) -> None:
-    """Run and print."""
+def main(seconds: float = 10) -> None:
+    """Send for so many seconds, and print."""
     made = bodies()
     counts, lock = {"acknowledged": 0, "refused": 0}, threading.Lock()
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,3 @@ def main(seconds: float) -> None:
     size = sum(map(len, made)) / (BODIES * SPANS)
     print(f"{spans:,} spans of {size:.0f} bytes, {counts['refused']} requests told to wait")
     print(f"acknowledged {spans / sent:,.0f} spans/s, stored {spans / stored:,.0f} spans/s")
-
-
-if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10)

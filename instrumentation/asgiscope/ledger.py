@@ -347,10 +347,6 @@ class Ledger:
         self._queues = {}
         self.requests = {}
 
-    def queues(self) -> list[Queue]:
-        """A snapshot of all queues."""
-        return list(self._queues.values())
-
     def begin(self, request: Request) -> None:
         """A request has come."""
         self.requests[request] = None

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.tools import ROOT, uv
+
 INSTRUMENTATION = ROOT / "instrumentation"
 INSTALL_SECONDS = 240
 """The first installation on a machine downloads; later ones take a second or two."""
@@ -75,11 +76,8 @@ def _version(python: str) -> tuple[int, ...]:
 
 
 def _uv(*arguments: str) -> None:
-    local = ROOT / ".tools" / "bin" / "uv"
-    uv = shutil.which("uv") or (str(local) if local.exists() else None)
-    assert uv is not None, "uv is neither on PATH nor in .tools/bin; `make setup` installs it"
     done = subprocess.run(
-        [uv, "--no-config", "--quiet", *arguments],
+        [uv(), "--no-config", "--quiet", *arguments],
         capture_output=True,
         text=True,
         timeout=INSTALL_SECONDS,

@@ -218,6 +218,36 @@ DB_IN_TRANSACTION: Final = "asgiscope.db.in_transaction"
 DB_OWNER_THREAD_ID: Final = "asgiscope.db.owner_thread_id"
 DB_EXECUTEMANY: Final = "asgiscope.db.executemany"
 
+# --- Metrics: tallies of everything recorded, exact whatever the sampling -------------------------------
+# Sent as deltas: a point covers the time since the last one that the receiver acknowledged, so nothing is
+# counted twice and a lost answer loses nothing. Durations are seconds, as OpenTelemetry asks of metrics.
+# Histograms are exponential, scale 4 (sixteen buckets to a doubling).
+
+METRIC_REQUEST: Final = "asgiscope.request.duration"
+"""Histogram, s, by `http.route`: every request; its count is the number of requests."""
+METRIC_REQUEST_SUMS: Final = "asgiscope.request."
+"""Sums by `http.route`, one a request sum: hops, queries, refusals ({1}); wait, run, resume, loop_caused,
+loop_suffered, query_time (s)."""
+METRIC_BRIDGE_WAIT: Final = "asgiscope.bridge.wait"
+"""Histogram, s, by `asgiref.function`, `asgiref.executor`, `http.route`: every bridge call's queue wait."""
+METRIC_BRIDGE_RUN: Final = "asgiscope.bridge.run"
+"""Histogram, s, by the same: every bridge call's run time."""
+METRIC_BRIDGE_RESUME: Final = "asgiscope.bridge.resume"
+"""Sum, s, by the same."""
+METRIC_LOOP_BLOCKED: Final = "asgiscope.loop.blocked"
+"""Histogram, s, by `asgiscope.cause`: every stall that was noticed, in seconds of a blocked loop."""
+METRIC_LOOP_TIME: Final = "asgiscope.loop.time"
+"""Sum, s: how long event loops were watched; the denominator of the share of time they were blocked."""
+METRIC_LOOP_LAG: Final = "asgiscope.loop.lag"
+"""Histogram, s: how late the watchdog's beats came."""
+METRIC_DROPPED: Final = "asgiscope.dropped"
+"""Sum, {record}: records that found no room in the outbox."""
+METRIC_FAULTS: Final = "asgiscope.faults"
+"""Sum, {fault}, by `asgiscope.fault`: exceptions in asgiscope's own code, none of which reached the site."""
+FAULT: Final = "asgiscope.fault"
+OVERFLOW: Final = "(other)"
+"""The value of `http.route` and `asgiref.function` of the row that takes what no row was left for."""
+
 # --- Resource -------------------------------------------------------------------------------------------
 
 RESOURCE_ASGISCOPE: Final = "asgiscope.version"

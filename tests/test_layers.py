@@ -41,6 +41,7 @@ COLLECTOR = (
     "collector",
     "api",
     "app",
+    "commands",
     "__main__",
 )
 DASHBOARD = ("api", "model", "canvas", "widgets", "views", "app")

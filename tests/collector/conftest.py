@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.__main__ import server_of
 from asgiscope_collector.app import create_app
 from asgiscope_collector.collector import Collector
+from asgiscope_collector.commands.serve import server_of
 from asgiscope_collector.settings import Settings
 from blockbuster import blockbuster_ctx
 

@@ -1,7 +1,6 @@
 """The pure parts: ranges, quantiles, wording, advice; and the schema that must agree with them."""
 
 import random
-from pathlib import Path
 
 import pytest
 from asgiscope.semconv import FindingKind, ThreadRole
@@ -171,23 +170,6 @@ def test_no_advice_breaks_thread_safety() -> None:
             if "thread_sensitive=False" in text:
                 assert "neither the ORM" in text
         assert advice.link.startswith(("https://docs.djangoproject.com/", "https://docs.python.org/"))
-
-
-def test_every_migration_runs_again_without_harm(running: Running) -> None:
-    """A crash between two statements is repaired by running them all again."""
-    from asgiscope_collector.engine import migrations  # noqa: PLC0415 - private parts, here alone
-
-    engine = running.collector.engine
-    before = running.rows("SELECT count() AS n FROM otel_traces")
-    engine.execute("TRUNCATE TABLE asgiscope_migrations")
-    migrations.migrate(engine, running.collector.settings)
-    applied = [
-        row["Version"] for row in running.rows("SELECT Version FROM asgiscope_migrations ORDER BY Version")
-    ]
-    assert applied == sorted(
-        int(path.name[:3]) for path in Path(migrations.__file__).parent.joinpath("schema").glob("*.sql")
-    )
-    assert running.rows("SELECT count() AS n FROM otel_traces") == before
 
 
 def test_lists_read_no_spans(running: Running, sender: Sender) -> None:

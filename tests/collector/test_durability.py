@@ -248,7 +248,7 @@ def test_a_folder_of_a_newer_version_is_left_alone(start: Start, tmp_path: Path)
         check=False,
     )
     assert refused.returncode == 1
-    assert "newer asgiscope-collector (schema 999)" in refused.stderr.splitlines()[-1]
+    assert "newer asgiscope-collector (schema 999_future.sql)" in refused.stderr.splitlines()[-1]
 
 
 def test_retention_follows_the_setting_on_the_next_start(start: Start, tmp_path: Path) -> None:

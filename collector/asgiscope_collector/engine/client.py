@@ -18,6 +18,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from asgiscope_collector.engine.migrations import migrate
+from asgiscope_collector.engine.retention import set_retention
 from asgiscope_collector.settings import Settings
 
 P = ParamSpec("P")
@@ -63,7 +64,8 @@ class Engine:
         with self._lock:
             self._open = True
         try:
-            migrate(self, self._settings)
+            migrate(self)
+            set_retention(self, self._settings)
         except BaseException:
             self.close()
             raise

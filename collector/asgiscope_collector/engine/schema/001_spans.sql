@@ -1,6 +1,5 @@
 -- What OTLP sends, as the engine decodes it, and the span table that the OpenTelemetry Collector's ClickHouse
 -- exporter writes: same names, types and order, so that what reads the one reads the other.
--- A statement ends with a semicolon at the end of a line; migrations.py fills in the names in braces.
 
 -- One row is one request body. Nothing is kept here: the views below take what passes through.
 CREATE TABLE IF NOT EXISTS otlp_request

@@ -1,0 +1,45 @@
+"""What the commands share: settings from the environment and their flags, and how each ends."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from asgiscope_collector.settings import Settings
+
+
+class Subparsers(Protocol):
+    """What `ArgumentParser.add_subparsers` gives; its own type is private."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002
+        """Add a command."""
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The flag that every command has."""
+    parser.add_argument("--data", type=Path, help="folder for everything that is kept (./asgiscope-data)")
+
+
+def settings_of(asked: argparse.Namespace, **flags: Any) -> Settings:
+    """The settings of the environment and the command's flags; also starts the log, on stderr.
+
+    Raises:
+        SettingsError: a value cannot be used.
+    """
+    settings = Settings.from_environment(data=asked.data, **flags)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    return settings
+
+
+def say(line: str) -> None:
+    """Print a line of a command's answer."""
+    print(line)  # noqa: T201 - this is the command's output
+
+
+def fail(line: str) -> int:
+    """Print the one line that says what is wrong; the exit status of a command that failed."""
+    print(f"asgiscope-collector: {line}", file=sys.stderr)  # noqa: T201 - the command's own error message
+    return 1

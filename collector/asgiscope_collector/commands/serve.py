@@ -1,0 +1,122 @@
+"""`serve`: take OTLP, answer the API, serve the page."""
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from asgiscope_collector import __version__
+from asgiscope_collector.app import create_app
+from asgiscope_collector.commands.common import Subparsers, add_data, fail, settings_of
+from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
+from asgiscope_collector.settings import Settings
+
+logger = logging.getLogger("asgiscope_collector")
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 10
+
+
+def register(commands: Subparsers) -> None:
+    """Add the command and its flags."""
+    parser = commands.add_parser(
+        "serve",
+        help="take OTLP, answer the API, serve the dashboard",
+        description="Take OTLP, answer the API and serve the dashboard, until SIGTERM or Ctrl-C.",
+    )
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (4318); 0 takes a free one")
+    add_data(parser)
+    parser.add_argument(
+        "--insecure-open",
+        action="store_true",
+        help="allow an address that other machines reach: anyone who does can read and write",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Serve as the flags and the environment say."""
+    return serve(
+        settings_of(asked, host=asked.host, port=asked.port, insecure_open=asked.insecure_open or None)
+    )
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal comes; 0 if all went well, 1 with one line on stderr if it could not start."""
+    settings = replace(settings, data=settings.data.absolute())
+    try:
+        with FolderLock(settings.data):
+            _use_temporary_folder(settings.data / "tmp")
+            # The engine keeps a copy of each schema it decodes with in the folder it is started in.
+            os.chdir(settings.data)
+            listener = _bind(settings)
+            with listener:
+                return _run(settings.with_port(listener.getsockname()[1]), listener)
+    except FolderInUseError as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(str(error))
+
+
+def _run(settings: Settings, listener: socket.socket) -> int:
+    fatal: list[str] = []
+
+    def stop(reason: str) -> None:
+        fatal.append(reason)
+        server.should_exit = True
+
+    server = server_of(create_app(settings, on_fatal=stop))
+    # uvicorn handles these while it runs and raises them again when it has stopped: by then all is done.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.info("asgiscope-collector %s listens on http://%s:%d", __version__, host, settings.port)
+    server.run(sockets=[listener])
+    return fail(fatal[0]) if fatal else 0
+
+
+def _use_temporary_folder(folder: Path) -> None:
+    """The engine's client hands over each insert in a temporary file: on our disk, not in a small /tmp."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """The server for the app: one process, for the engine must not be forked and holds its folder alone."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            log_level=logging.WARNING,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            workers=1,
+        )
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "stop what uses it, or choose another with --port"
+        ) from error
+    return listener

@@ -1,0 +1,78 @@
+"""The schema's files: what they say, in order, with the names in braces filled in.
+
+Each file in schema/ is a migration, `NNN_name.sql`. Every statement in it can run twice, and beside itself in
+another collector: CREATE ... IF NOT EXISTS, ADD COLUMN IF NOT EXISTS, DROP ... IF EXISTS, MODIFY. A statement
+ends with a semicolon at the end of a line. A table with `PARTITION BY toDate(Minute)` is a rollup and is kept as
+long as the rollups; one partitioned by another time is kept as long as the spans; one without is kept.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+from typing import Final
+
+_BUCKETS: Final = 512
+_FIRST_POWER: Final = 10
+_PER_DOUBLING: Final = 16
+
+_SCALARS: Final = (
+    "value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, "
+    "'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), "
+    "string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String"
+)
+
+
+def _nest(inner: str) -> str:
+    return (
+        f"Tuple({_SCALARS}, array_value Tuple(values Array({inner})), "
+        f"kvlist_value Tuple(values Array(Tuple(key String, value {inner}))))"
+    )
+
+
+def _bucket_of(nanoseconds: str) -> str:
+    """The SQL of a duration's histogram bucket; `analysis/histogram.py` is its inverse."""
+    return (
+        f"toUInt16(greatest(0, least({_BUCKETS - 1}, "
+        f"toInt32(floor(log2(greatest({nanoseconds}, 1)) * {_PER_DOUBLING})) - {_FIRST_POWER * _PER_DOUBLING})))"
+    )
+
+
+_LEAF: Final = f"Tuple({_SCALARS}, array_value String, kvlist_value String)"
+_PLACEHOLDERS: Final = {
+    "key_values": f"Array(Tuple(key String, value {_nest(_LEAF)}))",
+    "max_uint64": str(2**64 - 1),
+    "bucket_of_cost": _bucket_of("CostNs"),
+    "bucket_of_duration": _bucket_of("Duration"),
+    "bucket_of_wait": _bucket_of("otel_traces.WaitNs"),
+    # A retried load is recognised by its token (deduplication); an acknowledged span survives the power (fsync).
+    # Clocks that went astray make many days, hence parts, of one insert: that must not refuse the others.
+    "table_settings": (
+        "index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, "
+        "fsync_after_insert = 1, fsync_part_directory = 1"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of the schema: applied whole, once, and recorded by its name."""
+
+    name: str
+    statements: tuple[str, ...]
+
+    @property
+    def number(self) -> int:
+        """Where it stands in the order; two files may have the same number, their names then decide."""
+        return int(self.name.partition("_")[0])
+
+
+def schema() -> list[Migration]:
+    """Every migration of this version, in order."""
+    found = (each for each in files(__package__).joinpath("schema").iterdir() if each.name.endswith(".sql"))
+    read = [Migration(each.name, _statements(each.read_text(encoding="utf-8"))) for each in found]
+    return sorted(read, key=lambda migration: (migration.number, migration.name))
+
+
+def _statements(text: str) -> tuple[str, ...]:
+    filled = Template(text).substitute(_PLACEHOLDERS)
+    return tuple(part.strip() for part in (filled.rstrip() + "\n").split(";\n") if part.strip())

@@ -120,6 +120,11 @@ def _classify(filename: str) -> Owner:
     return Owner.STDLIB if frozen or path.startswith(_stdlib) else Owner.APPLICATION
 
 
+def own(code: CodeType) -> bool:
+    """Whether it is asgiscope's own code."""
+    return code.co_filename.startswith(_own)
+
+
 def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
     """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call."""
     while frame is not None and depth:

@@ -16,7 +16,22 @@ from asgiscope.config import Config, SettingError, load
 from asgiscope.emit.pipeline import Pipeline
 from asgiscope.ledger import Ledger
 from asgiscope.patching import Patches
-from asgiscope.probes import Unsupported, asgiref, executor, guard, handler, orm, process, sessions
+from asgiscope.probes import (
+    Unsupported,
+    asgiref,
+    caches,
+    executor,
+    files,
+    guard,
+    handler,
+    hashing,
+    mail,
+    orm,
+    process,
+    sessions,
+    signals,
+    templates,
+)
 from asgiscope.recorder import Recorder
 from asgiscope.watchdog import Watchdog
 
@@ -48,6 +63,12 @@ class Instrumentation:
             "guard": lambda: guard.install(recorder, middleware.in_file),
             "orm": lambda: orm.install(recorder),
             "sessions": lambda: sessions.install(recorder),
+            "caches": lambda: caches.install(recorder),
+            "templates": lambda: templates.install(recorder),
+            "signals": lambda: signals.install(recorder),
+            "hashing": lambda: hashing.install(recorder),
+            "files": lambda: files.install(recorder),
+            "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
             "process": lambda: process.install(
                 lambda: self.pipeline.outbox.flush(self.config.exit_timeout_ms / 1e3)

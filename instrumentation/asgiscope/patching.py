@@ -5,6 +5,7 @@ signature, flags and identity for `inspect`. If somebody else has wrapped the at
 cut out of the middle without breaking theirs: it then stays and passes straight through.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -23,6 +24,11 @@ class Patches:
         self._undo: list[Callable[[], None]] = []
         self._enabled = True
 
+    @property
+    def enabled(self) -> bool:
+        """Whether they are on, or may yet be added to."""
+        return self._enabled
+
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> Self:
         """Wrap the function `owner.name`; `wrapper(wrapped, instance, args, kwargs)` as in wrapt.
 
@@ -30,7 +36,8 @@ class Patches:
             AttributeError: there is no such attribute; the probe's version check was wrong.
         """
         inherited = vars(owner).get(name, _MISSING)
-        original = inherited if inherited is not _MISSING else getattr(owner, name)
+        # As it stands in the class that defines it: bound, another class's wrapper would be wrapped with it.
+        original = inherited if inherited is not _MISSING else inspect.getattr_static(owner, name)
         ours = wrapt.FunctionWrapper(original, wrapper, enabled=lambda: self._enabled)
         return self._put(owner, name, inherited, ours)
 

@@ -104,6 +104,10 @@ class Here(threading.local):
     parked: Parked | None = None
     blocking: int = 0
     """How many operations are nested on this thread's running loop: only the outermost blocks."""
+    guarded: bool = False
+    """Among those nested in it was one that Django guards."""
+    inner: tuple[Operation, list[Frame]] | None = None
+    """The nested operation that explains most of the outermost so far, and where it was called."""
     name: str = ""
     watch: Any = None
     """The watchdog's view of the loop that runs on this thread."""
@@ -204,20 +208,67 @@ class Recorder:
             self.here.blocking += 1
         return operation
 
-    def leave(self, operation: Operation) -> None:
-        """It has ended, on the thread on which it began. If a loop runs there, it blocked that loop."""
-        operation.ended = self.clock()
-        self.send(operation, notable=False)
-        if _get_running_loop() is not None:
-            here = self.here
-            here.blocking = max(here.blocking - 1, 0)
-            if not here.blocking and operation.attributes.get("error") != _REFUSED:
-                self.blocked(operation)
+    def glance(self, kind: str, scope: Scope | None) -> Operation | None:
+        """Synchronous work begins that Django does not guard; None where nothing would come of recording it."""
+        on_loop = _get_running_loop() is not None
+        if not on_loop and (scope is None or not scope.sampled):
+            return None
+        operation = Operation(scope, self.clock(), kind, kind)
+        operation.guarded = False
+        self.root(operation)
+        if operation.sampled:
+            operation.site = callsite.near(sys._getframe(2), _OPERATION_DEPTH)  # noqa: SLF001
+            self.dress(operation)
+        if on_loop:
+            self.here.blocking += 1
+        return operation
 
-    def blocked(self, operation: Operation) -> None:
+    def leave(self, operation: Operation, *, keep: bool = True) -> None:
+        """It has ended, on the thread on which it began. If a loop runs there, it blocked that loop.
+
+        `keep=False`: it is not worth a span of its own.
+        """
+        operation.ended = operation.ended or self.clock()
+        if keep:
+            self.send(operation, notable=False)
+        if _get_running_loop() is None:
+            return
+        here = self.here
+        here.blocking = max(here.blocking - 1, 0)
+        # What was refused did not block; but what was rendered until a query in it was refused, did.
+        refused = operation.guarded and operation.attributes.get("error") == _REFUSED
+        if here.blocking:
+            if not refused:
+                self._nested(operation)
+            return
+        guarded, here.guarded = here.guarded or operation.guarded, False
+        inner, here.inner = here.inner, None
+        if not refused:
+            self.blocked(operation, guarded, inner)
+
+    def _nested(self, operation: Operation) -> None:
+        """An operation within another ended on the loop: remember it if it explains most of what blocks."""
+        here = self.here
+        here.guarded = here.guarded or operation.guarded
+        length = operation.ended - operation.started
+        if length < _VICTIM_FLOOR_NS:
+            return
+        if here.inner is not None:
+            best, _ = here.inner
+            longest = best.ended - best.started
+            # One that encloses the best so far explains more only if the best is less than half of it.
+            if length <= (longest * 2 if operation.started <= best.started else longest):
+                return
+        here.inner = operation, callsite.here(3)
+
+    def blocked(
+        self, operation: Operation, guarded: bool, inner: tuple[Operation, list[Frame]] | None
+    ) -> None:
         """An operation ran on a thread whose event loop was running: a stall of known length and cause."""
         length = operation.ended - operation.started
-        sent = operation.sampled or length >= self.blocked_ns
+        sent = length >= self.blocked_ns or (operation.sampled and guarded)
+        if not (sent or guarded):
+            return
         watch = self.here.watch
         if watch is not None:
             watch.note(operation.started, operation.ended, sent)
@@ -229,7 +280,11 @@ class Recorder:
         stall = Stall(operation.parent, operation.started, operation.ended, Cause.CALL)
         stall.sampled = operation.sampled
         stall.work = operation
-        stall.frames = callsite.here(2)
+        if watch is not None:
+            stall.frames, stall.samples = watch.seen(operation.started, operation.ended)
+        if not stall.frames:
+            most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
+            stall.frames = inner[1] if inner is not None and most else callsite.here(3)
         self.stalled(stall, threading.get_ident())
 
     def stalled(self, stall: Stall, thread_id: int) -> None:

@@ -181,14 +181,17 @@ class Request(Scope):
 
 
 class Operation(Scope):
-    """Synchronous work that a probe saw: a session access, a query, a connection being opened."""
+    """Synchronous work that a probe saw: a session access, a query, a template being rendered."""
 
-    __slots__ = ("attributes", "kind", "name", "site")
+    __slots__ = ("attributes", "guarded", "kind", "name", "site")
 
     def __init__(self, parent: Scope | None, started: int, kind: str, name: str) -> None:
         super().__init__(parent, started)
         self.kind = kind
         self.name = name
+        self.guarded = True
+        """Django's guard refuses it on the loop, so that there it is a problem however short it is. What Django
+        does without a guard (a page rendered in a millisecond) is one only where it takes long."""
         self.site: Frame | None = None
         self.attributes: dict[str, Any] = {}
 

@@ -170,9 +170,11 @@ SPAN_BLOCKED: Final = "event_loop blocked"
 BLOCKED_NS: Final = "asgiscope.blocked_ns"
 CAUSE: Final = "asgiscope.cause"
 SAMPLES: Final = "asgiscope.samples"
-"""int: stack samples the watchdog took during the stall; 0 where only a probe saw it."""
+"""int: stack samples the watchdog took during the stall; 0 where only a probe saw it. With samples, the stack and
+the call site are those that most samples agree on."""
 BLOCKING_OPERATION: Final = "asgiscope.operation"
-"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...)."""
+"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, `template shop/home.html`, ...).
+Of operations within each other, the outermost."""
 
 
 class Cause(StrEnum):
@@ -210,6 +212,46 @@ SPAN_SESSION: Final = "session"
 """`session {operation}`: load, save, create, delete, exists, cycle_key, flush."""
 SESSION_ENGINE: Final = "asgiscope.session.engine"
 SESSION_OPERATION: Final = "asgiscope.session.operation"
+
+# --- What Django does synchronously without a guard -----------------------------------------------------
+# Neither cache keys and values, nor names of files, nor addresses, subjects, passwords or hashes are ever sent.
+
+SPAN_CACHE: Final = "cache"
+"""`cache {operation}`: get, set, get_many, ..., the method of the back end."""
+CACHE_OPERATION: Final = "asgiscope.cache.operation"
+CACHE_BACKEND: Final = "asgiscope.cache.backend"
+"""str: dotted path of the back end's class."""
+CACHE_ALIAS: Final = "asgiscope.cache.alias"
+"""str: its key in `settings.CACHES`; absent where two caches have the same class."""
+CACHE_KEYS: Final = "asgiscope.cache.keys"
+"""int, on `*_many`: how many keys."""
+SPAN_TEMPLATE: Final = "template"
+"""`template {name}`: a template with all it includes and extends; `template` for one made from a string."""
+TEMPLATE_NAME: Final = "asgiscope.template.name"
+TEMPLATE_ENGINE: Final = "asgiscope.template.engine"
+"""str: `django` or `jinja2`."""
+SPAN_SIGNAL: Final = "signal"
+"""`signal {name}`: all receivers of one sending; a span from a millisecond on."""
+SIGNAL_NAME: Final = "asgiscope.signal.name"
+"""str: what the module that sends it calls it."""
+SIGNAL_RECEIVERS: Final = "asgiscope.signal.receivers"
+"""int: receivers connected, of any sender."""
+SPAN_HASH: Final = "password hash"
+HASH_ALGORITHM: Final = "asgiscope.hash.algorithm"
+"""str: `pbkdf2_sha256`, ..."""
+HASH_OPERATION: Final = "asgiscope.hash.operation"
+"""str: `encode`, `verify` or `harden_runtime`."""
+SPAN_FILE: Final = "file"
+"""`file {operation}`: open, save, delete, exists, listdir, size, ... of a storage; read, write, ... of a file,
+these on the event loop only."""
+FILE_OPERATION: Final = "asgiscope.file.operation"
+FILE_STORAGE: Final = "asgiscope.file.storage"
+"""str: dotted path of the storage's class."""
+SPAN_MAIL: Final = "mail send"
+MAIL_BACKEND: Final = "asgiscope.mail.backend"
+"""str: dotted path of the back end's class."""
+MAIL_MESSAGES: Final = "asgiscope.mail.messages"
+"""int: how many messages."""
 
 # --- Queries (`{operation} {collection}`, CLIENT) -------------------------------------------------------
 

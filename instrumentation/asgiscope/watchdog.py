@@ -84,6 +84,12 @@ class LoopWatch:
         """A probe saw an operation block this loop."""
         self.notes.append((start, end, sent))
 
+    def seen(self, start: int, end: int) -> tuple[list[Frame], int]:
+        """What the samples of an interval agree on, and how many they are. Called on the loop's thread."""
+        samples = [s for s in list(self.samples) if start <= s.time <= end and not s.plumbing]
+        frames, _ = _explain(samples)
+        return frames, len(samples)
+
     def _beat(self) -> None:
         try:
             if self.stopped:
@@ -126,7 +132,10 @@ class LoopWatch:
         stall.samples = len(samples)
         stall.frames = frames
         if stall.request is not None and not starved:
-            stall.request.loop_caused += rest
+            # What probes saw and did not send is in the sum already.
+            stall.request.loop_caused += rest - _within(
+                gaps, [(s, e) for s, e, sent in self.notes if not sent]
+            )
         self.recorder.stalled(stall, self.thread_id)
 
     def look(self, now: int) -> None:
@@ -160,6 +169,11 @@ def _uncovered(start: int, end: int, covered: list[tuple[int, int]]) -> list[tup
     if at < end:
         gaps.append((at, end))
     return gaps
+
+
+def _within(gaps: list[tuple[int, int]], covered: list[tuple[int, int]]) -> int:
+    """How much of the gaps is covered by intervals that do not overlap each other."""
+    return sum(max(min(end, until) - max(begin, start), 0) for start, end in gaps for begin, until in covered)
 
 
 def _explain(samples: list[Sample]) -> tuple[list[Frame], Scope | None]:

@@ -9,10 +9,26 @@ from typing import Any
 import asgiref.sync
 import uvloop
 from asgiref.current_thread_executor import CurrentThreadExecutor
+from asgiscope.probes import caches as cache_probe
+from asgiscope.probes import files as file_probe
+from asgiscope.probes import hashing as hash_probe
+from django.contrib.auth import hashers
+from django.core.cache import CacheHandler, caches
+from django.core.cache.backends.base import BaseCache
+from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage.handler import StorageHandler
+from django.core.files.utils import FileProxyMixin
 from django.core.handlers import asgi, base, exception, wsgi
+from django.core.mail.backends import console, dummy, filebased, locmem, smtp
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db.backends import utils
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import base as models
+from django.db.models import signals
+from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse
+from django.template.backends import django as engine
+from django.template.backends import jinja2
 from django.utils import asyncio as guard
 
 
@@ -84,3 +100,56 @@ def test_djangos_wrapper_names_the_middleware_it_wraps() -> None:
         return HttpResponse()
 
     assert exception.convert_exception_to_response(middleware).__wrapped__ is middleware  # type: ignore[attr-defined]
+
+
+def test_caches_are_made_by_their_handler_and_called_by_the_names_we_wrap() -> None:
+    """Instances are made in `create_connection`; the async methods call the synchronous ones in a thread."""
+    assert "create_connection" in vars(CacheHandler)
+    assert "initialized_only" in inspect.signature(caches.all).parameters
+    core = set(cache_probe.OPERATIONS) - {"delete_pattern", "keys"}
+    assert core <= set(vars(BaseCache))
+    assert {
+        name.removeprefix("a") for name in vars(BaseCache) if name.startswith("a") and name[1:] in core
+    } == core
+    for name in ("get", "set", "delete"):
+        assert "sync_to_async" in vars(BaseCache)[f"a{name}"].__code__.co_names
+
+
+def test_templates_of_both_engines_render_by_a_method_of_their_own() -> None:
+    """And know the template they were made of, which has a name."""
+    for module in (engine, jinja2):
+        assert "render" in vars(module.Template)
+    assert "template" in inspect.signature(engine.Template).parameters
+
+
+def test_signals_are_sent_by_two_methods_and_have_a_list_of_receivers() -> None:
+    """A signal takes an attribute of its own, and models send theirs by looking the method up on it."""
+    assert {"send", "send_robust"} <= set(vars(Signal))
+    assert isinstance(Signal().receivers, list)
+    assert "send" not in vars(signals.pre_init)
+    assert {"pre_init", "post_init", "send"} <= set(models.Model.__init__.__code__.co_names)
+
+
+def test_hashers_are_found_by_a_global_function() -> None:
+    """`make_password` and `verify_password` ask `get_hasher` by its global name; a hasher has three methods."""
+    for function in (hashers.make_password, hashers.verify_password):
+        assert "get_hasher" in function.__code__.co_names
+    assert set(hash_probe.METHODS) <= set(dir(hashers.PBKDF2PasswordHasher))
+    assert "algorithm" in dir(hashers.PBKDF2PasswordHasher)
+
+
+def test_storages_and_files_have_the_methods_and_properties_we_wrap() -> None:
+    """A storage opens and saves by methods of the base class; a file reads and writes by properties."""
+    assert {"open", "save"} <= set(vars(Storage))
+    assert "create_storage" in vars(StorageHandler)
+    assert set(file_probe.OPERATIONS) <= set(vars(FileSystemStorage))
+    assert all(isinstance(vars(FileProxyMixin)[name], property) for name in file_probe.CONTENT)
+
+
+def test_mail_back_ends_call_their_base_class_and_send_by_one_method() -> None:
+    """Each of Django's own is made by `BaseEmailBackend.__init__`."""
+    for module in (console, dummy, filebased, locmem, smtp):
+        backend = module.EmailBackend
+        assert issubclass(backend, BaseEmailBackend)
+        assert "__init__" not in vars(backend) or "super" in backend.__init__.__code__.co_names
+        assert callable(backend.send_messages)

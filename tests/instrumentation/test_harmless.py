@@ -15,7 +15,20 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from django.core.handlers import asgi, base, wsgi
 from django.db.backends import utils
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.contrib.auth import hashers
 from django.contrib.sessions.backends.db import SessionStore
+from django.core.cache import CacheHandler, caches
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage.handler import StorageHandler
+from django.core.files.utils import FileProxyMixin
+from django.core.mail import get_connection
+from django.core.mail.backends import locmem
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models.signals import post_init, pre_init
+from django.dispatch import Signal
+from django.template.backends.django import Template
 PLACES = [
     (SyncToAsync, "__call__"), (AsyncToSync, "__call__"), (CurrentThreadExecutor, "submit"),
     (concurrent.futures.ThreadPoolExecutor, "submit"), (django.utils.asyncio, "get_running_loop"),
@@ -23,8 +36,17 @@ PLACES = [
     (BaseDatabaseWrapper, "connect"), (base.BaseHandler, "load_middleware"), (base.BaseHandler, "resolve_request"),
     (base.BaseHandler, "get_response"), (base.BaseHandler, "get_response_async"), (asgi.ASGIHandler, "__call__"),
     (wsgi.WSGIHandler, "__call__"), (SessionStore, "load"), (SessionStore, "save"), (SessionStore, "aload"),
-    (SessionStore, "flush"), (asyncio, "to_thread"),
+    (SessionStore, "flush"), (CacheHandler, "create_connection"), (LocMemCache, "get"), (LocMemCache, "get_many"),
+    (Template, "render"), (Signal, "send"), (Signal, "send_robust"), (pre_init, "send"), (post_init, "send"),
+    (hashers, "get_hasher"), (hashers.MD5PasswordHasher, "encode"), (hashers.MD5PasswordHasher, "verify"),
+    (Storage, "open"), (Storage, "save"), (FileSystemStorage, "exists"), (StorageHandler, "create_storage"),
+    (FileProxyMixin, "read"), (FileProxyMixin, "write"), (BaseEmailBackend, "__init__"),
+    (locmem.EmailBackend, "send_messages"), (asyncio, "to_thread"),
 ]
+def use():  # what is patched once it is first used
+    caches["default"].get("key")
+    hashers.get_hasher(hashers.MD5PasswordHasher())
+    get_connection("django.core.mail.backends.locmem.EmailBackend")
 def now(): return [vars(owner).get(name) for owner, name in PLACES]
 """
 
@@ -37,8 +59,10 @@ def test_patches_come_off_and_leave_no_trace() -> None:
 import threading
 before = now()
 assert asgiscope.instrument()
+use()
 during = now()
 assert not instrumentor.active().refused, instrumentor.active().refused
+assert not [name for name in ("get_many", "get") if "wrapt" in type(vars(BaseCache)[name]).__module__]
 asgiscope.uninstrument()
 after = now()
 print(json.dumps({
@@ -93,7 +117,17 @@ _FAULTS = {
     "operations": ("asgiscope.recorder.Recorder", "enter"),
     "operations end": ("asgiscope.recorder.Recorder", "leave"),
     "orm": ("asgiscope.probes.orm", "_describe"),
-    "sessions": ("asgiscope.probes.sessions", "_begin"),
+    "operations without a guard": ("asgiscope.recorder.Recorder", "glance"),
+    "operations' names": ("asgiscope.probes.operations.Work", "_leave"),
+    "back ends": ("asgiscope.probes.operations.Classes", "see"),
+    "sessions": ("asgiscope.probes.sessions", "sc"),
+    "caches": ("asgiscope.probes.caches", "dotted"),
+    "templates": ("asgiscope.probes.templates", "sc"),
+    "signals": ("asgiscope.probes.signals", "_name"),
+    "hashing": ("asgiscope.probes.hashing", "sc"),
+    "files": ("asgiscope.probes.files", "sc"),
+    "mail": ("asgiscope.probes.mail", "count"),
+    "stalls": ("asgiscope.watchdog.LoopWatch", "seen"),
     "request begin": ("asgiscope.probes.handler", "_begin"),
     "request end": ("asgiscope.ledger.Ledger", "finish"),
     "outbox": ("asgiscope.emit.outbox.Outbox", "put"),
@@ -137,7 +171,8 @@ def test_a_failure_inside_never_reaches_the_site(place: str, database: Path) -> 
         async def main():
             return [await ask(path) for path in
                     ("/gathered/", "/sync-view/", "/async-orm/", "/parks/", "/orm-on-loop/", "/raises/",
-                     "/timeout/")]
+                     "/timeout/", "/slow-cache/", "/slow-template/", "/slow-signal/", "/hash-password/",
+                     "/slow-storage/", "/saved-file/", "/mail/")]
         import logging
         logging.disable(logging.CRITICAL)
         answers = asyncio.run(main())
@@ -146,7 +181,7 @@ def test_a_failure_inside_never_reaches_the_site(place: str, database: Path) -> 
         """,
         SITE_DB=str(database),
     )
-    assert answer["answers"] == [200, 200, 200, 200, 500, 200, 200]
+    assert answer["answers"] == [200, 200, 200, 200, 500, *[200] * 9]
     assert answer["faults"] > 0
 
 
@@ -164,7 +199,10 @@ def test_an_unsupported_part_is_left_alone() -> None:
     )
     installed, refused = answer
     assert refused == {"orm": "django's CursorWrapper has no callproc"}
-    assert installed == ["asgiref", "executor", "guard", "handler", "process", "sessions"]
+    assert installed == sorted(
+        {"asgiref", "caches", "executor", "files", "guard", "handler", "hashing", "mail", "process"}
+        | {"sessions", "signals", "templates"}
+    )
 
 
 def test_another_tracer_provider_is_not_replaced() -> None:

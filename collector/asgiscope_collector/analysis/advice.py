@@ -9,7 +9,17 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from asgiscope.semconv import SPAN_ASYNC_TO_SYNC, SPAN_SYNC_TO_ASYNC, FindingKind, ThreadRole
+from asgiscope.semconv import (
+    SPAN_ASYNC_TO_SYNC,
+    SPAN_CACHE,
+    SPAN_FILE,
+    SPAN_MAIL,
+    SPAN_SIGNAL,
+    SPAN_SYNC_TO_ASYNC,
+    SPAN_TEMPLATE,
+    FindingKind,
+    ThreadRole,
+)
 
 from asgiscope_collector.models import Advice
 
@@ -132,6 +142,20 @@ _MAIL: Final = Advice(
     code="await sync_to_async(send_mail)(subject, body, None, [to])",
     link=f"{_DOCS}topics/email/",
 )
+_SIGNAL: Final = Advice(
+    title="Send the signal with asend, or shorten its receivers",
+    reason="Signal.send runs every synchronous receiver in the thread that sends, here the event loop's.",
+    steps=[
+        "Send your own signals with `await signal.asend(...)`: synchronous receivers then run in a thread.",
+        (
+            "Django's model signals are sent by save and delete: `await instance.asave()` sends them in a thread, "
+            "with the query."
+        ),
+        "Give slow work (a request to another server, mail) to a task queue; a receiver should only enqueue it.",
+    ],
+    code="await order_paid.asend(sender=Order, order=order)",
+    link=f"{_DOCS}topics/signals/#sending-signals",
+)
 _CPU: Final = Advice(
     title="Take the work off the event loop",
     reason="Code that computes or waits without awaiting keeps every other request of the process waiting.",
@@ -153,8 +177,14 @@ def _about(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# The first that matches; names are a query's summary, a probe's (`session load`) or a function's dotted path.
+# The first that matches; names are a query's summary, a probe's (`session load`) or a function's dotted path. What a
+# probe names begins with its kind, and may hold any word after it (`template shop/password_reset.html`).
 _OPERATIONS: Final[tuple[tuple[re.Pattern[str], Advice], ...]] = (
+    (_about(rf"^{SPAN_TEMPLATE}\b"), _TEMPLATE),
+    (_about(rf"^{SPAN_SIGNAL}\b"), _SIGNAL),
+    (_about(rf"^{SPAN_CACHE} \w+$"), _CACHE),
+    (_about(rf"^{SPAN_FILE} \w+$"), _FILE),
+    (_about(rf"^{SPAN_MAIL}$"), _MAIL),
     (_about(r"^session\b|\bdjango_session\b|contrib\.sessions|request\.user|\bget_user\b"), _SESSION),
     (
         _about(

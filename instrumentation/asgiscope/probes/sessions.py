@@ -3,7 +3,7 @@
 Owns: those methods, sync and async, of the `SessionStore` class of `settings.SESSION_ENGINE`. The methods of the
 classes it inherits from are not touched.
 
-Overhead model: one `Operation` and a context variable set and reset for each session access, one or two a request.
+Overhead model: see `operations`, for each session access, of which a request makes one or two.
 """
 
 import functools
@@ -15,6 +15,7 @@ from asgiscope import faults
 from asgiscope import semconv as sc
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
+from asgiscope.probes.operations import Work
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Operation, current
 
@@ -39,45 +40,24 @@ def install(recorder: Recorder) -> Patches:
         store = import_module(engine).SessionStore
     except (ImproperlyConfigured, ImportError, AttributeError) as error:
         raise Unsupported(f"the session engine cannot be used: {error}") from error
+    # Its queries are guarded, not the session: signed cookies and a cache in memory cost next to nothing.
+    work = Work(recorder, "sessions", sc.SPAN_SESSION, nests=True)
     patches = Patches()
     for name in OPERATIONS:
         if callable(getattr(store, name, None)):
-            patches.wrap(store, name, _sync(recorder, engine, name))
+            patches.wrap(store, name, _sync(work, engine, name))
         if callable(getattr(store, f"a{name}", None)):
             patches.wrap(store, f"a{name}", _async(recorder, engine, name))
     return patches
 
 
-def _begin(recorder: Recorder, engine: str, name: str) -> Operation:
-    operation = recorder.enter(sc.SPAN_SESSION, f"{sc.SPAN_SESSION} {name}")
-    operation.attributes[sc.SESSION_ENGINE] = engine
-    operation.attributes[sc.SESSION_OPERATION] = name
-    if operation.sampled:
-        recorder.dress(operation)
-    return operation
+def _sync(work: Work, engine: str, name: str) -> Wrapper:
+    def describe(operation: Operation, _store: Any, _args: Any, _kwargs: Any) -> None:
+        operation.name = f"{sc.SPAN_SESSION} {name}"
+        operation.attributes[sc.SESSION_ENGINE] = engine
+        operation.attributes[sc.SESSION_OPERATION] = name
 
-
-def _sync(recorder: Recorder, engine: str, name: str) -> Wrapper:
-    def access(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            operation = _begin(recorder, engine, name)
-            token = current.set(operation)
-        except Exception:  # noqa: BLE001 - never into the application
-            faults.report("sessions.enter")
-            return wrapped(*args, **kwargs)
-        try:
-            return wrapped(*args, **kwargs)
-        except BaseException as error:
-            operation.attributes["error"] = type(error).__qualname__
-            raise
-        finally:
-            try:
-                current.reset(token)
-                recorder.leave(operation)
-            except Exception:  # noqa: BLE001
-                faults.report("sessions.leave")
-
-    return access
+    return work.wrapper(describe)
 
 
 def _async(recorder: Recorder, engine: str, name: str) -> Wrapper:

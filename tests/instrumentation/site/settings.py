@@ -1,6 +1,7 @@
 """The site the instrumentation's tests run: every way of going wrong has a URL."""
 
 import os
+import tempfile
 
 SECRET_KEY = "a test site has no secrets"  # noqa: S105
 DEBUG = False
@@ -23,6 +24,7 @@ DATABASES = {
         "OPTIONS": {"timeout": 20},
     }
 }
+MEDIA_ROOT = os.environ.get("SITE_MEDIA", tempfile.gettempdir())
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -30,9 +32,26 @@ TEMPLATES = [
             "loaders": [
                 (
                     "django.template.loaders.locmem.Loader",
-                    {"users.html": "{% for u in users %}{{ u }}{% endfor %}"},
+                    {"users.html": "{% for u in users %}{{ u }}{% endfor %}", "slow.html": "{{ wait }}"},
                 )
             ]
         },
     }
 ]
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "slow": {"BACKEND": "backends.SlowCache"},
+    "files": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": f"{MEDIA_ROOT}/cache",
+    },
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "slow": {"BACKEND": "backends.SlowStorage"},
+    "staticfiles": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+}
+SESSION_ENGINE = os.environ.get("SITE_SESSIONS", "django.contrib.sessions.backends.db")
+SESSION_SAVE_EVERY_REQUEST = bool(os.environ.get("SITE_SAVE_SESSIONS"))
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if 'SITE_SMTP' in os.environ else 'locmem'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = "127.0.0.1", int(os.environ.get("SITE_SMTP", "0"))

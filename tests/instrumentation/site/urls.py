@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import path
+from django.urls import URLPattern, URLResolver, include, path
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 thread_local = threading.local()
@@ -226,7 +226,10 @@ async def contexts(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(json.dumps(answer, sort_keys=True), content_type="application/json")
 
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
+    *(path("", include(module)) for module in ("works",)),
+]
+urlpatterns += [
     path(f"{view.__name__.replace('_', '-')}/", view)
     for view in (
         plain,

@@ -1,0 +1,118 @@
+"""What the probes of synchronous work share: a wrapper that makes a call an operation while it lasts.
+
+Overhead model: off the loop and in a trace that is not sampled, a look at a context variable and at the running
+loop, and no record; on the loop two clock readings and an `Operation`; names and attributes are worked out only for
+what is sent.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from asgiscope import faults
+from asgiscope.patching import Patches, Wrapper
+from asgiscope.recorder import Recorder
+from asgiscope.scope import Operation, current
+
+Describe = Callable[[Operation, Any, tuple[Any, ...], dict[str, Any]], None]
+"""Gives an operation its name and attributes, from the instance and the arguments of the call."""
+
+
+class Work:
+    """One kind of synchronous work that Django does without a guard.
+
+    `place` names the probe in fault reports. Work of a kind within work of the same kind (a password hasher's
+    `verify` that calls its own `encode`) is one operation, unless `nests`. Of what takes less than `worth_ns`, no
+    span is made.
+    """
+
+    def __init__(
+        self, recorder: Recorder, place: str, kind: str, *, nests: bool = False, worth_ns: int = 0
+    ) -> None:
+        self._recorder = recorder
+        self._place = place
+        self._kind = kind
+        self._nests = nests
+        self._worth_ns = worth_ns
+
+    def wrapper(self, describe: Describe) -> Wrapper:
+        """A wrapper for `Patches.wrap` around a function that does such work."""
+        recorder, kind, nests = self._recorder, self._kind, self._nests
+        entering, leaving = f"{self._place}.enter", f"{self._place}.leave"
+
+        def call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+            operation: Operation | None = None
+            try:
+                scope = recorder.enclosing()
+                if nests or type(scope) is not Operation or scope.kind != kind or scope.ended:
+                    operation = recorder.glance(kind, scope)
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report(entering)
+            if operation is None:
+                return wrapped(*args, **kwargs)
+            token = current.set(operation)
+            try:
+                return wrapped(*args, **kwargs)
+            except BaseException as error:
+                operation.attributes["error"] = type(error).__qualname__
+                raise
+            finally:
+                current.reset(token)
+                try:
+                    self._leave(operation, describe, instance, args, kwargs)
+                except Exception:  # noqa: BLE001
+                    faults.report(leaving)
+
+        return call
+
+    def _leave(self, operation: Operation, describe: Describe, instance: Any, args: Any, kwargs: Any) -> None:
+        recorder = self._recorder
+        operation.ended = recorder.clock()
+        length = operation.ended - operation.started
+        if operation.sampled or length >= recorder.blocked_ns:
+            try:
+                describe(operation, instance, args, kwargs)
+            except Exception:  # noqa: BLE001 - without its name it still blocked
+                faults.report(f"{self._place}.describe")
+        recorder.leave(operation, keep=length >= self._worth_ns)
+
+
+class Classes:
+    """Classes whose methods are wrapped when the first instance of each is seen.
+
+    The site names its back ends in settings; to import them before Django does could break it. `wrapper` makes the
+    wrapper of a method from its name.
+    """
+
+    def __init__(self, patches: Patches, names: Iterable[str], wrapper: Callable[[str], Wrapper]) -> None:
+        self._patches = patches
+        self._names = tuple(names)
+        self._wrapper = wrapper
+        self._lock = threading.Lock()
+        self._seen: weakref.WeakSet[type] = weakref.WeakSet()  # guarded by _lock for writing
+
+    def see(self, cls: type) -> None:
+        """Wrap the methods of a class that has been instantiated, once."""
+        if cls in self._seen:
+            return
+        with self._lock:
+            if cls in self._seen or not self._patches.enabled:
+                return
+            self._seen.add(cls)
+            for name in self._names:
+                if callable(getattr(cls, name, None)):
+                    self._patches.wrap(cls, name, self._wrapper(name))
+
+
+def dotted(cls: type) -> str:
+    """A class as settings name it."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def count(items: object) -> int:
+    """How many there are, 0 where that cannot be told without using them up."""
+    try:
+        return len(items)  # type: ignore[arg-type] # anything may come, iterators too
+    except TypeError:
+        return 0

@@ -1,0 +1,143 @@
+"""Views that do on the event loop what Django does synchronously without a guard."""
+
+import sqlite3
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.hashers import acheck_password, check_password, make_password
+from django.contrib.auth.models import User
+from django.core.cache import cache, caches
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage, storages
+from django.core.mail import send_mail
+from django.dispatch import Signal, receiver
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import path
+
+paid = Signal()
+
+
+@receiver(paid)
+def tell_the_warehouse(**_: Any) -> None:
+    time.sleep(0.1)
+
+
+async def slow_cache(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(caches["slow"].get("user-4711-basket")))
+
+
+async def many_keys(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(caches["slow"].get_many(["one", "two"])))
+
+
+async def awaited_cache(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(await caches["slow"].aget("key")))
+
+
+async def near_cache(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(cache.get("key")))
+
+
+async def slow_template(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(render_to_string("slow.html", {"wait": wait}))
+
+
+def wait() -> str:
+    time.sleep(0.1)
+    return "waited"
+
+
+async def query_in_template(request: HttpRequest) -> HttpResponse:
+    return render(request, "users.html", {"users": User.objects.all()})
+
+
+async def slow_signal(_request: HttpRequest) -> HttpResponse:
+    paid.send(None)
+    return HttpResponse("ok")
+
+
+async def hash_password(_request: HttpRequest) -> HttpResponse:
+    encoded = make_password("correct horse battery staple")
+    return HttpResponse(str(check_password("correct horse battery staple", encoded)))
+
+
+async def awaited_hash(_request: HttpRequest) -> HttpResponse:
+    encoded = User(username="ann").password or "pbkdf2_sha256$600000$salt$hash"
+    return HttpResponse(str(await acheck_password("wrong", encoded)))
+
+
+async def slow_storage(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(storages["slow"].exists("ann/passport.jpg")))
+
+
+async def saved_file(_request: HttpRequest) -> HttpResponse:
+    name = default_storage.save("ann/note.txt", ContentFile(b"text"))
+    with default_storage.open(name) as file:
+        content = file.read()
+    default_storage.delete(name)
+    return HttpResponse(content)
+
+
+async def slow_read(_request: HttpRequest) -> HttpResponse:
+    """A pipe that somebody else fills late."""
+    with default_storage.open("pipe") as file:
+        return HttpResponse(file.read())
+
+
+async def own_open(_request: HttpRequest) -> HttpResponse:
+    """Python's own file, which no probe sees."""
+    with Path(settings.MEDIA_ROOT, "pipe").open("rb") as file:
+        return HttpResponse(file.read())
+
+
+async def mail(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(send_mail("Your order", "Thank you.", "shop@example.com", ["ann@example.com"])))
+
+
+async def fetch(request: HttpRequest) -> HttpResponse:
+    with urllib.request.urlopen(request.GET["url"]) as answer:  # noqa: S310 - the test's own server
+        return HttpResponse(answer.read())
+
+
+async def raw_driver(_request: HttpRequest) -> HttpResponse:
+    connection = sqlite3.connect(":memory:")
+    connection.create_function("wait", 0, lambda: time.sleep(0.1))
+    answer = connection.execute("SELECT wait()").fetchone()
+    connection.close()
+    return HttpResponse(str(answer))
+
+
+async def save_user(_request: HttpRequest) -> HttpResponse:
+    """A query on the loop, and then a slow receiver: two stalls, one after the other."""
+    user = User.objects.get(username="ann")
+    paid.send(user)
+    return HttpResponse(user.username)
+
+
+urlpatterns = [
+    path(f"{view.__name__.replace('_', '-')}/", view)
+    for view in (
+        slow_cache,
+        many_keys,
+        awaited_cache,
+        near_cache,
+        slow_template,
+        query_in_template,
+        slow_signal,
+        hash_password,
+        awaited_hash,
+        slow_storage,
+        saved_file,
+        slow_read,
+        own_open,
+        mail,
+        fetch,
+        raw_driver,
+        save_user,
+    )
+]

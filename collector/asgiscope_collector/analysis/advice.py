@@ -177,8 +177,8 @@ def _about(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# The first that matches; names are a query's summary, a probe's (`session load`) or a function's dotted path. What a
-# probe names begins with its kind, and may hold any word after it (`template shop/password_reset.html`).
+# The first that matches; names are a query's summary, a probe's (`session load`) or a function's dotted path.
+# A probe's begins with its kind, and may hold any word after it (`template shop/password_reset.html`).
 _OPERATIONS: Final[tuple[tuple[re.Pattern[str], Advice], ...]] = (
     (_about(rf"^{SPAN_TEMPLATE}\b"), _TEMPLATE),
     (_about(rf"^{SPAN_SIGNAL}\b"), _SIGNAL),

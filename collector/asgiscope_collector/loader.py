@@ -16,7 +16,7 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.spool import Spool, bodies, frame
+from asgiscope_collector.spool import Spool, bodies, frame, signal_of
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Loader:
     def _load(self, segment: Path) -> None:
         try:
             with segment.open("rb") as file:
-                self._engine.load(file, segment.name)
+                self._engine.load(signal_of(segment), file, segment.name)
         except EngineError:
             if not self._take_apart(segment):
                 raise
@@ -96,7 +96,7 @@ class Loader:
         """Set aside the bodies that the engine refuses. False if it is not the data that failed."""
         data = segment.read_bytes()
         whole = list(bodies(data))
-        kept = [body for _, body in whole if self._is_loadable(body)]
+        kept = [body for _, body in whole if self._is_loadable(signal_of(segment), body)]
         torn = len(data) - (whole[-1][0] if whole else 0)
         if len(kept) == len(whole) and not torn:
             return False
@@ -118,9 +118,9 @@ class Loader:
         self._spool.replace(segment, kept)
         return True
 
-    def _is_loadable(self, body: bytes) -> bool:
+    def _is_loadable(self, signal: str, body: bytes) -> bool:
         try:
-            self._engine.check(io.BytesIO(frame(body)))
+            self._engine.check(signal, io.BytesIO(frame(body)))
         except EngineError as error:
             text = str(error)
             if _NOT_THE_DATA.search(text):

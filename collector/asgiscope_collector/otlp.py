@@ -7,11 +7,19 @@ from typing import Any, Final, TypeVar
 from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # protobuf ships no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # googleapis ships stubs unmarked
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 
+SIGNALS: Final = ("traces", "metrics")
+"""What is kept. Each has its own requests, segments and tables."""
+
+_REQUESTS: Final[dict[str, type[Any]]] = {
+    "traces": ExportTraceServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
+}
 _IDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
 
 M = TypeVar("M")
@@ -68,35 +76,33 @@ def status(code: int, message: str) -> Any:
     return Status(code=code, message=message)
 
 
-def is_trace_request(data: bytes) -> bool:
-    """Whether the bytes are an `ExportTraceServiceRequest`."""
+def is_request(signal: str, data: bytes) -> bool:
+    """Whether the bytes are a request of the signal, `traces` or `metrics`."""
     try:
-        from_protobuf(data, ExportTraceServiceRequest)
+        from_protobuf(data, _REQUESTS[signal])
     except MalformedError:
         return False
     return True
 
 
 def _decode_ids(document: Any) -> None:
-    """Turn the ids of a trace request from hexadecimal to the base64 that protobuf's JSON expects."""
+    """Turn ids from hexadecimal to the base64 that protobuf's JSON expects, in spans, links and exemplars alike."""
     if not isinstance(document, dict):
         raise TypeError("it is not an object")
-    for resource_spans in _each(document, "resourceSpans", "resource_spans"):
-        for scope_spans in _each(resource_spans, "scopeSpans", "scope_spans"):
-            for span in _each(scope_spans, "spans", "spans"):
-                _decode_ids_of(span)
-                for link in _each(span, "links", "links"):
-                    _decode_ids_of(link)
+    left: list[Any] = [document]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            left.extend(item)
+        elif isinstance(item, dict):
+            for name in _IDS:
+                if value := item.get(name):
+                    item[name] = _base64_of_hexadecimal(name, value)
+            left.extend(value for value in item.values() if isinstance(value, (dict, list)))
 
 
-def _each(parent: dict[str, Any], camel: str, snake: str) -> list[dict[str, Any]]:
-    return parent.get(camel) or parent.get(snake) or []
-
-
-def _decode_ids_of(item: dict[str, Any]) -> None:
-    for name in _IDS:
-        if value := item.get(name):
-            try:
-                item[name] = base64.b64encode(bytes.fromhex(value)).decode()
-            except ValueError:
-                raise ValueError(f"{name} {str(value)[:40]!r} is not hexadecimal") from None
+def _base64_of_hexadecimal(name: str, value: Any) -> str:
+    try:
+        return base64.b64encode(bytes.fromhex(value)).decode()
+    except ValueError:
+        raise ValueError(f"{name} {str(value)[:40]!r} is not hexadecimal") from None

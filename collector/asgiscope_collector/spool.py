@@ -1,8 +1,8 @@
 """What was acknowledged and is not stored yet: request bodies on disk, in segments that survive a crash.
 
-A segment is a file of bodies, each with its length before it as a varint, so the engine reads it as it is.
-One thread writes: it takes all that waits, appends it, syncs once, and only then are those requests
-acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
+A segment is a file of bodies of one signal, each with its length before it as a varint, so the engine reads it as
+it is. One thread writes: it takes all that waits, appends it, syncs each segment once, and only then are those
+requests acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
 After a crash the last segment may end in a torn body, which nobody was told was stored: it is cut off.
 """
 
@@ -15,14 +15,16 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from asgiscope_collector.otlp import is_trace_request
+from asgiscope_collector.otlp import SIGNALS, is_request
 
 logger = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".otlp"
+"""Of a segment of spans; one of another signal has the signal's name before it (`.metrics.otlp`)."""
 _VARINT_BITS: Final = 7
 _VARINT_MORE: Final = 0x80
 _VARINT_MAX_SHIFT: Final = 63
@@ -61,6 +63,22 @@ def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield offset, data[position:offset]
 
 
+def signal_of(segment: Path) -> str:
+    """What a segment's bodies are: `traces` or `metrics`."""
+    suffixes = segment.name.split(".")
+    return suffixes[1] if suffixes[1] in SIGNALS else SIGNALS[0]
+
+
+@dataclass(slots=True)
+class _Active:
+    """The segment of a signal that is being written."""
+
+    path: Path
+    descriptor: int
+    since: float
+    bytes: int = 0
+
+
 class Spool:
     """Segments in a folder, bounded in bytes.
 
@@ -74,17 +92,14 @@ class Spool:
         self._segment_bytes = segment_bytes
         self._changed = threading.Condition()
         # lock of all below: _changed
-        self._waiting: list[tuple[bytes, Future[None]]] = []
+        self._waiting: list[tuple[str, bytes, Future[None]]] = []
         self._bytes = 0
         self._sealed: deque[Path] = deque()
-        self._active: Path | None = None
-        self._active_bytes = 0
-        self._active_since = 0.0
+        self._active: dict[str, _Active] = {}
         self._writing = False
         self._closing = False
         self._failure = ""
         # touched by the writer thread, or with nothing being written
-        self._descriptor = -1
         self._sequence = 0
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._recover()
@@ -105,15 +120,17 @@ class Spool:
             return f"the spool is full ({self._bytes} bytes wait to be stored)"
         return self._failure
 
-    async def append(self, body: bytes) -> None:
-        """Return once the body is on the disk.
+    async def append(self, signal: str, body: bytes) -> None:
+        """Return once the body, a request of that signal, is on the disk.
 
         Raises:
             SpoolUnavailableError: it is not and will not be; the sender should try again later.
         """
-        await asyncio.wrap_future(self._submit(frame(body)))
+        await asyncio.wrap_future(self.submit(signal, body))
 
-    def _submit(self, framed: bytes) -> Future[None]:
+    def submit(self, signal: str, body: bytes) -> Future[None]:
+        """`append` for callers without an event loop: done once the body is on the disk."""
+        framed = frame(body)
         with self._changed:
             if self._closing:
                 raise SpoolUnavailableError("the collector is stopping")
@@ -123,12 +140,12 @@ class Spool:
                 )
             self._bytes += len(framed)
             done: Future[None] = Future()
-            self._waiting.append((framed, done))
+            self._waiting.append((signal, framed, done))
             self._changed.notify_all()
             return done
 
     def next_segment(self, *, age: float, timeout: float) -> Path | None:
-        """The oldest segment to load; seals the active one when it is `age` seconds old or large enough.
+        """The oldest segment to load; seals what is `age` seconds old or large enough.
 
         None when there is nothing to load within `timeout` seconds, or the spool is closed and empty.
         """
@@ -136,16 +153,19 @@ class Spool:
         with self._changed:
             while True:
                 now = time.monotonic()
-                ripe = now - self._active_since >= age or self._closing
-                if self._active and not self._writing and not self._waiting and ripe:
-                    self._seal()
+                if not self._writing and not self._waiting:
+                    for signal, active in list(self._active.items()):
+                        if now - active.since >= age or self._closing:
+                            self._seal(signal)
                 if self._sealed:
                     return self._sealed[0]
                 if (self._closing and not self._active and not self._waiting) or now >= deadline:
                     return None
-                due = self._active_since + age if self._active and not self._writing else deadline
+                due = deadline
+                if not self._writing:
+                    due = min([deadline, *(active.since + age for active in self._active.values())])
                 # At least a millisecond: bodies may be waiting for the writer, which notifies.
-                self._changed.wait(max(0.001, min(due, deadline) - now))
+                self._changed.wait(max(0.001, due - now))
 
     def remove(self, segment: Path) -> None:
         """Forget a segment: it is stored."""
@@ -160,7 +180,7 @@ class Spool:
         """Put another segment, of these bodies, in the place of one that cannot be loaded whole."""
         size = segment.stat().st_size
         data = b"".join(frame(body) for body in kept)
-        name = self._new_name()
+        name = self._new_name(signal_of(segment))
         if data:
             draft = name.with_suffix(".draft")
             with draft.open("wb") as file:
@@ -192,72 +212,69 @@ class Spool:
                     return
                 group, self._waiting = self._waiting, []
                 self._writing = True
-            data = b"".join(framed for framed, _ in group)
-            error = self._append(data)
+            written = {signal: [each for each in group if each[0] == signal] for signal in SIGNALS}
+            errors = {signal: self._append(signal, part) for signal, part in written.items() if part}
             with self._changed:
                 self._writing = False
-                self._failure = "" if error is None else f"the spool cannot be written: {error}"
-                if error is None:
-                    self._active_bytes += len(data)
-                else:
-                    self._bytes -= len(data)
-                if self._active and self._active_bytes >= self._segment_bytes:
-                    self._seal()
+                self._failure = next((f"the spool cannot be written: {e}" for e in errors.values() if e), "")
+                for signal, active in list(self._active.items()):
+                    if active.bytes >= self._segment_bytes or errors.get(signal):
+                        self._seal(signal)
                 self._changed.notify_all()
-            for _, done in group:
+            for signal, _, done in group:
                 if not done.set_running_or_notify_cancel():
                     continue
-                if error is None:
+                if errors[signal] is None:
                     done.set_result(None)
                 else:
                     done.set_exception(SpoolUnavailableError(self._failure))
 
-    def _append(self, data: bytes) -> OSError | None:
-        """Append and sync; on failure leave the segment as it was."""
-        before = self._active_bytes
+    def _append(self, signal: str, group: list[tuple[str, bytes, Future[None]]]) -> OSError | None:
+        """Append and sync; on failure leave the segment as it was, for the writer to seal."""
+        data = b"".join(framed for _, framed, _ in group)
+        active = self._active.get(signal)
         try:
-            if self._active is None:
-                before = 0
-                self._begin()
-            written = memoryview(data)
-            while written:
-                written = written[os.write(self._descriptor, written) :]
-            os.fdatasync(self._descriptor)
+            if active is None:
+                active = self._begin(signal)
+            left = memoryview(data)
+            while left:
+                left = left[os.write(active.descriptor, left) :]
+            os.fdatasync(active.descriptor)
         except OSError as error:
             logger.exception("spool: %d bytes could not be written", len(data))
-            with contextlib.suppress(OSError):
-                # If this fails too, the torn end is cut off by the next start; until then a new segment is used.
-                os.ftruncate(self._descriptor, before)
+            if active:
+                with contextlib.suppress(OSError):
+                    # If this fails too, the torn end is cut off by the next start.
+                    os.ftruncate(active.descriptor, active.bytes)
             with self._changed:
-                if self._active:
-                    self._seal()
+                self._bytes -= len(data)
             return error
+        active.bytes += len(data)
         return None
 
-    def _begin(self) -> None:
-        name = self._new_name()
-        self._descriptor = os.open(
-            name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
-        self._sync_folder()
+    def _begin(self, signal: str) -> _Active:
+        name = self._new_name(signal)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        active = _Active(name, descriptor, time.monotonic())
         with self._changed:
-            self._active, self._active_bytes, self._active_since = name, 0, time.monotonic()
+            self._active[signal] = active
+        self._sync_folder()
+        return active
 
-    def _seal(self) -> None:
+    def _seal(self, signal: str) -> None:
         """Make the active segment the newest sealed one. Lock: _changed, with nothing being written."""
-        if self._active is None:
-            return
-        os.close(self._descriptor)
-        if self._active_bytes:
-            self._sealed.append(self._active)
+        active = self._active.pop(signal)
+        os.close(active.descriptor)
+        if active.bytes:
+            self._sealed.append(active.path)
         else:
-            self._active.unlink()
-        self._active, self._active_bytes = None, 0
+            active.path.unlink()
 
-    def _new_name(self) -> Path:
+    def _new_name(self, signal: str) -> Path:
         # Unique over restarts, for the engine remembers it: time, then a count, then this process.
         self._sequence += 1
-        return self._folder / f"{time.time_ns():020d}-{self._sequence:08d}-{os.getpid()}{_SUFFIX}"
+        kind = "" if signal == SIGNALS[0] else f".{signal}"
+        return self._folder / f"{time.time_ns():020d}-{self._sequence:08d}-{os.getpid()}{kind}{_SUFFIX}"
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -282,10 +299,10 @@ class Spool:
 
 def _cut_torn_end(segment: Path) -> int:
     """Cut a segment after its last good body; returns the size that stays, in bytes."""
-    data = segment.read_bytes()
+    data, signal = segment.read_bytes(), signal_of(segment)
     good = 0
     for end, body in bodies(data):
-        if not is_trace_request(body):
+        if not is_request(signal, body):
             break
         good = end
     if good < len(data):

@@ -270,7 +270,7 @@ def test_retention_follows_the_setting_on_the_next_start(start: Start, tmp_path:
         timeout=60,
         check=True,
     )
-    assert told.stdout.strip() == "[('toIntervalDay(3)', 5), ('toIntervalDay(5)', 5)]"
+    assert told.stdout.strip() == "[('toIntervalDay(3)', 11), ('toIntervalDay(5)', 8)]"
 
 
 def test_ctrl_c_ends_it_in_order(start: Start) -> None:

@@ -20,7 +20,9 @@ def test_a_body_that_the_engine_refuses_is_set_aside(running: Running, service: 
     rejected = loader.rejected_bodies
 
     async def append() -> None:
-        await asyncio.gather(*(spool.append(body) for body in (senders[0].body(), junk, senders[1].body())))
+        await asyncio.gather(
+            *(spool.append("traces", body) for body in (senders[0].body(), junk, senders[1].body()))
+        )
 
     asyncio.run(append())
     running.wait_for(lambda: spool.size == 0)
@@ -44,7 +46,7 @@ def test_two_hundred_thousand_spans_in_one_insert_are_stored_once(running: Runni
     engine = running.collector.engine
     sums = []
     for _ in range(2):
-        engine.load(io.BytesIO(one * 1000), f"{service}.token")
+        engine.load("traces", io.BytesIO(one * 1000), f"{service}.token")
         sums.append(
             (
                 running.rows(

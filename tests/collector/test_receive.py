@@ -1,7 +1,6 @@
 """OTLP over HTTP: what is taken, what is refused and how, and that nothing harms what came before."""
 
 import gzip
-import json
 import os
 import sys
 import time
@@ -17,10 +16,6 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
-)
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.resources import Resource
@@ -68,13 +63,12 @@ def test_every_kind_of_value_is_stored_apart_from_its_absence(running: Running, 
         "no list": [],
         "map": {"k": 1, 'q"': "v"},
         "no map": {},
-        "deep": [["a"]],
+        "deep": [["a", {"b": [1, {"c": b"\x01"}]}], {"": None}, float("nan"), {"no": {}}],
         "text": "é\U0001f4a5\n\t\\'\"\0",
     }
     sender.span("values", attributes=values)
     running.send(sender)
     (span,) = stored(running, sender.service)
-    deep = span["attributes"].pop("deep")
     assert span["attributes"] == {
         "zero": "0",
         "false": "false",
@@ -88,10 +82,9 @@ def test_every_kind_of_value_is_stored_apart_from_its_absence(running: Running, 
         "no list": "[]",
         "map": '{"k":1,"q\\"":"v"}',
         "no map": "{}",
+        "deep": '[["a",{"b":[1,{"c":"01"}]}],{"":null},"NaN",{"no":{}}]',
         "text": values["text"],
     }
-    (inner,) = json.loads(deep)
-    assert b"a" in bytes.fromhex(inner)
 
 
 def test_spans_of_the_sdk_arrive_whole(running: Running, service: str) -> None:
@@ -326,22 +319,6 @@ def test_empty_requests_are_answered(running: Running) -> None:
     """A heartbeat without spans is valid OTLP."""
     assert running.http.post("/v1/traces", content=b"", headers=PROTOBUF_HEADERS).content == b""
     assert running.http.post("/v1/traces", content=b"{}", headers=JSON_HEADERS).json() == {}
-
-
-def test_metrics_are_validated_and_not_kept(running: Running) -> None:
-    """A partial success says so, which exporters log and do not retry."""
-    request = ExportMetricsServiceRequest()
-    metrics = request.resource_metrics.add().scope_metrics.add().metrics
-    metrics.add(name="loop.lag").gauge.data_points.add(as_int=5)
-    metrics.add(name="waits").histogram.data_points.add(count=1)
-    metrics.add(name="nothing")
-    body = request.SerializeToString()
-    answer = running.http.post("/v1/metrics", content=body, headers=PROTOBUF_HEADERS)
-    partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success
-    assert partial.rejected_data_points == 2
-    assert "not kept yet" in partial.error_message
-    assert running.http.post("/v1/metrics", content=b"", headers=PROTOBUF_HEADERS).content == b""
-    assert running.http.post("/v1/metrics", content=b"\xff", headers=PROTOBUF_HEADERS).status_code == 400
 
 
 def test_logs_are_refused_by_a_partial_success(running: Running) -> None:

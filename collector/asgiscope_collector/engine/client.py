@@ -24,7 +24,11 @@ from asgiscope_collector.settings import Settings
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_MESSAGE: Final = "Request"
+_REQUESTS: Final = {
+    "traces": ("TraceRequest", "otlp_traces_request", "otlp_traces_check"),
+    "metrics": ("MetricsRequest", "otlp_metrics_request", "otlp_metrics_check"),
+}
+"""The message of otlp.proto for a signal, the table that stores it, and the one that only decodes it."""
 
 
 class EngineBusyError(RuntimeError):
@@ -108,22 +112,26 @@ class Engine:
         """Run a statement that returns nothing."""
         self._client().command(sql, parameters=parameters)
 
-    def load(self, bodies: BinaryIO, token: str) -> None:
+    def load(self, signal: str, bodies: BinaryIO, token: str) -> None:
         """Store OTLP request bodies, each with its length before it as a varint; all or none of them.
+
+        The signal is `traces` or `metrics`.
 
         A second load with the same token changes nothing, also after a crash in the middle of the first.
         """
-        self._insert("otlp_request", bodies, {"insert_deduplication_token": token})
+        message, table, _ = _REQUESTS[signal]
+        self._insert(message, table, bodies, {"insert_deduplication_token": token})
 
-    def check(self, bodies: BinaryIO) -> None:
+    def check(self, signal: str, bodies: BinaryIO) -> None:
         """Decode bodies as `load` does and store nothing.
 
         Raises:
             clickhouse_connect.driver.exceptions.Error: the engine cannot decode one of them.
         """
-        self._insert("otlp_check", bodies, {})
+        message, _, table = _REQUESTS[signal]
+        self._insert(message, table, bodies, {})
 
-    def _insert(self, table: str, bodies: BinaryIO, settings: dict[str, Any]) -> None:
+    def _insert(self, message: str, table: str, bodies: BinaryIO, settings: dict[str, Any]) -> None:
         self._client().raw_insert(
             table,
             insert_block=bodies,
@@ -131,7 +139,7 @@ class Engine:
             settings={
                 "format_schema_source": "string",
                 "format_schema": self._schema,
-                "format_schema_message_name": _MESSAGE,
+                "format_schema_message_name": message,
                 # Tells 0, false and '' from an attribute without a value.
                 "input_format_protobuf_oneof_presence": 1,
                 "deduplicate_blocks_in_dependent_materialized_views": 1,

@@ -11,22 +11,11 @@ from importlib.resources import files
 from string import Template
 from typing import Final
 
+from asgiscope_collector.engine.fragments import FRAGMENTS
+
 _BUCKETS: Final = 512
 _FIRST_POWER: Final = 10
 _PER_DOUBLING: Final = 16
-
-_SCALARS: Final = (
-    "value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, "
-    "'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), "
-    "string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String"
-)
-
-
-def _nest(inner: str) -> str:
-    return (
-        f"Tuple({_SCALARS}, array_value Tuple(values Array({inner})), "
-        f"kvlist_value Tuple(values Array(Tuple(key String, value {inner}))))"
-    )
 
 
 def _bucket_of(nanoseconds: str) -> str:
@@ -37,18 +26,23 @@ def _bucket_of(nanoseconds: str) -> str:
     )
 
 
-_LEAF: Final = f"Tuple({_SCALARS}, array_value String, kvlist_value String)"
+_TABLE_SETTINGS: Final = (
+    # A retried load is recognised by its token (deduplication); an acknowledged span survives the power (fsync).
+    # Clocks that went astray make many days, hence parts, of one insert: that must not refuse the others.
+    "index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, "
+    "fsync_after_insert = 1, fsync_part_directory = 1"
+)
 _PLACEHOLDERS: Final = {
-    "key_values": f"Array(Tuple(key String, value {_nest(_LEAF)}))",
+    **FRAGMENTS,
     "max_uint64": str(2**64 - 1),
     "bucket_of_cost": _bucket_of("CostNs"),
     "bucket_of_duration": _bucket_of("Duration"),
     "bucket_of_wait": _bucket_of("otel_traces.WaitNs"),
-    # A retried load is recognised by its token (deduplication); an acknowledged span survives the power (fsync).
-    # Clocks that went astray make many days, hence parts, of one insert: that must not refuse the others.
-    "table_settings": (
-        "index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, "
-        "fsync_after_insert = 1, fsync_part_directory = 1"
+    "table_settings": _TABLE_SETTINGS,
+    "metric_storage": (
+        "ENGINE = MergeTree PARTITION BY toDate(TimeUnix) "
+        "ORDER BY (ServiceName, MetricName, toStartOfHour(TimeUnix), cityHash64(Attributes), TimeUnix) "
+        f"SETTINGS {_TABLE_SETTINGS}"
     ),
 }
 

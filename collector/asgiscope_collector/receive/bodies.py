@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from asgiscope_collector.otlp import JSON, PROTOBUF, MalformedError, from_json, from_protobuf, to_protobuf
+from asgiscope_collector.receive.values import data_points, flatten_points, flatten_spans, may_nest
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -43,10 +45,11 @@ class Accepted:
     """A body fit to be stored."""
 
     body: bytes
-    """An `ExportTraceServiceRequest` in protobuf; empty when no span is left."""
-    spans: int
+    """The request in protobuf; empty when nothing of it is left."""
+    items: int
+    """Spans or data points."""
     rejected: int
-    """Spans taken out: they have no valid id or a time outside of what is kept."""
+    """Those taken out: they have no valid id or a time outside of what is kept."""
 
 
 def inflate(data: bytes, encoding: str, limit: int) -> bytes:
@@ -93,9 +96,9 @@ def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accept
     Raises:
         RefusedError: the body as a whole is not acceptable.
     """
+    protobuf = media_type(content_type) == PROTOBUF
     request = parse(data, content_type, ExportTraceServiceRequest)
-    now = time.time_ns()
-    oldest, newest = now - retention_days * _DAY_NS, now + _AHEAD_NS
+    oldest, newest = _kept(retention_days)
     spans = rejected = 0
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
@@ -115,9 +118,44 @@ def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accept
                 scope_spans.spans.extend(good)
     if not spans:
         return Accepted(b"", 0, rejected)
-    if rejected or media_type(content_type) != PROTOBUF:
+    nested = (not protobuf or may_nest(data)) and flatten_spans(request)
+    if rejected or nested or not protobuf:
         data = to_protobuf(request)
     return Accepted(data, spans, rejected)
+
+
+def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accepted:
+    """Parse a metrics request and take out the data points that cannot be stored.
+
+    Raises:
+        RefusedError: the body as a whole is not acceptable.
+    """
+    protobuf = media_type(content_type) == PROTOBUF
+    request = parse(data, content_type, ExportMetricsServiceRequest)
+    oldest, newest = _kept(retention_days)
+    points = rejected = 0
+    for resource_metrics in request.resource_metrics:
+        for scope_metrics in resource_metrics.scope_metrics:
+            for metric in scope_metrics.metrics:
+                held = data_points(metric)
+                good = [point for point in held if oldest <= point.time_unix_nano <= newest]
+                points += len(good)
+                if len(good) != len(held):
+                    rejected += len(held) - len(good)
+                    del held[:]
+                    held.extend(good)
+    if not points:
+        return Accepted(b"", 0, rejected)
+    nested = (not protobuf or may_nest(data)) and flatten_points(request)
+    if rejected or nested or not protobuf:
+        data = to_protobuf(request)
+    return Accepted(data, points, rejected)
+
+
+def _kept(retention_days: int) -> tuple[int, int]:
+    """The earliest and the latest time that is stored, in ns since the epoch."""
+    now = time.time_ns()
+    return now - retention_days * _DAY_NS, now + _AHEAD_NS
 
 
 def media_type(content_type: str) -> str:

@@ -7,6 +7,7 @@ were left out; what is refused gets a `google.rpc.Status` in the encoding of the
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -14,10 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -27,6 +25,7 @@ from asgiscope_collector.otlp import JSON, PROTOBUF, status, to_json, to_protobu
 from asgiscope_collector.receive.bodies import (
     Accepted,
     RefusedError,
+    accept_metrics,
     accept_traces,
     inflate,
     media_type,
@@ -46,7 +45,6 @@ _RETRY_AFTER_SECONDS: Final = 2
 _SMALL: Final = 16_384
 _GRPC_CODE: Final = {400: 3, 413: 8, 415: 3, 503: 14}
 """google.rpc.Code for an HTTP status: INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE."""
-_METRICS_NOT_KEPT: Final = "metrics are accepted and not kept yet by this version of asgiscope-collector"
 _LOGS_NOT_KEPT: Final = "asgiscope-collector keeps no logs: send them elsewhere"
 
 
@@ -59,6 +57,8 @@ class Receiver:
         self.retries = Retries()
         self.spans = 0
         self.rejected_spans = 0
+        self.points = 0
+        self.rejected_points = 0
         self.refused_requests = 0
 
     @property
@@ -73,43 +73,31 @@ class Receiver:
     async def traces(self, request: Request) -> Response:
         """Take spans: acknowledged once they are on the disk."""
         try:
-            raw = await self._read(request)
-            accepted = await _off_the_loop(request, raw, self._accept, request, raw)
-            if accepted.body:
-                await self.retries.once(accepted.body, self._spool.append)
+            accepted = await self._take(request, "traces", accept_traces)
         except (RefusedError, SpoolUnavailableError) as error:
             return self._refuse(request, error)
-        self.spans += accepted.spans
+        self.spans += accepted.items
         self.rejected_spans += accepted.rejected
         answer = ExportTraceServiceResponse()
         if accepted.rejected:
             answer.partial_success.rejected_spans = accepted.rejected
             answer.partial_success.error_message = (
-                "spans without a valid trace and span id, or that began more than "
-                f"{self._settings.retention_days} days ago or a day ahead of the collector's clock"
+                f"spans without a valid trace and span id, or that began {self._out_of_time}"
             )
         return _answer(request, answer)
 
     async def metrics(self, request: Request) -> Response:
-        """Validate metrics and say that they are not kept."""
+        """Take data points: acknowledged once they are on the disk."""
         try:
-            raw = await self._read(request)
-            message = await _off_the_loop(
-                request, raw, self._parse, request, raw, ExportMetricsServiceRequest
-            )
-        except RefusedError as error:
+            accepted = await self._take(request, "metrics", accept_metrics)
+        except (RefusedError, SpoolUnavailableError) as error:
             return self._refuse(request, error)
-        points = sum(
-            len(getattr(metric, kind).data_points)
-            for resource in message.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if (kind := metric.WhichOneof("data"))
-        )
+        self.points += accepted.items
+        self.rejected_points += accepted.rejected
         answer = ExportMetricsServiceResponse()
-        if points:
-            answer.partial_success.rejected_data_points = points
-            answer.partial_success.error_message = _METRICS_NOT_KEPT
+        if accepted.rejected:
+            answer.partial_success.rejected_data_points = accepted.rejected
+            answer.partial_success.error_message = f"data points of a time {self._out_of_time}"
         return _answer(request, answer)
 
     async def logs(self, request: Request) -> Response:
@@ -127,6 +115,19 @@ class Receiver:
             answer.partial_success.rejected_log_records = records
             answer.partial_success.error_message = _LOGS_NOT_KEPT
         return _answer(request, answer)
+
+    @property
+    def _out_of_time(self) -> str:
+        return f"more than {self._settings.retention_days} days ago or a day ahead of the collector's clock"
+
+    async def _take(
+        self, request: Request, signal: str, accept: Callable[[bytes, str, int], Accepted]
+    ) -> Accepted:
+        raw = await self._read(request)
+        accepted = await _off_the_loop(request, raw, self._accept, request, raw, accept)
+        if accepted.body:
+            await self.retries.once(accepted.body, partial(self._spool.append, signal))
+        return accepted
 
     async def _read(self, request: Request) -> bytes:
         limit = self._settings.max_body_bytes
@@ -148,8 +149,10 @@ class Receiver:
     def _parse(self, request: Request, raw: bytes, kind: type[M]) -> M:
         return parse(self._inflate(request, raw), request.headers.get("content-type", ""), kind)
 
-    def _accept(self, request: Request, raw: bytes) -> Accepted:
-        return accept_traces(
+    def _accept(
+        self, request: Request, raw: bytes, accept: Callable[[bytes, str, int], Accepted]
+    ) -> Accepted:
+        return accept(
             self._inflate(request, raw),
             request.headers.get("content-type", ""),
             self._settings.retention_days,

@@ -1,0 +1,72 @@
+"""Parts of SQL that several schema files share; ddl.py fills them in where `${name}` stands."""
+
+from typing import Final
+
+_VALUE: Final = (
+    "Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, "
+    "'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, "
+    "bytes_value String)"
+)
+_ATTRIBUTES: Final = f"Array(Tuple(key String, value {_VALUE}))"
+_EXEMPLARS: Final = (
+    "Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, "
+    f"filtered_attributes {_ATTRIBUTES}))"
+)
+
+FRAGMENTS: Final = {
+    # A message of otlp.proto as the engine decodes it.
+    "attributes": _ATTRIBUTES,
+    "exemplars": _EXEMPLARS,
+    "number_point": (
+        "Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, "
+        f"exemplars {_EXEMPLARS}, as_int Int64, attributes {_ATTRIBUTES}, flags UInt32)"
+    ),
+    # Text as the exporter makes it: strings as they are, bytes in hexadecimal. Lists and maps arrive as JSON text.
+    "text_of_value": (
+        "(v -> multiIf(v.value = 'string_value', v.string_value, v.value = 'int_value', toString(v.int_value), "
+        "v.value = 'bool_value', if(v.bool_value, 'true', 'false'), "
+        "v.value = 'double_value', toString(v.double_value), v.value = 'bytes_value', hex(v.bytes_value), ''))"
+    ),
+    # The columns that all of the exporter's metric tables begin with.
+    "metric_identity": """ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ResourceSchemaUrl String CODEC(ZSTD(1)),
+    ScopeName String CODEC(ZSTD(1)),
+    ScopeVersion String CODEC(ZSTD(1)),
+    ScopeAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeDroppedAttrCount UInt32 CODEC(ZSTD(1)),
+    ScopeSchemaUrl String CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    MetricName LowCardinality(String) CODEC(ZSTD(1)),
+    MetricDescription String CODEC(ZSTD(1)),
+    MetricUnit String CODEC(ZSTD(1)),
+    Attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    StartTimeUnix DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TimeUnix DateTime64(9) CODEC(Delta, ZSTD(1))""",
+    "metric_identity_names": (
+        "ResourceAttributes, ResourceSchemaUrl, ScopeName, ScopeVersion, ScopeAttributes, ScopeDroppedAttrCount, "
+        "ScopeSchemaUrl, ServiceName, MetricName, MetricDescription, MetricUnit, Attributes, StartTimeUnix, "
+        "TimeUnix"
+    ),
+    "exemplar_names": (
+        "`Exemplars.FilteredAttributes`, `Exemplars.TimeUnix`, `Exemplars.Value`, `Exemplars.SpanId`, "
+        "`Exemplars.TraceId`"
+    ),
+    "exemplar_columns": (
+        "FilteredAttributes Map(LowCardinality(String), String), TimeUnix DateTime64(9), Value Float64, "
+        "SpanId String, TraceId String"
+    ),
+    # Tallies: see 011_tallies.sql. What is not finite, negative or beyond 30 years is no tally.
+    "tally_histogram": "Map(Int32, UInt64)",
+    "tally_number": "(x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18)))))",
+    "tally_buckets": (
+        "((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, "
+        "floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts))"
+    ),
+    "tally_release": (
+        "ResourceAttributes['service.version'] AS ServiceVersion, "
+        "if(ResourceAttributes['deployment.environment.name'] != '', "
+        "ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) "
+        "AS Environment"
+    ),
+    "tally_points": "ScopeName = 'asgiscope' AND AggregationTemporality = 1",
+}

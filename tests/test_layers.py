@@ -44,7 +44,7 @@ COLLECTOR = (
     "commands",
     "__main__",
 )
-DASHBOARD = ("api", "model", "canvas", "widgets", "views", "app")
+DASHBOARD = ("text", "api", "model", "canvas", "widgets", "views", "app")
 
 
 def python_imports(file: Path) -> set[str]:

@@ -1,7 +1,7 @@
 /// <reference types="vite/client" />
 import { expect, it } from "vitest";
 
-const LAYERS = ["api", "model", "canvas", "widgets", "views", "app"];
+const LAYERS = ["text", "api", "model", "canvas", "widgets", "views", "app"];
 const MOST_LINES = 400;
 const FILES: Record<string, string> = import.meta.glob(["./**/*.{ts,tsx,css}", "../build.py"], {
   query: "?raw",

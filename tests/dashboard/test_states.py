@@ -30,7 +30,7 @@ def test_nothing_in_the_range_offers_a_longer_one(empty: str, open_view: Open) -
     """Data of some hours ago is a click away."""
     send(empty, incident(time.time_ns() - 5 * HOUR_NS).traces)
     page = open_view(empty, "?since=15m")
-    expect(page.locator("main")).to_contain_text("No data in the last 15 min")
+    expect(page.locator("main")).to_contain_text("No data in this range (Last 15 min)")
     page.get_by_role("link", name="Look at the last 7 days").click()
     expect(page.locator(".verdict").first).to_be_visible()
 

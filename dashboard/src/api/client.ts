@@ -1,7 +1,9 @@
 /** One JSON request to the collector that serves this page. */
 
+import { text } from "../text";
 import { parseInert } from "./inert";
-import type { Problem } from "./types";
+import type { Endpoints, Problem } from "./schema";
+import { signInNeeded } from "./session";
 
 const TIMEOUT_MS = 20_000;
 
@@ -21,37 +23,77 @@ export class ApiError extends Error {
   }
 }
 
-export type Query = Record<string, string | number | undefined>;
+type Of<M extends string> = Extract<keyof Endpoints, `${M} ${string}`>;
+export type Readable = Of<"GET">;
+export type Writable = Of<"POST"> | Of<"PUT"> | Of<"DELETE"> | Of<"PATCH">;
+/** Names are the API's; values may be any text of the address, which the collector checks. '' asks for all. */
+export type Query<E extends keyof Endpoints> = {
+  [K in keyof Endpoints[E]["query"]]?: Endpoints[E]["query"][K] | string | undefined;
+};
 
-/** Path and query of an API call, relative to the page so that path prefixes work. Empty values are left out. */
-export function apiUrl(path: string, query: Query = {}): string {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== "") search.set(name, String(value));
-  }
-  const text = search.toString();
-  return `api/${path}${text === "" ? "" : `?${text}`}`;
+/** A question to the API and, for the compiler alone, what answers it. */
+export interface Question<T> {
+  readonly url: string;
+  readonly answer?: T;
 }
 
-/**
- * The answer to GET `url`.
- *
- * Rejects with an ApiError, or with an AbortError if `signal` fires first.
- */
+/** The question that GET `endpoint` asks; `ids` fill the places in its path. Empty values are left out. */
+export function question<E extends Readable>(
+  endpoint: E,
+  query: Query<E>,
+  ...ids: readonly string[]
+): Question<Endpoints[E]["answer"]> {
+  return { url: urlOf(endpoint, query, ids) };
+}
+
+/** Path and query relative to the page, so that path prefixes work. */
+export function urlOf(endpoint: string, query: object, ids: readonly string[]): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query) as [string, unknown][]) {
+    const values = Array.isArray(value) ? value : [value];
+    for (const each of values) if (each !== undefined && each !== "") search.append(name, String(each));
+  }
+  let at = 0;
+  const path = (endpoint.split(" ")[1] ?? "").replace(/\{\w+\}/gu, () => encodeURIComponent(ids[at++] ?? ""));
+  const asked = search.toString();
+  return `api/${path}${asked === "" ? "" : `?${asked}`}`;
+}
+
+/** The answer to GET `url`. Rejects with an ApiError, or with an AbortError if `signal` fires first. */
 export async function getJson(url: string, signal: AbortSignal): Promise<unknown> {
+  return request(url, { headers: { accept: "application/json" } }, signal);
+}
+
+/** Ask once. Rejects as `getJson` does. */
+export async function ask<T>(asked: Question<T>, signal: AbortSignal): Promise<T> {
+  return (await getJson(asked.url, signal)) as T;
+}
+
+/** Change something. Rejects as `getJson` does. */
+export async function send<E extends Writable>(
+  endpoint: E,
+  body: Endpoints[E]["body"],
+  ...ids: readonly string[]
+): Promise<Endpoints[E]["answer"]> {
+  const json = body === undefined ? {} : { body: JSON.stringify(body) };
+  const headers = { accept: "application/json", "content-type": "application/json" };
+  const method = String(endpoint).split(" ")[0] ?? "POST";
+  return (await request(urlOf(endpoint, {}, ids), { method, headers, ...json }, new AbortController().signal)) as
+    Endpoints[E]["answer"];
+}
+
+async function request(url: string, init: RequestInit, signal: AbortSignal): Promise<unknown> {
   let response: Response;
   let body: string;
   try {
-    response = await fetch(url, {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      headers: { accept: "application/json" },
-    });
+    response = await fetch(url, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
     body = await response.text();
   } catch (cause) {
     signal.throwIfAborted();
     throw new ApiError(whyUnreachable(cause), 0, true);
   }
-  if (response.ok) return parsed(body, response);
+  if (response.ok) return body === "" ? null : parsed(body, response);
+  if (response.status === 401) signInNeeded.value = true;
   const unreachable = response.status === 502 || response.status === 504;
   throw new ApiError(problemOf(body, response), response.status, unreachable);
 }
@@ -59,8 +101,8 @@ export async function getJson(url: string, signal: AbortSignal): Promise<unknown
 function whyUnreachable(cause: unknown): Problem {
   const slow = cause instanceof DOMException && cause.name === "TimeoutError";
   return {
-    error: slow ? `The collector took longer than ${TIMEOUT_MS / 1000} s to answer.` : "The collector does not answer.",
-    hint: "See whether `asgiscope-collector serve` still runs, and what it printed last.",
+    error: slow ? text.api.slow(TIMEOUT_MS / 1000) : text.api.silent,
+    hint: text.api.silentHint,
   };
 }
 
@@ -68,21 +110,14 @@ function parsed(body: string, response: Response): unknown {
   try {
     return parseInert(body);
   } catch {
-    throw new ApiError(
-      {
-        error: "The answer is not JSON.",
-        hint: "Something between this page and the collector answers in its place: a proxy or a login page.",
-      },
-      response.status,
-      false,
-    );
+    throw new ApiError({ error: text.api.notJson, hint: text.api.notJsonHint }, response.status, false);
   }
 }
 
 function problemOf(body: string, response: Response): Problem {
   const fallback: Problem = {
-    error: `The collector answered ${response.status} ${response.statusText}`.trim() + ".",
-    hint: "Its log says more.",
+    error: text.api.status(`${response.status} ${response.statusText}`.trim()),
+    hint: text.api.statusHint,
   };
   try {
     const value = parseInert(body) as Partial<Problem> | null;

@@ -1,10 +1,12 @@
 /** Data that stays current: fetched, asked for again while somebody looks, kept while the collector is away. */
 
 import { type ReadonlySignal, signal } from "@preact/signals";
-import { ApiError, getJson } from "./client";
+import { text } from "../text";
+import { ApiError, ask, type Question } from "./client";
+import { signInNeeded } from "./session";
 
 export const POLL_MS = 5_000;
-const SLOWEST_POLL_MS = 30_000;
+export const SLOWEST_POLL_MS = 30_000;
 
 /** Since when the collector has not answered (ms since the epoch), or null while it does. */
 export const unreachableSince = signal<number | null>(null);
@@ -25,7 +27,7 @@ const EMPTY: LiveState<never> = { data: null, at: null, error: null, stale: fals
 export class Live<T> {
   readonly #state = signal<LiveState<T>>(EMPTY);
   readonly #again: (data: T) => boolean;
-  #url: string | null = null;
+  #question: Question<T> | null = null;
   #request: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
@@ -40,10 +42,10 @@ export class Live<T> {
     return this.#state;
   }
 
-  /** Ask `url` from now on. Data of the question before stays, marked stale, if `keep` is set. */
-  ask(url: string, keep: boolean): void {
-    if (url === this.#url) return;
-    this.#url = url;
+  /** Ask `question` from now on. Data of the one before stays, marked stale, if `keep` is set. */
+  ask(question: Question<T>, keep: boolean): void {
+    if (question.url === this.#question?.url) return;
+    this.#question = question;
     this.#failures = 0;
     const before = this.#state.peek();
     this.#state.value = keep && before.data !== null ? { ...before, error: null, stale: true } : EMPTY;
@@ -54,14 +56,14 @@ export class Live<T> {
   refresh = (): void => {
     clearTimeout(this.#timer);
     this.#request?.abort();
-    if (this.#url === null) return;
+    if (this.#question === null) return;
     const request = new AbortController();
     this.#request = request;
-    void this.#fetch(this.#url, request);
+    void this.#fetch(this.#question, request);
   };
 
   stop(): void {
-    this.#url = null;
+    this.#question = null;
     clearTimeout(this.#timer);
     this.#request?.abort();
     document.removeEventListener("visibilitychange", this.#onVisibility);
@@ -72,9 +74,9 @@ export class Live<T> {
     else this.refresh();
   };
 
-  async #fetch(url: string, request: AbortController): Promise<void> {
+  async #fetch(question: Question<T>, request: AbortController): Promise<void> {
     try {
-      const data = (await getJson(url, request.signal)) as T;
+      const data = await ask(question, request.signal);
       this.#failures = 0;
       unreachableSince.value = null;
       this.#state.value = { data, at: Date.now(), error: null, stale: false };
@@ -90,13 +92,14 @@ export class Live<T> {
   }
 
   #schedule(): void {
-    if (document.hidden || this.#url === null) return;
+    // Somebody has to sign in first: what is asked meanwhile is refused.
+    if (document.hidden || this.#question === null || signInNeeded.peek()) return;
     this.#timer = setTimeout(this.refresh, Math.min(POLL_MS * 2 ** Math.max(0, this.#failures - 1), SLOWEST_POLL_MS));
   }
 }
 
 function unexpected(error: unknown): ApiError {
   console.error(error);
-  const text = error instanceof Error ? error.message : String(error);
-  return new ApiError({ error: `The page could not read the answer: ${text}`, hint: "Reload the page." }, 0, false);
+  const why = error instanceof Error ? error.message : String(error);
+  return new ApiError({ error: text.api.unread(why), hint: text.api.unreadHint }, 0, false);
 }

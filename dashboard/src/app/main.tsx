@@ -3,6 +3,8 @@
 import { render } from "preact";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
+import "./controls.css";
+import "./trace.css";
 import { Shell } from "./shell";
 
 const root = document.getElementById("app");

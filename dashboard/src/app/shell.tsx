@@ -2,23 +2,30 @@
 
 import { computed } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import { apiUrl } from "../api/client";
-import { POLL_MS, unreachableSince } from "../api/live";
-import type { Services } from "../api/types";
+import { useEffect, useErrorBoundary } from "preact/hooks";
+import { question } from "../api/client";
+import { POLL_MS, SLOWEST_POLL_MS, unreachableSince } from "../api/live";
+import { signInNeeded } from "../api/session";
 import { clock } from "../model/format";
-import { RANGES, type ViewName } from "../model/route";
+import type { ViewName } from "../model/route";
+import { text } from "../text";
 import { Finding } from "../views/finding";
 import { Findings } from "../views/findings";
 import { Overview } from "../views/overview";
 import { Trace } from "../views/trace";
 import { Traces } from "../views/traces";
-import { linkTo, route, service, setParams, since } from "../widgets/location";
+import { CopyLink, Toast } from "../widgets/copy-link";
+import { Icon } from "../widgets/icon";
+import { linkTo, range, route, service, setParams } from "../widgets/location";
+import { chooseTheme, THEMES, type ThemeChoice, themeChoice } from "../widgets/preferences";
+import { RangePicker } from "../widgets/range-picker";
+import { Rich } from "../widgets/rich";
+import { helpOpen, ShortcutHelp, useShortcuts } from "../widgets/shortcuts";
+import { SignIn } from "../widgets/sign-in";
 import { Nothing } from "../widgets/states";
-import { chooseTheme, type ThemeChoice, themeChoice } from "../widgets/theme";
 import { useLive } from "../widgets/use-live";
 
-const VIEWS: Record<ViewName, () => JSX.Element> = {
+const VIEWS: Partial<Record<ViewName, () => JSX.Element>> = {
   overview: Overview,
   findings: Findings,
   finding: Finding,
@@ -26,19 +33,7 @@ const VIEWS: Record<ViewName, () => JSX.Element> = {
   trace: Trace,
 };
 
-const TITLES: Record<ViewName, string> = {
-  overview: "Overview",
-  findings: "Findings",
-  finding: "Finding",
-  traces: "Traces",
-  trace: "Trace",
-};
-
-const NAVIGATION = [
-  ["overview", "Overview"],
-  ["findings", "Findings"],
-  ["traces", "Traces"],
-] as const;
+const NAVIGATION = ["overview", "findings", "traces"] as const;
 
 const section = computed<ViewName | null>(() => {
   const { view } = route.value;
@@ -47,28 +42,31 @@ const section = computed<ViewName | null>(() => {
 
 export function Shell(): JSX.Element {
   const { view, id } = route.value;
+  useShortcuts();
   useEffect(() => {
-    document.title = `${view === null ? "Not found" : TITLES[view]} · asgiscope`;
+    document.title = `${view === null ? text.nav.notFound : text.nav[view]} · ${text.name}`;
     window.scrollTo(0, 0);
   }, [view, id]);
   return (
     <>
-      <a class="skip" href="#content" onClick={skip}>Skip to content</a>
+      <a class="skip" href="#content" onClick={skip}>{text.nav.skip}</a>
       <header class="top">
-        <a class="brand" href={linkTo("overview")}>asgiscope</a>
-        <nav aria-label="Views">
-          {NAVIGATION.map(([name, label]) => (
+        <a class="brand" href={linkTo("overview")}>{text.name}</a>
+        <nav aria-label={text.nav.views}>
+          {NAVIGATION.map((name) => (
             <a key={name} href={linkTo(name)} aria-current={section.value === name ? "page" : undefined}>
-              {label}
+              {text.nav[name]}
             </a>
           ))}
         </nav>
-        <Scope />
+        {!signInNeeded.value && <Scope />}
       </header>
       <Disconnected />
       <main id="content" tabIndex={-1}>
-        {view === null ? <NotFound /> : <View key={`${view}/${id}`} name={view} />}
+        {signInNeeded.value ? <SignIn /> : <View key={`${view}/${id}`} name={view} />}
       </main>
+      <Toast />
+      <ShortcutHelp />
     </>
   );
 }
@@ -79,30 +77,42 @@ function skip(event: Event): void {
   document.getElementById("content")?.focus();
 }
 
-function View({ name }: { name: ViewName }): JSX.Element {
-  const Body = VIEWS[name];
-  return <Body />;
+function View({ name }: { name: ViewName | null }): JSX.Element {
+  const [error] = useErrorBoundary((cause: unknown) => console.error(cause));
+  const Body = name === null ? undefined : VIEWS[name];
+  if (error !== undefined) return <Broken error={error} />;
+  return Body === undefined ? <NotFound /> : <Body />;
+}
+
+/** A mistake in one view leaves the frame, and so the way out of it. */
+function Broken({ error }: { error: unknown }): JSX.Element {
+  return (
+    <div class="state state-error" role="alert">
+      <h2>{text.states.broken}</h2>
+      <p>{text.states.brokenHint(error instanceof Error ? error.message : String(error))}</p>
+    </div>
+  );
 }
 
 function NotFound(): JSX.Element {
   return (
-    <Nothing title="There is no such view">
+    <Nothing title={text.states.noView}>
       <p>
-        The address names none. Go to the <a href={linkTo("overview")}>overview</a>.
+        <Rich text={text.states.noViewHint} overview={<a href={linkTo("overview")}>{text.states.noViewLink}</a>} />
       </p>
     </Nothing>
   );
 }
 
 function Scope(): JSX.Element {
-  const { data } = useLive<Services>(apiUrl("services", { since: since.value }), true);
+  const { data } = useLive(question("GET services", range.value), true);
   const names = [...new Set([...(data?.services ?? []), ...(service.value === "" ? [] : [service.value])])].sort();
   return (
-    <form class="scope" aria-label="What is shown" onSubmit={(event) => event.preventDefault()}>
+    <div class="scope" role="group" aria-label={text.scope.label}>
       <label>
-        <span class="sr-only">Service</span>
+        <span class="sr-only">{text.scope.service}</span>
         <select value={service.value} onChange={(event) => setParams({ service: event.currentTarget.value, page: "" })}>
-          <option value="" selected={service.value === ""}>All services</option>
+          <option value="" selected={service.value === ""}>{text.scope.allServices}</option>
           {names.map((name) => (
             <option key={name} value={name} selected={name === service.value}>
               {name}
@@ -110,27 +120,25 @@ function Scope(): JSX.Element {
           ))}
         </select>
       </label>
-      <label>
-        <span class="sr-only">Time range: last</span>
-        <select value={since.value} onChange={(event) => setParams({ since: event.currentTarget.value, page: "" })}>
-          {RANGES.map(([value, label]) => (
-            <option key={value} value={value} selected={value === since.value}>
-              {label}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        <span class="sr-only">Theme</span>
-        <select value={themeChoice.value} onChange={(event) => chooseTheme(event.currentTarget.value as ThemeChoice)}>
-          {(["system", "light", "dark"] as const).map((choice) => (
-            <option key={choice} value={choice} selected={choice === themeChoice.value}>
-              {choice === "system" ? "System" : choice === "light" ? "Light" : "Dark"}
-            </option>
-          ))}
-        </select>
-      </label>
-    </form>
+      <RangePicker />
+      <div class="tools">
+        <CopyLink />
+        <button type="button" class="icon-button" aria-label={text.nav.keysTitle} title={text.nav.keysTitle}
+          onClick={() => (helpOpen.value = true)}>
+          <Icon name="keys" />
+        </button>
+        <label>
+          <span class="sr-only">{text.scope.theme}</span>
+          <select value={themeChoice.value} onChange={(event) => chooseTheme(event.currentTarget.value as ThemeChoice)}>
+            {THEMES.map((choice) => (
+              <option key={choice} value={choice} selected={choice === themeChoice.value}>
+                {text.scope.themes[choice]}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+    </div>
   );
 }
 
@@ -140,8 +148,8 @@ function Disconnected(): JSX.Element {
     <div role="alert">
       {since !== null && (
         <p class="banner">
-          <b>The collector has not answered since {clock(since * 1e6)}.</b> What is shown is from before then. This page
-          asks again every {POLL_MS / 1000} to 30 seconds. See whether <code>asgiscope-collector serve</code> still runs.
+          <b>{text.states.disconnected(clock(since * 1e6))}</b>{" "}
+          <Rich text={text.states.disconnectedHint(POLL_MS / 1000, SLOWEST_POLL_MS / 1000)} />
         </p>
       )}
     </div>

@@ -6,6 +6,7 @@ import { roleName } from "../model/kinds";
 import type { Band, Bar, Timeline } from "../model/lanes";
 import { labelOf } from "../model/labels";
 import { clamp, pan, reveal, ticks, timeOf, type Viewport, xOf, zoom } from "../model/viewport";
+import { text } from "../text";
 import { CanvasView } from "./canvas-view";
 import { listen } from "./gestures";
 import { type Hit, hitAt } from "./hits";
@@ -230,7 +231,7 @@ export class ThreadTimeline extends CanvasView {
     brush.wait(wait, dimmed);
     brush.bar(bar.kind, run, bar.ghost, dimmed);
     if (name === "") return;
-    const waited = `waits ${duration(bar.runStart - bar.start)}`;
+    const waited = text.span.waits(duration(bar.runStart - bar.start));
     const roomy = run.width > name.length * brush.charWidth;
     this.#label(brush, roomy ? waited : `${name} ${waited}`, wait, middle, true);
     if (roomy) this.#label(brush, name, run, middle);
@@ -247,8 +248,8 @@ export class ThreadTimeline extends CanvasView {
     const span = this.#span(band.start, band.end);
     const y = this.#y(place.bandsTop);
     brush.band({ ...span, y, height: this.#y(place.bottom) - y - 2 }, BAND_LABEL_HEIGHT - 3, band.ghost);
-    const text = `blocked ${duration(band.end - band.start)} ${labelOf(band.span, "stall")}`;
-    this.#label(brush, text, { ...span, y, height: 0 }, y + (BAND_LABEL_HEIGHT - 3) / 2 + 0.5);
+    const label = `${text.span.blocked(duration(band.end - band.start))} ${labelOf(band.span, "stall")}`;
+    this.#label(brush, label, { ...span, y, height: 0 }, y + (BAND_LABEL_HEIGHT - 3) / 2 + 0.5);
   }
 
   #arrowsInView(): Arrow[] {

@@ -2,10 +2,13 @@
 
 import * as sem from "../api/semconv";
 import type { Span, SpanLink, Trace } from "../api/types";
+import { text } from "../text";
 import { duration, place, plural } from "./format";
 import { roleName } from "./kinds";
 import { SLICE_WORDS, type Share, type Slice } from "./share";
 import { flagOf, type Phases, kindOf, linksOf, numberOf, phasesOf, rootOf, routeOf, siteOf, textOf } from "./spans";
+
+const say = text.span;
 
 export interface Description {
   title: string;
@@ -15,32 +18,33 @@ export interface Description {
 export function describe(span: Span, ghost: boolean): Description {
   const lines = linesOf(span, ghost);
   const site = siteText(span);
-  if (site !== "") lines.push(`at ${site}`);
-  if (ghost) lines.push(`Of another trace: ${routeOf(span.attributes) || span.trace_id.slice(0, 8)}`);
-  if (flagOf(span.attributes, sem.ONGOING)) lines.push("Had not ended when this was reported");
+  if (site !== "") lines.push(say.at(site));
+  if (ghost) lines.push(say.otherTrace(routeOf(span.attributes) || span.trace_id.slice(0, 8)));
+  if (flagOf(span.attributes, sem.ONGOING)) lines.push(say.ongoing);
   return { title: span.name, lines };
 }
 
 function linesOf(span: Span, ghost: boolean): string[] {
   switch (kindOf(span)) {
     case "bridge":
-      return ghost ? [`Held the thread for ${duration(phasesOf(span).runNs)}`] : bridgeLines(span, phasesOf(span));
+      return ghost ? [say.held(duration(phasesOf(span).runNs))] : bridgeLines(span, phasesOf(span));
     case "stall":
       return stallLines(span);
     case "refusal":
-      return [span.status_message || "Refused to run", ...chainOf(span).map((link) => `\u21b3 ${link}`)];
+      return [span.status_message || say.refused, ...chainOf(span).map((link) => `\u21b3 ${link}`)];
     case "async_to_sync":
-      return [`Parked its thread for ${duration(span.duration_ns)}`];
+      return [say.parked(duration(span.duration_ns))];
     default:
-      return [`Took ${duration(span.duration_ns)}${onLoop(span)}`];
+      return [`${say.took(duration(span.duration_ns))}${onLoop(span)}`];
   }
 }
 
 function bridgeLines(span: Span, { waitNs, runNs, resumeNs }: Phases): string[] {
   const lines: string[] = [];
-  if (waitNs > 0) lines.push(`Waited ${duration(waitNs)} for the ${executorName(span)}`, ...holderLines(span));
-  lines.push(flagOf(span.attributes, sem.CANCELLED) ? `Cancelled after running ${duration(runNs)}` : `Ran ${duration(runNs)}`);
-  if (resumeNs > 0) lines.push(`Resume delay ${duration(resumeNs)}: it had returned, the loop was busy`);
+  if (waitNs > 0) lines.push(say.waited(duration(waitNs), executorName(span)), ...holderLines(span));
+  const ran = duration(runNs);
+  lines.push(flagOf(span.attributes, sem.CANCELLED) ? say.cancelled(ran) : say.ran(ran));
+  if (resumeNs > 0) lines.push(say.resumed(duration(resumeNs)));
   return lines;
 }
 
@@ -49,10 +53,10 @@ const HOLDERS_NAMED = 3;
 
 function holderLines(span: Span): string[] {
   const holders = holdersOf(span);
-  const lines = holders.slice(0, HOLDERS_NAMED).map((holder) => `held by ${holder.text} for ${duration(holder.overlapNs)}`);
-  if (holders.length > HOLDERS_NAMED) lines.push(`and ${holders.length - HOLDERS_NAMED} more holders`);
+  const lines = holders.slice(0, HOLDERS_NAMED).map((holder) => say.heldBy(holder.text, duration(holder.overlapNs)));
+  if (holders.length > HOLDERS_NAMED) lines.push(say.moreHolders(holders.length - HOLDERS_NAMED));
   const idle = numberOf(span.attributes, sem.IDLE_NS) ?? 0;
-  if (idle > 0 && holders.length > 0) lines.push(`no call held it for ${duration(idle)} of the wait`);
+  if (idle > 0 && holders.length > 0) lines.push(say.idle(duration(idle)));
   return lines;
 }
 
@@ -85,19 +89,19 @@ function targetText(link: SpanLink): string {
   const route = routeOf(link.attributes);
   const call = [name, place(site.file, site.line)].filter((part) => part !== "").join(" ");
   if (call === "") return route || link.span_id;
-  return route === "" ? call : `${call} of ${route}`;
+  return route === "" ? call : say.ofRoute(call, route);
 }
 
 function stallLines(span: Span): string[] {
   const what = textOf(span.attributes, sem.BLOCKING_OPERATION);
-  const lines = [`The event loop stood still for ${duration(span.duration_ns)}`];
-  if (what !== "") lines.push(`because of ${what}`);
+  const lines = [say.stood(duration(span.duration_ns))];
+  if (what !== "") lines.push(say.because(what));
   const cause = textOf(span.attributes, sem.CAUSE);
-  if (cause === "cpu") lines.push("Python code was sampled on the loop");
-  if (cause === "unknown") lines.push("No sample could be taken: native code that keeps the GIL");
+  if (cause === "cpu") lines.push(say.cpu);
+  if (cause === "unknown") lines.push(say.unknown);
   const victims = numberOf(span.attributes, sem.FINDING_VICTIMS) ?? victimsOf(span).length;
   const lost = numberOf(span.attributes, sem.FINDING_VICTIMS_NS) ?? 0;
-  if (victims > 0) lines.push(`${plural(victims, "request")} lost ${duration(lost)}${victims > 1 ? " together" : ""}`);
+  if (victims > 0) lines.push(say.lost(plural(victims, ...text.nouns.request), duration(lost), victims > 1));
   return lines;
 }
 
@@ -109,7 +113,7 @@ function chainOf(span: Span): string[] {
 
 function onLoop(span: Span): string {
   const blocking = flagOf(span.attributes, sem.ON_EVENT_LOOP) && ["query", "session"].includes(kindOf(span));
-  return blocking ? ", on the event loop's own thread" : "";
+  return blocking ? say.onLoop : "";
 }
 
 export function siteText(span: Span): string {
@@ -128,18 +132,18 @@ const WORTH_NAMING = 0.05;
 
 /** What failed and what cost the request most, in sentences; none where nothing that asgiscope names did. */
 export function verdictsOf(trace: Trace, shares: readonly Share[]): string[] {
-  const what = trace.spans.some((span) => kindOf(span) === "request") ? "this request" : "this trace";
+  const what = trace.spans.some((span) => kindOf(span) === "request") ? text.verdict.request : text.verdict.trace;
   const named = shares.filter(({ slice, share }) => !["other", "run", "query"].includes(slice) && share >= WORTH_NAMING);
   const worst = [...named].sort((a, b) => b.ns - a.ns)[0];
   return [
     refusalText(trace),
-    worst === undefined ? "" : causeText(trace, worst.slice, `${duration(worst.ns)} of ${what}`),
+    worst === undefined ? "" : causeText(trace, worst.slice, text.verdict.of(duration(worst.ns), what)),
     worst?.slice === "wait" ? "" : longWaitText(trace),
-  ].filter((text) => text !== "");
+  ].filter((sentence) => sentence !== "");
 }
 
 function causeText(trace: Trace, slice: Slice, amount: string): string {
-  return CAUSES[slice]?.(trace, amount) ?? `For ${amount}, ${SLICE_WORDS[slice].meaning}`;
+  return CAUSES[slice]?.(trace, amount) ?? text.verdict.other(amount, SLICE_WORDS[slice].meaning);
 }
 
 /** Waits beside which other calls made progress: what a full pool looks like. */
@@ -147,12 +151,12 @@ function longWaitText(trace: Trace): string {
   const length = rootOf(trace.spans)?.duration_ns ?? 0;
   const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);
   if (waiter === undefined || phasesOf(waiter).waitNs < 2 * WORTH_NAMING * length) return "";
-  return `Calls waited up to ${duration(phasesOf(waiter).waitNs)} for the ${executorName(waiter)}${heldText(waiter)}`;
+  return text.verdict.longWait(duration(phasesOf(waiter).waitNs), executorName(waiter), heldText(waiter));
 }
 
 function heldText(waiter: Span): string {
   const holder = holdersOf(waiter)[0];
-  return holder === undefined ? "" : `, held by ${holder.text}`;
+  return holder === undefined ? "" : text.verdict.held(holder.text);
 }
 
 const CAUSES: Partial<Record<Slice, (trace: Trace, amount: string) => string>> = {
@@ -169,23 +173,22 @@ function refusalText(trace: Trace): string {
   const refusal = trace.spans.find((span) => kindOf(span) === "refusal");
   if (refusal === undefined) return "";
   const by = textOf(refusal.attributes, sem.REFUSED_BY) === "asgiref" ? "asgiref" : "Django";
-  const site = siteText(refusal);
-  return `${by} refused synchronous work in async code${site === "" ? "" : ` at ${site}`}`;
+  return text.verdict.refused(by, siteText(refusal));
 }
 
 function blockingText(trace: Trace, amount: string): string {
   const stall = longest(trace.spans, "stall", (span) => span.duration_ns);
   const site = stall === undefined ? "" : siteText(stall);
-  return `For ${amount}, its own code blocked the event loop${site === "" ? "" : `, most at ${site}`}`;
+  return text.verdict.blocking(amount, site);
 }
 
 function stalledText(trace: Trace, amount: string): string {
   const stall = longest(trace.ghosts, "stall", (span) => span.duration_ns);
   const site = stall === undefined ? "" : siteText(stall);
-  return `For ${amount}, other requests blocked the event loop${site === "" ? "" : `, most at ${site}`}`;
+  return text.verdict.stalled(amount, site);
 }
 
 function waitText(trace: Trace, amount: string): string {
   const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);
-  return waiter === undefined ? "" : `For ${amount}, calls waited for the ${executorName(waiter)}${heldText(waiter)}`;
+  return waiter === undefined ? "" : text.verdict.waited(amount, executorName(waiter), heldText(waiter));
 }

@@ -1,5 +1,8 @@
 /** Numbers with their units, times and places, as they are written everywhere on the page. */
 
+import { signal } from "@preact/signals";
+import { text } from "../text";
+
 const NNBSP = "\u202f";
 
 const DURATION_UNITS: readonly (readonly [number, string])[] = [
@@ -51,15 +54,38 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
-/** A time of day here, with the date where it is not `now`'s. `ns` since the epoch. */
+export type Zone = "local" | "utc";
+
+/** In which zone times are written; who reads it while rendering follows it. */
+export const zone = signal<Zone>("local");
+
+/** A time of day in the chosen zone, with the date where it is not `now`'s. `ns` since the epoch. */
 export function clock(ns: number, now = new Date()): string {
   const time = new Date(ns / 1e6);
-  const text = time.toLocaleTimeString("en-GB");
-  if (time.toDateString() === now.toDateString()) return text;
-  return `${time.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${text}`;
+  const timeZone = zoneOption(zone.value);
+  const shown = time.toLocaleTimeString("en-GB", timeZone);
+  const dated: Intl.DateTimeFormatOptions = { day: "numeric", month: "short", ...timeZone };
+  const day = time.toLocaleDateString("en-GB", dated);
+  return day === now.toLocaleDateString("en-GB", dated) ? shown : `${day} ${shown}`;
 }
 
-/** The same moment in UTC, for logs and colleagues elsewhere. */
+/** `2026-11-21 13:00:00` in a zone: sorted as text it is sorted by time. */
+export function dateTime(ns: number, where: Zone): string {
+  const options: Intl.DateTimeFormatOptions = { dateStyle: "short", timeStyle: "medium", ...zoneOption(where) };
+  // Swedish writes dates as ISO 8601 does.
+  return new Date(ns / 1e6).toLocaleString("sv", options);
+}
+
+export function zoneOption(where: Zone): { timeZone?: string } {
+  return where === "utc" ? { timeZone: "UTC" } : {};
+}
+
+/** A moment in both zones: for the reader's own clock, and for logs and colleagues elsewhere. */
+export function bothZones(ns: number): string {
+  return `${dateTime(ns, "local")} local, ${utc(ns)}`;
+}
+
+/** A moment in UTC, to the millisecond. */
 export function utc(ns: number): string {
   return `${new Date(ns / 1e6).toISOString().replace("T", " ").replace("Z", "")} UTC`;
 }
@@ -67,11 +93,11 @@ export function utc(ns: number): string {
 /** How long before `now` (ms since the epoch) a moment was: `just now`, `42 s ago`, `3 h ago`. */
 export function ago(ns: number, now: number): string {
   const seconds = Math.floor(now / 1e3 - ns / 1e9);
-  if (seconds < 2) return "just now";
-  if (seconds < 60) return `${seconds}${NNBSP}s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}${NNBSP}min ago`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}${NNBSP}h ago`;
-  return `${Math.floor(seconds / 86_400)}${NNBSP}d ago`;
+  if (seconds < 2) return text.times.justNow;
+  if (seconds < 60) return text.times.seconds(seconds);
+  if (seconds < 3600) return text.times.minutes(Math.floor(seconds / 60));
+  if (seconds < 86_400) return text.times.hours(Math.floor(seconds / 3600));
+  return text.times.days(Math.floor(seconds / 86_400));
 }
 
 /** An RFC 3339 moment as nanoseconds since the epoch; null where it is not one. */

@@ -2,6 +2,7 @@
 
 import * as sem from "../api/semconv";
 import type { Span } from "../api/types";
+import { text } from "../text";
 import { place } from "./format";
 import { type SpanKind, siteOf, textOf } from "./spans";
 
@@ -14,7 +15,7 @@ export function labelOf(span: Span, kind: SpanKind): string {
     const site = siteOf(span.attributes);
     return `${place(site.file, site.line)} ${lastName(site.function)}`.trim();
   }
-  if (kind === "refusal") return `refused ${lastName(textOf(span.attributes, sem.CODE_FUNCTION))}`.trim();
+  if (kind === "refusal") return text.span.refusedCall(lastName(textOf(span.attributes, sem.CODE_FUNCTION))).trim();
   return span.name;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { href, parseRoute, shared, sinceOf, wholeParam } from "./route";
+import { href, parseRoute, shared, wholeParam } from "./route";
 
 describe("parseRoute", () => {
   it.each([
@@ -9,6 +9,8 @@ describe("parseRoute", () => {
     ["#/findings/11761eb1492ef4cc", "finding", "11761eb1492ef4cc"],
     ["#/traces/ab%2Fcd", "trace", "ab/cd"],
     ["#/nonsense", null, ""],
+    ["#/contention", "contention", ""],
+    ["#/alerts", "alerts", ""],
     ["#/overview/1", null, "1"],
     ["#/traces/1/2", null, ""],
     ["#/traces/%E0%A4%A", null, ""],
@@ -24,12 +26,13 @@ describe("parseRoute", () => {
   });
 });
 
-it("carries service and range on, and nothing else", () => {
-  expect(shared(parseRoute("#/findings?service=shop&since=24h&q=x"))).toEqual({ service: "shop", since: "24h" });
+it("carries service, environment and range on, and nothing else", () => {
+  const kept = { service: "shop", environment: "staging", since: "2h", until: "1h" };
+  const query = new URLSearchParams({ ...kept, q: "x" }).toString();
+  expect(shared(parseRoute(`#/findings?${query}`))).toEqual(kept);
 });
 
 it("falls back where the address asks for what does not exist", () => {
-  expect(sinceOf(parseRoute("#/?since=9y"))).toBe("1h");
   expect(["2", "0", "-1", "x", "1e9", ""].map((page) => wholeParam(parseRoute(`#/?page=${page}`), "page", 1, 1))).toEqual([
     2, 1, 1, 1, 1, 1,
   ]);

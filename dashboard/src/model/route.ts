@@ -4,7 +4,16 @@
  * It stands in the fragment, so the page works under any path and needs no help from the server.
  */
 
-export type ViewName = "overview" | "findings" | "finding" | "traces" | "trace";
+export type ViewName =
+  | "overview"
+  | "findings"
+  | "finding"
+  | "contention"
+  | "traces"
+  | "trace"
+  | "middleware"
+  | "releases"
+  | "alerts";
 
 export interface Route {
   /** null: the address names no view. */
@@ -13,25 +22,29 @@ export interface Route {
   params: Readonly<Record<string, string>>;
 }
 
-export const DEFAULT_SINCE = "1h";
-export const RANGES: readonly (readonly [value: string, label: string])[] = [
-  ["15m", "15 min"],
-  ["1h", "1 hour"],
-  ["24h", "24 hours"],
-  ["7d", "7 days"],
-];
-
 /** What travels from view to view. */
-export const SHARED_PARAMS = ["service", "since"] as const;
+export const SHARED_PARAMS = ["service", "environment", "since", "until"] as const;
 
-const LISTS: Record<string, ViewName> = { overview: "overview", findings: "findings", traces: "traces" };
+const LISTS: Record<string, ViewName> = {
+  overview: "overview",
+  findings: "findings",
+  contention: "contention",
+  traces: "traces",
+  middleware: "middleware",
+  releases: "releases",
+  alerts: "alerts",
+};
 const DETAILS: Record<string, ViewName> = { findings: "finding", traces: "trace" };
 const PATHS: Record<ViewName, string> = {
   overview: "overview",
   findings: "findings",
   finding: "findings",
+  contention: "contention",
   traces: "traces",
   trace: "traces",
+  middleware: "middleware",
+  releases: "releases",
+  alerts: "alerts",
 };
 
 export function parseRoute(hash: string): Route {
@@ -74,12 +87,6 @@ export function href(view: ViewName, id: string, params: Readonly<Record<string,
 export function shared(route: Route): Record<string, string> {
   const kept = SHARED_PARAMS.filter((name) => (route.params[name] ?? "") !== "");
   return Object.fromEntries(kept.map((name) => [name, route.params[name] as string]));
-}
-
-/** The time range asked for; an address with another value means the default. */
-export function sinceOf(route: Route): string {
-  const since = route.params["since"] ?? "";
-  return RANGES.some(([value]) => value === since) ? since : DEFAULT_SINCE;
 }
 
 /** A whole number of at least `least` from the address, else `fallback`. */

@@ -1,6 +1,7 @@
 /** Where the time of a request went, each instant counted once. */
 
 import type { Span, Trace } from "../api/types";
+import { text } from "../text";
 import { kindOf, phasesOf, rootOf } from "./spans";
 
 export type Slice = "blocking" | "query" | "run" | "stalled" | "wait" | "resume" | "other";
@@ -93,12 +94,4 @@ function sweep(edges: Edge[], length: number): Record<Slice, number> {
   return sums;
 }
 
-export const SLICE_WORDS: Record<Slice, { label: string; meaning: string }> = {
-  blocking: { label: "blocked the loop", meaning: "its own synchronous code ran on the event loop" },
-  query: { label: "query", meaning: "a database query ran" },
-  run: { label: "run in a thread", meaning: "a bridge call ran, no query among it" },
-  stalled: { label: "loop stall suffered", meaning: "other requests blocked the event loop" },
-  wait: { label: "queue wait", meaning: "a bridge call waited for its thread" },
-  resume: { label: "resume delay", meaning: "a bridge call had returned, the loop was busy" },
-  other: { label: "other", meaning: "the request's own code on the loop, and what it awaited" },
-};
+export const SLICE_WORDS: Record<Slice, { label: string; meaning: string }> = text.slices;

@@ -1,6 +1,7 @@
 /** Is anything wrong, and where to click: the overview in a sentence or two. */
 
 import type { Finding, Overview, ServiceHealth } from "../api/types";
+import { text } from "../text";
 import { count, duration, percent, plural } from "./format";
 
 export type Level = "good" | "warn" | "bad";
@@ -34,13 +35,14 @@ export function verdictsOf(overview: Overview): Verdict[] {
   if (verdicts.length > 0) return verdicts.sort((a, b) => RANK[a.level] - RANK[b.level]);
   const [worst] = overview.findings;
   if (worst !== undefined) {
-    const text = `${plural(overview.findings.length, "finding")}, none of which users feel much yet`;
-    return [{ level: "warn", text, finding: worst }];
+    const said = text.verdicts.calm(plural(overview.findings.length, ...text.nouns.finding));
+    return [{ level: "warn", text: said, finding: worst }];
   }
   if (overview.services.length === 0) return [];
   const names = overview.services.map(({ service }) => `\`${service}\``).join(", ");
   const requests = overview.services.reduce((sum, service) => sum + service.requests, 0);
-  return [{ level: "good", text: `Nothing blocks, waits or is refused in ${names} (${plural(requests, "request")})`, finding: null }];
+  const said = text.verdicts.good(names, plural(requests, ...text.nouns.request));
+  return [{ level: "good", text: said, finding: null }];
 }
 
 export function blockedLevel(service: ServiceHealth): Level {
@@ -58,24 +60,23 @@ function level(value: number, warn: number, bad: number): Level {
 function blocked(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   const severity = blockedLevel(service);
   if (severity === "good") return [];
-  const text = `Event loop of \`${service.service}\` blocked ${percent(service.loop_blocked_share)} of the time`;
-  return [{ level: severity, text, finding: worst(service, findings, ["loop_blocked"]), weight: service.loop_blocked_share }];
+  const said = text.verdicts.blocked(service.service, percent(service.loop_blocked_share));
+  return [{ level: severity, text: said, finding: worst(service, findings, ["loop_blocked"]), weight: service.loop_blocked_share }];
 }
 
 function refused(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   if (service.refusals === 0) return [];
-  const text = `${plural(service.refusals, "call")} of \`${service.service}\` refused in ${plural(service.requests, "request")}`;
-  return [{ level: "bad", text, finding: worst(service, findings, ["refusal"]), weight: service.refusals }];
+  const calls = plural(service.refusals, ...text.nouns.call);
+  const said = text.verdicts.refused(calls, service.service, plural(service.requests, ...text.nouns.request));
+  return [{ level: "bad", text: said, finding: worst(service, findings, ["refusal"]), weight: service.refusals }];
 }
 
 function waited(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   const severity = waitLevel(service);
   if (severity === "good") return [];
-  const shared = service.shared_waits > 0 ? `, ${count(service.shared_waits)} of them for the shared thread` : "";
-  const text =
-    `Calls of \`${service.service}\` wait for their thread: 1 in 20 at least ` +
-    `${duration(service.wait_p95_ns)}${shared}`;
-  return [{ level: severity, text, finding: worst(service, findings, ["contention", "pool_starvation"]), weight: service.wait_p95_ns }];
+  const shared = service.shared_waits > 0 ? text.verdicts.shared(count(service.shared_waits)) : "";
+  const said = text.verdicts.waits(service.service, duration(service.wait_p95_ns), shared);
+  return [{ level: severity, text: said, finding: worst(service, findings, ["contention", "pool_starvation"]), weight: service.wait_p95_ns }];
 }
 
 /** The API ranks by what users lose, so the first of the kind is the worst. */

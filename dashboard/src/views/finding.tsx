@@ -2,26 +2,31 @@
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
-import { apiUrl } from "../api/client";
+import { question } from "../api/client";
 import type { Advice, FindingDetail, Holder } from "../api/types";
 import { count, duration, percent, plural } from "../model/format";
 import { roleName, wordsOf } from "../model/kinds";
 import { frameOf } from "../model/stack";
+import { text } from "../text";
 import { Chart } from "../widgets/chart";
-import { linkTo, route, since } from "../widgets/location";
+import { copyText } from "../widgets/copy-link";
+import { linkTo, range, route } from "../widgets/location";
+import { Prose, Rich } from "../widgets/rich";
 import { Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { AgoText, CallSiteText, KindBadge, Meter, Prose, TraceLink } from "../widgets/words";
+import { AgoText, CallSiteText, KindBadge, Meter, TraceLink } from "../widgets/words";
+
+const say = text.finding;
 
 export function Finding(): JSX.Element {
   const { id } = route.value;
-  const asked = useLive<FindingDetail>(apiUrl(`findings/${encodeURIComponent(id)}`, { since: since.value }), false);
+  const asked = useLive(question("GET findings/{finding_id}", range.value, id), false);
   return (
     <>
       <p class="crumbs">
-        <a href={linkTo("findings")}>Findings</a>
+        <a href={linkTo("findings")}>{text.nav.findings}</a>
       </p>
-      <Shown asked={asked} what="the finding">
+      <Shown asked={asked} what={say.what}>
         {(finding) => <Detail finding={finding} />}
       </Shown>
     </>
@@ -36,17 +41,18 @@ function Detail({ finding }: { finding: FindingDetail }): JSX.Element {
         <p class="what-head">
           <KindBadge kind={finding.kind} />
           <span class="muted">{finding.service}</span>
-          {finding.ongoing > 0 && <span class="ongoing">{count(finding.ongoing)} going on now</span>}
+          {finding.ongoing > 0 && <span class="ongoing">{say.goingOn(count(finding.ongoing))}</span>}
         </p>
         <h1>
           <Prose text={finding.summary} />
         </h1>
         <p class="call-site">
           <CallSiteText site={finding.call_site} />
-          <CopyButton text={placeText(finding)} />
+          <CopyButton value={placeText(finding)} />
         </p>
         <p class="muted small">
-          {words.meaning} First seen <AgoText at={finding.first_seen} />, last <AgoText at={finding.last_seen} />.
+          {words.meaning}{" "}
+          <Rich text={say.seen} first={<AgoText at={finding.first_seen} />} last={<AgoText at={finding.last_seen} />} />
         </p>
       </header>
       <Figures finding={finding} />
@@ -71,15 +77,11 @@ function placeText({ call_site: site }: FindingDetail): string {
   return site.line > 0 ? `${site.file}:${site.line}` : site.file;
 }
 
-function CopyButton({ text }: { text: string }): JSX.Element | null {
-  // Only where the browser offers it: not on plain HTTP from another machine.
-  if (!("clipboard" in navigator) || text === "") return null;
-  const copy = (): void => {
-    navigator.clipboard.writeText(text).catch((error: unknown) => console.warn("Copying was not allowed.", error));
-  };
+function CopyButton({ value }: { value: string }): JSX.Element | null {
+  if (value === "") return null;
   return (
-    <button type="button" class="quiet" onClick={copy} title={`Copy ${text}`}>
-      Copy path
+    <button type="button" class="quiet" onClick={() => copyText(value, say.copied)} title={say.copyTitle(value)}>
+      {say.copyPath}
     </button>
   );
 }
@@ -90,14 +92,14 @@ function Figures({ finding }: { finding: FindingDetail }): JSX.Element {
   const figures: [string, string][] = [[words.many, count(finding.count)]];
   if (timed) {
     figures.push(
-      [`${words.cost} in all`, duration(finding.total_ns)],
-      ["p50", duration(finding.p50_ns)],
-      ["p95", duration(finding.p95_ns)],
-      ["longest", duration(finding.max_ns)],
+      [say.all(words.cost), duration(finding.total_ns)],
+      [say.p50, duration(finding.p50_ns)],
+      [say.p95, duration(finding.p95_ns)],
+      [say.longest, duration(finding.max_ns)],
     );
   }
-  figures.push(["requests hurt", count(finding.victims.requests)]);
-  if (finding.victims.total_ns > 0) figures.push(["they lost", duration(finding.victims.total_ns)]);
+  figures.push([say.hurt, count(finding.victims.requests)]);
+  if (finding.victims.total_ns > 0) figures.push([say.lost, duration(finding.victims.total_ns)]);
   return (
     <dl class="figures">
       {figures.map(([label, value]) => (
@@ -113,7 +115,7 @@ function Figures({ finding }: { finding: FindingDetail }): JSX.Element {
 function WhatToDo({ advice }: { advice: Advice }): JSX.Element {
   return (
     <section class="advice">
-      <h2>What to do: <Prose text={advice.title} /></h2>
+      <h2><Rich text={say.advice} title={<Prose text={advice.title} />} /></h2>
       <p>
         <Prose text={advice.reason} />
       </p>
@@ -128,7 +130,7 @@ function WhatToDo({ advice }: { advice: Advice }): JSX.Element {
       {/^https?:\/\//u.test(advice.link) && (
         <p>
           <a href={advice.link} target="_blank" rel="noopener noreferrer">
-            Read more at {new URL(advice.link).host}
+            {say.readMore(new URL(advice.link).host)}
           </a>
         </p>
       )}
@@ -142,16 +144,16 @@ function Holders({ finding }: { finding: FindingDetail }): JSX.Element | null {
   const sum = holders.reduce((total, holder) => total + holder.overlap_ns, 0);
   return (
     <section>
-      <h2>Who held the {roleName(finding.executor)}</h2>
+      <h2>{say.holders(roleName(finding.executor))}</h2>
       <div class="table-box">
         <table class="cards">
           <thead>
             <tr>
-              <th scope="col">Holder</th>
-              <th scope="col">Route</th>
-              <th scope="col" class="num">Made others wait</th>
-              <th scope="col" class="num">Times</th>
-              <th scope="col">Evidence</th>
+              <th scope="col">{say.holder}</th>
+              <th scope="col">{say.route}</th>
+              <th scope="col" class="num">{say.madeWait}</th>
+              <th scope="col" class="num">{say.times}</th>
+              <th scope="col">{say.evidence}</th>
             </tr>
           </thead>
           <tbody>
@@ -174,13 +176,13 @@ function HolderRow({ holder, share }: { holder: Holder; share: number }): JSX.El
           <CallSiteText site={holder.call_site} />
         </div>
       </th>
-      <td data-label="Route">{holder.route || "–"}</td>
-      <td class="num" data-label="Made others wait">
+      <td data-label={say.route}>{holder.route || "–"}</td>
+      <td class="num" data-label={say.madeWait}>
         {duration(holder.overlap_ns)} <small class="muted">{percent(share)}</small>
         <Meter share={share} level="cost" />
       </td>
-      <td class="num" data-label="Times">{count(holder.count)}</td>
-      <td data-label="Evidence">{holder.trace_id === "" ? "–" : <TraceLink id={holder.trace_id} />}</td>
+      <td class="num" data-label={say.times}>{count(holder.count)}</td>
+      <td data-label={say.evidence}>{holder.trace_id === "" ? "–" : <TraceLink id={holder.trace_id} />}</td>
     </tr>
   );
 }
@@ -189,7 +191,7 @@ function Chain({ chain }: { chain: readonly string[] }): JSX.Element | null {
   if (chain.length === 0) return null;
   return (
     <section>
-      <h2>What led there</h2>
+      <h2>{say.chain}</h2>
       <ol class="chain">
         {chain.map((link, index) => (
           <li key={index}>{link}</li>
@@ -204,11 +206,11 @@ function Stack({ finding }: { finding: FindingDetail }): JSX.Element | null {
   const frames = finding.stack.map((text) => frameOf(text, finding.call_site));
   return (
     <section>
-      <h2>Stack <small class="muted">innermost last, the application's own frames marked</small></h2>
+      <h2>{say.stack} <small class="muted">{say.stackNote}</small></h2>
       <ol class="stack" tabIndex={0}>
         {frames.map((frame, index) => (
           <li key={index} class={frame.role} title={frame.full}>
-            {frame.role === "site" && <span class="sr-only">call site: </span>}
+            {frame.role === "site" && <span class="sr-only">{say.callSite}</span>}
             {frame.text}
           </li>
         ))}
@@ -220,23 +222,23 @@ function Stack({ finding }: { finding: FindingDetail }): JSX.Element | null {
 function Evidence({ finding }: { finding: FindingDetail }): JSX.Element {
   return (
     <section>
-      <h2>Evidence</h2>
+      <h2>{say.evidence}</h2>
       {finding.trace_ids.length === 0 ? (
-        <p class="muted">No trace of it was kept.</p>
+        <p class="muted">{say.noTrace}</p>
       ) : (
         <ul class="targets">
           {finding.trace_ids.map((id, index) => (
             <li key={id}>
               <TraceLink id={id}>
-                Trace <code>{id.slice(0, 8)}</code>
+                {say.trace} <code>{id.slice(0, 8)}</code>
               </TraceLink>
-              {index === 0 && <span class="muted"> the costliest</span>}
+              {index === 0 && <span class="muted">{say.costliest}</span>}
             </li>
           ))}
         </ul>
       )}
       <p>
-        <a href={linkTo("traces", "", { finding: finding.id })}>All traces with it</a>
+        <a href={linkTo("traces", "", { finding: finding.id })}>{say.allTraces}</a>
       </p>
     </section>
   );
@@ -247,11 +249,11 @@ function Routes({ routes }: { routes: readonly string[] }): JSX.Element | null {
   if (named.length === 0) return null;
   return (
     <section>
-      <h2>{plural(named.length, "route")}</h2>
+      <h2>{plural(named.length, ...text.nouns.route)}</h2>
       <ul class="targets">
         {named.map((name) => (
           <li key={name}>
-            <a href={linkTo("findings", "", { route: name })} title="Findings of this route">
+            <a href={linkTo("findings", "", { route: name })} title={say.routeHint}>
               {name}
             </a>
           </li>
@@ -275,8 +277,8 @@ function Series({ finding }: { finding: FindingDetail }): JSX.Element | null {
   const format = timed ? duration : count;
   return (
     <section>
-      <h2>Over time</h2>
-      <Chart title={timed ? `Time ${words.cost}` : words.many} times={times} values={values}
+      <h2>{say.series}</h2>
+      <Chart title={timed ? say.time(words.cost) : words.many} times={times} values={values}
         format={format} colour={timed ? "stall" : "refusal"} least={timed ? 1e6 : 4} bars />
     </section>
   );

@@ -1,30 +1,22 @@
 /** Every problem found, to be filtered and sorted. */
 
 import type { JSX } from "preact";
-import { apiUrl } from "../api/client";
-import type { Findings as FindingsData } from "../api/types";
-import { count, plural } from "../model/format";
+import { question } from "../api/client";
+import { plural } from "../model/format";
 import { KINDS, wordsOf } from "../model/kinds";
 import { wholeParam } from "../model/route";
+import { text } from "../text";
 import { FindingTable } from "../widgets/finding-table";
 import { FilterBar, SelectFilter, TextFilter } from "../widgets/filters";
-import { route, service, setParams, since } from "../widgets/location";
+import { route, scope, setParams } from "../widgets/location";
 import { NoData, Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
 
 const PAGE_SIZE = 50;
-const SORTS: readonly (readonly [string, string])[] = [
-  ["", "cost to users"],
-  ["count", "times"],
-  ["total", "total time"],
-  ["p95", "p95"],
-  ["max", "longest"],
-  ["victims", "requests hurt"],
-  ["last_seen", "last seen"],
-  ["first_seen", "newest"],
-];
+const words = text.findings;
+const SORTS = Object.entries(words.sorts);
 const KIND_OPTIONS: readonly (readonly [string, string])[] = [
-  ["", "all kinds"],
+  ["", words.allKinds],
   ...KINDS.map((kind) => [kind, wordsOf(kind).label] as const),
 ];
 const FILTERS = ["kind", "route", "q"] as const;
@@ -32,9 +24,8 @@ const FILTERS = ["kind", "route", "q"] as const;
 export function Findings(): JSX.Element {
   const { params } = route.value;
   const page = wholeParam(route.value, "page", 1, 1);
-  const url = apiUrl("findings", {
-    service: service.value,
-    since: since.value,
+  const asking = question("GET findings", {
+    ...scope.value,
     kind: params["kind"],
     route: params["route"],
     q: params["q"],
@@ -42,29 +33,29 @@ export function Findings(): JSX.Element {
     limit: PAGE_SIZE,
     offset: (page - 1) * PAGE_SIZE,
   });
-  const asked = useLive<FindingsData>(url, true);
+  const asked = useLive(asking, true);
   const filtered = FILTERS.some((name) => (params[name] ?? "") !== "");
   const routes = [...new Set(asked.data?.findings.flatMap((finding) => finding.routes) ?? [])].sort();
   return (
     <>
-      <h1>Findings</h1>
+      <h1>{words.title}</h1>
       <FilterBar clear={filtered ? FILTERS : []}>
-        <TextFilter name="q" label="Search" placeholder="function, file, route" focusKey="/" />
-        <SelectFilter name="kind" label="Kind" options={KIND_OPTIONS} />
-        <TextFilter name="route" label="Route" placeholder="any" choices={routes} />
-        <SelectFilter name="sort" label="Sort by" options={SORTS} />
+        <TextFilter name="q" label={words.search} placeholder={words.searchHint} focusKey="/" />
+        <SelectFilter name="kind" label={words.kind} options={KIND_OPTIONS} />
+        <TextFilter name="route" label={words.route} placeholder={words.any} choices={routes} />
+        <SelectFilter name="sort" label={words.sort} options={SORTS} />
       </FilterBar>
-      <Shown asked={asked} what="findings">
+      <Shown asked={asked} what={words.what}>
         {(data) =>
           data.findings.length > 0 ? (
             <div class={asked.stale ? "stale" : ""}>
-              <FindingTable findings={data.findings} question={url} caption="Findings" />
+              <FindingTable findings={data.findings} question={asking.url} caption={words.caption} />
               <Pager page={page} total={data.total} />
             </div>
           ) : filtered || page > 1 ? (
-            <Nothing title="No finding fits these filters" />
+            <Nothing title={words.none} />
           ) : (
-            <NoData what="findings" />
+            <NoData what={words.what} />
           )
         }
       </Shown>
@@ -74,17 +65,17 @@ export function Findings(): JSX.Element {
 
 function Pager({ page, total }: { page: number; total: number }): JSX.Element {
   const pages = Math.max(1, Math.ceil(total / PAGE_SIZE));
-  if (pages === 1) return <p class="muted small">{plural(total, "finding")}</p>;
+  if (pages === 1) return <p class="muted small">{plural(total, ...text.nouns.finding)}</p>;
   return (
-    <nav class="pager" aria-label="Pages">
+    <nav class="pager" aria-label={words.pages}>
       <button type="button" disabled={page <= 1} onClick={() => setParams({ page: page === 2 ? "" : String(page - 1) })}>
-        Previous
+        {words.previous}
       </button>
       <span>
-        Page {page} of {pages} · {count(total)} findings
+        {words.page(page, pages, plural(total, ...text.nouns.finding))}
       </span>
       <button type="button" disabled={page >= pages} onClick={() => setParams({ page: String(page + 1) })}>
-        Next
+        {words.next}
       </button>
     </nav>
   );

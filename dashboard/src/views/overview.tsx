@@ -2,33 +2,38 @@
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
-import { apiUrl } from "../api/client";
+import { question } from "../api/client";
 import type { Overview as OverviewData, ServiceHealth } from "../api/types";
 import { count, duration, percent, plural, rate, significant } from "../model/format";
 import { blockedLevel, type Level, type Verdict, verdictsOf, waitLevel } from "../model/verdict";
+import { text } from "../text";
 import { Chart } from "../widgets/chart";
 import { FindingTable } from "../widgets/finding-table";
 import { LevelMark } from "../widgets/icon";
-import { linkTo, service, since } from "../widgets/location";
+import { linkTo, scope } from "../widgets/location";
+import { Prose, Rich } from "../widgets/rich";
 import { NoData, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { CallSiteText, FindingLink, Meter, Prose } from "../widgets/words";
+import { CallSiteText, FindingLink, Meter } from "../widgets/words";
+
+const words = text.overview;
+const { columns } = words;
 
 export function Overview(): JSX.Element {
-  const url = apiUrl("overview", { service: service.value, since: since.value });
-  const asked = useLive<OverviewData>(url, true);
+  const asking = question("GET overview", scope.value);
+  const asked = useLive(asking, true);
   return (
     <>
-      <h1 class="sr-only">Overview</h1>
-      <Shown asked={asked} what="the overview">
+      <h1 class="sr-only">{words.title}</h1>
+      <Shown asked={asked} what={words.what}>
         {(data) =>
           data.services.length === 0 && data.findings.length === 0 ? (
-            <NoData what="data" />
+            <NoData what={words.data} />
           ) : (
             <div class={asked.stale ? "stale" : ""}>
               <Verdicts verdicts={verdictsOf(data)} />
               <ServiceTable services={data.services} />
-              <TopFindings data={data} question={url} />
+              <TopFindings data={data} question={asking.url} />
               <Series data={data} />
             </div>
           )
@@ -43,21 +48,20 @@ const VERDICTS_SHOWN = 3;
 
 function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }): JSX.Element {
   return (
-    <section class="verdicts" aria-label="Verdict">
+    <section class="verdicts" aria-label={words.verdict}>
       {verdicts.slice(0, VERDICTS_SHOWN).map((verdict, index) => (
         <p key={verdict.text} class={`verdict verdict-${verdict.level} ${index === 0 ? "first" : ""}`}>
           <LevelMark level={verdict.level} />
           <span>
             <Prose text={verdict.text} />
             {verdict.finding === null ? (
-              "."
+              words.end
             ) : (
-              <>
-                , worst:{" "}
+              <Rich text={words.worst} finding={
                 <FindingLink finding={verdict.finding}>
                   <CallSiteText site={verdict.finding.call_site} />
                 </FindingLink>
-              </>
+              } />
             )}
           </span>
         </p>
@@ -69,21 +73,21 @@ function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }): JSX.Element {
 function ServiceTable({ services }: { services: readonly ServiceHealth[] }): JSX.Element {
   return (
     <section>
-      <h2>Services</h2>
+      <h2>{words.services}</h2>
       <div class="table-box">
         <table class="cards services">
           <thead>
             <tr>
-              <th scope="col">Service</th>
-              <th scope="col" class="num">Loop blocked</th>
-              <th scope="col" class="num">Queue wait p50</th>
-              <th scope="col" class="num">p95</th>
-              <th scope="col" class="num">p99</th>
-              <th scope="col" class="num">Shared-thread waits</th>
-              <th scope="col" class="num">Refusals</th>
-              <th scope="col" class="num">Hops a request</th>
-              <th scope="col" class="num">Requests</th>
-              <th scope="col" class="num">Errors</th>
+              <th scope="col">{columns.service}</th>
+              <th scope="col" class="num">{columns.blocked}</th>
+              <th scope="col" class="num">{columns.p50}</th>
+              <th scope="col" class="num">{columns.p95}</th>
+              <th scope="col" class="num">{columns.p99}</th>
+              <th scope="col" class="num">{columns.shared}</th>
+              <th scope="col" class="num">{columns.refusals}</th>
+              <th scope="col" class="num">{columns.hops}</th>
+              <th scope="col" class="num">{columns.requests}</th>
+              <th scope="col" class="num">{columns.errors}</th>
             </tr>
           </thead>
           <tbody>
@@ -103,26 +107,26 @@ function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
     <tr>
       <th scope="row">
         <a href={linkTo("overview", "", { service: health.service })}>{health.service}</a>
-        <span class="muted small"> {plural(health.processes, "process", "processes")}</span>
+        <span class="muted small"> {plural(health.processes, ...text.nouns.process)}</span>
       </th>
-      <td class="num" data-label="Loop blocked">
+      <td class="num" data-label={columns.blocked}>
         <Graded level={blocked} text={percent(health.loop_blocked_share)} />
         <Meter share={health.loop_blocked_share} level={blocked} />
       </td>
-      <td class="num" data-label="Queue wait p50">{duration(health.wait_p50_ns)}</td>
-      <td class="num" data-label="Queue wait p95">
+      <td class="num" data-label={columns.p50}>{duration(health.wait_p50_ns)}</td>
+      <td class="num" data-label={columns.fullP95}>
         <Graded level={waitLevel(health)} text={duration(health.wait_p95_ns)} />
       </td>
-      <td class="num" data-label="Queue wait p99">{duration(health.wait_p99_ns)}</td>
-      <td class="num" data-label="Shared-thread waits">{count(health.shared_waits)}</td>
-      <td class="num" data-label="Refusals">
+      <td class="num" data-label={columns.fullP99}>{duration(health.wait_p99_ns)}</td>
+      <td class="num" data-label={columns.shared}>{count(health.shared_waits)}</td>
+      <td class="num" data-label={columns.refusals}>
         <Graded level={health.refusals > 0 ? "bad" : "good"} text={count(health.refusals)} />
       </td>
-      <td class="num" data-label="Hops a request">{significant(health.hops_per_request)}</td>
-      <td class="num" data-label="Requests">
+      <td class="num" data-label={columns.hops}>{significant(health.hops_per_request)}</td>
+      <td class="num" data-label={columns.requests}>
         {rate(health.requests_per_second)} <small class="muted">{count(health.requests)}</small>
       </td>
-      <td class="num" data-label="Errors">{count(health.errors)}</td>
+      <td class="num" data-label={columns.errors}>{count(health.errors)}</td>
     </tr>
   );
 }
@@ -142,12 +146,12 @@ function TopFindings({ data, question }: { data: OverviewData; question: string 
   return (
     <section>
       <h2>
-        What costs users most <a class="more" href={linkTo("findings")}>All findings</a>
+        {words.costliest} <a class="more" href={linkTo("findings")}>{words.allFindings}</a>
       </h2>
       {data.findings.length === 0 ? (
-        <p class="state good-news">No findings in this range: nothing blocked, waited long or was refused.</p>
+        <p class="state good-news">{words.noFindings}</p>
       ) : (
-        <FindingTable findings={data.findings} question={question} caption="Findings, the costliest first" />
+        <FindingTable findings={data.findings} question={question} caption={words.findingsCaption} />
       )}
     </section>
   );
@@ -156,14 +160,14 @@ function TopFindings({ data, question }: { data: OverviewData; question: string 
 function Series({ data }: { data: OverviewData }): JSX.Element {
   const series = useMemo(() => seriesOf(data), [data]);
   return (
-    <section class="charts" aria-label="Over time">
-      <Chart title="Event loop blocked"
+    <section class="charts" aria-label={words.series}>
+      <Chart title={words.blocked}
         times={series.times} values={series.blocked} format={percent} colour="stall" least={0.01} />
-      <Chart title="Queue wait a request"
+      <Chart title={words.wait}
         times={series.times} values={series.wait} format={duration} colour="wait" least={1e6} />
-      <Chart title="Requests"
+      <Chart title={words.requests}
         times={series.times} values={series.requests} format={rate} colour="run" least={1} />
-      <Chart title="Refusals"
+      <Chart title={words.refusals}
         times={series.times} values={series.refusals} format={count} colour="refusal" least={4} bars />
     </section>
   );

@@ -2,24 +2,28 @@
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { apiUrl } from "../api/client";
+import { question } from "../api/client";
 import * as sem from "../api/semconv";
 import type { Span, Trace as TraceData } from "../api/types";
 import { describe, verdictsOf } from "../model/describe";
-import { clock, count, duration, plural, utc } from "../model/format";
+import { bothZones, clock, count, duration, plural } from "../model/format";
 import { isOngoing, timelineOf } from "../model/lanes";
 import { wholeParam } from "../model/route";
 import { drawn, matches } from "../model/search";
 import { sharesOf } from "../model/share";
 import { keyOf, numberOf, routeOf, textOf } from "../model/spans";
+import { text } from "../text";
 import { useFocusKey } from "../widgets/filters";
 import { linkTo, route, setParams } from "../widgets/location";
+import { Rich } from "../widgets/rich";
 import { ShareBar } from "../widgets/share-bar";
 import { SpanPanel } from "../widgets/span-panel";
 import { SpanTable } from "../widgets/span-table";
 import { Nothing, Shown } from "../widgets/states";
 import { Timeline } from "../widgets/timeline";
 import { useLive } from "../widgets/use-live";
+
+const words = text.trace;
 
 /** Spans asked for at first, and at most: the API gives no more. */
 const LIMIT = 2_000;
@@ -35,15 +39,14 @@ function canChange(trace: TraceData): boolean {
 export function Trace(): JSX.Element {
   const { id } = route.value;
   const limit = Math.min(wholeParam(route.value, "limit", LIMIT, 1), MOST);
-  const url = apiUrl(`traces/${encodeURIComponent(id)}`, { limit });
-  const asked = useLive<TraceData>(url, true, canChange);
+  const asked = useLive(question("GET traces/{trace_id}", { limit }, id), true, canChange);
   return (
     <>
       <p class="crumbs">
-        <a href={linkTo("traces")}>Traces</a>
+        <a href={linkTo("traces")}>{text.nav.traces}</a>
       </p>
-      <Shown asked={asked} what="the trace">
-        {(trace) => (trace.spans.length === 0 ? <Nothing title="This trace has no spans" /> : <Detail trace={trace} limit={limit} />)}
+      <Shown asked={asked} what={words.what}>
+        {(trace) => (trace.spans.length === 0 ? <Nothing title={words.empty} /> : <Detail trace={trace} limit={limit} />)}
       </Shown>
     </>
   );
@@ -76,18 +79,18 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
       {trace.truncated && <Truncated trace={trace} limit={limit} />}
       <div class="find">
         <label>
-          <span class="sr-only">Search spans</span>
-          <input ref={input} type="search" value={query} placeholder="Search spans: name, file, SQL …" spellcheck={false}
+          <span class="sr-only">{words.search}</span>
+          <input ref={input} type="search" value={query} placeholder={words.searchHint} spellcheck={false}
             onInput={(event) => setQuery(event.currentTarget.value)} onKeyDown={goOn} />
         </label>
-        <span role="status" class="muted small">{keys === null ? "" : `${plural(keys.length, "span")} found, Enter for the next`}</span>
+        <span role="status" class="muted small">{keys === null ? "" : words.found(plural(keys.length, ...text.nouns.span))}</span>
       </div>
       <div class={selected === null ? "work" : "work with-panel"}>
         <div class="column">
           <Timeline timeline={timeline} selected={selected === null ? null : keyOf(selected)} matches={keys} onSelect={select}
             onSearch={() => input.current?.focus()} />
           <section>
-            <h2>Spans <small class="muted">{count(found?.length ?? spans.length)}</small></h2>
+            <h2>{words.spans} <small class="muted">{count(found?.length ?? spans.length)}</small></h2>
             <SpanTable spans={found ?? spans} traceId={trace.trace_id} originNs={timeline.originNs}
               selected={selected === null ? null : keyOf(selected)} onSelect={select} />
           </section>
@@ -107,14 +110,14 @@ function selectedOf(spans: readonly Span[], traceId: string, param: string): Spa
 }
 
 function Head({ trace, root, verdicts }: { trace: TraceData; root: Span | null; verdicts: readonly string[] }): JSX.Element {
-  if (root === null) return <h1>Trace</h1>;
+  if (root === null) return <h1>{words.title}</h1>;
   const status = textOf(root.attributes, sem.HTTP_STATUS);
   const failed = root.status_code === "Error" || (numberOf(root.attributes, sem.HTTP_STATUS) ?? 0) >= 500;
   return (
     <header>
       <h1>
         {routeOf(root.attributes) || root.name}{" "}
-        <span class={failed ? "level-bad" : "muted"}>{failed ? `✕ ${status || "error"}` : status}</span>{" "}
+        <span class={failed ? "level-bad" : "muted"}>{failed ? words.failed(status) : status}</span>{" "}
         <span class="nowrap">{duration(root.duration_ns)}</span>
       </h1>
       {verdicts.map((verdict) => (
@@ -123,9 +126,9 @@ function Head({ trace, root, verdicts }: { trace: TraceData; root: Span | null; 
         </p>
       ))}
       <p class="muted small">
-        {root.service} · <time title={utc(root.start_ns)}>{clock(root.start_ns)}</time> · {plural(trace.total, "span")} · trace{" "}
-        <code>{trace.trace_id}</code>
-        {isOngoing(trace) && <span class="ongoing">going on</span>}
+        {root.service} · <time title={bothZones(root.start_ns)}>{clock(root.start_ns)}</time> · {plural(trace.total, ...text.nouns.span)} ·{" "}
+        <Rich text={words.id} id={<code>{trace.trace_id}</code>} />
+        {isOngoing(trace) && <span class="ongoing">{words.goingOn}</span>}
       </p>
     </header>
   );
@@ -135,10 +138,11 @@ function Truncated({ trace, limit }: { trace: TraceData; limit: number }): JSX.E
   const more = Math.min(limit * 5, MOST);
   return (
     <p class="notice">
-      The first {count(trace.spans.length)} of {count(trace.total)} spans{limit >= MOST ? ": a page holds no more." : "."}{" "}
+      {words.cut(count(trace.spans.length), count(trace.total))}
+      {limit >= MOST ? words.cutMost : words.cutEnd}{" "}
       {limit < MOST && (
         <button type="button" onClick={() => setParams({ limit: String(more) })}>
-          Load {count(Math.min(more, trace.total))}
+          {words.load(count(Math.min(more, trace.total)))}
         </button>
       )}
     </p>
@@ -147,18 +151,18 @@ function Truncated({ trace, limit }: { trace: TraceData; limit: number }): JSX.E
 
 /** Says what the keys selected to who cannot see it. */
 function Announced({ span, traceId }: { span: Span | null; traceId: string }): JSX.Element {
-  const [text, setText] = useState("");
+  const [said, setSaid] = useState("");
   useEffect(() => {
     if (span === null) {
-      setText("");
+      setSaid("");
       return;
     }
     const { title, lines } = describe(span, span.trace_id !== traceId);
-    setText([title, ...lines].join(". "));
+    setSaid([title, ...lines].join(". "));
   }, [span === null ? "" : keyOf(span)]);
   return (
     <p class="sr-only" role="status">
-      {text}
+      {said}
     </p>
   );
 }

@@ -2,61 +2,66 @@
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type ApiError, apiUrl, getJson } from "../api/client";
+import { type ApiError, ask, question, type Question } from "../api/client";
 import type { Traces as TracesData, TraceSummary } from "../api/types";
-import { clock, count, duration, utc } from "../model/format";
+import { bothZones, clock, count, duration, plural } from "../model/format";
 import { olderThan, withoutDoubles } from "../model/pages";
+import { text } from "../text";
 import { FilterBar, SelectFilter, TextFilter } from "../widgets/filters";
-import { linkTo, route, service, since } from "../widgets/location";
+import { linkTo, route, scope } from "../widgets/location";
 import { Failure, NoData, Nothing, Shown } from "../widgets/states";
 import { useLive, useSteady } from "../widgets/use-live";
 import { Cell, Meter } from "../widgets/words";
 
+const words = text.traces;
 const PAGE_SIZE = 50;
 const FILTERS = ["route", "status", "min", "finding"] as const;
-const STATUSES = [["", "any"], ["ok", "no error"], ["error", "error"]] as const;
+const STATUSES = Object.entries(words.results);
 /** Milliseconds. */
-const DURATIONS = [["", "any"], ["10", "≥ 10 ms"], ["100", "≥ 100 ms"], ["500", "≥ 500 ms"], ["1000", "≥ 1 s"], ["5000", "≥ 5 s"]] as const;
+const DURATIONS: readonly (readonly [string, string])[] = [
+  ["", text.findings.any],
+  ...[10, 100, 500, 1000, 5000].map((ms) => [String(ms), words.atLeast(duration(ms * 1e6))] as const),
+];
 
 export function Traces(): JSX.Element {
   const { params } = route.value;
   const minMs = DURATIONS.find(([value]) => value !== "" && value === params["min"])?.[0];
   const query = {
-    service: service.value,
-    since: since.value,
+    ...scope.value,
     route: params["route"],
     status: params["status"],
     min_duration_ns: minMs === undefined ? undefined : Number(minMs) * 1e6,
     finding: params["finding"],
     limit: PAGE_SIZE,
   };
-  const url = apiUrl("traces", query);
-  const asked = useLive<TracesData>(url, true);
+  const asking = question("GET traces", query);
+  const asked = useLive(asking, true);
   const filtered = FILTERS.some((name) => (params[name] ?? "") !== "");
   const routes = [...new Set(asked.data?.traces.map((trace) => trace.route) ?? [])].filter((name) => name !== "").sort();
   return (
     <>
-      <h1>Traces</h1>
+      <h1>{words.title}</h1>
       <FilterBar clear={filtered ? FILTERS : []}>
-        <TextFilter name="route" label="Route" placeholder="any" choices={routes} focusKey="/" />
-        <SelectFilter name="status" label="Result" options={STATUSES} />
-        <SelectFilter name="min" label="Duration" options={DURATIONS} />
+        <TextFilter name="route" label={text.findings.route} placeholder={text.findings.any} choices={routes} focusKey="/" />
+        <SelectFilter name="status" label={words.result} options={STATUSES} />
+        <SelectFilter name="min" label={words.duration} options={DURATIONS} />
         {(params["finding"] ?? "") !== "" && (
           <a class="chip" href={linkTo("finding", params["finding"])}>
-            with one finding
+            {words.withFinding}
           </a>
         )}
       </FilterBar>
-      <Shown asked={asked} what="traces">
+      <Shown asked={asked} what={words.what}>
         {(data) =>
           data.traces.length > 0 ? (
             <div class={asked.stale ? "stale" : ""}>
-              <TraceList key={url} first={data} question={url} older={(beforeNs) => apiUrl("traces", { ...query, before_ns: beforeNs })} />
+              <TraceList key={asking.url} first={data} question={asking.url}
+                older={(beforeNs) => question("GET traces", { ...query, before_ns: beforeNs })} />
             </div>
           ) : filtered ? (
-            <Nothing title="No trace fits these filters" />
+            <Nothing title={words.none} />
           ) : (
-            <NoData what="traces" />
+            <NoData what={words.what} />
           )
         }
       </Shown>
@@ -65,7 +70,7 @@ export function Traces(): JSX.Element {
 }
 
 /** The first page stays current; older ones are fetched when asked for, and stay. */
-function TraceList(props: { first: TracesData; question: string; older: (beforeNs: number) => string }): JSX.Element {
+function TraceList(props: { first: TracesData; question: string; older: (beforeNs: number) => Question<TracesData> }): JSX.Element {
   const [olderPages, setOlderPages] = useState<TraceSummary[]>([]);
   const [next, setNext] = useState<number | null | undefined>(undefined);
   const [failure, setFailure] = useState<ApiError | null>(null);
@@ -80,7 +85,7 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
     setBusy(true);
     setFailure(null);
     try {
-      const page = (await getJson(props.older(olderThan(nextBeforeNs)), closing.current.signal)) as TracesData;
+      const page = await ask(props.older(olderThan(nextBeforeNs)), closing.current.signal);
       // What stood on the first page when the older ones began moves off it as new traces arrive: keep it.
       setOlderPages((pages) => withoutDoubles([...pages, ...(pages.length === 0 ? shown : []), ...page.traces]));
       setNext(page.next_before_ns);
@@ -96,18 +101,18 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
     <>
       <div class="table-box" {...hold}>
         <table class="cards traces">
-          <caption class="sr-only">Traces, the newest first</caption>
+          <caption class="sr-only">{words.caption}</caption>
           <thead>
             <tr>
-              <th scope="col">Request</th>
-              <th scope="col">Result</th>
-              <th scope="col" class="num">Duration</th>
-              <th scope="col" class="num">Queue wait</th>
-              <th scope="col" class="num">Stall suffered</th>
-              <th scope="col" class="num">Blocked the loop</th>
-              <th scope="col" class="num">Hops</th>
-              <th scope="col" class="num">Queries</th>
-              <th scope="col" class="num">Started</th>
+              <th scope="col">{words.request}</th>
+              <th scope="col">{words.result}</th>
+              <th scope="col" class="num">{words.duration}</th>
+              <th scope="col" class="num">{words.wait}</th>
+              <th scope="col" class="num">{words.stalled}</th>
+              <th scope="col" class="num">{words.blocked}</th>
+              <th scope="col" class="num">{words.hops}</th>
+              <th scope="col" class="num">{words.queries}</th>
+              <th scope="col" class="num">{words.started}</th>
             </tr>
           </thead>
           <tbody>
@@ -120,7 +125,7 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
       {failure !== null && <Failure error={failure} retry={() => void more()} />}
       {nextBeforeNs !== null && failure === null && (
         <button type="button" disabled={busy} onClick={() => void more()}>
-          {busy ? "Loading …" : "Older traces"}
+          {busy ? words.loading : words.older}
         </button>
       )}
     </>
@@ -135,24 +140,24 @@ function TraceRow({ trace, longest }: { trace: TraceSummary; longest: number }):
       <th scope="row" class="what">
         <a href={linkTo("trace", trace.trace_id)}>{request}</a>
         <div class="muted small">
-          {trace.service} · <code>{trace.trace_id.slice(0, 8)}</code> · {count(trace.spans)} spans
+          {trace.service} · <code>{trace.trace_id.slice(0, 8)}</code> · {plural(trace.spans, ...text.nouns.span)}
         </div>
       </th>
-      <td data-label="Result">
-        <span class={trace.error ? "level-bad" : ""}>{trace.error ? "✕ " : ""}{trace.status_code || (trace.error ? "error" : "–")}</span>
-        {trace.refusals > 0 && <span class="tag tag-bad">{trace.refusals} refused</span>}
+      <td data-label={words.result}>
+        <span class={trace.error ? "level-bad" : ""}>{trace.error ? "✕ " : ""}{trace.status_code || (trace.error ? words.error : "–")}</span>
+        {trace.refusals > 0 && <span class="tag tag-bad">{words.refused(trace.refusals)}</span>}
       </td>
-      <td class="num" data-label="Duration">
+      <td class="num" data-label={words.duration}>
         {duration(trace.duration_ns)}
         <Meter share={trace.duration_ns / longest} />
       </td>
-      <Cell label="Queue wait" text={time(trace.wait_ns)} />
-      <Cell label="Stall suffered" text={time(trace.loop_suffered_ns)} />
-      <Cell label="Blocked the loop" text={time(trace.loop_caused_ns)} />
-      <td class="num" data-label="Hops">{count(trace.hops)}</td>
-      <td class="num" data-label="Queries">{count(trace.queries)}</td>
-      <td class="num nowrap" data-label="Started">
-        <time dateTime={new Date(trace.start_ns / 1e6).toISOString()} title={utc(trace.start_ns)}>{clock(trace.start_ns)}</time>
+      <Cell label={words.wait} text={time(trace.wait_ns)} />
+      <Cell label={words.stalled} text={time(trace.loop_suffered_ns)} />
+      <Cell label={words.blocked} text={time(trace.loop_caused_ns)} />
+      <td class="num" data-label={words.hops}>{count(trace.hops)}</td>
+      <td class="num" data-label={words.queries}>{count(trace.queries)}</td>
+      <td class="num nowrap" data-label={words.started}>
+        <time dateTime={new Date(trace.start_ns / 1e6).toISOString()} title={bothZones(trace.start_ns)}>{clock(trace.start_ns)}</time>
       </td>
     </tr>
   );

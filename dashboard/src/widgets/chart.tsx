@@ -3,7 +3,19 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { theme } from "./theme";
+import { zone, zoneOption } from "../model/format";
+import { between } from "../model/range";
+import { text } from "../text";
+import { setRange } from "./location";
+import { theme } from "./preferences";
+import { Rich } from "./rich";
+
+/** A moment worth a line across the series. */
+export interface Marker {
+  /** Seconds since the epoch. */
+  time: number;
+  label: string;
+}
 
 export interface ChartProps {
   title: string;
@@ -15,23 +27,26 @@ export interface ChartProps {
   /** The greatest value that the scale shows at least, so that noise does not look like a mountain. */
   least: number;
   bars?: boolean;
+  markers?: readonly Marker[];
 }
 
 const HEIGHT = 132;
 /** Charts of one page point at the same moment. */
 const SYNC = "series";
+/** A drag shorter than this is a press, CSS pixels. */
+const LEAST_DRAG = 8;
 
 export function Chart(props: ChartProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const peak = props.values.reduce((most, value) => Math.max(most, value), 0);
   const data: uPlot.AlignedData = [[...props.times], [...props.values]];
-  const latest = useRef(data);
-  latest.current = data;
+  const latest = useRef({ data, props });
+  latest.current = { data, props };
   useEffect(() => {
     const element = box.current;
     if (element === null) return undefined;
-    const chart = new uPlot(optionsOf(props, element), latest.current, element);
+    const chart = new uPlot(optionsOf(props, element, () => latest.current.props.markers ?? []), latest.current.data, element);
     plot.current = chart;
     const sizes = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: HEIGHT }));
     sizes.observe(element);
@@ -40,19 +55,22 @@ export function Chart(props: ChartProps): JSX.Element {
       chart.destroy();
       plot.current = null;
     };
-  }, [theme.value, props.title]);
-  useEffect(() => plot.current?.setData(data), [props.times, props.values]);
+  }, [theme.value, zone.value, props.title]);
+  useEffect(() => plot.current?.setData(data), [props.times, props.values, props.markers]);
   return (
     <figure class="chart">
       <figcaption>
-        {props.title} <span>peak <b>{props.format(peak)}</b></span>
+        {props.title}{" "}
+        <span>
+          <Rich text={text.chart.peak} value={<b>{props.format(peak)}</b>} />
+        </span>
       </figcaption>
-      <div ref={box} class="plot" role="img" aria-label={`${props.title} over time, at most ${props.format(peak)}`} />
+      <div ref={box} class="plot" role="img" title={text.chart.zoom} aria-label={text.chart.label(props.title, props.format(peak))} />
     </figure>
   );
 }
 
-function optionsOf(props: ChartProps, element: HTMLElement): uPlot.Options {
+function optionsOf(props: ChartProps, element: HTMLElement, markers: () => readonly Marker[]): uPlot.Options {
   const style = getComputedStyle(element);
   const colourOf = (name: string): string => {
     element.style.color = `var(--${name})`;
@@ -72,7 +90,7 @@ function optionsOf(props: ChartProps, element: HTMLElement): uPlot.Options {
     width: Math.max(element.clientWidth, 80),
     height: HEIGHT,
     legend: { show: false },
-    cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, y: false },
+    cursor: { sync: { key: SYNC }, drag: { x: true, y: false, setScale: false, dist: LEAST_DRAG }, y: false },
     scales: { y: { range: (_chart, _min, max) => [0, Math.max(max * 1.1, props.least)] } },
     axes: [
       { ...axis, size: 24, space: 70, values: (_chart, splits) => splits.map((seconds) => clockLabel(seconds, splits)) },
@@ -89,20 +107,66 @@ function optionsOf(props: ChartProps, element: HTMLElement): uPlot.Options {
         ...(paths === undefined ? {} : { paths }),
       },
     ],
-    plugins: [readout(props.format)],
+    plugins: [readout(props.format, markers), markerLines(markers, colourOf("accent")), rangeBySelection()],
   };
 }
 
 function clockLabel(seconds: number, splits: readonly number[]): string {
   const time = new Date(seconds * 1000);
   const wide = (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 36 * 3600;
+  const timeZone = zoneOption(zone.peek());
   return wide
-    ? time.toLocaleDateString("en-GB", { day: "numeric", month: "short" })
-    : time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+    ? time.toLocaleDateString("en-GB", { day: "numeric", month: "short", ...timeZone })
+    : time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...timeZone });
 }
 
-/** The value under the pointer, in the corner of the plot. */
-function readout(format: (value: number) => string): uPlot.Plugin {
+/** A stretch dragged over becomes the time range that is looked at. */
+function rangeBySelection(): uPlot.Plugin {
+  return {
+    hooks: {
+      setSelect: (chart) => {
+        const { left, width } = chart.select;
+        if (width < LEAST_DRAG) return;
+        const [start, end] = [chart.posToVal(left, "x"), chart.posToVal(left + width, "x")];
+        chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        setRange(between(start * 1000, end * 1000));
+      },
+    },
+  };
+}
+
+/** Dashed lines, each with a flag on top: a release is no series. */
+function markerLines(markers: () => readonly Marker[], colour: string): uPlot.Plugin {
+  return {
+    hooks: {
+      draw: ({ ctx, bbox, valToPos }) => {
+        ctx.save();
+        ctx.strokeStyle = colour;
+        ctx.fillStyle = colour;
+        const ratio = devicePixelRatio;
+        for (const { time } of markers()) {
+          const x = Math.round(valToPos(time, "x", true)) + 0.5;
+          if (x < bbox.left || x > bbox.left + bbox.width) continue;
+          ctx.lineWidth = ratio;
+          ctx.setLineDash([3 * ratio, 3 * ratio]);
+          ctx.beginPath();
+          ctx.moveTo(x, bbox.top);
+          ctx.lineTo(x, bbox.top + bbox.height);
+          ctx.stroke();
+          ctx.beginPath();
+          ctx.moveTo(x, bbox.top);
+          ctx.lineTo(x + 7 * ratio, bbox.top + 3 * ratio);
+          ctx.lineTo(x, bbox.top + 6 * ratio);
+          ctx.fill();
+        }
+        ctx.restore();
+      },
+    },
+  };
+}
+
+/** The value under the pointer, in the corner of the plot; beside a marker, its label too. */
+function readout(format: (value: number) => string, markers: () => readonly Marker[]): uPlot.Plugin {
   const label = document.createElement("div");
   label.className = "readout";
   return {
@@ -113,7 +177,10 @@ function readout(format: (value: number) => string): uPlot.Plugin {
         const time = index === null || index === undefined ? undefined : chart.data[0][index];
         const value = index === null || index === undefined ? undefined : chart.data[1]?.[index];
         const known = time !== undefined && value !== undefined && value !== null;
-        label.textContent = known ? `${new Date(time * 1000).toLocaleTimeString("en-GB")} · ${format(value)}` : "";
+        const at = chart.cursor.left ?? -1;
+        const near = markers().filter((marker) => Math.abs(chart.valToPos(marker.time, "x") - at) < LEAST_DRAG);
+        const clock = known ? new Date(time * 1000).toLocaleTimeString("en-GB", zoneOption(zone.peek())) : "";
+        label.textContent = known ? [clock, format(value), ...near.map((marker) => marker.label)].join(" · ") : "";
       },
     },
   };

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { text } from "../text";
 import { route, setParams } from "./location";
 
 /** A filter that changes takes the reader back to the first page. */
@@ -15,7 +16,7 @@ export function FilterBar(props: { clear: readonly string[]; children: Component
       {props.children}
       {props.clear.length > 0 && (
         <button type="button" onClick={() => setParams(Object.fromEntries([...props.clear, "page"].map((name) => [name, ""])))}>
-          Clear filters
+          {text.findings.clear}
         </button>
       )}
     </form>

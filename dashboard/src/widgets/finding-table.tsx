@@ -4,9 +4,13 @@ import type { JSX } from "preact";
 import type { Finding } from "../api/types";
 import { count, duration, plural } from "../model/format";
 import { wordsOf } from "../model/kinds";
+import { text } from "../text";
+import { Prose } from "./rich";
 import { useSteady } from "./use-live";
-import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter, Prose } from "./words";
+import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter } from "./words";
 
+const words = text.findings;
+const { columns } = words;
 const ROUTES_SHOWN = 3;
 /** A refused request lost its answer, not time: as in the collector's ranking, it counts as this much. */
 const REFUSAL_NS = 1e9;
@@ -25,13 +29,13 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
         <caption class="sr-only">{props.caption}</caption>
         <thead>
           <tr>
-            <th scope="col">Finding</th>
-            <th scope="col" class="num">Times</th>
-            <th scope="col" class="num">Total</th>
-            <th scope="col" class="num">p95</th>
-            <th scope="col" class="num">Max</th>
-            <th scope="col" class="num">Requests hurt</th>
-            <th scope="col" class="num">Last seen</th>
+            <th scope="col">{columns.finding}</th>
+            <th scope="col" class="num">{columns.times}</th>
+            <th scope="col" class="num">{columns.total}</th>
+            <th scope="col" class="num">{columns.p95}</th>
+            <th scope="col" class="num">{columns.max}</th>
+            <th scope="col" class="num">{columns.hurt}</th>
+            <th scope="col" class="num">{columns.seen}</th>
           </tr>
         </thead>
         <tbody>
@@ -40,7 +44,7 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
           ))}
         </tbody>
       </table>
-      <p class="held" aria-hidden="true">{held ? "Order kept while you are in the list" : ""}</p>
+      <p class="held" aria-hidden="true">{held ? words.held : ""}</p>
     </div>
   );
 }
@@ -48,18 +52,18 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
 /** `60 lost 5.31 s`: how many, and what they lost together. */
 function victimsText({ victims }: Finding): string {
   if (victims.requests === 0) return "";
-  return victims.total_ns > 0 ? `${count(victims.requests)} lost ${duration(victims.total_ns)}` : count(victims.requests);
+  return victims.total_ns > 0 ? words.lost(count(victims.requests), duration(victims.total_ns)) : count(victims.requests);
 }
 
 /** The costliest routes, and how many more there are. */
 function routesText({ routes }: Finding): string[] {
   const named = routes.filter((route) => route !== "");
   const more = named.length - ROUTES_SHOWN;
-  return more > 0 ? [...named.slice(0, ROUTES_SHOWN), `${more} more`] : named;
+  return more > 0 ? [...named.slice(0, ROUTES_SHOWN), words.moreRoutes(more)] : named;
 }
 
 function FindingRow({ finding, share }: { finding: Finding; share: number }): JSX.Element {
-  const words = wordsOf(finding.kind);
+  const kind = wordsOf(finding.kind);
   const time = (ns: number): string => (finding.total_ns === 0 ? "" : duration(ns));
   return (
     <tr class="row-link">
@@ -69,7 +73,7 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
           <FindingLink finding={finding}>
             <CallSiteText site={finding.call_site} />
           </FindingLink>
-          {finding.ongoing > 0 && <span class="ongoing">going on now</span>}
+          {finding.ongoing > 0 && <span class="ongoing">{words.goingOn}</span>}
         </div>
         <div class="sentence">
           <Prose text={finding.summary} />
@@ -78,15 +82,15 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
           {[finding.service, ...routesText(finding)].join(" · ")}
         </div>
       </th>
-      <td class="num" data-label="Times" title={plural(finding.count, words.one, words.many)}>{count(finding.count)}</td>
-      <td class="num" data-label={`Total ${words.cost}`}>
+      <td class="num" data-label={columns.times} title={plural(finding.count, kind.one, kind.many)}>{count(finding.count)}</td>
+      <td class="num" data-label={words.totalOf(kind.cost)}>
         {time(finding.total_ns) || "–"}
         <Meter share={share} level="cost" />
       </td>
-      <Cell label="p95" text={time(finding.p95_ns)} />
-      <Cell label="Max" text={time(finding.max_ns)} />
-      <Cell label="Requests hurt" text={victimsText(finding)} />
-      <td class="num nowrap" data-label="Last seen">
+      <Cell label={columns.p95} text={time(finding.p95_ns)} />
+      <Cell label={columns.max} text={time(finding.max_ns)} />
+      <Cell label={columns.hurt} text={victimsText(finding)} />
+      <td class="num nowrap" data-label={columns.seen}>
         <AgoText at={finding.last_seen} />
       </td>
     </tr>

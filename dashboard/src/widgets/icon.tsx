@@ -1,6 +1,7 @@
 /** Small drawn signs, so that no meaning hangs on colour alone. */
 
 import type { JSX } from "preact";
+import { text } from "../text";
 import type { Level } from "../model/verdict";
 
 const PATHS: Record<string, string> = {
@@ -14,6 +15,14 @@ const PATHS: Record<string, string> = {
   good: "M3 8.5l3.5 3.5L13 4.5",
   warn: "M8 3v6M8 12v1",
   bad: "M4 4l8 8M12 4l-8 8",
+  earlier: "M10 3L5 8l5 5",
+  later: "M6 3l5 5-5 5",
+  wider: "M6.5 11.5a5 5 0 1 0 0-10 5 5 0 0 0 0 10zM10 10l4 4M4.5 6.5h4",
+  link: "M6.5 9.5l3-3M7 4.5l1.5-1.5a3 3 0 0 1 4.5 4.5L11.5 9M9 11.5L7.5 13A3 3 0 0 1 3 8.5L4.5 7",
+  keys: "M2 4h12v8H2zM4.5 6.5h.01M7 6.5h.01M9.5 6.5h.01M12 6.5h.01M5 9.5h6",
+  release: "M4 14V2l8 3-8 3",
+  bell: "M8 2a4 4 0 0 0-4 4v3l-1.5 2.5h11L12 9V6a4 4 0 0 0-4-4zM6.5 13.5h3",
+  pause: "M5 3v10M11 3v10",
 };
 
 export function Icon({ name }: { name: string }): JSX.Element {
@@ -25,14 +34,12 @@ export function Icon({ name }: { name: string }): JSX.Element {
   );
 }
 
-const LEVEL_WORDS: Record<Level, string> = { good: "Good", warn: "Look at this", bad: "Act on this" };
-
 /** A level as colour, sign and (for who cannot see) word. */
 export function LevelMark({ level }: { level: Level }): JSX.Element {
   return (
     <span class={`level level-${level}`}>
       <Icon name={level} />
-      <span class="sr-only">{LEVEL_WORDS[level]}: </span>
+      <span class="sr-only">{text.levels[level]}: </span>
     </span>
   );
 }

@@ -1,29 +1,19 @@
 /** What the fillings of the timeline mean. */
 
 import type { JSX } from "preact";
-
-const ENTRIES: readonly (readonly [swatch: string, text: string])[] = [
-  ["wait", "queue wait"],
-  ["run", "run"],
-  ["stall", "loop blocked"],
-  ["query", "query"],
-  ["session", "session"],
-  ["parked", "parked"],
-  ["tail", "resume delay"],
-  ["ghost", "other trace"],
-];
+import { text } from "../text";
 
 export function Legend(): JSX.Element {
   return (
-    <ul class="legend" aria-label="Legend">
-      {ENTRIES.map(([swatch, text]) => (
+    <ul class="legend" aria-label={text.trace.legend}>
+      {Object.entries(text.trace.legendEntries).map(([swatch, meaning]) => (
         <li key={swatch}>
           <i class={`swatch swatch-${swatch}`} aria-hidden="true" />
-          {text}
+          {meaning}
         </li>
       ))}
       <li>
-        <span aria-hidden="true">↑</span> waits for
+        <span aria-hidden="true">↑</span> {text.trace.waitsFor}
       </li>
     </ul>
   );

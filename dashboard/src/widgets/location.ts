@@ -1,7 +1,8 @@
 /** Where the reader is: the route of the address, and moves to another. */
 
 import { computed, signal } from "@preact/signals";
-import { href, parseRoute, type Route, shared, sinceOf, type ViewName } from "../model/route";
+import { type TimeRange, rangeOf } from "../model/range";
+import { href, parseRoute, type Route, shared, type ViewName } from "../model/route";
 
 const hash = signal(window.location.hash);
 window.addEventListener("hashchange", () => {
@@ -10,9 +11,23 @@ window.addEventListener("hashchange", () => {
 
 export const route = computed<Route>(() => parseRoute(hash.value));
 export const service = computed(() => route.value.params["service"] ?? "");
-export const since = computed(() => sinceOf(route.value));
+export const environment = computed(() => route.value.params["environment"] ?? "");
+/** The same object for as long as it says the same. */
+let lastRange: TimeRange = { since: "", until: "" };
+export const range = computed<TimeRange>(() => {
+  const next = rangeOf(route.value);
+  if (next.since !== lastRange.since || next.until !== lastRange.until) lastRange = next;
+  return lastRange;
+});
 
-/** The address of a view, in the service and time range that are looked at now. */
+/** What is looked at, as the API's parameters. */
+export const scope = computed(() => ({
+  service: service.value,
+  since: range.value.since,
+  until: range.value.until,
+}));
+
+/** The address of a view, in the service, environment and time range that are looked at now. */
 export function linkTo(view: ViewName, id = "", params: Readonly<Record<string, string>> = {}): string {
   return href(view, id, { ...shared(route.value), ...params });
 }
@@ -28,4 +43,9 @@ export function setParams(changes: Readonly<Record<string, string>>, push = true
     history.replaceState(null, "", address);
     hash.value = window.location.hash;
   }
+}
+
+/** Look at another stretch of time. */
+export function setRange({ since, until }: TimeRange): void {
+  setParams({ since, until, page: "" });
 }

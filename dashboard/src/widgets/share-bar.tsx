@@ -2,13 +2,14 @@
 
 import type { JSX } from "preact";
 import { duration, percent } from "../model/format";
+import { text } from "../text";
 import { type Share, SLICE_WORDS } from "../model/share";
 
 export function ShareBar({ shares }: { shares: readonly Share[] }): JSX.Element {
-  const text = shares.map(({ slice, share }) => `${SLICE_WORDS[slice].label} ${percent(share)}`).join(", ");
+  const said = shares.map(({ slice, share }) => `${SLICE_WORDS[slice].label} ${percent(share)}`).join(", ");
   return (
     <div class="shares">
-      <div class="share-bar" role="img" aria-label={`Where the time went: ${text}`}>
+      <div class="share-bar" role="img" aria-label={text.trace.shares(said)}>
         {shares.map(({ slice, share }) => (
           <i key={slice} class={`slice slice-${slice}`} style={{ flexGrow: share }} title={SLICE_WORDS[slice].label} />
         ))}

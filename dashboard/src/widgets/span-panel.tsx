@@ -4,20 +4,24 @@ import type { JSX } from "preact";
 import * as sem from "../api/semconv";
 import type { Attributes, AttributeValue, Span } from "../api/types";
 import { describe, holdersOf, type LinkTarget, victimsOf } from "../model/describe";
-import { clock, duration, utc } from "../model/format";
+import { bothZones, duration } from "../model/format";
 import { wordsOf } from "../model/kinds";
 import { siteOf, textOf } from "../model/spans";
+import { text } from "../text";
 import { linkTo } from "./location";
+import { Rich } from "./rich";
 import { TraceLink } from "./words";
+
+const words = text.trace;
 
 export function SpanPanel({ span, traceId, onClose }: { span: Span; traceId: string; onClose: () => void }): JSX.Element {
   const ghost = span.trace_id !== traceId;
   const { title, lines } = describe(span, ghost);
   return (
-    <aside class="panel" aria-label="Selected span">
+    <aside class="panel" aria-label={words.selected}>
       <header>
         <h2>{title}</h2>
-        <button type="button" onClick={onClose} aria-label="Close">✕</button>
+        <button type="button" onClick={onClose} aria-label={words.close}>✕</button>
       </header>
       <ul class="facts">
         {lines.map((line, index) => (
@@ -26,18 +30,18 @@ export function SpanPanel({ span, traceId, onClose }: { span: Span; traceId: str
       </ul>
       {ghost && (
         <p>
-          <TraceLink id={span.trace_id} span={span.span_id}>Open the trace it belongs to</TraceLink>
+          <TraceLink id={span.trace_id} span={span.span_id}>{words.openOther}</TraceLink>
         </p>
       )}
       <FindingOf span={span} />
-      <Targets title="Held by" targets={holdersOf(span)} verb="for" />
-      <Targets title="Requests delayed" targets={victimsOf(span)} verb="lost" />
-      <AttributeTable title="Attributes" attributes={span.attributes} open />
+      <Targets title={words.heldBy} targets={holdersOf(span)} verb={words.for} />
+      <Targets title={words.delayed} targets={victimsOf(span)} verb={words.lost} />
+      <AttributeTable title={words.attributes} attributes={span.attributes} open />
       <Events span={span} />
-      <AttributeTable title="Process" attributes={span.resource} />
+      <AttributeTable title={words.process} attributes={span.resource} />
       <p class="muted small">
-        {span.kind} · {span.scope || "no scope"} · starts {clock(span.start_ns)} ({utc(span.start_ns)}) · lasts{" "}
-        {duration(span.duration_ns)} · span <code>{span.span_id}</code>
+        <Rich text={words.facts} kind={span.kind} scope={span.scope || words.noScope} start={bothZones(span.start_ns)}
+          length={duration(span.duration_ns)} id={<code>{span.span_id}</code>} />
       </p>
     </aside>
   );
@@ -49,7 +53,7 @@ function FindingOf({ span }: { span: Span }): JSX.Element | null {
   const q = siteOf(span.attributes).function;
   return (
     <p>
-      <a href={linkTo("findings", "", { kind, q, service: span.service })}>All of this finding: {wordsOf(kind).label}</a>
+      <a href={linkTo("findings", "", { kind, q, service: span.service })}>{words.allOfFinding(wordsOf(kind).label)}</a>
     </p>
   );
 }
@@ -74,11 +78,11 @@ function Events({ span }: { span: Span }): JSX.Element | null {
   if (span.events.length === 0) return null;
   return (
     <section>
-      <h3>Events</h3>
+      <h3>{words.events}</h3>
       {span.events.map((event, index) => (
         <AttributeTable
           key={index}
-          title={`${event.name} at ${duration(event.time_ns - span.start_ns)}`}
+          title={words.eventAt(event.name, duration(event.time_ns - span.start_ns))}
           attributes={event.attributes}
         />
       ))}

@@ -8,7 +8,10 @@ import { holdersOf, siteText } from "../model/describe";
 import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
 import { keyOf, kindOf, phasesOf, textOf } from "../model/spans";
+import { text } from "../text";
 import { Cell } from "./words";
+
+const words = text.trace;
 
 /** Rows built at once: thousands would hold up the page that shows what holds things up. */
 const ROWS = 200;
@@ -27,15 +30,15 @@ export function SpanTable(props: SpanTableProps): JSX.Element {
   return (
     <div class="table-box">
       <table class="cards spans">
-        <caption class="sr-only">Spans by start time</caption>
+        <caption class="sr-only">{words.tableCaption}</caption>
         <thead>
           <tr>
-            <th scope="col">Span</th>
-            <th scope="col">Thread</th>
-            <th scope="col" class="num">Starts at</th>
-            <th scope="col" class="num">Waited</th>
-            <th scope="col" class="num">Ran</th>
-            <th scope="col">Held by</th>
+            <th scope="col">{words.columns.span}</th>
+            <th scope="col">{words.columns.thread}</th>
+            <th scope="col" class="num">{words.columns.starts}</th>
+            <th scope="col" class="num">{words.columns.waited}</th>
+            <th scope="col" class="num">{words.columns.ran}</th>
+            <th scope="col">{words.columns.held}</th>
           </tr>
         </thead>
         <tbody>
@@ -46,7 +49,7 @@ export function SpanTable(props: SpanTableProps): JSX.Element {
       </table>
       {hidden > 0 && (
         <button type="button" onClick={() => setRows(rows + 5 * ROWS)}>
-          Show more ({hidden} left)
+          {words.showMore(hidden)}
         </button>
       )}
     </div>
@@ -64,15 +67,15 @@ function SpanRow({ span, traceId, originNs, selected, onSelect }: SpanTableProps
         <button type="button" class="link" onClick={() => onSelect(key)}>
           {span.name}
         </button>
-        {span.trace_id !== traceId && <span class="tag">other trace</span>}
-        {span.status_code === "Error" && <span class="tag tag-bad">error</span>}
+        {span.trace_id !== traceId && <span class="tag">{words.otherTrace}</span>}
+        {span.status_code === "Error" && <span class="tag tag-bad">{words.error}</span>}
         <div class="muted small">{siteText(span)}</div>
       </th>
-      <Cell label="Thread" text={threadText(span, bridge)} wide />
-      <td class="num" data-label="Starts at">{duration(span.start_ns - originNs)}</td>
-      <Cell label="Waited" text={waitNs > 0 ? duration(waitNs) : ""} />
-      <td class="num" data-label="Ran">{duration(runNs)}</td>
-      <Cell label="Held by" text={[holder?.text ?? "", others.length > 0 ? `and ${others.length} more` : ""].join(" ").trim()} wide />
+      <Cell label={words.columns.thread} text={threadText(span, bridge)} wide />
+      <td class="num" data-label={words.columns.starts}>{duration(span.start_ns - originNs)}</td>
+      <Cell label={words.columns.waited} text={waitNs > 0 ? duration(waitNs) : ""} />
+      <td class="num" data-label={words.columns.ran}>{duration(runNs)}</td>
+      <Cell label={words.columns.held} text={[holder?.text ?? "", others.length > 0 ? words.andMore(others.length) : ""].join(" ").trim()} wide />
     </tr>
   );
 }

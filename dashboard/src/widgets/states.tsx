@@ -2,14 +2,19 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import type { ApiError } from "../api/client";
-import { RANGES } from "../model/route";
-import { linkTo, since } from "./location";
+import { zone } from "../model/format";
+import { rangeText } from "../model/range";
+import { text } from "../text";
+import { linkTo, range, route } from "./location";
+import { Prose, Rich } from "./rich";
+
+const words = text.states;
 
 export function Loading({ what }: { what: string }): JSX.Element {
   return (
     <div class="state" role="status">
       <span class="spinner" aria-hidden="true" />
-      Loading {what} …
+      {words.loading(what)}
     </div>
   );
 }
@@ -18,9 +23,13 @@ export function Failure({ error, retry }: { error: ApiError; retry: () => void }
   return (
     <div class="state state-error" role="alert">
       <h2>{error.message}</h2>
-      {error.hint !== "" && <p>{error.hint}</p>}
+      {error.hint !== "" && (
+        <p>
+          <Prose text={error.hint} />
+        </p>
+      )}
       <button type="button" onClick={retry}>
-        Try again
+        {words.again}
       </button>
     </div>
   );
@@ -35,34 +44,33 @@ export function Nothing({ title, children }: { title: string; children?: Compone
   );
 }
 
-/** `hour`, `7 days`: what stands behind "the last". */
-function rangeWords(): string {
-  return (RANGES.find(([value]) => value === since.value)?.[1] ?? since.value).replace(/^1 /u, "");
-}
-
 /** No data at all in the range: most likely nothing was ever sent, so say how. */
 export function NoData({ what }: { what: string }): JSX.Element {
   const endpoint = new URL(".", window.location.href).href.replace(/\/$/u, "");
+  const { view } = route.value;
   return (
-    <Nothing title={`No ${what} in the last ${rangeWords()}`}>
-      {since.value !== "7d" && (
+    <Nothing title={words.noData(what, rangeText(range.value, zone.value))}>
+      {range.value.since !== "7d" && (
         <p>
-          <a href={linkTo("overview", "", { since: "7d" })}>Look at the last 7 days</a>, or send some data:
+          <Rich text={words.longerOr} longer={<a href={linkTo(view ?? "overview", "", { since: "7d", until: "" })}>{words.longer}</a>} />
         </p>
       )}
       <ol class="howto">
         <li>
-          Install it beside Django: <pre>pip install asgiscope</pre>
+          {words.install} <pre tabIndex={0}>pip install asgiscope</pre>
         </li>
         <li>
-          Switch it on, in settings.py: <pre>INSTALLED_APPS += ["asgiscope"]</pre>
+          {words.switchOn} <pre tabIndex={0}>INSTALLED_APPS += ["asgiscope"]</pre>
         </li>
         <li>
-          Start the site as ever, and say where to send:
-          <pre>{`OTEL_SERVICE_NAME=mysite OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint} uvicorn mysite.asgi:application`}</pre>
+          {words.start}
+          <pre tabIndex={0}>{`OTEL_SERVICE_NAME=mysite OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint} uvicorn mysite.asgi:application`}</pre>
         </li>
       </ol>
-      <p class="muted">This page looks again every few seconds and shows what arrives.</p>
+      <p>
+        <Prose text={words.orDemo} />
+      </p>
+      <p class="muted">{words.arrives}</p>
     </Nothing>
   );
 }

@@ -8,8 +8,12 @@ import { ThreadTimeline } from "../canvas/thread-timeline";
 import { describe } from "../model/describe";
 import { type Timeline as Model } from "../model/lanes";
 import { step } from "../model/search";
+import { text } from "../text";
 import { Legend } from "./legend";
-import { theme } from "./theme";
+import { theme } from "./preferences";
+
+const words = text.trace;
+const hints = words.keyHints;
 
 export interface TimelineProps {
   timeline: Model;
@@ -87,11 +91,11 @@ export function Timeline(props: TimelineProps): JSX.Element {
   };
 
   return (
-    <section class="timeline" aria-label="Threads over time">
+    <section class="timeline" aria-label={words.timeline}>
       <div class="toolbar">
-        <button type="button" onClick={() => view.current?.zoomBy(ZOOM_STEP)} aria-label="Zoom in" title="Zoom in (+)">+</button>
-        <button type="button" onClick={() => view.current?.zoomBy(1 / ZOOM_STEP)} aria-label="Zoom out" title="Zoom out (-)">−</button>
-        <button type="button" onClick={() => view.current?.fit()} title="Show all of it (0)">Fit</button>
+        <button type="button" onClick={() => view.current?.zoomBy(ZOOM_STEP)} aria-label={words.zoomIn} title={`${words.zoomIn} (+)`}>+</button>
+        <button type="button" onClick={() => view.current?.zoomBy(1 / ZOOM_STEP)} aria-label={words.zoomOut} title={`${words.zoomOut} (-)`}>−</button>
+        <button type="button" onClick={() => view.current?.fit()} title={words.fitTitle}>{words.fit}</button>
         <Legend />
       </div>
       <canvas ref={strip} class="minimap" aria-hidden="true" />
@@ -100,8 +104,8 @@ export function Timeline(props: TimelineProps): JSX.Element {
         class="lanes"
         tabIndex={0}
         role="application"
-        aria-roledescription="thread timeline"
-        aria-label={`Timeline of ${props.timeline.lanes.length} threads. The table of spans holds the same.`}
+        aria-roledescription={words.timelineRole}
+        aria-label={words.timelineLabel(props.timeline.lanes.length)}
         aria-describedby="timeline-keys"
         style={{ height: `${Math.min(height, MOST_HEIGHT)}px` }}
         onKeyDown={onKeyDown}
@@ -113,9 +117,10 @@ export function Timeline(props: TimelineProps): JSX.Element {
       </div>
       {pointed !== null && <Tooltip {...pointed} scroller={scroller.current} />}
       <p id="timeline-keys" class="muted small keys">
-        <span><kbd>←</kbd> <kbd>→</kbd> pan</span> <span><kbd>+</kbd> <kbd>-</kbd> or wheel zoom</span>{" "}
-        <span><kbd>0</kbd> fit</span> <span><kbd>↑</kbd> <kbd>↓</kbd> previous, next span</span>{" "}
-        <span><kbd>Enter</kbd> fill the view with it</span> <span><kbd>/</kbd> search</span> <span><kbd>Esc</kbd> deselect</span>
+        <span><kbd>←</kbd> <kbd>→</kbd> {hints.pan}</span> <span><kbd>+</kbd> <kbd>-</kbd> {hints.zoom}</span>{" "}
+        <span><kbd>0</kbd> {hints.fit}</span> <span><kbd>↑</kbd> <kbd>↓</kbd> {hints.spans}</span>{" "}
+        <span><kbd>Enter</kbd> {hints.fill}</span> <span><kbd>c</kbd> {hints.critical}</span>{" "}
+        <span><kbd>/</kbd> {hints.search}</span> <span><kbd>Esc</kbd> {hints.deselect}</span>
       </p>
     </section>
   );

@@ -1,6 +1,7 @@
 /** Hooks over live data. */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Question } from "../api/client";
 import { Live, type LiveState } from "../api/live";
 
 export interface Asked<T> extends LiveState<T> {
@@ -8,14 +9,14 @@ export interface Asked<T> extends LiveState<T> {
 }
 
 /**
- * The answer to `url`, kept current.
+ * The answer to `question`, kept current.
  *
  * While a changed question is on its way, the answer to the one before stays, marked stale, if `keep` is set.
  */
-export function useLive<T>(url: string, keep: boolean, again?: (data: T) => boolean): Asked<T> {
+export function useLive<T>(question: Question<T>, keep: boolean, again?: (data: T) => boolean): Asked<T> {
   const live = useMemo(() => new Live<T>(again), []);
   useEffect(() => () => live.stop(), [live]);
-  useEffect(() => live.ask(url, keep), [live, url, keep]);
+  useEffect(() => live.ask(question, keep), [live, question.url, keep]);
   return { ...live.state.value, refresh: live.refresh };
 }
 

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import type { CallSite, Finding } from "../api/types";
-import { ago, clock, momentNs, place, utc } from "../model/format";
+import { ago, bothZones, momentNs, place } from "../model/format";
 import { wordsOf } from "../model/kinds";
 import { Icon } from "./icon";
 import { linkTo } from "./location";
@@ -17,7 +17,7 @@ setInterval(() => {
 /** A moment: how long ago, with the local time and UTC on pointing at it. */
 export function Ago({ ns }: { ns: number }): JSX.Element {
   return (
-    <time dateTime={new Date(ns / 1e6).toISOString()} title={`${clock(ns)} here, ${utc(ns)}`}>
+    <time dateTime={new Date(ns / 1e6).toISOString()} title={bothZones(ns)}>
       {ago(ns, now.value)}
     </time>
   );
@@ -52,11 +52,6 @@ export function CallSiteText({ site }: { site: CallSite }): JSX.Element {
       {where !== "" && <b>{where}</b>} {site.function}
     </span>
   );
-}
-
-/** Text in which `ticks` mark code. */
-export function Prose({ text }: { text: string }): JSX.Element {
-  return <>{text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
 }
 
 export function FindingLink({ finding, children }: { finding: Finding; children?: ComponentChildren }): JSX.Element {

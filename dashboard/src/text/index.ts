@@ -1,0 +1,14 @@
+/**
+ * Every word of the page, in English. Another language is another object of the type `Messages`.
+ *
+ * Numbers and times come in formatted; where a word follows a number, it has its one and its many. `ticks` mark
+ * code, and {names} in braces mark places that <Rich> fills with links and the like.
+ */
+
+import * as frame from "./frame";
+import * as pages from "./pages";
+import * as words from "./words";
+
+export const text = { ...frame, ...pages, ...words };
+
+export type Messages = typeof text;

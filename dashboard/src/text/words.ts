@@ -1,0 +1,135 @@
+/** The words for what is found and measured: kinds, roles, shares, what a span says of itself. */
+
+export interface KindWords {
+  label: string;
+  /** One occurrence, and several. */
+  one: string;
+  many: string;
+  /** What `total_ns` sums. */
+  cost: string;
+  /** What it means, for somebody who sees the name for the first time. */
+  meaning: string;
+}
+
+export const kinds = {
+  loop_blocked: {
+    label: "Loop blocked",
+    one: "stall",
+    many: "stalls",
+    cost: "blocked",
+    meaning: "Synchronous work ran on the event loop: every request of the process stood still meanwhile.",
+  },
+  contention: {
+    label: "Contention",
+    one: "wait",
+    many: "waits",
+    cost: "waited",
+    meaning: "Calls waited for the one thread that another call held.",
+  },
+  pool_starvation: {
+    label: "Pool starvation",
+    one: "wait",
+    many: "waits",
+    cost: "waited",
+    meaning: "Calls waited because every worker of the thread pool was busy.",
+  },
+  refusal: {
+    label: "Refusal",
+    one: "refusal",
+    many: "refusals",
+    cost: "lost",
+    meaning: "Django or asgiref refused to run the call: the request most likely failed.",
+  },
+  sync_middleware: {
+    label: "Sync middleware",
+    one: "hop",
+    many: "hops",
+    cost: "spent on hops",
+    meaning: "A middleware that is only synchronous sends every request through a thread.",
+  },
+  parked_thread: {
+    label: "Parked thread",
+    one: "time",
+    many: "times",
+    cost: "parked",
+    meaning: "A thread stood still in async_to_sync while a coroutine ran elsewhere.",
+  },
+  hop_storm: {
+    label: "Hop storm",
+    one: "request",
+    many: "requests",
+    cost: "spent on hops",
+    meaning: "One line crosses between the loop and a thread many times in one request.",
+  },
+} satisfies Record<string, KindWords>;
+
+/** For a kind that a newer collector sends. */
+export const unknownKind: Omit<KindWords, "label"> = { one: "occurrence", many: "occurrences", cost: "cost", meaning: "" };
+
+export const roles: Record<string, string> = {
+  event_loop: "event loop",
+  request: "request thread",
+  shared: "shared thread",
+  parent: "parent thread",
+  pool: "pool",
+  main: "main thread",
+  other: "thread",
+};
+
+export const levels = { good: "Good", warn: "Look at this", bad: "Act on this" };
+
+export const slices = {
+  blocking: { label: "blocked the loop", meaning: "its own synchronous code ran on the event loop" },
+  query: { label: "query", meaning: "a database query ran" },
+  run: { label: "run in a thread", meaning: "a bridge call ran, no query among it" },
+  stalled: { label: "loop stall suffered", meaning: "other requests blocked the event loop" },
+  wait: { label: "queue wait", meaning: "a bridge call waited for its thread" },
+  resume: { label: "resume delay", meaning: "a bridge call had returned, the loop was busy" },
+  other: { label: "other", meaning: "the request's own code on the loop, and what it awaited" },
+};
+
+/** A span in a few lines. */
+export const span = {
+  at: (site: string) => `at ${site}`,
+  otherTrace: (of: string) => `Of another trace: ${of}`,
+  ongoing: "Had not ended when this was reported",
+  critical: "On the critical path",
+  held: (time: string) => `Held the thread for ${time}`,
+  refused: "Refused to run",
+  parked: (time: string) => `Parked its thread for ${time}`,
+  took: (time: string) => `Took ${time}`,
+  onLoop: ", on the event loop's own thread",
+  waited: (time: string, executor: string) => `Waited ${time} for the ${executor}`,
+  cancelled: (time: string) => `Cancelled after running ${time}`,
+  ran: (time: string) => `Ran ${time}`,
+  resumed: (time: string) => `Resume delay ${time}: it had returned, the loop was busy`,
+  heldBy: (holder: string, time: string) => `held by ${holder} for ${time}`,
+  moreHolders: (count: number) => `and ${count} more holders`,
+  idle: (time: string) => `no call held it for ${time} of the wait`,
+  ofRoute: (call: string, route: string) => `${call} of ${route}`,
+  stood: (time: string) => `The event loop stood still for ${time}`,
+  because: (what: string) => `because of ${what}`,
+  cpu: "Python code was sampled on the loop",
+  unknown: "No sample could be taken: native code that keeps the GIL",
+  lost: (requests: string, time: string, together: boolean) =>
+    `${requests} lost ${time}${together ? " together" : ""}`,
+  waits: (time: string) => `waits ${time}`,
+  blocked: (time: string) => `blocked ${time}`,
+  refusedCall: (call: string) => `refused ${call}`,
+};
+
+/** What cost a request most. */
+export const verdict = {
+  request: "this request",
+  trace: "this trace",
+  of: (time: string, what: string) => `${time} of ${what}`,
+  other: (amount: string, meaning: string) => `For ${amount}, ${meaning}`,
+  longWait: (time: string, executor: string, held: string) => `Calls waited up to ${time} for the ${executor}${held}`,
+  held: (holder: string) => `, held by ${holder}`,
+  refused: (by: string, site: string) => `${by} refused synchronous work in async code${site === "" ? "" : ` at ${site}`}`,
+  blocking: (amount: string, site: string) =>
+    `For ${amount}, its own code blocked the event loop${site === "" ? "" : `, most at ${site}`}`,
+  stalled: (amount: string, site: string) =>
+    `For ${amount}, other requests blocked the event loop${site === "" ? "" : `, most at ${site}`}`,
+  waited: (amount: string, executor: string, held: string) => `For ${amount}, calls waited for the ${executor}${held}`,
+};

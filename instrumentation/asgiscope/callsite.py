@@ -31,7 +31,7 @@ class Owner(IntEnum):
     FRAMEWORK = 2
     """Django, asgiref, asgiscope itself: never a call site."""
     LAYER = 3
-    """Django's wrapper around each middleware: whoever stands beyond it only passed the request on."""
+    """Django's wrapper around each middleware, its test client: who stands beyond it only passed a request on."""
     THIRD_PARTY = 4
     APPLICATION = 5
 
@@ -72,8 +72,9 @@ _BOUNDARIES = (
     f"{os.sep}uvloop{os.sep}__init__.py",
 )
 """Where a stack ends for our purposes: what lies beyond started the loop or the thread, not the work."""
-_LAYERS = tuple(
-    f"{os.sep}django{os.sep}core{os.sep}handlers{os.sep}{name}.py" for name in ("asgi", "exception")
+_LAYERS = (
+    *(f"{os.sep}django{os.sep}core{os.sep}handlers{os.sep}{name}.py" for name in ("asgi", "exception")),
+    f"{os.sep}django{os.sep}test{os.sep}client.py",
 )
 _COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp)>)+$")
 _SERVERS = frozenset(

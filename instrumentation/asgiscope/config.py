@@ -73,9 +73,35 @@ def load(
     if given:
         known = ", ".join(field.name.upper() for field in fields(Config))
         raise SettingError(f"settings.ASGISCOPE has no setting {min(given)!r}; there are: {known}")
-    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if _sdk_disabled(env):
         values["disabled"] = True
     return Config(**values)
+
+
+def switched_off(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment alone says so: then nothing else needs to be read or imported."""
+    env = os.environ if environ is None else environ
+    return env.get(PREFIX + "DISABLED", "").strip().lower() in _TRUE or _sdk_disabled(env)
+
+
+def sources(
+    environ: Mapping[str, str] | None = None, django_settings: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """Where `load` takes each field from: the name of the variable, `settings.ASGISCOPE`, or `default`."""
+    env = os.environ if environ is None else environ
+    given = django_settings or {}
+    found = {}
+    for field in fields(Config):
+        key = field.name.upper()
+        where = PREFIX + key if PREFIX + key in env else "settings.ASGISCOPE" if key in given else "default"
+        found[field.name] = where
+    if _sdk_disabled(env):
+        found["disabled"] = "OTEL_SDK_DISABLED"
+    return found
+
+
+def _sdk_disabled(env: Mapping[str, str]) -> bool:
+    return env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def _convert(key: str, raw: object, default: object) -> object:

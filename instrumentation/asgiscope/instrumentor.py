@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from asgiscope import callsite, faults, scope
+from asgiscope import autoload, callsite, faults, scope
 from asgiscope.config import Config, SettingError, load
 from asgiscope.emit.pipeline import Pipeline
 from asgiscope.ledger import Ledger
@@ -32,19 +33,43 @@ from asgiscope.probes import (
     signals,
     templates,
 )
-from asgiscope.recorder import Recorder
+from asgiscope.recorder import Outbox, Recorder
+from asgiscope.scope import Scope
 from asgiscope.watchdog import Watchdog
 
 logger = logging.getLogger("asgiscope")
 
 
-class Instrumentation:
-    """One installation of asgiscope in this process."""
+class Sender(handler.Tracing, Protocol):
+    """What becomes of records: `Pipeline` sends them, `asgiscope.testing` keeps them."""
 
-    def __init__(self, config: Config) -> None:
+    @property
+    def outbox(self) -> Outbox:
+        """Where finished scopes go."""
+
+    def sample(self, scope: Scope) -> bool:
+        """Whether the trace that a scope begins outside any request is sampled."""
+
+    def connect(self, recorder: Recorder) -> None:
+        """Give the recorder what only this side knows."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that is recorded has left; False if the time ran out."""
+
+    def after_fork(self) -> None:
+        """In a forked child: nothing is shared with the parent from here on."""
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is left and stop."""
+
+
+class Instrumentation:
+    """One installation of asgiscope in this process; `pipeline` is made of the settings if none is given."""
+
+    def __init__(self, config: Config, pipeline: Sender | None = None) -> None:
         self.config = config
         callsite.configure(config.app_paths)
-        self.pipeline = Pipeline(config)
+        self.pipeline = Pipeline(config) if pipeline is None else pipeline
         self.ledger = Ledger(time.perf_counter_ns)
         self.recorder = Recorder(config, self.ledger, self.pipeline.outbox, self.pipeline.sample)
         self.pipeline.connect(self.recorder)
@@ -71,7 +96,7 @@ class Instrumentation:
             "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
             "process": lambda: process.install(
-                lambda: self.pipeline.outbox.flush(self.config.exit_timeout_ms / 1e3)
+                lambda: self.pipeline.flush(self.config.exit_timeout_ms / 1e3)
             ),
         }
 
@@ -91,16 +116,28 @@ class Instrumentation:
                 self.refused[name] = repr(error)
                 faults.report(f"install {name}")
 
-    def remove(self) -> None:
-        """Take everything off, last in first out."""
+    def pause(self) -> None:
+        """Take the patches off, last in first out, and look at no loop."""
         for patches in reversed(self.installed.values()):
             patches.remove()
         self.installed.clear()
-        for end in (self.watchdog.stop, lambda: self.pipeline.close(self.config.exit_timeout_ms / 1e3)):
-            try:
-                end()
-            except Exception:  # noqa: BLE001 - one that fails must not keep the other from ending
-                faults.report("remove")
+        try:
+            self.watchdog.stop()
+        except Exception:  # noqa: BLE001 - one that fails must not keep the rest from ending
+            faults.report("pause")
+
+    def resume(self) -> None:
+        """Put the patches on again."""
+        self.watchdog.reset()
+        self.install()
+
+    def remove(self) -> None:
+        """Take everything off, send what is left, stop the threads."""
+        self.pause()
+        try:
+            self.pipeline.close(self.config.exit_timeout_ms / 1e3)
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("remove")
 
 
 _lock = threading.Lock()
@@ -112,6 +149,26 @@ def active() -> Instrumentation | None:
     return _active
 
 
+@contextmanager
+def instead(made: Instrumentation) -> Iterator[None]:
+    """Have `made` in the place of this process's installation, if it has one, which is paused meanwhile."""
+    global _active  # noqa: PLW0603
+    with _lock:
+        before, _active = _active, made
+        if before is not None:
+            before.pause()
+        made.install()
+    try:
+        yield
+    finally:
+        with _lock:
+            made.remove()
+            _active = before
+            if before is not None:
+                callsite.configure(before.config.app_paths)
+                before.resume()
+
+
 def install() -> bool:
     """Install asgiscope once; see `asgiscope.instrument`."""
     global _active  # noqa: PLW0603 - there is one installation a process
@@ -119,7 +176,7 @@ def install() -> bool:
         if _active is not None:
             return True
         try:
-            config = load(django_settings=_django_settings())
+            config = load(django_settings=django_settings())
         except SettingError as error:
             logger.warning("asgiscope is not active: %s", error)
             return False
@@ -149,7 +206,13 @@ def remove() -> None:
         made.remove()
 
 
-def _django_settings() -> dict[str, Any]:
+def django_ready() -> bool:
+    """Whether Django has loaded its apps in this process. It is not imported to find out."""
+    registry = sys.modules.get("django.apps.registry")
+    return registry is not None and bool(registry.apps.ready)
+
+
+def django_settings() -> dict[str, Any]:
     """`settings.ASGISCOPE`, or nothing where Django is missing or not configured."""
     if "django" not in sys.modules and "DJANGO_SETTINGS_MODULE" not in os.environ:
         return {}
@@ -180,14 +243,15 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class AsgiscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc] # untyped base class
-    """The entry point for `opentelemetry-instrument`; does what `asgiscope.instrument()` does."""
+    """The entry point for `opentelemetry-instrument`: `asgiscope.instrument()` as soon as Django is ready."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """What must be installed for it to be worth anything."""
         return ("django >= 5.2", "asgiref >= 3.8.1")
 
     def _instrument(self, **_kwargs: Any) -> None:
-        install()
+        autoload.install_when_ready()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
+        autoload.stop_waiting()
         remove()

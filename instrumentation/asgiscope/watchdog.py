@@ -94,20 +94,29 @@ class LoopWatch:
         try:
             if self.stopped:
                 return
-            now = self.recorder.clock()
-            cpu = time.thread_time_ns()
-            if now - self.due >= self.threshold and not self.was_idle:
-                self._close(now, cpu - self.cpu)
-            self.cpu = cpu
-            self.notes.clear()
-            self.samples = []
-            self.next_sample = 0
-            self.was_idle = False
-            self.last = now
-            self.due = now + self.period
+            self._breathe(self.recorder.clock())
             self._schedule()
         except Exception:  # noqa: BLE001 - a beat that raises would reach the loop's exception handler
             faults.report("watchdog.beat")
+
+    def catch_up(self) -> None:
+        """Report what the next beat would report: the loop's own code asks before it goes back to the loop."""
+        now = self.recorder.clock()
+        if not self.stopped and now - self.due >= self.threshold:
+            self._breathe(now)
+
+    def _breathe(self, now: int) -> None:
+        """The loop runs: look back at the time since it last did."""
+        cpu = time.thread_time_ns()
+        if now - self.due >= self.threshold and not self.was_idle:
+            self._close(now, cpu - self.cpu)
+        self.cpu = cpu
+        self.notes.clear()
+        self.samples = []
+        self.next_sample = 0
+        self.was_idle = False
+        self.last = now
+        self.due = now + self.period
 
     def _close(self, now: int, cpu_ns: int) -> None:
         """The loop was blocked from about the last beat until now. Report what no probe has reported."""
@@ -234,6 +243,13 @@ class Watchdog:
                 thread.start()
                 self._thread = thread
         watch.start()
+
+    def catch_up(self) -> None:
+        """Report the stall in which the calling thread's running loop is, as its next beat would."""
+        loop = asyncio.events._get_running_loop()  # noqa: SLF001 - None where there is none, without raising
+        watch = self._watches.get(loop) if loop is not None else None
+        if watch is not None:
+            watch.catch_up()
 
     def reset(self) -> None:
         """In a forked child: the thread and the parent's loops are gone."""

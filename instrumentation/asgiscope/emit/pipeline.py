@@ -217,6 +217,10 @@ class Pipeline:
             )
         return arrived
 
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that is recorded has left; False if the time ran out."""
+        return self.outbox.flush(timeout_s)
+
     def close(self, timeout_s: float) -> None:
         """Send what is left and stop."""
         for processor in self._processors:

@@ -101,12 +101,14 @@ def install(recorder: Recorder, watchdog: Watchdog, tracing: Tracing, middleware
     patches.wrap(BaseHandler, "resolve_request", _resolve)
     patches.wrap(BaseHandler, "get_response", _respond)
     patches.wrap(BaseHandler, "get_response_async", _respond_async)
-    patches.wrap(ASGIHandler, "__call__", _asgi(recorder, watchdog, tracing))
-    patches.wrap(WSGIHandler, "__call__", _wsgi(recorder, tracing))
+    patches.wrap(ASGIHandler, "__call__", asgi(recorder, watchdog, tracing))
+    patches.wrap(WSGIHandler, "__call__", wsgi(recorder, tracing))
     return patches
 
 
-def _asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
+def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
+    """What wraps the `__call__` of a handler that takes an ASGI scope first."""
+
     async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
         try:
             watchdog.watch(asyncio.get_running_loop())
@@ -148,7 +150,9 @@ def _asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
     return call
 
 
-def _wsgi(recorder: Recorder, tracing: Tracing) -> Any:
+def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
+    """What wraps the `__call__` of a handler that takes a WSGI environ first."""
+
     def call(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
             environ = args[0] if args else kwargs["environ"]

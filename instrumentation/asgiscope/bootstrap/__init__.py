@@ -1,0 +1,1 @@
+"""The folder that `asgiscope run` puts on PYTHONPATH. It holds one module, which Python itself imports."""

@@ -1,0 +1,111 @@
+"""Whether the collector answers: an OTLP request that holds no span, sent as the exporter would send it."""
+
+import http.client
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from opentelemetry.util.re import parse_env_headers
+
+from asgiscope import __version__
+from asgiscope.config import Config
+from asgiscope.doctor.report import Collector, Report
+
+_DEFAULT = "http://localhost:4318"
+_PATH = "/v1/traces"
+_GRPC_PORT = 4317
+_START = "Start it (asgiscope-collector serve), or correct OTEL_EXPORTER_OTLP_ENDPOINT."
+_STATUS = {
+    400: "Something answers there that does not read OTLP/HTTP. Correct OTEL_EXPORTER_OTLP_ENDPOINT.",
+    401: "It wants a token: set OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>.",
+    403: "The token in OTEL_EXPORTER_OTLP_HEADERS may not send spans here.",
+    404: "Something answers there that is no OTLP/HTTP receiver. Correct OTEL_EXPORTER_OTLP_ENDPOINT.",
+    405: "Something answers there that is no OTLP/HTTP receiver. Correct OTEL_EXPORTER_OTLP_ENDPOINT.",
+    429: "It takes no more for now; asgiscope drops and counts what does not fit meanwhile.",
+    503: "It takes no more for now (its spool may be full); look at its own log.",
+}
+
+
+def ask(report: Report, config: Config, environ: Mapping[str, str], timeout_s: float) -> None:
+    """Put the collector's answer into the report."""
+    endpoint = endpoint_of(config, environ)
+    found = report.collector = Collector(endpoint=_shown(endpoint))
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        found.detail = "This is no http:// or https:// address. Correct OTEL_EXPORTER_OTLP_ENDPOINT."
+        report.problems.append(f"Collector: {found.detail}")
+        return
+    try:
+        found.status = _post(endpoint, environ, timeout_s)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        found.detail = f"does not answer: {_reason(error)}. {_hint(parts.port, error)}"
+    else:
+        found.answers = found.status == http.client.OK
+        found.detail = "answers" if found.answers else f"answers {found.status}. {_about(found.status)}"
+    if not found.answers:
+        report.problems.append(f"Collector: {found.detail}")
+
+
+def endpoint_of(config: Config, environ: Mapping[str, str]) -> str:
+    """Where spans go: `ASGISCOPE_ENDPOINT`, else OpenTelemetry's variables, else its default."""
+    if config.endpoint:
+        return config.endpoint.rstrip("/") + _PATH
+    if environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+    return (environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULT).rstrip("/") + _PATH
+
+
+def _post(endpoint: str, environ: Mapping[str, str], timeout_s: float) -> int:
+    headers = {
+        **parse_env_headers(_variable(environ, "HEADERS"), liberal=True),
+        "content-type": "application/x-protobuf",
+        "user-agent": f"asgiscope-doctor/{__version__}",
+    }
+    request = urllib.request.Request(endpoint, data=b"", headers=headers, method="POST")  # noqa: S310 - http(s) only
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s, context=_tls(endpoint, environ)) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def _tls(endpoint: str, environ: Mapping[str, str]) -> ssl.SSLContext | None:
+    if not endpoint.startswith("https:"):
+        return None
+    context = ssl.create_default_context(cafile=_variable(environ, "CERTIFICATE") or None)
+    client = _variable(environ, "CLIENT_CERTIFICATE")
+    if client:
+        context.load_cert_chain(client, _variable(environ, "CLIENT_KEY") or None)
+    return context
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return str(reason) or type(reason).__name__
+
+
+def _hint(port: int | None, error: Exception) -> str:
+    if port == _GRPC_PORT:
+        return "4317 is the port of OTLP over gRPC; asgiscope sends OTLP over HTTP, to port 4318 as a rule."
+    if isinstance(getattr(error, "reason", error), ssl.SSLError):
+        return "Name the certificate authority in OTEL_EXPORTER_OTLP_CERTIFICATE."
+    return _START
+
+
+def _about(status: int) -> str:
+    if status in _STATUS:
+        return _STATUS[status]
+    return "Look at its own log." if status >= http.client.INTERNAL_SERVER_ERROR else _STATUS[404]
+
+
+def _shown(endpoint: str) -> str:
+    """Without a user's name and password."""
+    parts = urlsplit(endpoint)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

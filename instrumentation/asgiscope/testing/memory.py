@@ -1,0 +1,81 @@
+"""Keeps records instead of sending them."""
+
+import threading
+from collections.abc import Callable
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+
+from asgiscope import faults
+from asgiscope.config import Config
+from asgiscope.emit.spans import SpanMaker
+from asgiscope.recorder import Recorder
+from asgiscope.scope import Request, Scope
+
+
+class Memory:
+    """What stands in the place of the pipeline: every trace is sampled, and nothing leaves the process.
+
+    It makes no TracerProvider known to OpenTelemetry: that can be done once a process, and it is the tests' to do.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        resource = Resource.get_empty()
+        self._maker = SpanMaker(config or Config(), lambda: resource)
+        self._records: list[Scope] = []  # appended by anybody: atomic
+        self._lock = threading.Lock()
+        self._made: list[ReadableSpan] = []  # guarded by _lock
+        self._next = 0  # guarded by _lock
+
+    @property
+    def outbox(self) -> "Memory":
+        """Where finished scopes go: here."""
+        return self
+
+    def put(self, scope: Scope) -> bool:
+        """Keep a scope."""
+        self._records.append(scope)
+        return True
+
+    def spans(self) -> list[ReadableSpan]:
+        """The spans of everything kept so far, in the order in which it ended."""
+        with self._lock:
+            while self._next < len(self._records):
+                record, self._next = self._records[self._next], self._next + 1
+                try:
+                    self._made.append(self._maker.make(record))
+                except Exception:  # noqa: BLE001 - one bad record must not hide the rest
+                    faults.report("testing.make")
+            return list(self._made)
+
+    # --- the rest of a sender -----------------------------------------------------------------------------
+
+    def connect(self, recorder: Recorder) -> None:
+        """Nothing to give."""
+
+    def sample(self, _scope: Scope) -> bool:
+        """Always."""
+        return True
+
+    def begin(self, request: Request, _headers: Callable[[str], list[str]]) -> object:
+        """Sample it."""
+        request.sampled = True
+        return None
+
+    def end(self, token: object) -> None:
+        """Nothing was begun."""
+
+    def excluded(self, _path: str) -> bool:
+        """No request is left alone."""
+        return False
+
+    def flush(self, _timeout_s: float) -> bool:
+        """Nothing waits."""
+        return True
+
+    def after_fork(self) -> None:
+        """A child keeps its own copy of what there was."""
+        self._lock = threading.Lock()
+
+    def close(self, timeout_s: float) -> None:
+        """Nothing to stop."""

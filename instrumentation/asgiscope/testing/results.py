@@ -1,0 +1,249 @@
+"""What a recording holds, typed. Times are milliseconds.
+
+Made of the spans that would be sent, by the names of the wire contract (`asgiscope.semconv`).
+"""
+
+import linecache
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Link, SpanKind
+
+from asgiscope import semconv as sc
+
+_NS = 1_000_000
+_BRIDGES = (sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR)
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """A line of code."""
+
+    function: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        _, packaged, path = self.file.rpartition("/site-packages/")
+        if not packaged and Path(self.file).is_relative_to(Path.cwd()):
+            path = os.path.relpath(self.file)
+        return f"{path}:{self.line} in {self.function}"
+
+    @property
+    def source(self) -> str:
+        """The line itself, '' where it cannot be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that Django answered, through its test clients or its ASGI or WSGI handler."""
+
+    method: str
+    path: str
+    route: str
+    """The route that matched, with a slash in front, or the path where none did."""
+    status: int
+    duration_ms: float
+    hops: int
+    """Crossings from the event loop to a thread."""
+    wait_ms: float
+    """Queue waits of its bridge calls, summed."""
+    blocked_ms: float
+    """How long its own code blocked the event loop."""
+    queries: int
+    refusals: int
+    trace_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A call that held the thread while another waited for it."""
+
+    function: str
+    site: CallSite | None
+    overlap_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeCall:
+    """A call through `sync_to_async`, or one submitted to a thread pool from an event loop."""
+
+    function: str
+    site: CallSite | None
+    route: str
+    thread: str
+    """The role of the thread: `shared`, `request`, `parent` or `pool` (`asgiscope.semconv.ThreadRole`)."""
+    wait_ms: float
+    run_ms: float
+    resume_ms: float
+    held_by: tuple[Holder, ...]
+    """Who held the thread meanwhile, the longest first."""
+    middleware: str
+    """The sync-only middleware that forced the call; empty for any other call."""
+    trace_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A time in which the event loop could run nothing else: a blocking call."""
+
+    blocked_ms: float
+    operation: str
+    """What blocked: a query's summary, `session load`, or the function that the call site called."""
+    site: CallSite | None
+    route: str
+    exact: bool
+    """A probe saw the call; otherwise the watchdog did, to one of its periods (5 ms here)."""
+    importing: bool
+    """A module was being imported. Only the first test that needs it pays that: `check` leaves it out."""
+    starved: bool
+    """The loop was ready and got no processor: the machine is to blame. `check` leaves it out."""
+    stack: str
+    """Outermost first."""
+    victims: int
+    """Other requests that were held up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`SynchronousOnlyOperation`, or asgiref's own refusal to run."""
+
+    operation: str
+    message: str
+    site: CallSite | None
+    route: str
+    chain: tuple[str, ...]
+    """What led there, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement that ran. `text` has its literals masked, and parameters are never seen."""
+
+    summary: str
+    text: str
+    alias: str
+    site: CallSite | None
+    route: str
+    duration_ms: float
+    on_event_loop: bool
+
+
+def request_of(span: ReadableSpan) -> Request | None:
+    """The span as a request, None if it is none."""
+    if span.kind is not SpanKind.SERVER:
+        return None
+    get = _attributes(span).get
+    path = get(sc.URL_PATH, "")
+    return Request(
+        method=get(sc.HTTP_METHOD, ""),
+        path=path,
+        route=get(sc.HTTP_ROUTE) or path,
+        status=get(sc.HTTP_STATUS, 0),
+        duration_ms=_duration(span),
+        hops=get(sc.REQUEST_HOPS, 0),
+        wait_ms=get(sc.REQUEST_WAIT_NS, 0) / _NS,
+        blocked_ms=get(sc.REQUEST_LOOP_CAUSED_NS, 0) / _NS,
+        queries=get(sc.REQUEST_QUERIES, 0),
+        refusals=get(sc.REQUEST_REFUSALS, 0),
+        trace_id=_trace_id(span),
+    )
+
+
+def call_of(span: ReadableSpan) -> BridgeCall | None:
+    """The span as a bridge call, None if it is none."""
+    if span.name.partition(" ")[0] not in _BRIDGES:
+        return None
+    attributes = _attributes(span)
+    get = attributes.get
+    return BridgeCall(
+        function=get(sc.BRIDGE_FUNCTION, ""),
+        site=_site(attributes),
+        route=get(sc.HTTP_ROUTE, ""),
+        thread=get(sc.EXECUTOR_ROLE, ""),
+        wait_ms=get(sc.WAIT_NS, 0) / _NS,
+        run_ms=get(sc.RUN_NS, 0) / _NS,
+        resume_ms=get(sc.RESUME_NS, 0) / _NS,
+        held_by=tuple(
+            Holder(held.get(sc.LINK_FUNCTION, ""), _site(held), held.get(sc.OVERLAP_NS, 0) / _NS)
+            for held in map(_attributes, span.links)
+        ),
+        middleware=get(sc.MIDDLEWARE, ""),
+        trace_id=_trace_id(span),
+    )
+
+
+def stall_of(span: ReadableSpan) -> Stall | None:
+    """The span as a stall, None if it is none."""
+    if span.name != sc.SPAN_BLOCKED:
+        return None
+    attributes = _attributes(span)
+    get = attributes.get
+    stack = get(sc.CODE_STACKTRACE, "")
+    return Stall(
+        blocked_ms=get(sc.BLOCKED_NS, 0) / _NS,
+        operation=get(sc.BLOCKING_OPERATION, ""),
+        site=_site(attributes),
+        route=get(sc.HTTP_ROUTE, ""),
+        exact=get(sc.CAUSE) == sc.Cause.CALL,
+        importing="importlib._bootstrap" in stack,
+        starved=sc.FINDING not in attributes,
+        stack=stack,
+        victims=get(sc.FINDING_VICTIMS, 0),
+    )
+
+
+def refusal_of(span: ReadableSpan) -> Refusal | None:
+    """The span as a refusal, None if it is none."""
+    if span.name != sc.SPAN_REFUSED:
+        return None
+    attributes = _attributes(span)
+    get = attributes.get
+    return Refusal(
+        operation=get(sc.BLOCKING_OPERATION, ""),
+        message=get(sc.EXCEPTION_MESSAGE, ""),
+        site=_site(attributes),
+        route=get(sc.HTTP_ROUTE, ""),
+        chain=tuple(get(sc.CHAIN, ())),
+    )
+
+
+def query_of(span: ReadableSpan) -> Query | None:
+    """The span as a query, None if it is none."""
+    attributes = _attributes(span)
+    get = attributes.get
+    if sc.DB_TEXT not in attributes:
+        return None
+    return Query(
+        summary=get(sc.DB_SUMMARY, ""),
+        text=get(sc.DB_TEXT, ""),
+        alias=get(sc.DB_ALIAS, ""),
+        site=_site(attributes),
+        route=get(sc.HTTP_ROUTE, ""),
+        duration_ms=_duration(span),
+        on_event_loop=bool(get(sc.ON_EVENT_LOOP)),
+    )
+
+
+def _attributes(carrier: ReadableSpan | Link) -> dict[str, Any]:
+    return dict(carrier.attributes or {})
+
+
+def _site(attributes: Mapping[str, Any]) -> CallSite | None:
+    file = attributes.get(sc.CODE_FILE, "")
+    if not file:
+        return None
+    return CallSite(attributes.get(sc.CODE_FUNCTION, ""), file, attributes.get(sc.CODE_LINE, 0))
+
+
+def _duration(span: ReadableSpan) -> float:
+    return ((span.end_time or 0) - (span.start_time or 0)) / _NS
+
+
+def _trace_id(span: ReadableSpan) -> int:
+    return span.context.trace_id if span.context is not None else 0

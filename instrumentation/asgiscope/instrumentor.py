@@ -29,6 +29,7 @@ from asgiscope.probes import (
     mail,
     orm,
     process,
+    responses,
     sessions,
     signals,
     templates,
@@ -95,6 +96,7 @@ class Instrumentation:
             "files": lambda: files.install(recorder),
             "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
+            "responses": lambda: responses.install(recorder),
             "process": lambda: process.install(
                 lambda: self.pipeline.flush(self.config.exit_timeout_ms / 1e3)
             ),

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
+from types import CodeType
 from typing import Any, NamedTuple
 
 from asgiscope.callsite import Frame, Site
@@ -63,6 +64,7 @@ class Call(Scope):
         "held_until",
         "holders",
         "kind",
+        "maker",
         "middleware",
         "queue",
         "resumed",
@@ -92,6 +94,8 @@ class Call(Scope):
         self.resumed = 0
         self.cancelled = False
         self.settled = False
+        self.maker: CodeType | None = None
+        """What made the call: its caller's code, the framework's too."""
         self.middleware: Culprit | None = None
         self.site: Frame | None = None
         self.stack: list[Frame] = []

@@ -145,12 +145,9 @@ class Recorder:
     def enclosing(self) -> Scope | None:
         """The innermost scope here: the context's, else that of the call this thread runs.
 
-        What a task goes on doing after the request that started it has ended is no longer that request's.
+        Its request may have ended: see `Scope.origin`.
         """
-        scope = current.get() or self.here.call
-        if scope is not None and scope.request is not None and scope.request.ended:
-            return None
-        return scope
+        return current.get() or self.here.call
 
     def tags(self) -> Tags:
         """The tags of this very moment and thread."""
@@ -175,7 +172,7 @@ class Recorder:
 
     def root(self, scope: Scope) -> None:
         """Decide for a scope that has no parent whether its trace is sampled."""
-        if scope.parent is None:
+        if scope.parent is None and scope.origin is None:
             scope.sampled = self.sample(scope)
 
     def dress(self, scope: Scope) -> None:
@@ -279,6 +276,7 @@ class Recorder:
             return
         stall = Stall(operation.parent, operation.started, operation.ended, Cause.CALL)
         stall.sampled = operation.sampled
+        stall.origin = operation.origin
         stall.work = operation
         if watch is not None:
             stall.frames, stall.samples = watch.seen(operation.started, operation.ended)

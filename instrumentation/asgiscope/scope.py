@@ -61,6 +61,7 @@ class Scope:
         "ended",
         "foreign",
         "level",
+        "origin",
         "otel",
         "parent",
         "request",
@@ -70,14 +71,22 @@ class Scope:
     )
 
     def __init__(self, parent: "Scope | None", started: int) -> None:
-        if parent is not None and parent.level >= _MAX_LEVEL:
-            parent = None
+        self.origin: Request | None = None
+        """The request that started the task in which this happens, and ended before this began."""
+        if parent is not None:
+            begun_in = parent.request
+            self.origin = parent.origin
+            if begun_in is not None and begun_in.ended:
+                parent, self.origin = None, begun_in
+            elif parent.level >= _MAX_LEVEL:
+                parent = None
         self.parent = parent
         self.level: int = parent.level + 1 if parent is not None else 0
         self.request: Request | None = parent.request if parent is not None else None
-        self.sampled: bool = parent.sampled if parent is not None else True
+        begun = parent or self.origin
+        self.sampled: bool = begun.sampled if begun is not None else True
         self.started = started
-        self.ended = 0
+        self.ended: int = 0
         self.tags: Tags | None = None
         self.foreign: Any = None
         """The OpenTelemetry SpanContext of another library's span that encloses this one more closely."""
@@ -107,8 +116,9 @@ class Scope:
 
     @property
     def route(self) -> str:
-        """The route of the request this belongs to, '' outside one."""
-        return self.request.path_or_route if self.request is not None else ""
+        """The route of the request this belongs to or was started by, '' where there is none."""
+        request = self.request or self.origin
+        return request.path_or_route if request is not None else ""
 
 
 class Request(Scope):
@@ -119,6 +129,7 @@ class Request(Scope):
     """
 
     __slots__ = (
+        "disconnected",
         "error",
         "extra",
         "hops",
@@ -135,8 +146,11 @@ class Request(Scope):
         "run_ns",
         "scheme",
         "server",
+        "session_loaded",
+        "session_site",
         "sites",
         "status",
+        "stream_site",
         "template",
         "thread_id",
         "user_agent",
@@ -158,6 +172,8 @@ class Request(Scope):
         self.thread_id = 0
         """The thread of the loop that serves it."""
         self.error = ""
+        self.disconnected = False
+        """The client left while the response was being streamed."""
         self.extra: dict[str, Any] = {}
         """Attributes the application set on the request's span through OpenTelemetry's API."""
         self.notable = False
@@ -171,6 +187,12 @@ class Request(Scope):
         self.queries = 0
         self.query_ns = 0
         self.refusals = 0
+        self.stream_site: Frame | None = None
+        """Where its streaming response was made."""
+        self.session_loaded = False
+        """It came with a session that exists, and has read it."""
+        self.session_site: Frame | None = None
+        """Where its session was first changed."""
         self.sites: dict[tuple[str, int], tuple[int, int, Frame]] = {}
         """File and line of a call site -> hops, wait + resume delay, frame: for hop storms."""
 

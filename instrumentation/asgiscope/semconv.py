@@ -94,6 +94,12 @@ class FindingKind(StrEnum):
     """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked."""
     HOP_STORM = "hop_storm"
     """One call site crossed the bridge many times in one request. Cost: wait + resume delay of its hops."""
+    STREAM_READ_WHOLE = "stream_read_whole"
+    """A synchronous iterator was streamed under ASGI: Django read all of it in a thread before the first part left.
+    The call site is where the response was made. Cost: `asgiref.run_ns` of that read."""
+    SESSION_SAVED = "session_saved"
+    """The session is saved on every request to a route that only reads (GET, HEAD), or though nothing in it has
+    changed. The call site is where it was changed. Cost: the time the save took."""
 
 
 # --- Request (SERVER span `{method} {route}`) -----------------------------------------------------------
@@ -109,6 +115,8 @@ REQUEST_LOOP_SUFFERED_NS: Final = "asgiscope.request.loop_suffered_ns"
 REQUEST_QUERIES: Final = "asgiscope.request.queries"
 REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
 REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
+REQUEST_DISCONNECTED: Final = "asgiscope.request.disconnected"
+"""bool: the client went away before the response had been sent; without a status, before it had begun."""
 REQUEST_HOPS_AT_SITE: Final = "asgiscope.request.hops_at_site"
 """int, on a hop storm: the hops made at the call site named in `code.*`."""
 
@@ -144,8 +152,35 @@ CANCELLED: Final = "asgiref.cancelled"
 NEW_LOOP: Final = "asgiref.new_loop"
 """bool, on `async_to_sync`: no outer loop could be reused, so a new one was made."""
 PARKED_NS: Final = "asgiref.parked_ns"
+HOP_REASON: Final = "asgiscope.hop.reason"
+"""A `HopReason`, on `sync_to_async`: what made the call. The function is in `asgiref.function`."""
 MIDDLEWARE: Final = "asgiscope.middleware"
 """str: dotted path of the middleware whose adaptation made this hop."""
+
+
+class HopReason(StrEnum):
+    """Whose code crosses from the loop to a thread."""
+
+    CODE = "code"
+    """The application's, or a package's that is not Django."""
+    MIDDLEWARE = "middleware"
+    """Django, around a middleware or for one of its hooks (`process_request`, `process_view`, ...)."""
+    VIEW = "view"
+    """Django, for a synchronous view below an asynchronous chain."""
+    DECORATOR = "decorator"
+    """One of Django's decorators of views (`login_required` with a synchronous test, ...)."""
+    ORM = "orm"
+    """An asynchronous method of a model, a manager or a queryset."""
+    SESSION = "session"
+    AUTH = "auth"
+    CACHE = "cache"
+    SIGNAL = "signal"
+    """`asend`, for its synchronous receivers."""
+    RESPONSE = "response"
+    """Rendering, streaming or closing a response."""
+    DJANGO = "django"
+    """Anything else of Django's."""
+
 
 # --- Links ----------------------------------------------------------------------------------------------
 
@@ -162,6 +197,8 @@ class LinkKind(StrEnum):
     """From a waiter to the call that held the thread (span id of the holder's bridge span)."""
     DELAYED = "delayed"
     """From a stall to a victim (span id of the victim's server span)."""
+    STARTED_BY = "started_by"
+    """From what a task does after the request that started it has ended, to that request (its server span)."""
 
 
 # --- Stalls (`event_loop blocked`) ----------------------------------------------------------------------
@@ -212,6 +249,8 @@ SPAN_SESSION: Final = "session"
 """`session {operation}`: load, save, create, delete, exists, cycle_key, flush."""
 SESSION_ENGINE: Final = "asgiscope.session.engine"
 SESSION_OPERATION: Final = "asgiscope.session.operation"
+SESSION_UNCHANGED: Final = "asgiscope.session.unchanged"
+"""bool, on a save that is a finding: nothing had changed, `SESSION_SAVE_EVERY_REQUEST` asked for it."""
 
 # --- What Django does synchronously without a guard -----------------------------------------------------
 # Neither cache keys and values, nor names of files, nor addresses, subjects, passwords or hashes are ever sent.

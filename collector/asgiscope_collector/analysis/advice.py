@@ -353,4 +353,29 @@ _BY_KIND: Final = {
         code="products = await Product.objects.ain_bulk(ids)",
         link=_QUERIES,
     ),
+    FindingKind.STREAM_READ_WHOLE: Advice(
+        title="Stream an asynchronous iterator",
+        reason="Under ASGI, Django cannot iterate a synchronous iterator part by part: it reads all of it into "
+        "memory, in a thread, and sends nothing until it has ended.",
+        steps=[
+            "Give StreamingHttpResponse an asynchronous generator.",
+            "Rows: `async for` over the queryset, or .aiterator(chunk_size=...) for many.",
+            "Files: let the web server send them (X-Accel-Redirect, X-Sendfile); FileResponse is read whole too.",
+        ],
+        code="async def lines():\n    async for row in Row.objects.aiterator(chunk_size=500):\n"
+        "        yield f'{row.name}\\n'\n\nreturn StreamingHttpResponse(lines())",
+        link=f"{_DOCS}ref/request-response/#streaminghttpresponse-objects",
+    ),
+    FindingKind.SESSION_SAVED: Advice(
+        title="Save the session only when it changes",
+        reason="Each save writes to the session's store, in a thread, before the response is sent; requests of one "
+        "visitor then wait for one another.",
+        steps=[
+            "Leave SESSION_SAVE_EVERY_REQUEST off; to keep visitors logged in, set a longer SESSION_COOKIE_AGE.",
+            "Assign only what differs: compare with `await request.session.aget(key)` first.",
+            "What changes on each request (the last page seen, a counter) belongs in the cache instead.",
+        ],
+        code="if await request.session.aget('theme') != theme:\n    await request.session.aset('theme', theme)",
+        link=f"{_DOCS}topics/http/sessions/#when-sessions-are-saved",
+    ),
 }

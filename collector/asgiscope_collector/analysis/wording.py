@@ -83,11 +83,8 @@ def summary(
         case FindingKind.PARKED_THREAD:
             text = f"{who} kept a thread parked in async_to_sync for {length} in all, {often}{where}{what}"
             effect = "waited"
-        case FindingKind.HOP_STORM:
-            text = (
-                f"{who} crossed between loop and threads many times a request, in {count:,} requests{where}"
-            )
-            text += f", for {length} in all"
+        case _:
+            text = _OTHERS[kind].format(who=who, length=length, often=often, where=where, count=count)
             effect = "waited"
     if not count and ongoing:
         lasts = f" for {duration(ongoing_ns)} so far" if ongoing_ns else ""
@@ -100,6 +97,20 @@ def summary(
     return f"{text}.{more}"
 
 
+_OTHERS: Final = {
+    FindingKind.HOP_STORM: (
+        "{who} crossed between loop and threads many times a request, in {count:,} requests{where}, "
+        "for {length} in all"
+    ),
+    FindingKind.STREAM_READ_WHOLE: (
+        "{who} streamed a synchronous iterator, {often}{where}: Django read it whole before it sent anything, for "
+        "{length} in all"
+    ),
+    FindingKind.SESSION_SAVED: (
+        "{who} saved the session on requests that only read, {often}{where}, for {length} in all"
+    ),
+}
+
 _ONGOING: Final = {
     FindingKind.LOOP_BLOCKED: "{who} blocks the event loop",
     FindingKind.CONTENTION: "{who} waits for {thread}",
@@ -108,6 +119,8 @@ _ONGOING: Final = {
     FindingKind.SYNC_MIDDLEWARE: "{who} sends a request through a thread",
     FindingKind.PARKED_THREAD: "{who} keeps a thread parked in async_to_sync",
     FindingKind.HOP_STORM: "{who} keeps crossing between loop and threads",
+    FindingKind.STREAM_READ_WHOLE: "{who} streams a synchronous iterator",
+    FindingKind.SESSION_SAVED: "{who} keeps saving the session",
 }
 
 

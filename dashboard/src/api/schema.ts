@@ -97,7 +97,9 @@ export type FindingKind =
   | "refusal"
   | "sync_middleware"
   | "parked_thread"
-  | "hop_storm";
+  | "hop_storm"
+  | "stream_read_whole"
+  | "session_saved";
 
 /** A page of findings, costliest for users first unless asked otherwise. */
 export interface Findings {

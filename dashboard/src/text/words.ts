@@ -61,6 +61,20 @@ export const kinds = {
     cost: "spent on hops",
     meaning: "One line crosses between the loop and a thread many times in one request.",
   },
+  stream_read_whole: {
+    label: "Stream read whole",
+    one: "response",
+    many: "responses",
+    cost: "read before the first byte",
+    meaning: "A streaming response was given a synchronous iterator: Django read all of it before it sent anything.",
+  },
+  session_saved: {
+    label: "Session saved each time",
+    one: "save",
+    many: "saves",
+    cost: "spent saving",
+    meaning: "The session is saved on every request to a route that only reads, or without having changed.",
+  },
 } satisfies Record<string, KindWords>;
 
 /** For a kind that a newer collector sends. */

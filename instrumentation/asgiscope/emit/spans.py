@@ -14,7 +14,7 @@ from asgiscope import __version__, callsite
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
-from asgiscope.emit import sql
+from asgiscope.emit import hops, sql
 from asgiscope.ledger import Call, attribute
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
 from asgiscope.scope import Operation, Request, Scope, Tags
@@ -97,6 +97,8 @@ class SpanMaker:
             attributes[sc.HTTP_ROUTE] = request.template
         if request.error:
             attributes["error.type"] = request.error
+        elif request.disconnected or not request.status:
+            attributes[sc.REQUEST_DISCONNECTED] = True
         if request.sites:
             hops, cost, site = max(request.sites.values(), key=lambda counts: counts[:2])
             if hops >= self._hop_storm:
@@ -128,7 +130,7 @@ class SpanMaker:
             attributes[sc.RUN_THREAD_NAME] = call.run_tags[1]
         if call.cancelled:
             attributes[sc.CANCELLED] = True
-        attributes |= _code(_call_site(call))
+        attributes |= _code(_call_site(call)) | hops.attributes(call, callable_name(call.func))
         links: list[Link] = []
         if call.run_started:
             held = attribute(call)
@@ -148,6 +150,10 @@ class SpanMaker:
                 attributes[sc.MIDDLEWARE] = call.middleware.path
                 attributes |= _code(call.middleware.site)
                 attributes |= _finding(sc.FindingKind.SYNC_MIDDLEWARE, cost, victims, cost * victims)
+            elif hops.reads_stream(call):
+                cost = call.run_ns
+                attributes |= _code(_frame_site(call.request.stream_site if call.request else None))
+                attributes |= _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
         return self._span(call, f"{call.kind} {callable_name(call.func)}", attributes, links=links)
 
     def _stall(self, stall: Stall) -> ReadableSpan:
@@ -210,6 +216,9 @@ class SpanMaker:
         error = attributes.pop("error", "")
         if error:
             attributes["error.type"] = error
+        if sc.FINDING in attributes:
+            cost = operation.ended - operation.started
+            attributes |= _finding(attributes[sc.FINDING], cost, 1, cost)
         attributes |= _code(_frame_site(operation.site))
         return self._span(operation, name, attributes, kind=kind, failed=bool(error))
 
@@ -234,8 +243,10 @@ class SpanMaker:
         failed: bool = False,
     ) -> ReadableSpan:
         attributes |= tag_attributes(scope.tags)
-        if sc.HTTP_ROUTE not in attributes and scope.request is not None and scope.request is not scope:
-            attributes[sc.HTTP_ROUTE] = scope.request.path_or_route
+        if sc.HTTP_ROUTE not in attributes and scope.request is not scope:
+            attributes[sc.HTTP_ROUTE] = scope.route
+        if scope.parent is None and scope.origin is not None:
+            links = [*(links or ()), self._link(scope.origin, sc.LinkKind.STARTED_BY, 0)]
         return ReadableSpan(
             name=_clean(name),
             context=_context(scope),

@@ -73,7 +73,9 @@ class Bridges:
         try:
             func = instance.func
             call = Call(self._recorder.enclosing(), self._recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
-            call.site = callsite.near(sys._getframe(1), _NEAR)  # noqa: SLF001 - one's own caller
+            caller = sys._getframe(1)  # noqa: SLF001 - one's own caller
+            call.maker = caller.f_code
+            call.site = callsite.near(caller, _NEAR)
             call.middleware = self._middleware_of(func)
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("asgiref.sync_to_async")

@@ -1,25 +1,46 @@
 """Django's sessions: load, save, create, delete and the rest, of whichever engine the site uses.
 
-Owns: those methods, sync and async, of the `SessionStore` class of `settings.SESSION_ENGINE`. The methods of the
-classes it inherits from are not touched.
+Owns: those methods, sync and async, of the `SessionStore` class of `settings.SESSION_ENGINE`, and those that change
+a session. The methods of the classes it inherits from are not touched. Keys and values are never looked at.
+
+A save is a finding where nothing had changed and `SESSION_SAVE_EVERY_REQUEST` asks for it, and where a route that
+only reads saves nine times of ten: whatever it writes, each reader waits for that. Both are told of traces that are
+sampled; a session changed by `session.modified = True` alone leaves no line.
 
 Overhead model: see `operations`, for each session access, of which a request makes one or two.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from asgiscope import faults
+from asgiscope import callsite, faults
 from asgiscope import semconv as sc
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
 from asgiscope.probes.operations import Work
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Operation, current
+from asgiscope.scope import Operation, Request, current
 
 OPERATIONS = ("load", "save", "create", "delete", "exists", "cycle_key", "flush")
+CHANGES = (
+    "__setitem__",
+    "__delitem__",
+    "pop",
+    "setdefault",
+    "update",
+    "aset",
+    "apop",
+    "asetdefault",
+    "aupdate",
+)
+_READS = frozenset({"GET", "HEAD"})
+_SEEN = 10
+"""Requests to a route, with a session that exists, from which it is told whether it saves on each."""
+_MAX_ROUTES = 1000
+_DEPTH = 12
 
 
 def install(recorder: Recorder) -> Patches:
@@ -43,40 +64,108 @@ def install(recorder: Recorder) -> Patches:
     # Its queries are guarded, not the session: signed cookies and a cache in memory cost next to nothing.
     work = Work(recorder, "sessions", sc.SPAN_SESSION, nests=True)
     patches = Patches()
+    saves = Saves(settings)
     for name in OPERATIONS:
         if callable(getattr(store, name, None)):
-            patches.wrap(store, name, _sync(work, engine, name))
+            patches.wrap(store, name, _sync(work, engine, name, saves))
         if callable(getattr(store, f"a{name}", None)):
-            patches.wrap(store, f"a{name}", _async(recorder, engine, name))
+            patches.wrap(store, f"a{name}", _async(recorder, engine, name, saves))
+    for name in CHANGES:
+        if callable(getattr(store, name, None)):
+            patches.wrap(store, name, _changes(recorder))
     return patches
 
 
-def _sync(work: Work, engine: str, name: str) -> Wrapper:
-    def describe(operation: Operation, _store: Any, _args: Any, _kwargs: Any) -> None:
+class Saves:
+    """Which routes that only read save the session on every request."""
+
+    def __init__(self, settings: Any) -> None:
+        self._settings = settings
+        self._routes: dict[str, list[int]] = {}
+        """Route -> requests that read their session, requests that saved it. Threads may lose a count."""
+
+    def loaded(self, request: Request | None) -> None:
+        """A request has read its session."""
+        if request is not None and not request.session_loaded and not request.ended:
+            request.session_loaded = True
+            if request.method in _READS:
+                self._counts(request)[0] += 1
+
+    def saved(self, operation: Operation, store: Any) -> None:
+        """A session that existed was saved: make it a finding where that was for nothing, or happens each time."""
+        request = operation.request
+        if request is None or not request.session_loaded:
+            return
+        unchanged = bool(self._settings.SESSION_SAVE_EVERY_REQUEST) and not store.modified
+        every = False
+        if request.method in _READS:
+            counts = self._counts(request)
+            counts[1] += 1
+            every = counts[0] >= _SEEN and counts[1] * 10 >= counts[0] * 9
+        if not (unchanged or every):
+            return
+        operation.attributes[sc.FINDING] = sc.FindingKind.SESSION_SAVED
+        operation.attributes[sc.SESSION_UNCHANGED] = unchanged
+        changed = None if unchanged else request.session_site
+        operation.site = changed or callsite.find_or_innermost(callsite.here(2))
+
+    def _counts(self, request: Request) -> list[int]:
+        if len(self._routes) >= _MAX_ROUTES:
+            self._routes.clear()
+        return self._routes.setdefault(request.template, [0, 0])
+
+
+def _changes(recorder: Recorder) -> Wrapper:
+    """Remembers the line that first changes the session of a request; async forms change it once awaited."""
+
+    def change(wrapped: Callable[..., Any], store: Any, args: Any, kwargs: Any) -> Any:
+        before = getattr(store, "modified", True)
+        result = wrapped(*args, **kwargs)
+        try:
+            if not before and (store.modified or hasattr(result, "__await__")):
+                scope = recorder.enclosing()
+                request = scope.request if scope is not None else None
+                if request is not None and request.sampled and request.session_site is None:
+                    request.session_site = callsite.near(sys._getframe(1), _DEPTH)  # noqa: SLF001
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("sessions.change")
+        return result
+
+    return change
+
+
+def _sync(work: Work, engine: str, name: str, saves: Saves) -> Wrapper:
+    def describe(operation: Operation, store: Any, _args: Any, _kwargs: Any) -> None:
         operation.name = f"{sc.SPAN_SESSION} {name}"
         operation.attributes[sc.SESSION_ENGINE] = engine
         operation.attributes[sc.SESSION_OPERATION] = name
+        if name == "load":
+            saves.loaded(operation.request)
+        elif name == "save":
+            saves.saved(operation, store)
 
     return work.wrapper(describe)
 
 
-def _async(recorder: Recorder, engine: str, name: str) -> Wrapper:
+def _async(recorder: Recorder, engine: str, name: str, saves: Saves) -> Wrapper:
     """An async session access blocks nobody by itself, so it is an operation but never a blocking one."""
 
     async def access(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        operation: Operation | None = None
         try:
-            operation = Operation(
-                recorder.enclosing(), recorder.clock(), sc.SPAN_SESSION, f"{sc.SPAN_SESSION} {name}"
-            )
-            recorder.root(operation)
-            operation.attributes[sc.SESSION_ENGINE] = engine
-            operation.attributes[sc.SESSION_OPERATION] = name
-            if operation.sampled:
+            scope = recorder.enclosing()
+            if scope is not None and scope.sampled:
+                operation = Operation(scope, recorder.clock(), sc.SPAN_SESSION, f"{sc.SPAN_SESSION} {name}")
+                operation.attributes[sc.SESSION_ENGINE] = engine
+                operation.attributes[sc.SESSION_OPERATION] = name
                 recorder.dress(operation)
-            token = current.set(operation)
+                if name == "load":
+                    saves.loaded(operation.request)
         except Exception:  # noqa: BLE001
             faults.report("sessions.enter")
+        if operation is None:
             return await wrapped(*args, **kwargs)
+        token = current.set(operation)
         try:
             return await wrapped(*args, **kwargs)
         except BaseException as error:

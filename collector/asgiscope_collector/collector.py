@@ -1,8 +1,10 @@
 """The parts that run behind the app, and the order in which they start and stop."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
@@ -13,6 +15,9 @@ from asgiscope_collector.settings import Settings
 from asgiscope_collector.spool import Spool
 
 logger = logging.getLogger(__name__)
+
+_PAUSE_FIRST: Final = 1.0
+_PAUSE_MAX: Final = 30.0
 
 
 class Collector:
@@ -36,7 +41,10 @@ class Collector:
             rejected=settings.data / "rejected",
         )
         self.receiver = Receiver(settings, self.spool)
+        self._store = settings.store_address
         self._opening: asyncio.Task[None] | None = None
+        self._opening_failure = ""
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begin to open the engine; what is sent meanwhile is spooled."""
@@ -44,6 +52,7 @@ class Collector:
 
     async def stop(self) -> None:
         """Store what was accepted, then close the engine."""
+        self._stopping.set()
         if self._opening:
             await asyncio.wait([self._opening])
         await asyncio.to_thread(self.spool.close)
@@ -54,7 +63,7 @@ class Collector:
     async def unready(self) -> str:
         """Why the collector cannot work now, or ''."""
         if not self.engine.is_open:
-            return "the store is not open yet"
+            return self._opening_failure or "the store is not open yet"
         if reason := self.spool.failure:
             return reason
         if self.loader.failure:
@@ -68,11 +77,24 @@ class Collector:
         return ""
 
     async def _open(self) -> None:
-        try:
-            await asyncio.to_thread(self.engine.open)
-        except Exception as error:
-            logger.exception("the store could not be opened")
-            self._on_fatal(f"the store in {self.settings.data} could not be opened: {error}")
-        else:
-            self.loader.start()
-            logger.info("ready: data in %s", self.settings.data)
+        pause = _PAUSE_FIRST
+        while not self._stopping.is_set():
+            try:
+                await asyncio.to_thread(self.engine.open)
+            except Exception as error:
+                if self._store.embedded or not isinstance(error, EngineError):
+                    logger.exception("the store could not be opened")
+                    self._on_fatal(f"the store {self._store} could not be opened: {error}")
+                    return
+                # A server that is away comes back; what is sent meanwhile is spooled.
+                self._opening_failure = str(error)[:300]
+                logger.warning(
+                    "the store %s does not answer, next attempt in %.0f s: %s", self._store, pause, error
+                )
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
+                pause = min(pause * 2, _PAUSE_MAX)
+            else:
+                self.loader.start()
+                logger.info("ready: data in %s, store %s", self.settings.data, self._store)
+                return

@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Self
 
+from asgiscope_collector.address import AddressError, StoreAddress
+
 PREFIX: Final = "ASGISCOPE_COLLECTOR_"
 _MIB: Final = 1024 * 1024
 _TRUE: Final = {"1", "true", "yes", "on"}
@@ -28,6 +30,11 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = _setting(4318, 0, 65535)
     data: Path = Path("asgiscope-data")
+    store: str = field(default="chdb://", repr=False)
+    """`chdb://` keeps everything in the data folder; `clickhouse://user:password@host:port/database` on a server,
+    with `?cluster=name` on a cluster. See address.py for its options."""
+    engine_memory_bytes: int = _setting(1536 * _MIB, 256 * _MIB)
+    """All that the engine in this process may take. Ignored with a server."""
     insecure_open: bool = False
     """Listen on an address that other machines reach, without tokens or a login."""
 
@@ -60,6 +67,7 @@ class Settings:
             if (low is not None and value < low) or (high is not None and value > high):
                 limits = f"at least {low}" if high is None else f"{low} to {high}"
                 raise SettingsError(f"{_spell(each.name)} is {value}, and must be {limits}")
+        _ = self.store_address
         if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(
                 f"{_spell('log_level')} is {self.log_level!r}: write DEBUG, INFO, WARNING or ERROR"
@@ -69,6 +77,28 @@ class Settings:
                 f"--host {self.host} can be reached from other machines, and the collector asks nobody who they "
                 "are: use 127.0.0.1, or --insecure-open if a firewall or a proxy stands before it"
             )
+
+    @property
+    def store_address(self) -> StoreAddress:
+        """Where the store is.
+
+        Raises:
+            SettingsError: `store` is not an address.
+        """
+        try:
+            return StoreAddress.parse(self.store)
+        except AddressError as error:
+            raise SettingsError(f"{_spell('store')}: {error}") from None
+
+    @property
+    def engine_folder(self) -> Path:
+        """Of the engine in this process."""
+        return self.store_address.folder or self.data / "engine"
+
+    @property
+    def backups_folder(self) -> Path:
+        """Where the engine in this process may write backups, and read them."""
+        return self.data / "backups"
 
     @property
     def loopback(self) -> bool:

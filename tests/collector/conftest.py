@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,15 +63,9 @@ class Running:
         return result
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A collector with small limits, so that tests can reach them."""
-    settings = Settings(
-        data=tmp_path_factory.mktemp("collector") / "data",
-        max_body_bytes=4 * 1024 * 1024,
-        load_interval_ms=20,
-        query_backlog=4,
-    )
+@contextmanager
+def running_collector(settings: Settings, *, ready: bool = True) -> Iterator[Running]:
+    """A collector in this process, until the block ends; ready, unless its store is away."""
     app = create_app(settings, static=Path("/nowhere"))
     server = server_of(app)
     with socket.socket() as listener, blockbuster_ctx("asgiscope_collector"):
@@ -83,12 +78,25 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         ) as http:
             collector: Collector = app.state.collector
             it = Running(collector, http)
-            it.wait_for(lambda: http.get("/readyz").status_code == httpx.codes.OK)
+            it.wait_for(lambda: (http.get("/readyz").status_code == httpx.codes.OK) is ready)
             yield it
         server.should_exit = True
         thread.join(30)
         assert not thread.is_alive()
         assert not collector.engine.is_open
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A collector with small limits, so that tests can reach them."""
+    settings = Settings(
+        data=tmp_path_factory.mktemp("collector") / "data",
+        max_body_bytes=4 * 1024 * 1024,
+        load_interval_ms=20,
+        query_backlog=4,
+    )
+    with running_collector(settings) as it:
+        yield it
 
 
 @pytest.fixture

@@ -28,9 +28,11 @@ class Elsewhere:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
+    def execute(
+        self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: int | None = None
+    ) -> None:
         """Run a statement that returns nothing."""
-        self._engine.execute(self._moved(sql), parameters)
+        self._engine.execute(self._moved(sql), parameters, seconds=seconds)
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a query."""
@@ -138,11 +140,13 @@ class Busy:
     def __init__(self, code: int) -> None:
         self.left, self.code = 2, code
 
-    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
+    def execute(
+        self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: int | None = None
+    ) -> None:
         """Run a statement that returns nothing."""
         self.left -= 1
         if self.left >= 0:
-            raise DatabaseError(f"{sql} {parameters}: try later", code=self.code)
+            raise DatabaseError(f"{sql} {parameters} {seconds}: try later", code=self.code)
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a query."""

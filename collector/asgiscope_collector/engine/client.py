@@ -1,4 +1,4 @@
-"""Connections to the engine: one a thread, in a bounded pool, each query bounded in time and memory.
+"""Connections to the store: one a thread, in a bounded pool, each query bounded in time and memory.
 
 A connection of the embedded engine runs one query at a time; connections of several threads run side by
 side. Nothing here may run on the event loop: coroutines come in through `Engine.run`. After the engine is
@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
+from asgiscope_collector.engine.connect import cluster_of, configure_embedded, connect, create_database
 from asgiscope_collector.engine.migrations import migrate
 from asgiscope_collector.engine.retention import set_retention
 from asgiscope_collector.settings import Settings
@@ -44,7 +43,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._path: Path = settings.data / "engine"
+        self.cluster = cluster_of(settings.store_address)
         self._schema = files(__package__).joinpath("otlp.proto").read_text(encoding="utf-8")
         self._threads = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="asgiscope-query")
         self._waiting = 0  # touched on the event loop only
@@ -60,29 +59,38 @@ class Engine:
         return self._ready
 
     def open(self) -> None:
-        """Load the engine and bring its schema up to date. Takes about a second.
+        """Load the engine or reach the server, and bring its schema up to date. Takes about a second.
+
+        May be called again after it failed.
 
         Raises:
-            SchemaError: the folder was written by a newer collector.
+            SchemaError: the store was written by a newer collector.
+            clickhouse_connect.driver.exceptions.Error: the store cannot be opened, or does not answer.
         """
+        if self._settings.store_address.embedded:
+            configure_embedded(self._settings)
+        create_database(self._settings)
         with self._lock:
             self._open = True
         try:
-            migrate(self)
-            set_retention(self, self._settings)
+            migrate(self, self.cluster)
+            set_retention(self, self._settings, self.cluster)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
         self._ready = True
 
     def close(self) -> None:
         """Wait for what runs, then close every connection. Safe to call twice."""
         self._ready = False
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         with self._lock:
             self._open = False
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        with self._lock:
             clients, self._clients = self._clients, []
+            self._local = threading.local()
         for client in clients:
             client.close()
 
@@ -108,9 +116,12 @@ class Engine:
         result = self._client().query(sql, parameters=parameters)
         return list(result.named_results())
 
-    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
-        """Run a statement that returns nothing."""
-        self._client().command(sql, parameters=parameters)
+    def execute(
+        self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: int | None = None
+    ) -> None:
+        """Run a statement that returns nothing, in this time instead of a query's."""
+        bounds = None if seconds is None else {"max_execution_time": seconds}
+        self._client().command(sql, parameters=parameters, settings=bounds)
 
     def load(self, signal: str, bodies: BinaryIO, token: str) -> None:
         """Store OTLP request bodies, each with its length before it as a varint; all or none of them.
@@ -155,14 +166,7 @@ class Engine:
         if client is None:
             if not self._open:
                 raise EngineClosedError("the store is not open")
-            client = clickhouse_connect.get_client(
-                interface="chdb",
-                path=str(self._path),
-                settings={
-                    "max_execution_time": self._settings.query_timeout,
-                    "max_memory_usage": self._settings.query_memory_bytes,
-                },
-            )
+            client = connect(self._settings)
             with self._lock:
                 self._clients.append(client)
             self._local.client = client

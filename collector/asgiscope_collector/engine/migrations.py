@@ -13,11 +13,18 @@ from typing import Any, Final, Protocol
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine import ddl
+from asgiscope_collector.engine.cluster import Cluster, Transformer
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 8
 _PAUSE_SECONDS: Final = 0.25
+DDL_SECONDS: Final = 300
+"""On a cluster a statement is done when every node has done it."""
+_RECORD: Final = (
+    "CREATE TABLE IF NOT EXISTS asgiscope_migrations\n(Version UInt32, Name String, AppliedAt DateTime)\n"
+    "ENGINE = MergeTree ORDER BY Version"
+)
 _ANOTHER_IS_AT_IT: Final = frozenset({57, 253, 341, 517, 529})
 """TABLE_ALREADY_EXISTS, REPLICA_ALREADY_EXISTS, UNFINISHED, CANNOT_ASSIGN_ALTER and NOT_A_LEADER: what the engine
 answers when another collector runs the same statement at the same moment."""
@@ -28,26 +35,26 @@ class SchemaError(RuntimeError):
 
 
 class Statements(Protocol):
-    """What migrations need of an engine."""
+    """What changes of the schema need of an engine."""
 
-    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
-        """Run a statement that returns nothing."""
+    def execute(
+        self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: int | None = None
+    ) -> None:
+        """Run a statement that returns nothing, in this time instead of a query's."""
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a query."""
 
 
-def migrate(engine: Statements) -> list[str]:
-    """Bring the schema to this version; returns the names of the files that were applied.
+def migrate(engine: Statements, cluster: Cluster | None = None) -> list[str]:
+    """Bring the schema to this version; returns the names of the files that were applied now.
 
     Raises:
         SchemaError: the store was written by a newer collector.
     """
-    _execute(
-        engine,
-        "CREATE TABLE IF NOT EXISTS asgiscope_migrations (Version UInt32, Name String, AppliedAt DateTime) "
-        "ENGINE = MergeTree ORDER BY Version",
-    )
+    form = Transformer(cluster) if cluster else _as_it_is
+    for statement in form(_RECORD):
+        _execute(engine, statement)
     known = ddl.schema()
     applied = _applied(engine)
     if unknown := applied - {migration.name for migration in known}:
@@ -55,16 +62,25 @@ def migrate(engine: Statements) -> list[str]:
             f"the store was written by a newer asgiscope-collector (schema {max(unknown)}): "
             "upgrade this one, or give it another store"
         )
-    pending = [migration for migration in known if migration.name not in applied]
-    for migration in pending:
-        for statement in migration.statements:
+    pending = []
+    for migration in known:
+        # Those that are applied too: what comes later names their tables.
+        statements = [each for statement in migration.statements for each in form(statement)]
+        if migration.name in applied:
+            continue
+        for statement in statements:
             _execute(engine, statement)
         engine.execute(
             "INSERT INTO asgiscope_migrations SELECT {version:UInt32}, {name:String}, now()",
             {"version": migration.number, "name": migration.name},
         )
         logger.info("schema: applied %s", migration.name)
-    return [migration.name for migration in pending]
+        pending.append(migration.name)
+    return pending
+
+
+def _as_it_is(statement: str) -> list[str]:
+    return [statement]
 
 
 def _applied(engine: Statements) -> set[str]:
@@ -75,7 +91,7 @@ def _applied(engine: Statements) -> set[str]:
 def _execute(engine: Statements, statement: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            engine.execute(statement)
+            engine.execute(statement, seconds=DDL_SECONDS)
         except EngineError as error:
             if error.code not in _ANOTHER_IS_AT_IT or attempt == _ATTEMPTS:
                 raise

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from asgiscope_collector.engine.migrations import Statements
+from asgiscope_collector.engine.cluster import Cluster
+from asgiscope_collector.engine.migrations import DDL_SECONDS, Statements
 from asgiscope_collector.settings import Settings
 
 _TABLES: Final = r"""
@@ -13,12 +14,14 @@ ORDER BY name
 """
 
 
-def set_retention(engine: Statements, settings: Settings) -> None:
+def set_retention(engine: Statements, settings: Settings, cluster: Cluster | None = None) -> None:
     """Give every table that is partitioned by day the age that the settings say."""
+    on = cluster.on if cluster else ""
     for table in engine.rows(_TABLES):
         days = settings.rollup_retention_days if table["day"] == "Minute" else settings.retention_days
         if f"toIntervalDay({days})" not in table["engine_full"]:
             # Names and numbers of our own: an ALTER takes no parameters.
             engine.execute(
-                f"ALTER TABLE {table['name']} MODIFY TTL toDateTime({table['day']}) + toIntervalDay({days})"
+                f"ALTER TABLE {table['name']}{on} MODIFY TTL toDateTime({table['day']}) + toIntervalDay({days})",
+                seconds=DDL_SECONDS,
             )

@@ -1,0 +1,130 @@
+"""The schema on a cluster: the same statements, turned into those for shards, replicas and the whole.
+
+What a file of schema/ calls `otel_traces` becomes two tables on every node: `otel_traces_local`, replicated
+within its shard, and `otel_traces`, which spreads what is written over the shards and reads them all. So no
+query and no other module knows whether there is a cluster.
+
+- A table that keeps rows gets both. Rows are spread by trace id where there is one: a trace is on one shard.
+- A table that keeps nothing (ENGINE = Null) stays as it is, on every node.
+- A view that reads such a table writes to the whole: there, once, rows find their shard. Every other view
+  reads and writes its own shard, so rollups are kept beside their spans and nothing is sent again.
+- Columns are altered in both tables; indexes, settings and ages only where the rows are.
+
+The nodes need the macros `shard` and `replica`, and Keeper, as every replicated ClickHouse has them.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_LEADING: Final = re.compile(r"^(?:\s+|--[^\n]*\n)+")
+_TABLE: Final = re.compile(
+    r"CREATE TABLE IF NOT EXISTS (\w+)(.*?)\bENGINE = (\w+)(?:\(([^)]*)\))?(.*)", re.DOTALL
+)
+_VIEW: Final = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS\b(.*)", re.DOTALL)
+_ALTER: Final = re.compile(r"ALTER TABLE (\w+)\s+(.*)", re.DOTALL)
+_DROP: Final = re.compile(r"DROP (TABLE|VIEW) IF EXISTS (\w+)")
+_SOURCE: Final = re.compile(r"\bFROM (\w+)")
+_SHARD_BY: Final = re.compile(r"^\s*`?TraceId`? ", re.MULTILINE)
+_KEEPER_PATH: Final = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+
+
+class ClusterError(ValueError):
+    """A statement of the schema has no form on a cluster; a test finds it before a user does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster by its name in the servers' configuration, and the database on it."""
+
+    name: str
+    database: str
+
+    @property
+    def on(self) -> str:
+        """What a statement says to run on every node."""
+        return f" ON CLUSTER '{self.name}'"
+
+
+class Transformer:
+    """Turns statements, in the schema's order: later ones name the tables of earlier ones."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._kept: set[str] = set()
+        self._passing: set[str] = set()
+        self._views: set[str] = set()
+
+    def __call__(self, statement: str) -> list[str]:
+        """The statements of a cluster for one of a single server.
+
+        Raises:
+            ClusterError: it is of a form that is not known here.
+        """
+        bare = _LEADING.sub("", statement)
+        if match := _TABLE.fullmatch(bare):
+            return self._table(*match.groups(default=""))
+        if match := _VIEW.fullmatch(bare):
+            return [self._view(*match.groups())]
+        if match := _ALTER.fullmatch(bare):
+            return self._alter(*match.groups())
+        if match := _DROP.fullmatch(bare):
+            return self._drop(*match.groups())
+        raise ClusterError(f"no form on a cluster is known for: {bare[:100]}")
+
+    def _table(self, name: str, columns: str, engine: str, arguments: str, rest: str) -> list[str]:
+        on = self._cluster.on
+        if engine == "Null":
+            self._passing.add(name)
+            return [f"CREATE TABLE IF NOT EXISTS {name}{on}{columns}ENGINE = Null{rest}"]
+        if not engine.endswith("MergeTree"):
+            raise ClusterError(f"{name}: {engine} has no replicated form")
+        self._kept.add(name)
+        inside = f"{_KEEPER_PATH}, {arguments}" if arguments else _KEEPER_PATH
+        key = "cityHash64(TraceId)" if _SHARD_BY.search(columns) else "rand()"
+        whole = f"Distributed('{self._cluster.name}', '{self._cluster.database}', '{name}_local', {key})"
+        return [
+            f"CREATE TABLE IF NOT EXISTS {name}_local{on}{columns}ENGINE = Replicated{engine}({inside}){rest}",
+            f"CREATE TABLE IF NOT EXISTS {name}{on} AS {name}_local\nENGINE = {whole}",
+        ]
+
+    def _view(self, name: str, target: str, select: str) -> str:
+        self._views.add(name)
+        sources = set(_SOURCE.findall(select))
+        if unknown := (sources | {target}) - self._kept - self._passing:
+            raise ClusterError(f"{name}: {min(unknown)} is not a table of an earlier statement")
+        if not sources & self._passing:
+            target, select = f"{target}_local", self._local(select)
+        return f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name}{self._cluster.on} TO {target} AS{select}"
+
+    def _alter(self, name: str, change: str) -> list[str]:
+        on = self._cluster.on
+        if name in self._views:
+            if not set(_SOURCE.findall(change)) & self._passing:
+                change = self._local(change)
+            return [f"ALTER TABLE {name}{on} {change}"]
+        if name in self._passing:
+            return [f"ALTER TABLE {name}{on} {change}"]
+        if name not in self._kept:
+            raise ClusterError(f"{name} is not a table of an earlier statement")
+        columns = re.search(r"\b(ADD|DROP|MODIFY|RENAME|COMMENT) COLUMN\b", change)
+        if columns and re.search(r"\b(ADD|DROP) (INDEX|PROJECTION)\b|\bMODIFY (TTL|SETTING|ORDER)\b", change):
+            raise ClusterError(
+                f"{name}: alter columns and what only a kept table has in statements of their own"
+            )
+        altered = [f"ALTER TABLE {name}_local{on} {change}"]
+        if columns:
+            altered.append(f"ALTER TABLE {name}{on} {change}")
+        return altered
+
+    def _drop(self, kind: str, name: str) -> list[str]:
+        dropped = [f"DROP {kind} IF EXISTS {name}{self._cluster.on} SYNC"]
+        if kind == "TABLE" and name in self._kept:
+            # Its path in Keeper is free again when this returns.
+            dropped.append(f"DROP TABLE IF EXISTS {name}_local{self._cluster.on} SYNC")
+        for known in (self._kept, self._passing, self._views):
+            known.discard(name)
+        return dropped
+
+    def _local(self, sql: str) -> str:
+        return re.sub(rf"\b({'|'.join(sorted(self._kept, key=len, reverse=True))})\b", r"\1_local", sql)

@@ -1,0 +1,128 @@
+"""Clients of the store: the engine in this process, or a server's HTTP interface."""
+
+from pathlib import Path
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from asgiscope_collector.address import StoreAddress
+from asgiscope_collector.engine.cluster import Cluster
+from asgiscope_collector.settings import Settings
+
+_UNKNOWN_DATABASE: Final = 81
+_GRACE_SECONDS: Final = 30
+_CONNECT_SECONDS: Final = 10
+_DISTRIBUTED: Final = {
+    # A load is answered when every shard has its rows: only then is the segment deleted.
+    "distributed_foreground_insert": 1,
+    # IN and JOIN over the whole: the inner query runs once, its result goes to the shards.
+    "distributed_product_mode": "global",
+}
+_MIB: Final = 1024 * 1024
+
+# What the engine keeps for itself. Its defaults are those of a server with a machine of its own.
+_EMBEDDED: Final = """<clickhouse>
+    <!-- Written at every start: see the settings engine_memory_bytes and backups. -->
+    <max_server_memory_usage>{memory}</max_server_memory_usage>
+    <mark_cache_size>{mark_cache}</mark_cache_size>
+    <index_mark_cache_size>{index_cache}</index_mark_cache_size>
+    <primary_index_cache_size>{index_cache}</primary_index_cache_size>
+    <vector_similarity_index_cache_size>0</vector_similarity_index_cache_size>
+    <uncompressed_cache_size>0</uncompressed_cache_size>
+    <mmap_cache_size>0</mmap_cache_size>
+    <compiled_expression_cache_size>{index_cache}</compiled_expression_cache_size>
+    <query_cache><max_size_in_bytes>0</max_size_in_bytes></query_cache>
+    <background_pool_size>2</background_pool_size>
+    <background_merges_mutations_concurrency_ratio>2</background_merges_mutations_concurrency_ratio>
+    <background_common_pool_size>2</background_common_pool_size>
+    <background_schedule_pool_size>4</background_schedule_pool_size>
+    <backups><allowed_path>{backups}</allowed_path></backups>
+</clickhouse>
+"""
+
+
+def cluster_of(address: StoreAddress) -> Cluster | None:
+    """The cluster that the address names, or None."""
+    return Cluster(address.cluster, address.database) if address.cluster else None
+
+
+def configure_embedded(settings: Settings) -> None:
+    """Write the engine's own configuration; it is read when the first connection of the process opens.
+
+    Raises:
+        OSError: the data folder cannot be written.
+    """
+    memory = settings.engine_memory_bytes
+    text = _EMBEDDED.format(
+        memory=memory,
+        mark_cache=memory // 16,
+        index_cache=memory // 32,
+        backups=escape(str(settings.backups_folder)),
+    )
+    _configuration(settings).write_text(text, encoding="utf-8")
+
+
+def connect(settings: Settings) -> Client:
+    """A client of the store, for one thread.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.Error: the store does not answer, or refuses the login.
+    """
+    address = settings.store_address
+    bounds = {"max_execution_time": settings.query_timeout, "max_memory_usage": settings.query_memory_bytes}
+    if address.embedded:
+        return clickhouse_connect.get_client(
+            interface="chdb",
+            path=str(settings.engine_folder),
+            settings=bounds,
+            chdb_options={"config-file": str(_configuration(settings))},
+        )
+    return _server(settings, address.database, bounds | (_DISTRIBUTED if address.cluster else {}))
+
+
+def create_database(settings: Settings) -> None:
+    """Create the server's database if it is not there; asks for no right to do so if it is.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.Error: the server does not answer, or refuses.
+    """
+    address = settings.store_address
+    if address.embedded:
+        return
+    try:
+        connect(settings).close()
+    except EngineError as error:
+        if error.code != _UNKNOWN_DATABASE:
+            raise
+    else:
+        return
+    cluster = cluster_of(address)
+    with _server(settings, "default", {}) as client:
+        client.command(f"CREATE DATABASE IF NOT EXISTS {address.database}{cluster.on if cluster else ''}")
+
+
+def _server(settings: Settings, database: str, bounds: dict[str, Any]) -> Client:
+    address = settings.store_address
+    return clickhouse_connect.get_client(
+        interface="https" if address.secure else "http",
+        host=address.host,
+        port=address.port,
+        username=address.username,
+        password=address.password,
+        database=database,
+        verify=address.verify,
+        ca_cert=address.ca_cert or None,
+        settings=bounds,
+        client_name="asgiscope-collector",
+        connect_timeout=_CONNECT_SECONDS,
+        send_receive_timeout=settings.load_timeout + _GRACE_SECONDS,
+        # A client is used by one thread, and needs no state between its queries.
+        autogenerate_session_id=False,
+    )
+
+
+def _configuration(settings: Settings) -> Path:
+    return settings.data / "engine.xml"

@@ -1,0 +1,181 @@
+CREATE TABLE IF NOT EXISTS asgiscope_tally_requests_local ON CLUSTER 'shop'
+(
+    Minute DateTime,
+    ServiceName LowCardinality(String),
+    ServiceVersion LowCardinality(String),
+    Environment LowCardinality(String),
+    Route LowCardinality(String),
+    Requests SimpleAggregateFunction(sum, UInt64),
+    DurationNs SimpleAggregateFunction(sum, UInt64),
+    LongestNs SimpleAggregateFunction(max, UInt64),
+    Zeros SimpleAggregateFunction(sum, UInt64),
+    Histogram SimpleAggregateFunction(sumMap, Map(Int32, UInt64)),
+    Hops SimpleAggregateFunction(sum, UInt64),
+    Queries SimpleAggregateFunction(sum, UInt64),
+    Refusals SimpleAggregateFunction(sum, UInt64),
+    WaitNs SimpleAggregateFunction(sum, UInt64),
+    RunNs SimpleAggregateFunction(sum, UInt64),
+    ResumeNs SimpleAggregateFunction(sum, UInt64),
+    LoopCausedNs SimpleAggregateFunction(sum, UInt64),
+    LoopSufferedNs SimpleAggregateFunction(sum, UInt64),
+    QueryNs SimpleAggregateFunction(sum, UInt64)
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
+PARTITION BY toDate(Minute)
+ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Route)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS asgiscope_tally_requests ON CLUSTER 'shop' AS asgiscope_tally_requests_local
+ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_requests_local', rand());
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_tally_requests_mv ON CLUSTER 'shop' TO asgiscope_tally_requests AS
+WITH
+    (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    MetricName = 'asgiscope.request.duration' AS is_duration,
+    (suffix -> if(MetricName = concat('asgiscope.request.', suffix), number(Value), 0)) AS count_of,
+    (suffix -> if(MetricName = concat('asgiscope.request.', suffix), number(Value * 1e9), 0)) AS ns_of
+SELECT
+    toStartOfMinute(TimeUnix) AS Minute,
+    ServiceName,
+    ResourceAttributes['service.version'] AS ServiceVersion, if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    Attributes['http.route'] AS Route,
+    sum(Count) AS Requests,
+    sum(if(is_duration, number(Sum * 1e9), 0)) AS DurationNs,
+    max(if(is_duration, number(Max * 1e9), 0)) AS LongestNs,
+    sum(ZeroCount) AS Zeros,
+    sumMap(buckets_of(PositiveOffset, Scale, PositiveBucketCounts)) AS Histogram,
+    sum(count_of('hops')) AS Hops,
+    sum(count_of('queries')) AS Queries,
+    sum(count_of('refusals')) AS Refusals,
+    sum(ns_of('wait')) AS WaitNs,
+    sum(ns_of('run')) AS RunNs,
+    sum(ns_of('resume')) AS ResumeNs,
+    sum(ns_of('loop_caused')) AS LoopCausedNs,
+    sum(ns_of('loop_suffered')) AS LoopSufferedNs,
+    sum(ns_of('query_time')) AS QueryNs
+FROM otlp_metrics_point
+WHERE ScopeName = 'asgiscope' AND AggregationTemporality = 1 AND (
+    (is_duration AND Kind = 'exponential_histogram') OR (startsWith(MetricName, 'asgiscope.request.') AND Kind = 'sum')
+)
+GROUP BY Minute, ServiceName, ServiceVersion, Environment, Route;
+
+CREATE TABLE IF NOT EXISTS asgiscope_tally_bridge_local ON CLUSTER 'shop'
+(
+    Minute DateTime,
+    ServiceName LowCardinality(String),
+    ServiceVersion LowCardinality(String),
+    Environment LowCardinality(String),
+    Function LowCardinality(String),
+    Executor LowCardinality(String),
+    Route LowCardinality(String),
+    Calls SimpleAggregateFunction(sum, UInt64),
+    WaitNs SimpleAggregateFunction(sum, UInt64),
+    LongestWaitNs SimpleAggregateFunction(max, UInt64),
+    WaitZeros SimpleAggregateFunction(sum, UInt64),
+    WaitHistogram SimpleAggregateFunction(sumMap, Map(Int32, UInt64)),
+    Runs SimpleAggregateFunction(sum, UInt64),
+    RunNs SimpleAggregateFunction(sum, UInt64),
+    LongestRunNs SimpleAggregateFunction(max, UInt64),
+    RunZeros SimpleAggregateFunction(sum, UInt64),
+    RunHistogram SimpleAggregateFunction(sumMap, Map(Int32, UInt64)),
+    ResumeNs SimpleAggregateFunction(sum, UInt64)
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
+PARTITION BY toDate(Minute)
+ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Executor, Function, Route)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS asgiscope_tally_bridge ON CLUSTER 'shop' AS asgiscope_tally_bridge_local
+ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_bridge_local', rand());
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_tally_bridge_mv ON CLUSTER 'shop' TO asgiscope_tally_bridge AS
+WITH
+    (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    MetricName = 'asgiscope.bridge.wait' AS is_wait,
+    MetricName = 'asgiscope.bridge.run' AS is_run,
+    buckets_of(PositiveOffset, Scale, PositiveBucketCounts) AS buckets
+SELECT
+    toStartOfMinute(TimeUnix) AS Minute,
+    ServiceName,
+    ResourceAttributes['service.version'] AS ServiceVersion, if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    Attributes['asgiref.function'] AS Function,
+    Attributes['asgiref.executor'] AS Executor,
+    Attributes['http.route'] AS Route,
+    sumIf(Count, is_wait) AS Calls,
+    sum(if(is_wait, number(Sum * 1e9), 0)) AS WaitNs,
+    max(if(is_wait, number(Max * 1e9), 0)) AS LongestWaitNs,
+    sumIf(ZeroCount, is_wait) AS WaitZeros,
+    sumMapIf(buckets, is_wait) AS WaitHistogram,
+    sumIf(Count, is_run) AS Runs,
+    sum(if(is_run, number(Sum * 1e9), 0)) AS RunNs,
+    max(if(is_run, number(Max * 1e9), 0)) AS LongestRunNs,
+    sumIf(ZeroCount, is_run) AS RunZeros,
+    sumMapIf(buckets, is_run) AS RunHistogram,
+    sum(if(MetricName = 'asgiscope.bridge.resume', number(Value * 1e9), 0)) AS ResumeNs
+FROM otlp_metrics_point
+WHERE ScopeName = 'asgiscope' AND AggregationTemporality = 1 AND (
+    ((is_wait OR is_run) AND Kind = 'exponential_histogram') OR (MetricName = 'asgiscope.bridge.resume' AND Kind = 'sum')
+)
+GROUP BY Minute, ServiceName, ServiceVersion, Environment, Function, Executor, Route;
+
+CREATE TABLE IF NOT EXISTS asgiscope_tally_loop_local ON CLUSTER 'shop'
+(
+    Minute DateTime,
+    ServiceName LowCardinality(String),
+    ServiceVersion LowCardinality(String),
+    Environment LowCardinality(String),
+    Cause LowCardinality(String),
+    Stalls SimpleAggregateFunction(sum, UInt64),
+    BlockedNs SimpleAggregateFunction(sum, UInt64),
+    LongestNs SimpleAggregateFunction(max, UInt64),
+    Histogram SimpleAggregateFunction(sumMap, Map(Int32, UInt64)),
+    WatchedNs SimpleAggregateFunction(sum, UInt64),
+    Beats SimpleAggregateFunction(sum, UInt64),
+    LagNs SimpleAggregateFunction(sum, UInt64),
+    LongestLagNs SimpleAggregateFunction(max, UInt64),
+    LagZeros SimpleAggregateFunction(sum, UInt64),
+    LagHistogram SimpleAggregateFunction(sumMap, Map(Int32, UInt64)),
+    Dropped SimpleAggregateFunction(sum, UInt64),
+    Faults SimpleAggregateFunction(sum, UInt64)
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
+PARTITION BY toDate(Minute)
+ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Cause)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS asgiscope_tally_loop ON CLUSTER 'shop' AS asgiscope_tally_loop_local
+ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_loop_local', rand());
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_tally_loop_mv ON CLUSTER 'shop' TO asgiscope_tally_loop AS
+WITH
+    (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    MetricName = 'asgiscope.loop.blocked' AS is_stall,
+    MetricName = 'asgiscope.loop.lag' AS is_lag,
+    buckets_of(PositiveOffset, Scale, PositiveBucketCounts) AS buckets
+SELECT
+    toStartOfMinute(TimeUnix) AS Minute,
+    ServiceName,
+    ResourceAttributes['service.version'] AS ServiceVersion, if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    Attributes['asgiscope.cause'] AS Cause,
+    sumIf(Count, is_stall) AS Stalls,
+    sum(if(is_stall, number(Sum * 1e9), 0)) AS BlockedNs,
+    max(if(is_stall, number(Max * 1e9), 0)) AS LongestNs,
+    sumMapIf(buckets, is_stall) AS Histogram,
+    sum(if(MetricName = 'asgiscope.loop.time', number(Value * 1e9), 0)) AS WatchedNs,
+    sumIf(Count, is_lag) AS Beats,
+    sum(if(is_lag, number(Sum * 1e9), 0)) AS LagNs,
+    max(if(is_lag, number(Max * 1e9), 0)) AS LongestLagNs,
+    sumIf(ZeroCount, is_lag) AS LagZeros,
+    sumMapIf(buckets, is_lag) AS LagHistogram,
+    sum(if(MetricName = 'asgiscope.dropped', number(Value), 0)) AS Dropped,
+    sum(if(MetricName = 'asgiscope.faults', number(Value), 0)) AS Faults
+FROM otlp_metrics_point
+WHERE ScopeName = 'asgiscope' AND AggregationTemporality = 1 AND (
+    ((is_stall OR is_lag) AND Kind = 'exponential_histogram')
+    OR (MetricName IN ('asgiscope.loop.time', 'asgiscope.dropped', 'asgiscope.faults') AND Kind = 'sum')
+)
+GROUP BY Minute, ServiceName, ServiceVersion, Environment, Cause;
+

@@ -65,16 +65,18 @@ def test_a_span_goes_where_its_trace_is_and_rollups_stay_beside_it() -> None:
     ]
     keeper = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
     on, create = "ON CLUSTER 'shop'", "CREATE TABLE IF NOT EXISTS"
+    view = "CREATE MATERIALIZED VIEW IF NOT EXISTS"
     keeper = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+    replacing = f"ReplicatedReplacingMergeTree({keeper}"
     whole = "ENGINE = Distributed('shop', 'traces'"
     assert made == [
         f"{create} request {on}\n(\n    A String\n)\nENGINE = Null",
         f"{create} spans_local {on}\n(\n    TraceId String\n)\nENGINE = ReplicatedMergeTree({keeper})\nORDER BY N",
         f"{create} spans {on} AS spans_local\n{whole}, 'spans_local', cityHash64(TraceId))",
-        f"{create} sums_local {on}\n(\n    N UInt64\n)\nENGINE = ReplicatedReplacingMergeTree({keeper}, N)\nORDER BY N",
+        f"{create} sums_local {on}\n(\n    N UInt64\n)\nENGINE = {replacing}, N)\nORDER BY N",
         f"{create} sums {on} AS sums_local\n{whole}, 'sums_local', rand())",
-        f"CREATE MATERIALIZED VIEW IF NOT EXISTS spans_mv {on} TO spans AS SELECT A AS TraceId FROM request",
-        f"CREATE MATERIALIZED VIEW IF NOT EXISTS sums_mv {on} TO sums_local AS SELECT sum(spans_local.N) FROM spans_local",
+        f"{view} spans_mv {on} TO spans AS SELECT A AS TraceId FROM request",
+        f"{view} sums_mv {on} TO sums_local AS SELECT sum(spans_local.N) FROM spans_local",
         f"ALTER TABLE spans_local {on} ADD COLUMN IF NOT EXISTS B UInt8",
         f"ALTER TABLE spans {on} ADD COLUMN IF NOT EXISTS B UInt8",
         f"ALTER TABLE spans_local {on} ADD INDEX IF NOT EXISTS i N TYPE minmax",

@@ -148,7 +148,7 @@ def stack(frame: FrameType | None) -> list[Frame]:
         code = frame.f_code
         if owner(code) is Owner.BOUNDARY:
             break
-        if not code.co_filename.startswith(_own):
+        if not own(code):
             frames.append(Frame(code, frame.f_lineno))
         frame = frame.f_back
         depth -= 1

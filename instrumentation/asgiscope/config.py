@@ -40,6 +40,9 @@ class Config:
     """How often the watchdog looks; the precision of a stall that only it saw."""
     parked_ms: float = 500.0
     """A thread parked in `async_to_sync` from which it is a finding."""
+    ongoing_ms: float = 1_000.0
+    """Age from which a wait, a held thread, a parked thread or a blocked loop is reported while it lasts; again at
+    twice that age, four times, and so on."""
     hop_storm: int = 10
     """Bridge calls from one call site in one request from which it is a finding."""
     queue_size: int = 20_000

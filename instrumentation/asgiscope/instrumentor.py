@@ -16,6 +16,7 @@ from asgiscope import autoload, callsite, faults, scope
 from asgiscope.config import Config, SettingError, load
 from asgiscope.emit.pipeline import Pipeline
 from asgiscope.ledger import Ledger
+from asgiscope.ongoing import Ongoing
 from asgiscope.patching import Patches
 from asgiscope.probes import (
     Unsupported,
@@ -75,6 +76,8 @@ class Instrumentation:
         self.recorder = Recorder(config, self.ledger, self.pipeline.outbox, self.pipeline.sample)
         self.pipeline.connect(self.recorder)
         self.watchdog = Watchdog(self.recorder)
+        self.ongoing = Ongoing(self.recorder, self.watchdog)
+        self.watchdog.duties.append(self.ongoing.look)
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
         self.refused: dict[str, str] = {}
@@ -238,6 +241,7 @@ def _after_fork() -> None:
     if made is not None:
         made.ledger.reset()
         made.watchdog.reset()
+        made.ongoing.reset()
         made.pipeline.after_fork()
 
 

@@ -325,6 +325,8 @@ class Ledger:
         self._queues: dict[int, Queue] = {}
         self.requests: dict[Request, None] = {}
         """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
+        self.parked: dict[Scope, int] = {}
+        """What stands in `async_to_sync`, and the identifier of its thread. Kept as `requests` is."""
         self._made = 0
 
     def queue(self, executor: object, role: Callable[[], str], workers: Callable[[], int]) -> Queue:
@@ -350,6 +352,11 @@ class Ledger:
             queue.reset()  # a call that the forking thread is in the middle of still ends in its queue
         self._queues = {}
         self.requests = {}
+        self.parked = {}
+
+    def queues(self) -> "list[Queue]":
+        """The queues of the process, as they were at one moment."""
+        return list(self._queues.copy().values())
 
     def begin(self, request: Request) -> None:
         """A request has come."""

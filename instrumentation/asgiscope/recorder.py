@@ -80,12 +80,14 @@ class Chain(Scope):
 class Parked(Scope):
     """A thread that stands in `async_to_sync`."""
 
-    __slots__ = ("busy_ns", "frames", "func", "new_loop")
+    __slots__ = ("awaited", "busy_ns", "frames", "func", "new_loop")
 
     def __init__(self, parent: Scope | None, now: int, func: object) -> None:
         super().__init__(parent, now)
         self.func = func
         self.new_loop = False
+        self.awaited: object = None
+        """The coroutine that a new loop runs for it, while it stands."""
         self.busy_ns = 0
         """Time in which the thread ran calls handed back to it instead of standing still."""
         self.frames: list[Frame] = []
@@ -109,15 +111,13 @@ class Here(threading.local):
     inner: tuple[Operation, list[Frame]] | None = None
     """The nested operation that explains most of the outermost so far, and where it was called."""
     name: str = ""
-    watch: Any = None
-    """The watchdog's view of the loop that runs on this thread."""
 
 
 class Outbox(Protocol):
     """Where finished scopes go."""
 
-    def put(self, scope: Scope) -> bool:
-        """Take a scope, or drop it where there is no room: say which. Never blocks."""
+    def put(self, scope: object) -> bool:
+        """Take a scope, or a report on one, or drop it where there is no room: say which. Never blocks."""
 
 
 class Recorder:
@@ -139,6 +139,8 @@ class Recorder:
         """The asgiref context in force; set by the asgiref probe, which owns that knowledge."""
         self.otel: Callable[[], Any] = lambda: None
         """The SpanContext of another library's current span; set by the pipeline, which knows OpenTelemetry."""
+        self.watch_of: Callable[[Any], Any] = lambda _loop: None
+        """The watchdog's view of a loop; set by the watchdog. Loops may take turns on one thread."""
 
     # --- where are we -----------------------------------------------------------------------------------
 
@@ -266,7 +268,7 @@ class Recorder:
         sent = length >= self.blocked_ns or (operation.sampled and guarded)
         if not (sent or guarded):
             return
-        watch = self.here.watch
+        watch = self.watch_of(_get_running_loop())
         if watch is not None:
             watch.note(operation.started, operation.ended, sent)
         request = operation.request
@@ -280,6 +282,7 @@ class Recorder:
         stall.work = operation
         if watch is not None:
             stall.frames, stall.samples = watch.seen(operation.started, operation.ended)
+            watch.adopt(stall)
         if not stall.frames:
             most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
             stall.frames = inner[1] if inner is not None and most else callsite.here(3)

@@ -114,6 +114,12 @@ class Scope:
             self._span_id = new_span_id()
         return self._span_id
 
+    def take_place_of(self, other: "Scope") -> None:
+        """Be the span that another scope was reported as."""
+        self.parent, self.request, self.level = other.parent, other.request, other.level
+        self.sampled, self.foreign = other.sampled, other.foreign
+        self._trace_id, self._span_id = other.trace_id, other.span_id
+
     @property
     def route(self) -> str:
         """The route of the request this belongs to or was started by, '' where there is none."""

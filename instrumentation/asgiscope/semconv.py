@@ -75,6 +75,34 @@ FINDING_VICTIMS_NS: Final = "asgiscope.finding.victims_ns"
 """int: the sum of what those requests lost."""
 ONGOING: Final = "asgiscope.ongoing"
 """bool: reported while it lasts; the same span id comes again, whole, when it ends."""
+ONGOING_STATE: Final = "asgiscope.ongoing.state"
+"""An `OngoingState`, on an ongoing report: what had not ended."""
+ONGOING_REPORT: Final = "asgiscope.ongoing.report"
+"""int, on an ongoing report: the how many-th of this span; they come at doubling ages."""
+THREADS: Final = "asgiscope.threads"
+"""str[], on the first ongoing reports of a look: every thread's stack, outermost line first, at most 64."""
+TASKS: Final = "asgiscope.tasks"
+"""str[], beside `asgiscope.threads`: the chain of coroutines of every task of the watched loops, tasks with the
+same chain together, at most 128."""
+DEADLOCK: Final = "asgiscope.deadlock"
+"""str[], on what is part of a deadlock: who waits for whom, in order; the last waits for the first."""
+
+
+class OngoingState(StrEnum):
+    """What an ongoing report tells of."""
+
+    WAITING = "waiting"
+    """A call waits for a thread."""
+    RUNNING = "running"
+    """A call holds a thread."""
+    RESUMING = "resuming"
+    """The call has returned, and its caller has not run since: the loop is busy."""
+    PARKED = "parked"
+    """A thread stands in `async_to_sync`."""
+    BLOCKED = "blocked"
+    """An event loop cannot run anything else."""
+    IN_FLIGHT = "in_flight"
+    """A request within which one of the others goes on."""
 
 
 class FindingKind(StrEnum):
@@ -92,6 +120,8 @@ class FindingKind(StrEnum):
     """A sync-only middleware sent the request through a thread. Cost: wait + resume delay of the hop."""
     PARKED_THREAD = "parked_thread"
     """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked."""
+    DEADLOCK = "deadlock"
+    """Calls wait for one another in a circle: none of them can go on. Cost: as for the same span without it."""
     HOP_STORM = "hop_storm"
     """One call site crossed the bridge many times in one request. Cost: wait + resume delay of its hops."""
     STREAM_READ_WHOLE = "stream_read_whole"

@@ -18,6 +18,8 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
 
 from asgiscope import callsite, faults
 from asgiscope.callsite import Frame
@@ -29,6 +31,11 @@ _MS = 1_000_000
 _MAX_SAMPLES = 200
 _MAX_NOTES = 4096
 _PLUMBING = ("selectors.py", "threading.py", "/asyncio/", "/concurrent/futures/", "/asgiref/", "/uvloop/")
+_UNOBSERVED_S = 0.1
+"""How often the thread wakes up while no loop is watched."""
+_BEATS = 64
+"""Beats after which a loop's clock is held against the real one."""
+_SURE_SAMPLES = 3
 _EVERY_SAMPLE = 50
 """Samples taken at full rate; from there on the interval doubles with each further 50."""
 
@@ -62,6 +69,11 @@ class LoopWatch:
         """Processor time the loop's thread had used at the last beat."""
         self.due = self.last + self.period
         self.stopped = False
+        self.beats = 0
+        self.since = self.last
+        """When the beats were last counted from."""
+        self.ongoing: list[Stall] = []
+        """The stall that has been reported while it lasts; whoever pops it sends the whole."""
         self.was_idle = False
         """The loop was seen not running, as between two `run_until_complete`: it was not blocked."""
         self.notes: deque[tuple[int, int, bool]] = deque(maxlen=_MAX_NOTES)
@@ -71,7 +83,6 @@ class LoopWatch:
 
     def start(self) -> None:
         """Begin to beat. Called on the loop's thread."""
-        self.recorder.here.watch = self
         self._schedule()
 
     def _schedule(self) -> None:
@@ -94,10 +105,25 @@ class LoopWatch:
         try:
             if self.stopped:
                 return
-            self._breathe(self.recorder.clock())
+            now = self.recorder.clock()
+            self._breathe(now)
+            if not self._keeps_time(now):
+                self.stopped = True
+                return
             self._schedule()
         except Exception:  # noqa: BLE001 - a beat that raises would reach the loop's exception handler
             faults.report("watchdog.beat")
+
+    def _keeps_time(self, now: int) -> bool:
+        """Whether the loop's clock is the real one: tests have loops that jump to the next timer.
+
+        Such a loop would do nothing but beat. Beats cannot come four times too often on a clock that is real.
+        """
+        self.beats += 1
+        if self.beats < _BEATS:
+            return True
+        elapsed, self.beats, self.since = now - self.since, 0, now
+        return elapsed * 4 >= self.period * _BEATS
 
     def catch_up(self) -> None:
         """Report what the next beat would report: the loop's own code asks before it goes back to the loop."""
@@ -108,8 +134,10 @@ class LoopWatch:
     def _breathe(self, now: int) -> None:
         """The loop runs: look back at the time since it last did."""
         cpu = time.thread_time_ns()
+        rest: int | None = None
         if now - self.due >= self.threshold and not self.was_idle:
-            self._close(now, cpu - self.cpu)
+            rest = self._close(now, cpu - self.cpu)
+        self.end_ongoing(now, rest)
         self.cpu = cpu
         self.notes.clear()
         self.samples = []
@@ -118,13 +146,16 @@ class LoopWatch:
         self.last = now
         self.due = now + self.period
 
-    def _close(self, now: int, cpu_ns: int) -> None:
-        """The loop was blocked from about the last beat until now. Report what no probe has reported."""
+    def _close(self, now: int, cpu_ns: int) -> int:
+        """The loop was blocked from about the last beat until now. Report what no probe has reported.
+
+        Returns how long that was, in ns.
+        """
         start = min(self.last + self.period // 2, now)
         gaps = _uncovered(start, now, [(s, e) for s, e, sent in self.notes if sent])
         rest = sum(end - begin for begin, end in gaps)
         if rest < self.threshold:
-            return
+            return rest
         begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
         samples = [s for s in list(self.samples) if any(b <= s.time <= e for b, e in gaps)]
         # With a beat overdue, a loop that stands in its own machinery and uses no processor is ready to run, and
@@ -140,18 +171,63 @@ class LoopWatch:
         stall.starved = starved
         stall.samples = len(samples)
         stall.frames = frames
+        self.adopt(stall, whole=True)
         if stall.request is not None and not starved:
             # What probes saw and did not send is in the sum already.
             stall.request.loop_caused += rest - _within(
                 gaps, [(s, e) for s, e, sent in self.notes if not sent]
             )
         self.recorder.stalled(stall, self.thread_id)
+        return rest
+
+    def adopt(self, stall: Stall, *, whole: bool = False) -> None:
+        """Have a stall that has ended be the end of the one reported while it lasted, if it is most of that.
+
+        What a probe did not see of it is then a stall of its own.
+        """
+        try:
+            reported = self.ongoing.pop()
+        except IndexError:
+            return
+        if whole or stall.blocked_ns * 2 >= stall.ended - reported.started:
+            stall.take_place_of(reported)
+        else:
+            self.ongoing.append(reported)
+
+    def end_ongoing(self, now: int, rest: int | None = None) -> None:
+        """What was reported while it lasted is over, and no stall has been sent for it.
+
+        `rest` is how much of it no probe has reported, in ns, if that is known.
+        """
+        try:
+            stall = self.ongoing.pop()
+        except IndexError:
+            return
+        stall.ended = max(now, stall.started)
+        stall.blocked_ns = stall.ended - stall.started if rest is None else rest
+        self.recorder.stalled(stall, self.thread_id)
+
+    def lasting(self, now: int) -> Stall | None:
+        """The stall that goes on, as far as it is known; None if the loop is not known to be blocked.
+
+        One sample may be of a moment in which the whole process had been stopped; three are not.
+        """
+        loop = self._loop()
+        samples = [sample for sample in list(self.samples) if not sample.plumbing]
+        if loop is None or self.was_idle or len(samples) < _SURE_SAMPLES:
+            return None
+        frames, scope = _explain(samples)
+        stall = Stall(scope, min(self.last + self.period // 2, now), now, Cause.CPU)
+        stall.samples = len(samples)
+        stall.frames = frames
+        return stall
 
     def look(self, now: int) -> None:
         """Sample if the beat is late. Called on the watchdog's thread."""
         loop = self._loop()
         if loop is None or not loop.is_running():
             self.was_idle = True
+            self.end_ongoing(now)
             return
         late = now - self.due
         if late < self.period or len(self.samples) >= _MAX_SAMPLES or now < self.next_sample:
@@ -162,7 +238,7 @@ class LoopWatch:
         frames = callsite.stack(frame)
         del frame
         if frames:
-            self.samples.append(Sample(now, frames, _scope_of(loop)))
+            self.samples.append(Sample(now, frames, scope_of(asyncio.current_task(loop))))
         if len(self.samples) >= _EVERY_SAMPLE:
             self.next_sample = now + (self.period << (len(self.samples) // _EVERY_SAMPLE))
 
@@ -201,12 +277,11 @@ def _site(sample: Sample) -> Frame:
     return callsite.find(sample.frames) or sample.frames[0]
 
 
-def _scope_of(loop: asyncio.AbstractEventLoop) -> Scope | None:
-    """The scope in force in the task that a loop is running, from another thread.
+def scope_of(task: "asyncio.Task[Any] | None") -> Scope | None:
+    """The scope in force in a task, from another thread.
 
     `Task.get_context()` exists from Python 3.12; before, the collector's view of the task leads to it.
     """
-    task = asyncio.current_task(loop)
     if task is None:
         return None
     get_context = getattr(task, "get_context", None)
@@ -229,6 +304,26 @@ class Watchdog:
         self._watches = weakref.WeakKeyDictionary()
         self._thread: threading.Thread | None = None  # guarded by _lock
         self._stop = threading.Event()
+        self.duties: list[Callable[[int], None]] = []
+        """What else the thread does each time it wakes up, with the time it is."""
+        recorder.watch_of = self._watches.get
+
+    def attend(self) -> None:
+        """Have the thread run although no loop is watched, for its other duties."""
+        if self._thread is None and not self._stop.is_set():
+            with self._lock:
+                self._start()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stop.is_set():
+            thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def watches(self) -> list[tuple[asyncio.AbstractEventLoop, LoopWatch]]:
+        """The loops that are watched."""
+        with self._lock:
+            return list(self._watches.items())
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch the loop that runs on the calling thread, once."""
@@ -238,10 +333,7 @@ class Watchdog:
             if loop in self._watches or self._stop.is_set():
                 return
             watch = self._watches[loop] = LoopWatch(loop, self.recorder)
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
-                thread.start()
-                self._thread = thread
+            self._start()
         watch.start()
 
     def catch_up(self) -> None:
@@ -254,7 +346,12 @@ class Watchdog:
     def reset(self) -> None:
         """In a forked child: the thread and the parent's loops are gone."""
         self._lock = threading.RLock()
+        for watch in list(self._watches.values()):
+            watch.stopped = (
+                True  # the child may go on running the loop it was forked in; its beats are its own
+            )
         self._watches = weakref.WeakKeyDictionary()
+        self.recorder.watch_of = self._watches.get
         self._thread = None
         self._stop = threading.Event()
 
@@ -265,20 +362,25 @@ class Watchdog:
             for watch in self._watches.values():
                 watch.stopped = True
             self._watches = weakref.WeakKeyDictionary()
+            self.recorder.watch_of = self._watches.get
             thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1)
 
     def _run(self) -> None:
         period = self.recorder.config.sample_ms / 1e3
-        while not self._stop.wait(period):
+        stop = self._stop
+        while not stop.wait(period if self._watches else _UNOBSERVED_S):
             try:
                 now = self.recorder.clock()
-                for loop, watch in list(self._watches.items()):
+                for loop, watch in self.watches():
                     if loop.is_closed():
+                        watch.end_ongoing(now)
                         with self._lock:
                             self._watches.pop(loop, None)
-                    else:
+                    elif not watch.stopped:
                         watch.look(now)
+                for duty in self.duties:
+                    duty(now)
             except Exception:  # noqa: BLE001 - the watchdog outlives its own mistakes
                 faults.report("watchdog.run")

@@ -341,6 +341,18 @@ _BY_KIND: Final = {
         code="async def view(request):\n    return JsonResponse(await fetch())",
         link=f"{_ASYNC}#asgiref.sync.async_to_sync",
     ),
+    FindingKind.DEADLOCK: Advice(
+        title="Break the circle: let the task be awaited where its thread is free",
+        reason="A call waits for a thread that stands in async_to_sync, until a task has ended that waits for this "
+        "call. None of them can go on; the steps on the span say who waits for whom.",
+        steps=[
+            "Await the task in the async code that made it, before or after the call that goes back to a thread.",
+            "Or make the task inside the coroutine given to async_to_sync: its calls then run on that very thread.",
+            "Give what stands in async_to_sync a timeout, so that a circle that is left ends by itself.",
+        ],
+        code="async with asyncio.timeout(5):\n    await task",
+        link=f"{_ASYNC}#asgiref.sync.async_to_sync",
+    ),
     FindingKind.HOP_STORM: Advice(
         title="Cross the bridge once",
         reason="Each crossing costs two switches between the loop and a thread; a loop of aget or asave makes "

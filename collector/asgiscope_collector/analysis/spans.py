@@ -46,6 +46,7 @@ _INTEGERS: Final = frozenset(
         semconv.RESUME_NS,
         semconv.RUN_NS,
         semconv.RUN_THREAD_ID,
+        semconv.ONGOING_REPORT,
         semconv.SAMPLES,
         semconv.SUBMIT_TIME,
         semconv.THREAD_ID,
@@ -63,7 +64,17 @@ _BOOLEANS: Final = frozenset(
         semconv.THREAD_SENSITIVE,
     }
 )
-_LISTS: Final = frozenset({semconv.CHAIN, semconv.CHAIN_ADAPTED, semconv.CHAIN_MODES, semconv.CHAIN_NAMES})
+_LISTS: Final = frozenset(
+    {
+        semconv.CHAIN,
+        semconv.CHAIN_ADAPTED,
+        semconv.CHAIN_MODES,
+        semconv.CHAIN_NAMES,
+        semconv.DEADLOCK,
+        semconv.TASKS,
+        semconv.THREADS,
+    }
+)
 
 
 def span_of(row: dict[str, Any]) -> Span:

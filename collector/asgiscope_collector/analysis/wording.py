@@ -80,8 +80,8 @@ def summary(
                 f"The sync-only middleware {named} made requests cross to a thread {often}{where}: {length}"
             )
             effect = "waited"
-        case FindingKind.PARKED_THREAD:
-            text = f"{who} kept a thread parked in async_to_sync for {length} in all, {often}{where}{what}"
+        case FindingKind.PARKED_THREAD | FindingKind.DEADLOCK:
+            text = f"{who} {_STOOD[kind]} for {length} in all, {often}{where}{what}"
             effect = "waited"
         case _:
             text = _OTHERS[kind].format(who=who, length=length, often=often, where=where, count=count)
@@ -97,6 +97,10 @@ def summary(
     return f"{text}.{more}"
 
 
+_STOOD: Final = {
+    FindingKind.PARKED_THREAD: "kept a thread parked in async_to_sync",
+    FindingKind.DEADLOCK: "was part of a deadlock",
+}
 _OTHERS: Final = {
     FindingKind.HOP_STORM: (
         "{who} crossed between loop and threads many times a request, in {count:,} requests{where}, "
@@ -110,7 +114,6 @@ _OTHERS: Final = {
         "{who} saved the session on requests that only read, {often}{where}, for {length} in all"
     ),
 }
-
 _ONGOING: Final = {
     FindingKind.LOOP_BLOCKED: "{who} blocks the event loop",
     FindingKind.CONTENTION: "{who} waits for {thread}",
@@ -118,6 +121,7 @@ _ONGOING: Final = {
     FindingKind.REFUSAL: "{who} is refused",
     FindingKind.SYNC_MIDDLEWARE: "{who} sends a request through a thread",
     FindingKind.PARKED_THREAD: "{who} keeps a thread parked in async_to_sync",
+    FindingKind.DEADLOCK: "{who} waits in a deadlock for {thread}",
     FindingKind.HOP_STORM: "{who} keeps crossing between loop and threads",
     FindingKind.STREAM_READ_WHOLE: "{who} streams a synchronous iterator",
     FindingKind.SESSION_SAVED: "{who} keeps saving the session",

@@ -97,6 +97,7 @@ export type FindingKind =
   | "refusal"
   | "sync_middleware"
   | "parked_thread"
+  | "deadlock"
   | "hop_storm"
   | "stream_read_whole"
   | "session_saved";

@@ -54,6 +54,13 @@ export const kinds = {
     cost: "parked",
     meaning: "A thread stood still in async_to_sync while a coroutine ran elsewhere.",
   },
+  deadlock: {
+    label: "Deadlock",
+    one: "deadlock",
+    many: "deadlocks",
+    cost: "waited",
+    meaning: "Calls wait for one another in a circle, and none of them can go on.",
+  },
   hop_storm: {
     label: "Hop storm",
     one: "request",

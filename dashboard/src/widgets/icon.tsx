@@ -11,6 +11,7 @@ const PATHS: Record<string, string> = {
   refusal: "M4 4l8 8M12 4l-8 8",
   sync_middleware: "M2 4h12M2 8h5M9 8h5M2 12h12",
   parked_thread: "M5 3v10M11 3v10",
+  deadlock: "M4 6V4h8v2M10 4l2 2 2-2M12 10v2H4v-2M2 12l2-2 2 2",
   hop_storm: "M1 11c2-8 4-8 4 0M6 11c2-8 4-8 4 0M11 11c2-8 4-8 4 0",
   stream_read_whole: "M2 4h12v8H2zM5 7h6M5 9h6",
   session_saved: "M3 2h8l2 2v10H3zM5 2v4h5V2M5 10h6",

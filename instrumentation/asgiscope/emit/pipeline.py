@@ -29,6 +29,7 @@ from opentelemetry.util.http import get_excluded_urls
 from asgiscope import faults
 from asgiscope.config import Config
 from asgiscope.emit.outbox import Outbox
+from asgiscope.emit.reports import ReportMaker
 from asgiscope.emit.spans import SpanMaker, resource_attributes, tag_attributes
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
@@ -87,6 +88,7 @@ class Pipeline:
         self._told = False
         self._exporter = self._make_exporter()
         self.maker = SpanMaker(config, lambda: self._resource)
+        self.reports = ReportMaker(self.maker)
         self._quiet = _Quiet()
         logging.getLogger(_EXPORTER_LOGGER).addFilter(self._quiet)
         self.outbox = Outbox(
@@ -202,7 +204,7 @@ class Pipeline:
         self.maker.anchor()
         for record in records:
             try:
-                spans.append(record if isinstance(record, ReadableSpan) else self.maker.make(record))
+                spans.append(record if isinstance(record, ReadableSpan) else self.reports.make(record))
             except Exception:  # noqa: BLE001 - one bad record must not take the batch with it
                 faults.report("pipeline.make")
         if not spans:

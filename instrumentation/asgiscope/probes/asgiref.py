@@ -13,6 +13,7 @@ import functools
 import sys
 from asyncio.events import _get_running_loop
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from asgiscope import callsite, faults
@@ -117,6 +118,8 @@ class Bridges:
                 recorder.dress(parked)
             outer, here.parked = here.parked, parked
             token = current.set(parked)
+            recorder.ledger.parked[parked] = get_ident()
+            self._watchdog.attend()
         except Exception:  # noqa: BLE001
             faults.report("asgiref.async_to_sync")
             return wrapped(*args, **kwargs)
@@ -134,6 +137,8 @@ class Bridges:
 def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) -> None:
     """The thread goes on. On a thread with a running loop it never stood: asgiref refused."""
     try:
+        recorder.ledger.parked.pop(parked, None)
+        parked.awaited = None
         current.reset(token)
         parked.ended = recorder.clock()
         notable = parked.parked_ns >= recorder.parked_ns

@@ -97,6 +97,7 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
         parked = recorder.here.parked
         if parked is not None and args and args[0] is asyncio.run:
             parked.new_loop = True
+            parked.awaited = args[1] if len(args) > 1 else None
         return None
     if not args:
         return None

@@ -32,9 +32,10 @@ class Memory:
         """Where finished scopes go: here."""
         return self
 
-    def put(self, scope: Scope) -> bool:
-        """Keep a scope."""
-        self._records.append(scope)
+    def put(self, scope: object) -> bool:
+        """Keep a scope. A report on one that has not ended is no result yet."""
+        if isinstance(scope, Scope):
+            self._records.append(scope)
         return True
 
     def spans(self) -> list[ReadableSpan]:

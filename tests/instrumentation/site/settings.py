@@ -6,7 +6,7 @@ import tempfile
 SECRET_KEY = "a test site has no secrets"  # noqa: S105
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "urls"
+ROOT_URLCONF = os.environ.get("SITE_URLCONF", "urls")
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"]

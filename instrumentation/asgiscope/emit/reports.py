@@ -1,0 +1,79 @@
+"""Ongoing reports as spans: the span of a record as it stands, with the stacks; and what a deadlock ended as."""
+
+from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from asgiscope import callsite
+from asgiscope import semconv as sc
+from asgiscope.emit.spans import SpanMaker
+from asgiscope.ongoing import Report
+from asgiscope.scope import Scope
+
+_CONTEXT = frozenset({sc.OngoingState.RUNNING, sc.OngoingState.RESUMING, sc.OngoingState.IN_FLIGHT})
+"""States that are no problem of their own: a call that runs may hold, a request is where it happens."""
+_FINDING = (sc.FINDING, sc.FINDING_COST_NS, sc.FINDING_VICTIMS, sc.FINDING_VICTIMS_NS)
+_MAX_DEADLOCKS = 1_000
+
+
+class ReportMaker:
+    """Makes spans of scopes and of reports on scopes. Used by the sending thread alone."""
+
+    def __init__(self, maker: SpanMaker) -> None:
+        self._maker = maker
+        self._deadlocks: dict[Scope, list[str]] = {}
+        """Scopes that were reported as part of a deadlock, until they end."""
+
+    def make(self, record: Any) -> ReadableSpan:
+        """The span of a finished scope, or of a report on one that has not ended."""
+        if isinstance(record, Report):
+            return self._report(record)
+        span = self._maker.make(record)
+        if self._deadlocks and record in self._deadlocks:
+            return _with(span, _deadlock(dict(span.attributes or {}), self._deadlocks.pop(record)))
+        return span
+
+    def _report(self, report: Report) -> ReadableSpan:
+        span = self._maker.make(report.scope)
+        attributes = dict(span.attributes or {})
+        if report.state in _CONTEXT:
+            for key in _FINDING:
+                attributes.pop(key, None)
+        if report.deadlock:
+            attributes = _deadlock(attributes, report.deadlock)
+            if len(self._deadlocks) < _MAX_DEADLOCKS:
+                self._deadlocks[report.live] = report.deadlock
+        attributes[sc.ONGOING] = True
+        attributes[sc.ONGOING_STATE] = str(report.state)
+        attributes[sc.ONGOING_REPORT] = report.number
+        if report.frames:
+            attributes[sc.CODE_STACKTRACE] = callsite.render(report.frames)
+        if report.threads:
+            attributes[sc.THREADS] = report.threads
+            attributes[sc.TASKS] = report.tasks
+        return _with(span, attributes)
+
+
+def _deadlock(attributes: dict[str, Any], steps: list[str]) -> dict[str, Any]:
+    """What was found on a span of a deadlock is the deadlock."""
+    attributes[sc.DEADLOCK] = steps
+    if sc.FINDING in attributes:
+        attributes[sc.FINDING] = str(sc.FindingKind.DEADLOCK)
+    return attributes
+
+
+def _with(span: ReadableSpan, attributes: dict[str, Any]) -> ReadableSpan:
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )

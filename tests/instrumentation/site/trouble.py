@@ -1,0 +1,91 @@
+"""Views that take long, or for ever."""
+
+import asyncio
+import time
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+
+async def plain(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok")
+
+
+def seconds_of(request: HttpRequest) -> float:
+    return float(request.GET.get("s", "1"))
+
+
+async def blocks(request: HttpRequest) -> HttpResponse:
+    time.sleep(seconds_of(request))
+    return HttpResponse("ok")
+
+
+def hold(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def touch() -> None:
+    """Nothing to do but to wait for the thread."""
+
+
+async def holds(request: HttpRequest) -> HttpResponse:
+    """The second call waits for as long as the first holds the request's thread."""
+
+    async def waiter() -> None:
+        await asyncio.sleep(0.02)
+        await sync_to_async(touch)()  # waits
+
+    await asyncio.gather(sync_to_async(hold)(seconds_of(request)), waiter())
+    return HttpResponse("ok")
+
+
+def parks(request: HttpRequest) -> HttpResponse:
+    async_to_sync(asyncio.sleep)(seconds_of(request))
+    return HttpResponse("ok")
+
+
+async def gives_up(request: HttpRequest) -> HttpResponse:
+    """The waiter is cancelled in the queue, when it has been reported."""
+    holder = asyncio.ensure_future(sync_to_async(hold)(seconds_of(request) + 0.3))
+    await asyncio.sleep(0.02)
+    try:
+        await asyncio.wait_for(sync_to_async(touch)(), seconds_of(request))
+    except TimeoutError:
+        await holder
+        return HttpResponse("gave up")
+    return HttpResponse("ok")
+
+
+async def deadlock(request: HttpRequest) -> HttpResponse:
+    """The request's thread stands for `outer`, which awaits a task that needs the request's thread."""
+
+    async def needs_the_thread() -> None:
+        await asyncio.sleep(0.05)
+        await sync_to_async(touch)()  # never
+
+    task = asyncio.create_task(needs_the_thread(), name="needs-the-thread")
+
+    async def outer() -> None:
+        if request.GET.get("how") == "gather":
+            await asyncio.gather(task, asyncio.sleep(0))
+        elif request.GET.get("how") == "group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(wait(task))
+        else:
+            await task
+
+    async def wait(other: "asyncio.Task[None]") -> None:
+        await other
+
+    def stands() -> None:
+        async_to_sync(outer)()
+
+    await asyncio.wait_for(sync_to_async(stands)(), seconds_of(request))
+    return HttpResponse("ok")
+
+
+urlpatterns = [
+    path(f"{view.__name__.replace('_', '-')}/", view)
+    for view in (plain, blocks, holds, parks, gives_up, deadlock)
+]

@@ -29,8 +29,9 @@ def install(recorder: Recorder, watchdog: Watchdog, tracing: handler.Tracing) ->
 def _run_forever(watchdog: Watchdog) -> Any:
     def run_forever(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         try:
-            instance.call_soon(watchdog.watch, instance)
-        except Exception:  # noqa: BLE001 - a loop that is closed says so itself
+            if not instance.is_closed():  # it will say so itself
+                watchdog.begin(instance)
+        except Exception:  # noqa: BLE001 - never into the tests
             faults.report("testclient.run_forever")
         return wrapped(*args, **kwargs)
 

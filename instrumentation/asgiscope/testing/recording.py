@@ -86,7 +86,9 @@ class Recording:
             self._last = self._first + len(self._spans())
 
     def _all(self, view: Callable[[ReadableSpan], _View | None]) -> list[_View]:
-        return [found for span in self._spans() if (found := view(span)) is not None]
+        # What was reported while it lasted comes again, whole, under the same id.
+        spans = {results.id_of(span): span for span in self._spans()}
+        return [found for span in spans.values() if (found := view(span)) is not None]
 
     def _spans(self) -> list[ReadableSpan]:
         if self._last is None:

@@ -134,6 +134,11 @@ class Query:
     on_event_loop: bool
 
 
+def id_of(span: ReadableSpan) -> int:
+    """The span's id."""
+    return span.context.span_id if span.context is not None else id(span)
+
+
 def request_of(span: ReadableSpan) -> Request | None:
     """The span as a request, None if it is none."""
     if span.kind is not SpanKind.SERVER:

@@ -138,14 +138,6 @@ class LoopWatch:
         if now - self.due >= self.threshold and not self.was_idle:
             rest = self._close(now, cpu - self.cpu)
         self.end_ongoing(now, rest)
-        self._count_from(now, cpu)
-
-    def begin(self) -> None:
-        """The loop is about to run again, on the calling thread: the time since its last beat was not its own."""
-        self.thread_id = threading.get_ident()
-        self._count_from(self.recorder.clock(), time.thread_time_ns())
-
-    def _count_from(self, now: int, cpu: int) -> None:
         self.cpu = cpu
         self.notes.clear()
         self.samples = []
@@ -345,12 +337,12 @@ class Watchdog:
         watch.start()
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch a loop that is about to run on the calling thread, from its very first turn."""
-        watch = self._watches.get(loop)
-        if watch is None:
-            self.watch(loop)
-        else:
-            watch.begin()
+        """Watch a loop that is about to run on the calling thread; what was before is not held against it."""
+        with self._lock:
+            before = self._watches.pop(loop, None)
+            if before is not None:
+                before.stopped = True
+        self.watch(loop)
 
     def catch_up(self) -> None:
         """Report the stall in which the calling thread's running loop is, as its next beat would."""

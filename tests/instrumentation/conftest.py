@@ -1,5 +1,6 @@
 """The test site under a real server, with a sink for its spans."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiosmtpd.controller import Controller
 
 from tests.servers import Server, asgi_command, free_port
 from tests.sink import Sink, SpanView
@@ -29,11 +31,12 @@ class Site:
         self.server = server
         self.sink = sink
 
-    def get(self, path: str, **params: str) -> "Answer":
+    def get(self, path: str, *, cookies: httpx.Cookies | None = None, **params: str) -> "Answer":
         """Request a path and wait until its server span has come."""
         before = len(self.sink.spans)
         try:
-            response = httpx.get(self.server.url + path, params=params, timeout=30)
+            with httpx.Client(timeout=30, cookies=cookies) as client:
+                response = client.get(self.server.url + path, params=params)
         except httpx.ReadTimeout as error:
             raise AssertionError(f"{path} hangs:\n{self.server.stacks()}") from error
 
@@ -77,17 +80,40 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+class Postbox:
+    """A mail server's handler that takes its time."""
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: object, _session: object, _envelope: object
+    ) -> str:
+        """Accept any message, after a tenth of a second."""
+        await asyncio.sleep(0.1)
+        return "250 OK"
+
+
+@pytest.fixture(scope="session")
+def smtp_port() -> Iterator[str]:
+    """A real mail server on the loopback interface: its port."""
+    controller = Controller(Postbox(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield str(controller.port)
+    controller.stop()
+
+
 def serve(
     sink: Sink, database: Path, log: Path, *, server: str = "uvicorn", loop: str = "asyncio", **env: str
 ) -> Server:
     """The site under a server; `env` is added to its environment."""
     port = free_port()
+    media = database.parent / "media"
+    media.mkdir(exist_ok=True)
     return Server(
         asgi_command(server, "asgi:application", port, loop=loop),
         port,
         cwd=SITE,
         env={
             "SITE_DB": str(database),
+            "SITE_MEDIA": str(media),
             "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
             "OTEL_SERVICE_NAME": "site",
             "PYTHONWARNINGS": "default",
@@ -101,11 +127,11 @@ def serve(
 
 @pytest.fixture(scope="session", params=["asyncio", "uvloop"])
 def site(
-    request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory, smtp_port: str
 ) -> Iterator[Site]:
     """The site on each event loop, refusing synchronous work as Django does."""
     log = tmp_path_factory.mktemp("log") / "site.log"
-    with Sink() as sink, serve(sink, database, log, loop=request.param) as server:
+    with Sink() as sink, serve(sink, database, log, loop=request.param, SITE_SMTP=smtp_port) as server:
         yield Site(server, sink)
         assert "asgiscope failed" not in server.output()
 

@@ -23,5 +23,5 @@ class SlowStorage(FileSystemStorage):
 
     def exists(self, name: str) -> bool:
         """Answer late."""
-        time.sleep(SECONDS)
+        time.sleep(2 * SECONDS)
         return super().exists(name)

@@ -2,10 +2,10 @@
 
 import sqlite3
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+import requests
 from django.conf import settings
 from django.contrib.auth.hashers import acheck_password, check_password, make_password
 from django.contrib.auth.models import User
@@ -24,7 +24,7 @@ paid = Signal()
 
 @receiver(paid)
 def tell_the_warehouse(**_: Any) -> None:
-    time.sleep(0.1)
+    time.sleep(0.12)
 
 
 async def slow_cache(_request: HttpRequest) -> HttpResponse:
@@ -48,7 +48,7 @@ async def slow_template(_request: HttpRequest) -> HttpResponse:
 
 
 def wait() -> str:
-    time.sleep(0.1)
+    time.sleep(0.11)
     return "waited"
 
 
@@ -86,7 +86,8 @@ async def saved_file(_request: HttpRequest) -> HttpResponse:
 async def slow_read(_request: HttpRequest) -> HttpResponse:
     """A pipe that somebody else fills late."""
     with default_storage.open("pipe") as file:
-        return HttpResponse(file.read())
+        late = file.read()
+    return HttpResponse(late)
 
 
 async def own_open(_request: HttpRequest) -> HttpResponse:
@@ -100,13 +101,12 @@ async def mail(_request: HttpRequest) -> HttpResponse:
 
 
 async def fetch(request: HttpRequest) -> HttpResponse:
-    with urllib.request.urlopen(request.GET["url"]) as answer:  # noqa: S310 - the test's own server
-        return HttpResponse(answer.read())
+    return HttpResponse(requests.get(request.GET["url"], timeout=10).text)
 
 
 async def raw_driver(_request: HttpRequest) -> HttpResponse:
     connection = sqlite3.connect(":memory:")
-    connection.create_function("wait", 0, lambda: time.sleep(0.1))
+    connection.create_function("wait", 0, lambda: time.sleep(0.25))
     answer = connection.execute("SELECT wait()").fetchone()
     connection.close()
     return HttpResponse(str(answer))

@@ -49,6 +49,7 @@ COLLECTOR = (
     "loader",
     "receive",
     "analysis",
+    "feed",
     "collector",
     "api",
     "app",

@@ -13,8 +13,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from asgiscope_collector import __version__
-from asgiscope_collector.api import findings, health, overview, services, traces
-from asgiscope_collector.api.common import install_handlers
+from asgiscope_collector.api import (
+    blocking,
+    contention,
+    findings,
+    health,
+    hops,
+    live,
+    middleware,
+    overview,
+    pools,
+    refusals,
+    releases,
+    services,
+    traces,
+)
+from asgiscope_collector.api.errors import install_handlers
 from asgiscope_collector.collector import Collector
 from asgiscope_collector.security import Guard
 from asgiscope_collector.settings import Settings
@@ -67,7 +81,21 @@ def create_app(
     )
     app.state.collector = collector
     install_handlers(app)
-    for module in (health, overview, findings, traces, services):
+    for module in (
+        health,
+        overview,
+        findings,
+        blocking,
+        contention,
+        pools,
+        refusals,
+        hops,
+        middleware,
+        traces,
+        releases,
+        live,
+        services,
+    ):
         app.include_router(module.router)
     app.router.routes.extend(collector.receiver.routes)
     if (static / "index.html").is_file():

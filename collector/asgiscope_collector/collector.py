@@ -9,6 +9,7 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
+from asgiscope_collector.feed import Feed
 from asgiscope_collector.loader import Loader
 from asgiscope_collector.receive.otlp_http import Receiver
 from asgiscope_collector.settings import Settings
@@ -42,6 +43,7 @@ class Collector:
         )
         self.receiver = Receiver(settings, self.spool)
         self._store = settings.store_address
+        self.feed = Feed(self.engine, lambda: self.loader.segments, seats=settings.live_readers)
         self._opening: asyncio.Task[None] | None = None
         self._opening_failure = ""
         self._stopping = asyncio.Event()
@@ -49,10 +51,12 @@ class Collector:
     def start(self) -> None:
         """Begin to open the engine; what is sent meanwhile is spooled."""
         self._opening = asyncio.create_task(self._open())
+        self.feed.start()
 
     async def stop(self) -> None:
         """Store what was accepted, then close the engine."""
         self._stopping.set()
+        await self.feed.stop()
         if self._opening:
             await asyncio.wait([self._opening])
         await asyncio.to_thread(self.spool.close)

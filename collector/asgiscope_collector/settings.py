@@ -50,6 +50,8 @@ class Settings:
     query_threads: int = _setting(4, 1, 64)
     query_backlog: int = _setting(64, 1)
     """Queries that may wait for a thread. Beyond it, the API answers 503."""
+    live_readers: int = _setting(64, 1, 10_000)
+    """Pages that may follow live at the same time. Beyond it, the API answers 503."""
     query_timeout: int = _setting(15, 1)
     query_memory_bytes: int = _setting(1024 * _MIB, 64 * _MIB)
     load_timeout: int = _setting(120, 1)

@@ -58,6 +58,7 @@ def test_a_span_goes_where_its_trace_is_and_rollups_stay_beside_it() -> None:
             "CREATE MATERIALIZED VIEW IF NOT EXISTS sums_mv TO sums AS SELECT sum(spans.N) FROM spans",
             "ALTER TABLE spans ADD COLUMN IF NOT EXISTS B UInt8",
             "ALTER TABLE spans ADD INDEX IF NOT EXISTS i N TYPE minmax",
+            "ALTER TABLE sums ADD COLUMN IF NOT EXISTS C UInt8, MODIFY ORDER BY (N, C)",
             "ALTER TABLE sums_mv MODIFY QUERY SELECT max(N) AS N FROM spans",
             "DROP TABLE IF EXISTS sums",
         )

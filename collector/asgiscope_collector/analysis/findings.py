@@ -3,8 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -13,13 +12,13 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.analysis import wording
 from asgiscope_collector.analysis.advice import advise
 from asgiscope_collector.analysis.histogram import quantile
-from asgiscope_collector.analysis.ranges import Range, step_of
+from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import CallSite, Finding, FindingDetail, Findings, Holder, Point, Victims
+from asgiscope_collector.models import CallSite, Finding, Findings, FindingState, Holder, State, Victims
 
 _TRACES_SHOWN: Final = 5
-_POINTS: Final = 120
-_NS: Final = 1_000_000_000
+_SPARKS: Final = 30
 
 
 class Sort(StrEnum):
@@ -40,29 +39,44 @@ class Sort(StrEnum):
 class Filter:
     """Which findings; an empty field asks for all."""
 
-    range: Range
-    service: str = ""
+    scope: Scope
     kinds: Sequence[FindingKind] = ()
+    states: Sequence[State] = ()
     route: str = ""
+    site: str = ""
+    """A function or file of the call site, whole."""
     text: str = ""
-    id: str = ""
+    ids: Sequence[str] = field(default_factory=list)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """For SQL."""
         return {
-            **self.range.in_minutes().parameters,
-            "service": self.service,
+            **self.scope.parameters,
             # Never empty: a kind of a newer instrumentation is not shown, for nothing is known to say of it.
             "kinds": [kind.value for kind in self.kinds or FindingKind],
+            "states": [state.value for state in self.states],
             "route": self.route,
+            "site": self.site,
             "text": self.text,
-            "id": self.id,
+            "ids": list(self.ids),
         }
 
 
-_FINDINGS: Final = """
-SELECT *, count() OVER () AS findings
+# A finding is known by its days since when it exists, in whatever range; findings from before those days were
+# kept by what the range has of them.
+_FINDINGS: Final = (
+    """
+SELECT
+    *,
+    count() OVER () AS findings,
+    least(in_range_first_ns, if(day_first_ns > 0, day_first_ns, in_range_first_ns)) AS first_ns,
+    greatest(in_range_last_ns, day_last_ns) AS last_ns,
+    multiIf(
+        decided.1 = 'resolved', if(last_ns > decided_ns, 'regressed', 'resolved'),
+        decided.1 = 'ignored', 'ignored',
+        'open'
+    ) AS state
 FROM
 (
     SELECT
@@ -75,7 +89,7 @@ FROM
         sum(TotalNs) AS total_ns,
         min(SmallestNs) AS min_ns,
         max(LargestNs) AS max_ns,
-        countResampleMerge(0, 512, 1)(Histogram) AS histogram,
+        sumMap(Buckets) AS histogram,
         sum(VictimRequests) AS victims,
         sum(VictimNs) AS victims_ns,
         sum(OngoingReports) AS ongoing_reports,
@@ -86,8 +100,8 @@ FROM
             kind = 'refusal', count * 1000000000,
             greatest(total_ns, victims_ns)
         ) + ongoing_ns AS impact_ns,
-        toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns,
-        toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
+        toUnixTimestamp64Nano(min(FirstSeen)) AS in_range_first_ns,
+        toUnixTimestamp64Nano(max(LastSeen)) AS in_range_last_ns,
         argMaxMerge(Latest) AS latest,
         latest.1 AS line,
         latest.2 AS operation,
@@ -96,50 +110,92 @@ FROM
         argMaxIfMerge(LatestChain) AS chain,
         argMaxMerge(CostliestTrace) AS costliest,
         groupUniqArrayArray(4)(SomeTraces) AS traces,
-        groupUniqArray(100)(Route) AS some_routes
+        groupUniqArray(100)(Route) AS some_routes,
+        arraySort(groupUniqArray(20)(Environment)) AS environments
     FROM asgiscope_findings
-    WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-        AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
+    WHERE """
+    + IN_MINUTES
+    + """
         AND FindingKind IN {kinds:Array(String)}
-        AND ({service:String} = '' OR ServiceName = {service:String})
         AND ({route:String} = '' OR Route = {route:String})
-        AND ({id:String} = '' OR FindingId = {id:String})
+        AND ({site:String} = '' OR CodeFunction = {site:String} OR CodeFile = {site:String})
+        AND (empty({ids:Array(String)}) OR FindingId IN {ids:Array(String)})
     GROUP BY FindingId
     HAVING {text:String} = '' OR positionCaseInsensitiveUTF8(
         concat(function, '\n', file, '\n', operation, '\n', arrayStringConcat(some_routes, '\n')),
         {text:String}
     ) > 0
-)
+) AS in_range
+LEFT JOIN
+(
+    SELECT
+        FindingId AS id,
+        toUnixTimestamp64Nano(min(FirstSeen)) AS day_first_ns,
+        toUnixTimestamp64Nano(max(LastSeen)) AS day_last_ns,
+        arrayMap(seen -> seen.2, arrayReverseSort(groupUniqArray(20)((LastSeen, Version)))) AS versions
+    FROM asgiscope_finding_days
+    WHERE empty({ids:Array(String)}) OR FindingId IN {ids:Array(String)}
+    GROUP BY FindingId
+) AS days USING id
+LEFT JOIN
+(
+    SELECT
+        FindingId AS id,
+        toUnixTimestamp64Nano(max(DecidedAt)) AS decided_ns,
+        argMax((State, Reason, DecidedBy), DecidedAt) AS decided
+    FROM asgiscope_decisions
+    GROUP BY FindingId
+) AS decisions USING id
+WHERE empty({states:Array(String)}) OR state IN {states:Array(String)}
 """
-
-_ORDER: Final = {
-    Sort.IMPACT: "ORDER BY impact_ns DESC, id",
-    Sort.TOTAL: "ORDER BY total_ns DESC, id",
-    Sort.COUNT: "ORDER BY count DESC, id",
+)
+_RANKED: Final = {
+    Sort.IMPACT: "impact_ns",
+    Sort.TOTAL: "total_ns",
+    Sort.COUNT: "count",
+    # As good as the quantile: the bucket it lies in, and in it what was longest.
     Sort.P95: """
-        ORDER BY arrayFirstIndex(
-            bucket -> arraySum(arraySlice(histogram, 1, bucket)) > 0.95 * (count - 1), range(1, 513)
-        ) DESC, max_ns DESC, id
+        arrayFirst(
+            bucket -> arraySum(
+                arrayMap((key, times) -> if(key <= bucket, times, 0), mapKeys(histogram), mapValues(histogram))
+            ) > 0.95 * (count - 1),
+            arraySort(mapKeys(histogram))
+        ) DESC, max_ns
     """,
-    Sort.MAX: "ORDER BY max_ns DESC, id",
-    Sort.VICTIMS: "ORDER BY victims DESC, victims_ns DESC, id",
-    Sort.LAST_SEEN: "ORDER BY last_ns DESC, id",
-    Sort.FIRST_SEEN: "ORDER BY first_ns DESC, id",
+    Sort.MAX: "max_ns",
+    Sort.VICTIMS: "(victims, victims_ns)",
+    Sort.LAST_SEEN: "last_ns",
+    Sort.FIRST_SEEN: "first_ns",
 }
 
 _PAGE: Final = " LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
 
-_ROUTES: Final = """
+_OF_THESE: Final = (
+    IN_MINUTES + " AND FindingId IN {ids:Array(String)} AND ({route:String} = '' OR Route = {route:String})"
+)
+
+_ROUTES: Final = (
+    """
 SELECT FindingId AS id, Route AS route, sum(TotalNs) + sum(VictimNs) AS cost, sum(Occurrences) AS count
 FROM asgiscope_findings
-WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND FindingId IN {ids:Array(String)}
-    AND ({route:String} = '' OR Route = {route:String})
+WHERE """
+    + _OF_THESE
+    + """
 GROUP BY FindingId, Route
 ORDER BY cost DESC, count DESC, route
 LIMIT 100 BY FindingId
 """
+)
+
+_SPARKLINES: Final = (
+    "SELECT FindingId AS id, "
+    + STEP
+    + """ AS time, sum(Occurrences) + sum(OngoingReports) AS count
+FROM asgiscope_findings
+WHERE """
+    + _OF_THESE
+    + " GROUP BY FindingId, time"
+)
 
 _HOLDERS: Final = """
 SELECT
@@ -156,6 +212,8 @@ FROM asgiscope_holders
 WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
     AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
     AND FindingId IN {ids:Array(String)}
+    AND ({environment:String} = '' OR Environment = {environment:String})
+    AND ({version:String} = '' OR Version = {version:String})
     AND ({route:String} = '' OR Route = {route:String})
 GROUP BY FindingId, HolderFunction, CodeFunction, CodeFile, HolderRoute
 ORDER BY overlap_ns DESC, holder, function, file, route
@@ -181,126 +239,125 @@ WHERE FindingId IN {ids:Array(String)}
 GROUP BY FindingId
 """
 
-_SERIES: Final = """
-SELECT
-    intDiv(toUnixTimestamp(Minute), {step:UInt32}) * {step:UInt32} AS time,
-    sum(Occurrences) AS count,
-    sum(TotalNs) AS total_ns
-FROM asgiscope_findings
-WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND FindingId = {id:String}
-GROUP BY time
-"""
 
-_REQUESTS: Final = """
-SELECT intDiv(toUnixTimestamp(Minute), {step:UInt32}) * {step:UInt32} AS time, sum(Requests) AS requests
-FROM asgiscope_requests
-WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND ServiceName = {service:String}
-    AND Route IN {routes:Array(String)}
-GROUP BY time
-"""
-
-
-def list_findings(engine: Engine, asked: Filter, sort: Sort, limit: int, offset: int) -> Findings:
-    """A page of findings."""
-    sql = _FINDINGS + _ORDER[sort] + _PAGE
+def list_findings(engine: Engine, asked: Filter, sort: Sort, *, limit: int, offset: int) -> Findings:
+    """A page of findings, the greatest by `sort` first."""
+    sql = f"{_FINDINGS} ORDER BY {_RANKED[sort]} DESC, id {_PAGE}"
     rows = engine.rows(sql, {**asked.parameters, "limit": limit, "offset": offset})
     total = rows[0]["findings"] if rows else 0
     if offset and not rows:
         first = engine.rows(sql, {**asked.parameters, "limit": 1, "offset": 0})
         total = first[0]["findings"] if first else 0
-    return Findings(findings=_findings(engine, asked, rows), total=total)
+    asked_range = asked.scope.range
+    return Findings(
+        findings=[_finding(row, more) for row, more in _with_more(engine, asked, rows)],
+        total=total,
+        since_ns=asked_range.since_ns,
+        until_ns=asked_range.until_ns,
+        sparkline_step_ns=Steps(asked_range, _SPARKS).ns,
+    )
 
 
-def find(engine: Engine, asked: Filter) -> FindingDetail | None:
-    """The finding of `asked.id` with its course over time; None if the range has none."""
-    found = list_findings(engine, asked, Sort.IMPACT, limit=1, offset=0).findings
-    if not found:
-        return None
-    finding = found[0]
-    step_ns = step_of(asked.range, _POINTS)
-    step = step_ns // _NS
-    parameters = {**asked.parameters, "step": step, "service": finding.service, "routes": finding.routes}
-    points: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    for sql in (_SERIES, _REQUESTS):
-        for row in engine.rows(sql, parameters):
-            points[int(row.pop("time"))].update(row)
-    minutes = asked.range.in_minutes()
-    start, end = minutes.since_ns // step_ns * step, -(-minutes.until_ns // _NS)
-    series = [Point(time_ns=time * _NS, **points.get(time, {})) for time in range(start, end, step)]
-    return FindingDetail(**finding.model_dump(), series=series)
+def histogram_of(engine: Engine, asked: Filter) -> dict[int, int]:
+    """How often an occurrence cost what, of the findings asked for together."""
+    sql = f"SELECT sumMap(Buckets) AS histogram FROM asgiscope_findings WHERE {_OF_THESE}"
+    (row,) = engine.rows(sql, asked.parameters)
+    histogram: dict[int, int] = row["histogram"]
+    return histogram
 
 
-def _findings(engine: Engine, asked: Filter, rows: list[dict[str, Any]]) -> list[Finding]:
+@dataclass(slots=True)
+class _More:
+    """What a finding has beside its row."""
+
+    sparkline: list[int]
+    routes: list[str] = field(default_factory=list)
+    holders: list[Holder] = field(default_factory=list)
+    ongoing: int = 0
+    ongoing_ns: int = 0
+
+
+def _with_more(
+    engine: Engine, asked: Filter, rows: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any], _More]]:
     if not rows:
         return []
-    parameters = {**asked.parameters, "ids": [row["id"] for row in rows]}
-    routes: defaultdict[str, list[str]] = defaultdict(list)
+    steps = Steps(asked.scope.range, _SPARKS)
+    index = {time: place for place, time in enumerate(steps.times)}
+    parameters = {**asked.parameters, "ids": [row["id"] for row in rows], "step": steps.seconds}
+    found: defaultdict[str, _More] = defaultdict(lambda: _More(sparkline=[0] * len(index)))
     for row in engine.rows(_ROUTES, parameters):
         if row["route"]:  # work outside any request has none
-            routes[row["id"]].append(row["route"])
-    holders: defaultdict[str, list[Holder]] = defaultdict(list)
+            found[row["id"]].routes.append(row["route"])
+    for row in engine.rows(_SPARKLINES, parameters):
+        found[row["id"]].sparkline[index[row["time"]]] = row["count"]
     for row in engine.rows(_HOLDERS, parameters):
-        holders[row["id"]].append(_holder(row))
-    ongoing: dict[str, tuple[int, int]] = {}
+        found[row["id"]].holders.append(holder_of(row))
     if any(row["ongoing_reports"] for row in rows):
         for row in engine.rows(_ONGOING, parameters):
-            ongoing[row["id"]] = (row["ongoing"], row["ongoing_ns"])
-    return [
-        _finding(row, routes[row["id"]], holders[row["id"]], *ongoing.get(row["id"], (0, 0))) for row in rows
-    ]
+            found[row["id"]].ongoing, found[row["id"]].ongoing_ns = row["ongoing"], row["ongoing_ns"]
+    return [(row, found[row["id"]]) for row in rows]
 
 
-def _finding(
-    row: dict[str, Any], routes: list[str], holders: list[Holder], ongoing: int, ongoing_ns: int
-) -> Finding:
+def _finding(row: dict[str, Any], more: _More) -> Finding:
     kind = FindingKind(row["kind"])
-    chain = _strings(row["chain"])
+    chain = strings_of(row["chain"])
     histogram = row["histogram"]
     site = CallSite(function=row["function"], file=row["file"], line=row["line"])
     return Finding(
         id=row["id"],
         kind=kind,
         service=row["service"],
+        environments=row["environments"],
+        versions=list(dict.fromkeys(version for version in row["versions"] if version)),
+        state=_state(row),
         summary=wording.summary(
             kind=kind,
             function=site.function,
             operation=row["operation"],
             executor=row["executor"],
-            routes=routes,
+            routes=more.routes,
             count=row["count"],
             total_ns=row["total_ns"],
             victims=row["victims"],
-            ongoing=ongoing,
-            ongoing_ns=ongoing_ns,
-            holder=holders[0].function or holders[0].call_site.function if holders else "",
+            ongoing=more.ongoing,
+            ongoing_ns=more.ongoing_ns,
+            holder=more.holders[0].function or more.holders[0].call_site.function if more.holders else "",
             chain=chain,
         ),
         call_site=site,
-        routes=routes,
+        routes=more.routes,
         count=row["count"],
         total_ns=row["total_ns"],
         p50_ns=quantile(histogram, 0.50, row["min_ns"], row["max_ns"]),
         p95_ns=quantile(histogram, 0.95, row["min_ns"], row["max_ns"]),
         max_ns=row["max_ns"],
         victims=Victims(requests=row["victims"], total_ns=row["victims_ns"]),
-        holders=holders,
+        impact_ns=row["impact_ns"],
+        holders=more.holders,
         operation=row["operation"],
         chain=chain,
         stack=_stack(row["stack"]),
         executor=row["executor"] if kind in {FindingKind.CONTENTION, FindingKind.POOL_STARVATION} else "",
-        ongoing=ongoing,
+        ongoing=more.ongoing,
         first_seen=rfc3339(row["first_ns"]),
         last_seen=rfc3339(row["last_ns"]),
         trace_ids=list(dict.fromkeys([row["costliest"], *sorted(row["traces"])]))[:_TRACES_SHOWN],
+        sparkline=more.sparkline,
         advice=advise(kind, row["operation"], row["executor"], chain),
     )
 
 
-def _holder(row: dict[str, Any]) -> Holder:
+def _state(row: dict[str, Any]) -> FindingState:
+    if not row["decided_ns"]:
+        return FindingState(state=State.OPEN, reason="", by="", at=None)
+    decided = row["decided"]
+    _, reason, by = decided.values() if isinstance(decided, dict) else decided
+    return FindingState(state=State(row["state"]), reason=reason, by=by, at=rfc3339(row["decided_ns"]))
+
+
+def holder_of(row: dict[str, Any]) -> Holder:
+    """A row of holders as a model."""
     return Holder(
         function=row["holder"],
         call_site=CallSite(function=row["function"], file=row["file"], line=row["line"]),
@@ -311,13 +368,7 @@ def _holder(row: dict[str, Any]) -> Holder:
     )
 
 
-def rfc3339(nanoseconds: int) -> str:
-    """Nanoseconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _strings(text: str) -> list[str]:
+def strings_of(text: str) -> list[str]:
     """A string array as the span table keeps it; what is no array is one string."""
     if not text:
         return []

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from asgiscope_collector.analysis.ranges import Range
+from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.analysis.spans import COLUMNS, span_of
+from asgiscope_collector.analysis.timeline import critical_path, root_of, shares_of
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import Span, Trace, Traces, TraceSummary
+from asgiscope_collector.models import Shares, Span, Trace, Traces, TraceSummary
 
 _GHOSTS: Final = 200
 _MINUTE_NS: Final = 60_000_000_000
@@ -23,62 +24,115 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+class Sort(StrEnum):
+    """What comes first."""
+
+    NEWEST = "newest"
+    SLOWEST = "slowest"
+    WAIT = "wait"
+    """The longest queue wait of a request, all its calls together."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which traces; an empty field asks for all."""
 
-    range: Range
-    service: str = ""
+    scope: Scope
     route: str = ""
+    method: str = ""
     status: Status | None = None
+    status_code: int = 0
     min_duration_ns: int = 0
+    max_duration_ns: int = 2**63 - 1
     finding: str = ""
+    site: str = ""
+    """A function or file, whole: traces with a span whose call site is there."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """For SQL."""
         return {
-            **self.range.parameters,
-            "service": self.service,
+            **self.scope.range.parameters,
+            **self.scope.names,
             "route": self.route,
+            "method": self.method,
             "status": self.status.value if self.status else "",
+            "status_code": self.status_code,
             "min_duration_ns": self.min_duration_ns,
+            "max_duration_ns": self.max_duration_ns,
             "finding": self.finding,
+            "site": self.site,
         }
 
 
-_TRACES: Final = """
-SELECT
+_SUMMARY: Final = """
     TraceId AS trace_id, best.1 AS start_ns, best.2 AS service, best.3 AS name, best.4 AS method,
     best.5 AS route, best.6 AS status_code, best.7 AS error, best.8 AS duration_ns, best.9 AS hops,
     best.10 AS wait_ns, best.11 AS loop_caused_ns, best.12 AS loop_suffered_ns, best.13 AS queries,
     best.14 AS refusals
+"""
+
+_BEST: Final = """
+    argMin(
+        (
+            toUnixTimestamp64Nano(Timestamp), ServiceName, SpanName, Method, Route, HttpStatus, Error,
+            Duration, Hops, WaitNs, LoopCausedNs, LoopSufferedNs, Queries, Refusals
+        ),
+        (Rank, Timestamp)
+    ) AS best
+"""
+
+_TRACES: Final = f"""
+SELECT {_SUMMARY}
 FROM
 (
-    SELECT
-        TraceId,
-        argMin(
-            (
-                toUnixTimestamp64Nano(Timestamp), ServiceName, SpanName, Method, Route, HttpStatus, Error,
-                Duration, Hops, WaitNs, LoopCausedNs, LoopSufferedNs, Queries, Refusals
-            ),
-            (Rank, Timestamp)
-        ) AS best
+    SELECT TraceId, {_BEST}, argMin(Environment, (Rank, Timestamp)) AS environment
     FROM asgiscope_trace_index
-    WHERE Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
-        AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    WHERE Timestamp >= fromUnixTimestamp64Nano({{since_ns:Int64}})
+        AND Timestamp < fromUnixTimestamp64Nano({{until_ns:Int64}})
         AND (
-            {finding:String} = ''
-            OR TraceId IN (SELECT TraceId FROM asgiscope_trace_index WHERE FindingId = {finding:String})
+            {{finding:String}} = ''
+            OR TraceId IN (SELECT TraceId FROM asgiscope_trace_index WHERE FindingId = {{finding:String}})
+        )
+        AND (
+            {{site:String}} = ''
+            OR TraceId IN
+            (
+                SELECT TraceId
+                FROM otel_traces
+                WHERE (CodeFunction = {{site:String}} OR CodeFile = {{site:String}})
+                    AND Timestamp >= fromUnixTimestamp64Nano({{since_ns:Int64}})
+                    AND Timestamp < fromUnixTimestamp64Nano({{until_ns:Int64}})
+            )
         )
     GROUP BY TraceId
 )
-WHERE ({service:String} = '' OR service = {service:String})
-    AND ({route:String} = '' OR route = {route:String})
-    AND ({status:String} = '' OR error = ({status:String} = 'error'))
-    AND duration_ns >= {min_duration_ns:UInt64}
-ORDER BY start_ns DESC, trace_id
-LIMIT {limit:UInt32}
+WHERE ({{service:String}} = '' OR service = {{service:String}})
+    AND ({{environment:String}} = '' OR environment = {{environment:String}})
+    AND ({{route:String}} = '' OR route = {{route:String}})
+    AND ({{method:String}} = '' OR method = {{method:String}})
+    AND ({{status:String}} = '' OR error = ({{status:String}} = 'error'))
+    AND ({{status_code:UInt16}} = 0 OR status_code = {{status_code:UInt16}})
+    AND duration_ns >= {{min_duration_ns:UInt64}} AND duration_ns <= {{max_duration_ns:UInt64}}
+"""
+
+_ORDER: Final = {
+    Sort.NEWEST: " ORDER BY start_ns DESC, trace_id LIMIT {limit:UInt32}",
+    Sort.SLOWEST: " ORDER BY duration_ns DESC, trace_id LIMIT {limit:UInt32}",
+    Sort.WAIT: " ORDER BY wait_ns DESC, duration_ns DESC, trace_id LIMIT {limit:UInt32}",
+}
+
+_SUMMARIES: Final = f"""
+SELECT {_SUMMARY}
+FROM
+(
+    SELECT TraceId, {_BEST}
+    FROM asgiscope_trace_index
+    WHERE TraceId IN {{ids:Array(String)}}
+        AND Timestamp >= toDateTime64({{first:Int64}}, 9)
+        AND Timestamp < toDateTime64({{last:Int64}} + 1, 9)
+    GROUP BY TraceId
+)
 """
 
 _COUNTS: Final = """
@@ -97,7 +151,7 @@ GROUP BY TraceId
 
 # The same span id may come twice: while it lasts, and whole when it ends; or from a sender's retry.
 _SPANS: Final = (
-    "SELECT *, count() OVER () AS total FROM (SELECT "  # noqa: S608 - constants only
+    "SELECT *, count() OVER () AS total FROM (SELECT "
     + COLUMNS
     + """
     FROM otel_traces
@@ -136,28 +190,47 @@ LIMIT 1 BY TraceId, SpanId
 )
 
 
-def list_traces(engine: Engine, asked: Filter, limit: int) -> Traces:
-    """A page of traces, newest first."""
-    rows = _newest(engine, asked, limit + 1)
+def list_traces(engine: Engine, asked: Filter, sort: Sort, limit: int) -> Traces:
+    """A page of traces; only by time is there a next one."""
+    if sort == Sort.NEWEST:
+        rows = _newest(engine, asked, limit + 1)
+    else:
+        rows = engine.rows(_TRACES + _ORDER[sort], {**asked.parameters, "limit": limit})
     more, rows = len(rows) > limit, rows[:limit]
-    counts = {
-        row["trace_id"]: row["spans"]
-        for row in (engine.rows(_COUNTS, {"ids": [row["trace_id"] for row in rows]}) if rows else [])
-    }
     return Traces(
-        traces=[TraceSummary(**row, spans=counts.get(row["trace_id"], 0)) for row in rows],
+        traces=_with_counts(engine, rows),
         next_before_ns=rows[-1]["start_ns"] if more else None,
     )
 
 
+def summaries(engine: Engine, ids: list[str]) -> list[TraceSummary]:
+    """What lists show of these traces, in the order of `ids`; those that are not stored are left out."""
+    when = engine.rows(_WHEN, {"ids": ids})
+    if not when:
+        return []
+    first, last = min(row["first"] for row in when), max(row["last"] for row in when)
+    rows = engine.rows(_SUMMARIES, {"ids": ids, "first": first, "last": last})
+    return sorted(_with_counts(engine, rows), key=lambda trace: ids.index(trace.trace_id))
+
+
+def _with_counts(engine: Engine, rows: list[dict[str, Any]]) -> list[TraceSummary]:
+    if not rows:
+        return []
+    counts = {
+        row["trace_id"]: row["spans"]
+        for row in engine.rows(_COUNTS, {"ids": [row["trace_id"] for row in rows]})
+    }
+    return [TraceSummary(**row, spans=counts.get(row["trace_id"], 0)) for row in rows]
+
+
 def _newest(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
     """The newest rows: a page is usually within the last minutes, so look there before in the whole range."""
-    window_ns = _FIRST_WINDOW_NS
+    sql, window_ns = _TRACES + _ORDER[Sort.NEWEST], _FIRST_WINDOW_NS
     while True:
-        start_ns = asked.range.until_ns - window_ns
-        if start_ns <= asked.range.since_ns:
-            return engine.rows(_TRACES, {**asked.parameters, "limit": limit})
-        rows = engine.rows(_TRACES, {**asked.parameters, "since_ns": start_ns, "limit": limit})
+        start_ns = asked.scope.range.until_ns - window_ns
+        if start_ns <= asked.scope.range.since_ns:
+            return engine.rows(sql, {**asked.parameters, "limit": limit})
+        rows = engine.rows(sql, {**asked.parameters, "since_ns": start_ns, "limit": limit})
         # Near the window's edge, what stands for a trace may lie before it.
         if len(rows) == limit and rows[-1]["start_ns"] >= start_ns + _EDGE_NS:
             return rows
@@ -173,12 +246,17 @@ def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:
     rows = engine.rows(_SPANS, parameters)
     spans = [span_of(row) for row in rows]
     total = rows[0]["total"] if rows else 0
+    ghosts = _ghosts(engine, trace_id, spans)
+    root = root_of(spans)
     return Trace(
         trace_id=trace_id,
         spans=spans,
-        ghosts=_ghosts(engine, trace_id, spans),
+        ghosts=ghosts,
         total=total,
         truncated=total > len(spans),
+        root_span_id=root.span_id if root else "",
+        shares=shares_of(root, spans, ghosts) if root else Shares(),
+        critical_path=critical_path(root, spans) if root else [],
     )
 
 

@@ -1,20 +1,15 @@
-"""What every route needs: the engine, the range, and errors as `Problem`."""
+"""What every route needs: the engine, what is asked about, who asks, and what may be answered."""
 
-import logging
 import time
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
-from clickhouse_connect.driver.exceptions import Error as EngineError
-from fastapi import Depends, FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
+from fastapi import Depends, Query, Request
 
-from asgiscope_collector.analysis.ranges import BadRangeError, Range, parse_range
-from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
+from asgiscope_collector.analysis.ranges import Range, parse_range
+from asgiscope_collector.analysis.scope import Scope
+from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Problem
-
-logger = logging.getLogger(__name__)
 
 _TEXT_MAX: Final = 500
 
@@ -29,6 +24,22 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": Problem, "description": "a parameter cannot be read"},
     503: {"model": Problem, "description": "the store is starting, stopping or busy"},
 }
+
+
+CHANGES: Final[dict[int | str, dict[str, Any]]] = {
+    **PROBLEMS,
+    403: {"model": Problem, "description": "sent by a page of another site"},
+    415: {"model": Problem, "description": "the body is not JSON"},
+}
+"""What routes that change something may answer."""
+
+
+class ForeignOriginError(Exception):
+    """A page of another site asks for a change."""
+
+
+class NotJsonError(Exception):
+    """The body's content type is not JSON."""
 
 
 class NotFoundError(Exception):
@@ -48,6 +59,10 @@ def engine_of(request: Request) -> Engine:
 Store = Annotated[Engine, Depends(engine_of)]
 
 
+Limit = Annotated[int, Query(ge=1, le=500, description="rows of a page")]
+Offset = Annotated[int, Query(ge=0, le=100_000, description="rows to leave out before the page")]
+
+
 def last_hour(since: Since = None, until: Until = None) -> Range:
     """The range asked for, by default the last hour."""
     return parse_range(since, until, default="1h", now_ns=time.time_ns())
@@ -58,50 +73,63 @@ def last_day(since: Since = None, until: Until = None) -> Range:
     return parse_range(since, until, default="24h", now_ns=time.time_ns())
 
 
-LastHour = Annotated[Range, Depends(last_hour)]
-LastDay = Annotated[Range, Depends(last_day)]
+def last_week(since: Since = None, until: Until = None) -> Range:
+    """The range asked for, by default the last week."""
+    return parse_range(since, until, default="7d", now_ns=time.time_ns())
 
 
-def problem(status: int, error: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error as the API answers it."""
-    return JSONResponse(Problem(error=error, hint=hint).model_dump(), status, headers)
+def _in_last_hour(
+    asked: Annotated[Range, Depends(last_hour)],
+    service: Text = "",
+    environment: Text = "",
+    version: Text = "",
+) -> Scope:
+    return Scope(range=asked, service=service, environment=environment, version=version)
 
 
-def install_handlers(app: FastAPI) -> None:
-    """Make every error a `Problem`."""
+def _in_last_day(
+    asked: Annotated[Range, Depends(last_day)], service: Text = "", environment: Text = "", version: Text = ""
+) -> Scope:
+    return Scope(range=asked, service=service, environment=environment, version=version)
 
-    @app.exception_handler(BadRangeError)
-    async def bad_range(_: Request, error: BadRangeError) -> JSONResponse:
-        return problem(422, str(error), error.hint)
 
-    @app.exception_handler(RequestValidationError)
-    async def bad_parameter(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][1:])
-        return problem(
-            422, f"{name}: {first['msg']}", "see /api/openapi.json for the parameters and their limits"
-        )
+def _in_last_week(
+    asked: Annotated[Range, Depends(last_week)],
+    service: Text = "",
+    environment: Text = "",
+    version: Text = "",
+) -> Scope:
+    return Scope(range=asked, service=service, environment=environment, version=version)
 
-    @app.exception_handler(NotFoundError)
-    async def not_found(_: Request, error: NotFoundError) -> JSONResponse:
-        return JSONResponse(error.problem.model_dump(), 404)
 
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        hint = f"{request.method} {request.url.path} is no route here: see /api/openapi.json"
-        return problem(error.status_code, str(error.detail), hint, dict(error.headers or {}))
+InLastHour = Annotated[Scope, Depends(_in_last_hour)]
+"""The range, service, environment and version asked for; by default the last hour of all."""
+InLastDay = Annotated[Scope, Depends(_in_last_day)]
+InLastWeek = Annotated[Scope, Depends(_in_last_week)]
 
-    @app.exception_handler(EngineBusyError)
-    @app.exception_handler(EngineClosedError)
-    async def unavailable(_: Request, error: Exception) -> JSONResponse:
-        return problem(503, str(error), "ask again in a moment", {"Retry-After": "2"})
 
-    @app.exception_handler(EngineError)
-    async def failed(request: Request, error: EngineError) -> JSONResponse:
-        logger.error("api: %s failed: %s", request.url.path, str(error)[:500])
-        return problem(
-            503,
-            "the store could not answer in the time and memory a query may take",
-            "ask for a shorter range; the collector's log has the reason",
-            {"Retry-After": "2"},
-        )
+def same_origin(request: Request) -> None:
+    """Refuse what another site's page made the browser send: what changes something depends on this.
+
+    A browser says where a request comes from (Origin, Sec-Fetch-Site); what is no browser says nothing and may
+    pass. JSON as the only content type makes a foreign page ask first, which nothing here answers.
+    """
+    origin = request.headers.get("origin")
+    elsewhere = (
+        origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    )
+    if elsewhere or request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise ForeignOriginError
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise NotJsonError
+
+
+SameOrigin = Depends(same_origin)
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, as far as a login says; without one, the one person of this machine."""
+    return str(getattr(request.state, "user", "") or "local")
+
+
+Actor = Annotated[str, Depends(actor_of)]

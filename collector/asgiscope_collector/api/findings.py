@@ -1,41 +1,63 @@
 """`/api/findings`."""
 
+import time
 from typing import Annotated
 
 from asgiscope.semconv import FindingKind
 from fastapi import APIRouter, Path, Query
 
-from asgiscope_collector.analysis import findings
-from asgiscope_collector.api.common import PROBLEMS, LastDay, NotFoundError, Store, Text
-from asgiscope_collector.models import FindingDetail, Findings, Problem
+from asgiscope_collector.analysis import decisions, finding, findings
+from asgiscope_collector.api.common import (
+    CHANGES,
+    PROBLEMS,
+    Actor,
+    InLastDay,
+    Limit,
+    NotFoundError,
+    Offset,
+    SameOrigin,
+    Store,
+    Text,
+)
+from asgiscope_collector.models import Decide, FindingDetail, Findings, FindingState, Problem, State
 
-router = APIRouter(prefix="/api/findings", tags=["findings"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/findings", tags=["findings"])
+
+FindingId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
-@router.get("")
+@router.get("", responses=PROBLEMS)
 async def list_findings(
     *,
     store: Store,
-    asked: LastDay,
-    service: Text = "",
+    asked: InLastDay,
     kind: Annotated[list[FindingKind] | None, Query()] = None,
+    state: Annotated[list[State] | None, Query()] = None,
     route: Text = "",
+    site: Text = "",
     q: Text = "",
     sort: findings.Sort = findings.Sort.IMPACT,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> Findings:
-    """Findings of the range (by default 24 h), costliest for users first; `q` searches names, files and routes."""
-    asked_for = findings.Filter(range=asked, service=service, kinds=kind or (), route=route, text=q)
-    return await store.run(findings.list_findings, store, asked_for, sort, limit, offset)
+    """Findings of the range (by default 24 h), costliest for users first.
+
+    `site` is a function or file of the call site, whole; `q` searches names, files and routes.
+    """
+    asked_for = findings.Filter(
+        scope=asked, kinds=kind or (), states=state or (), route=route, site=site, text=q
+    )
+    return await store.run(findings.list_findings, store, asked_for, sort, limit=limit, offset=offset)
 
 
-@router.get("/{finding_id}", responses={404: {"model": Problem, "description": "not seen in the range"}})
-async def find(
-    store: Store, asked: LastDay, finding_id: Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-) -> FindingDetail:
-    """One finding and how it went over time."""
-    found = await store.run(findings.find, store, findings.Filter(range=asked, id=finding_id))
+@router.get(
+    "/{finding_id}",
+    responses={**PROBLEMS, 404: {"model": Problem, "description": "not seen in the range"}},
+)
+async def find(store: Store, asked: InLastDay, finding_id: FindingId) -> FindingDetail:
+    """One finding: how it went over time, where, for whom, in which releases, and what was decided about it."""
+    asked_for = findings.Filter(scope=asked, ids=[finding_id])
+    found = await store.run(finding.find, store, asked_for)
     if found is None:
         raise NotFoundError(
             Problem(
@@ -44,3 +66,16 @@ async def find(
             )
         )
     return found
+
+
+@router.post(
+    "/{finding_id}/state",
+    dependencies=[SameOrigin],
+    responses={**CHANGES, 404: {"model": Problem, "description": "no such finding is stored"}},
+)
+async def decide(store: Store, finding_id: FindingId, decision: Decide, actor: Actor) -> FindingState:
+    """Resolve a finding (it comes back by itself when it is seen again), ignore it with a reason, or open it."""
+    state = await store.run(decisions.decide, store, finding_id, decision, actor, time.time_ns())
+    if state is None:
+        raise NotFoundError(Problem(error=f"no finding {finding_id} is stored", hint="see /api/findings"))
+    return state

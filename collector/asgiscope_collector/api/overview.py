@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import overview
-from asgiscope_collector.api.common import PROBLEMS, LastHour, Store, Text
+from asgiscope_collector.api.common import PROBLEMS, InLastHour, Store
 from asgiscope_collector.models import Overview
 
 router = APIRouter(prefix="/api/overview", tags=["overview"], responses=PROBLEMS)
 
 
 @router.get("")
-async def read(store: Store, asked: LastHour, service: Text = "") -> Overview:
+async def read(store: Store, asked: InLastHour) -> Overview:
     """Health of the services over the range (by default 1 h), and their worst findings."""
-    return await store.run(overview.overview, store, asked, service)
+    return await store.run(overview.overview, store, asked)

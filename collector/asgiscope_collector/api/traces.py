@@ -1,12 +1,13 @@
 """`/api/traces`."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
 from asgiscope_collector.analysis import traces
 from asgiscope_collector.analysis.ranges import Range
-from asgiscope_collector.api.common import PROBLEMS, LastDay, NotFoundError, Store, Text
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, NotFoundError, Store, Text
 from asgiscope_collector.models import Problem, Trace, Traces
 
 router = APIRouter(prefix="/api/traces", tags=["traces"], responses=PROBLEMS)
@@ -18,27 +19,39 @@ _LONGEST_NS = 2**63 - 1
 async def list_traces(
     *,
     store: Store,
-    asked: LastDay,
-    service: Text = "",
+    asked: InLastDay,
     route: Text = "",
+    method: Text = "",
     status: traces.Status | None = None,
+    status_code: Annotated[int, Query(ge=0, le=999, description="0 asks for all")] = 0,
     min_duration_ns: Annotated[int, Query(ge=0, le=_LONGEST_NS)] = 0,
+    max_duration_ns: Annotated[int, Query(ge=0, le=_LONGEST_NS)] = _LONGEST_NS,
     finding: Annotated[str, Query(pattern="^([0-9a-f]{16})?$")] = "",
+    site: Text = "",
+    sort: traces.Sort = traces.Sort.NEWEST,
     before_ns: Annotated[int | None, Query(ge=1, le=_LONGEST_NS)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> Traces:
-    """Traces of the range (by default 24 h), newest first; `finding` asks for those that show it."""
+    """Traces of the range (by default 24 h), newest first.
+
+    `finding` asks for those that show it; `site`, a function or file, for those with a span whose call site is
+    there. `before_ns` is `next_before_ns` of the page before.
+    """
     if before_ns is not None:
-        asked = Range(min(asked.since_ns, before_ns), min(asked.until_ns, before_ns))
+        before = Range(min(asked.range.since_ns, before_ns), min(asked.range.until_ns, before_ns))
+        asked = replace(asked, range=before)
     asked_for = traces.Filter(
-        range=asked,
-        service=service,
+        scope=asked,
         route=route,
+        method=method,
         status=status,
+        status_code=status_code,
         min_duration_ns=min_duration_ns,
+        max_duration_ns=max_duration_ns,
         finding=finding,
+        site=site,
     )
-    return await store.run(traces.list_traces, store, asked_for, limit)
+    return await store.run(traces.list_traces, store, asked_for, sort, limit)
 
 
 @router.get("/{trace_id}", responses={404: {"model": Problem, "description": "not known"}})

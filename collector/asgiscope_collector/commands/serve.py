@@ -93,7 +93,7 @@ def _use_temporary_folder(folder: Path) -> None:
 
 def server_of(app: FastAPI) -> uvicorn.Server:
     """The server for the app: one process, for the engine must not be forked and holds its folder alone."""
-    return uvicorn.Server(
+    server = uvicorn.Server(
         uvicorn.Config(
             app,
             access_log=False,
@@ -104,6 +104,9 @@ def server_of(app: FastAPI) -> uvicorn.Server:
             workers=1,
         )
     )
+    # It waits for its readers to leave before the app learns that it stops.
+    app.state.collector.feed.stops_with(lambda: server.should_exit)
+    return server
 
 
 def _bind(settings: Settings) -> socket.socket:

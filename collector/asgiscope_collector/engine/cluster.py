@@ -23,6 +23,7 @@ _TABLE: Final = re.compile(
 )
 _VIEW: Final = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS\b(.*)", re.DOTALL)
 _ALTER: Final = re.compile(r"ALTER TABLE (\w+)\s+(.*)", re.DOTALL)
+_ORDER: Final = re.compile(r",\s*MODIFY ORDER BY \(.*\)\s*$", re.DOTALL)
 _DROP: Final = re.compile(r"DROP (TABLE|VIEW) IF EXISTS (\w+)")
 _SOURCE: Final = re.compile(r"\bFROM (\w+)")
 _SHARD_BY: Final = re.compile(r"^\s*`?TraceId`? ", re.MULTILINE)
@@ -108,13 +109,15 @@ class Transformer:
         if name not in self._kept:
             raise ClusterError(f"{name} is not a table of an earlier statement")
         columns = re.search(r"\b(ADD|DROP|MODIFY|RENAME|COMMENT) COLUMN\b", change)
-        if columns and re.search(r"\b(ADD|DROP) (INDEX|PROJECTION)\b|\bMODIFY (TTL|SETTING|ORDER)\b", change):
+        if columns and re.search(r"\b(ADD|DROP) (INDEX|PROJECTION)\b|\bMODIFY (TTL|SETTING)\b", change):
             raise ClusterError(
                 f"{name}: alter columns and what only a kept table has in statements of their own"
             )
         altered = [f"ALTER TABLE {name}_local{on} {change}"]
         if columns:
-            altered.append(f"ALTER TABLE {name}{on} {change}")
+            # A sorting key grows only together with its new columns; the whole has none.
+            everywhere = _ORDER.sub("", change)
+            altered.append(f"ALTER TABLE {name}{on} {everywhere}")
         return altered
 
     def _drop(self, kind: str, name: str) -> list[str]:

@@ -1,0 +1,306 @@
+"""Two sides compared, two versions or two periods: what is new, worse, better, gone, and could it be chance."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asgiscope.semconv import FindingKind
+
+from asgiscope_collector.analysis import significance
+from asgiscope_collector.analysis.histogram import quantile
+from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import CallSite, Comparison, FindingChange, RouteTraffic, Side, Verdict
+
+_NS: Final = 1_000_000_000
+_FINDINGS: Final = 1000
+_ROUTES: Final = 200
+
+_SIDE: Final = (
+    """
+SELECT
+    sum(Requests) AS requests, sum(Errors) AS errors, sum(asgiscope_requests.Hops) AS hops,
+    sumMap(Buckets) AS durations, max(LongestNs) AS longest_ns, uniqExact(Minute) AS minutes
+FROM asgiscope_requests
+WHERE """
+    + IN_MINUTES
+)
+
+_WAITS: Final = (
+    "SELECT sumMap(Buckets) AS waits, max(LongestNs) AS longest_ns FROM asgiscope_waits WHERE " + IN_MINUTES
+)
+
+_LOOPS: Final = (
+    """
+SELECT
+    sum(blocked) AS blocked_ns, sum(processes) * 60000000000 AS loop_ns,
+    min(first) AS first_ns, max(last) AS last_ns
+FROM
+(
+    SELECT
+        ServiceName, Minute, sum(BlockedNs) AS blocked, toInt64(uniqMerge(Processes)) AS processes,
+        toUnixTimestamp64Nano(min(FirstSeen)) AS first, toUnixTimestamp64Nano(max(LastSeen)) AS last
+    FROM asgiscope_services
+    WHERE """
+    + IN_MINUTES
+    + """
+    GROUP BY ServiceName, Minute
+)
+"""
+)
+
+_FINDINGS_OF: Final = (
+    """
+SELECT
+    id, any(kind) AS kind, any(service) AS service, any(function) AS function, any(file) AS file,
+    argMax(latest.1, latest_at) AS line, argMax(latest.2, latest_at) AS operation,
+    sum(times) AS count, sum(cost_ns) AS total_ns, min(smallest_ns) AS min_ns, max(largest_ns) AS max_ns,
+    sumMap(buckets) AS histogram, sum(times * times / greatest(requests, 1)) AS weighed_squares
+FROM
+(
+    SELECT
+        FindingId AS id, Minute, any(FindingKind) AS kind, ServiceName AS service, any(CodeFunction) AS function,
+        any(CodeFile) AS file, argMaxMerge(Latest) AS latest, max(LastSeen) AS latest_at,
+        sum(Occurrences) AS times, sum(TotalNs) AS cost_ns,
+        min(SmallestNs) AS smallest_ns, max(LargestNs) AS largest_ns, sumMap(Buckets) AS buckets
+    FROM asgiscope_findings
+    WHERE FindingKind IN {kinds:Array(String)} AND """
+    + IN_MINUTES
+    + """
+    GROUP BY FindingId, Minute, ServiceName
+) AS occurrences
+LEFT JOIN
+(
+    SELECT ServiceName AS service, Minute, sum(Requests) AS requests
+    FROM asgiscope_requests
+    WHERE """
+    + IN_MINUTES
+    + """
+    GROUP BY ServiceName, Minute
+) AS traffic USING (service, Minute)
+GROUP BY id
+ORDER BY total_ns DESC, count DESC, id
+LIMIT {limit:UInt32}
+"""
+)
+
+_ROUTES_OF: Final = (
+    """
+SELECT
+    ServiceName AS service, Route AS route, sum(Requests) AS requests, sumMap(Buckets) AS durations,
+    max(LongestNs) AS longest_ns
+FROM asgiscope_requests
+WHERE """
+    + IN_MINUTES
+    + """
+GROUP BY ServiceName, Route
+ORDER BY requests DESC, service, route
+LIMIT {limit:UInt32}
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One side of a comparison, as the store has it."""
+
+    side: Side
+    findings: dict[str, dict[str, Any]]
+    routes: dict[tuple[str, str], dict[str, Any]]
+    minutes: int
+
+
+def compare(engine: Engine, base: Scope, other: Scope, limit: int) -> Comparison:
+    """Two sides: the same service, of two versions or in two periods. At most `limit` findings, changes first."""
+    before, after = _seen(engine, base), _seen(engine, other)
+    changes = _changes(before, after)
+    traffic = _traffic(before, after)
+    return Comparison(
+        base=before.side,
+        other=after.side,
+        findings=changes[:limit],
+        findings_total=len(changes),
+        traffic=traffic[:_ROUTES],
+        traffic_distance=sum(abs(route.share - route.base_share) for route in traffic) / 2,
+        rate_test=significance.RATE_TEST,
+        cost_test=significance.COST_TEST,
+    )
+
+
+def _seen(engine: Engine, asked: Scope) -> _Seen:
+    parameters = asked.parameters
+    (requests,) = engine.rows(_SIDE, parameters)
+    (waits,) = engine.rows(_WAITS, parameters)
+    (loops,) = engine.rows(_LOOPS, parameters)
+    kinds = {"kinds": [kind.value for kind in FindingKind]}
+    found = engine.rows(_FINDINGS_OF, {**parameters, **kinds, "limit": _FINDINGS})
+    count = requests["requests"]
+    seconds = max(1.0, (loops["last_ns"] - loops["first_ns"]) / _NS)
+    side = Side(
+        version=asked.version,
+        since_ns=asked.range.since_ns,
+        until_ns=asked.range.until_ns,
+        requests=count,
+        requests_per_second=count / seconds,
+        error_share=requests["errors"] / count if count else 0.0,
+        duration_p50_ns=quantile(requests["durations"], 0.50, 0, requests["longest_ns"]),
+        duration_p95_ns=quantile(requests["durations"], 0.95, 0, requests["longest_ns"]),
+        hops_per_request=requests["hops"] / count if count else 0.0,
+        wait_p95_ns=quantile(waits["waits"], 0.95, 0, waits["longest_ns"]),
+        loop_blocked_share=min(1.0, loops["blocked_ns"] / loops["loop_ns"]) if loops["loop_ns"] else 0.0,
+        refusals=sum(row["count"] for row in found if row["kind"] == FindingKind.REFUSAL),
+    )
+    routes = {
+        (row["service"], row["route"]): row
+        for row in engine.rows(_ROUTES_OF, {**parameters, "limit": 10 * _ROUTES})
+    }
+    return _Seen(side, {row["id"]: row for row in found}, routes, requests["minutes"])
+
+
+_NONE: Final[dict[str, Any]] = {
+    "count": 0,
+    "total_ns": 0,
+    "min_ns": 0,
+    "max_ns": 0,
+    "histogram": {},
+    "weighed_squares": 0.0,
+}
+
+
+def _changes(before: _Seen, after: _Seen) -> list[FindingChange]:
+    ids = list(dict.fromkeys([*before.findings, *after.findings]))
+    pairs = [(before.findings.get(each, _NONE), after.findings.get(each, _NONE)) for each in ids]
+    n, m = before.side.requests, after.side.requests
+    dispersions = [
+        max(
+            significance.dispersion(base["count"], n, base["weighed_squares"], before.minutes),
+            significance.dispersion(other["count"], m, other["weighed_squares"], after.minutes),
+        )
+        for base, other in pairs
+    ]
+    rates = significance.corrected(
+        [
+            significance.rate_p(base["count"], n, other["count"], m, dispersed)
+            for (base, other), dispersed in zip(pairs, dispersions, strict=True)
+        ]
+    )
+    costs = significance.corrected(
+        [significance.cost_p(base["histogram"], other["histogram"]) for base, other in pairs]
+    )
+    changes = []
+    for finding_id, (base, other), dispersed, rate_p, cost_p in zip(
+        ids, pairs, dispersions, rates, costs, strict=True
+    ):
+        known = other if other["count"] or base is _NONE else base
+        ratio, low, high = significance.rate_ratio(base["count"], n, other["count"], m, dispersed)
+        medians = [
+            quantile(row["histogram"], level, row["min_ns"], row["max_ns"])
+            for level in (0.50, 0.95)
+            for row in (base, other)
+        ]
+        verdict, reason = judge(
+            base_count=base["count"],
+            count=other["count"],
+            requests=(n, m),
+            ratio=ratio,
+            rate_p=rate_p,
+            cost_p=cost_p,
+            p50_ns=medians[:2],
+        )
+        changes.append(
+            FindingChange(
+                finding_id=finding_id,
+                kind=known["kind"],
+                service=known["service"],
+                call_site=CallSite(function=known["function"], file=known["file"], line=known["line"]),
+                operation=known["operation"],
+                verdict=verdict,
+                reason=reason,
+                base_count=base["count"],
+                count=other["count"],
+                base_rate=1000 * base["count"] / n if n else 0.0,
+                rate=1000 * other["count"] / m if m else 0.0,
+                rate_ratio=ratio,
+                rate_ratio_low=low,
+                rate_ratio_high=high,
+                rate_p=rate_p,
+                base_p50_ns=medians[0],
+                p50_ns=medians[1],
+                base_p95_ns=medians[2],
+                p95_ns=medians[3],
+                cost_p=cost_p,
+                base_total_ns=base["total_ns"],
+                total_ns=other["total_ns"],
+            )
+        )
+    order = list(Verdict)
+    return sorted(
+        changes,
+        key=lambda change: (
+            change.verdict == Verdict.SAME,
+            -max(change.total_ns, change.base_total_ns),
+            order.index(change.verdict),
+            change.finding_id,
+        ),
+    )
+
+
+def judge(
+    *,
+    base_count: int,
+    count: int,
+    requests: tuple[int, int],
+    ratio: float | None,
+    rate_p: float,
+    cost_p: float,
+    p50_ns: Sequence[int],
+) -> tuple[Verdict, str]:
+    """What became of a finding, and why, from its counts, the two p values and the median costs of both sides."""
+    differs = rate_p < significance.LEVEL
+    if not base_count:
+        shown = (
+            "the traffic before would have shown it"
+            if differs
+            else f"{requests[0]:,} requests before may be too few to have shown it"
+        )
+        return Verdict.NEW, f"Not seen before; {shown}."
+    if not count or ratio is None:
+        if differs:
+            return Verdict.GONE, f"Not once in {requests[1]:,} requests, which would have shown it."
+        return Verdict.SAME, f"Not seen, but {requests[1]:,} requests are too few to call it gone."
+    longer = cost_p < significance.LEVEL and p50_ns[0] != p50_ns[1]
+    parts = []
+    worth = 1.0  # what all of it costs a request, against before
+    if differs:
+        worth *= ratio
+        parts.append(f"{ratio:.1f} times as often" if ratio > 1 else f"{1 / ratio:.1f} times rarer")
+    if longer:
+        worth *= p50_ns[1] / max(1, p50_ns[0])
+        parts.append("each longer" if p50_ns[1] > p50_ns[0] else "each shorter")
+    if not parts:
+        return Verdict.SAME, "No difference that could not be chance."
+    return (Verdict.WORSE if worth > 1 else Verdict.BETTER), f"{', '.join(parts).capitalize()}."
+
+
+def _traffic(before: _Seen, after: _Seen) -> list[RouteTraffic]:
+    n = sum(row["requests"] for row in before.routes.values()) or 1
+    m = sum(row["requests"] for row in after.routes.values()) or 1
+    nothing: dict[str, Any] = defaultdict(int, durations={})
+    rows = []
+    for service, route in dict.fromkeys([*before.routes, *after.routes]):
+        base = before.routes.get((service, route), nothing)
+        other = after.routes.get((service, route), nothing)
+        rows.append(
+            RouteTraffic(
+                service=service,
+                route=route,
+                base_requests=base["requests"],
+                requests=other["requests"],
+                base_share=base["requests"] / n,
+                share=other["requests"] / m,
+                base_duration_p95_ns=quantile(base["durations"], 0.95, 0, base["longest_ns"]),
+                duration_p95_ns=quantile(other["durations"], 0.95, 0, other["longest_ns"]),
+            )
+        )
+    return sorted(rows, key=lambda row: (-(row.requests + row.base_requests), row.service, row.route))

@@ -1,0 +1,227 @@
+"""Who waits for whom, by role of the thread, and what the shared thread did."""
+
+from typing import Any, Final
+
+from asgiscope_collector.analysis.histogram import quantile
+from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import (
+    CallSite,
+    Cell,
+    Contention,
+    MatrixHolder,
+    Occupant,
+    Occupation,
+    OccupationStep,
+    RoleWaits,
+    Waiter,
+)
+
+_POINTS: Final = 120
+_OCCUPANTS: Final = 12
+_NS: Final = 1_000_000_000
+
+_ROLES: Final = (
+    """
+SELECT
+    Executor AS executor, sum(Calls) AS calls, sum(Queued) AS queued, sum(WaitNs) AS wait_ns,
+    sum(RunNs) AS run_ns, max(LongestNs) AS longest_ns, sumMap(Buckets) AS waits
+FROM asgiscope_waits
+WHERE """
+    + IN_MINUTES
+    + " GROUP BY Executor ORDER BY wait_ns DESC, executor"
+)
+
+_KINDS: Final = "FindingKind IN ('contention', 'pool_starvation')"
+
+_TOTALS: Final = (
+    "SELECT "
+    "(SELECT sum(TotalNs) FROM asgiscope_findings WHERE "
+    f"{_KINDS} AND {IN_MINUTES}) AS wait_ns, "
+    f"(SELECT sum(OverlapNs) FROM asgiscope_holders WHERE {IN_MINUTES}) AS named_ns"
+)
+
+_WAITERS: Final = f"""
+SELECT
+    FindingId AS finding_id,
+    any(ServiceName) AS service,
+    any(CodeFunction) AS function,
+    any(CodeFile) AS file,
+    argMaxMerge(Latest) AS latest,
+    latest.1 AS line,
+    latest.2 AS called,
+    sum(TotalNs) AS wait_ns,
+    sum(Occurrences) AS count
+FROM asgiscope_findings
+WHERE FindingId IN
+    (
+        SELECT FindingId
+        FROM asgiscope_holders
+        WHERE {IN_MINUTES} AND ({{executor:String}} = '' OR Executor = {{executor:String}})
+        GROUP BY FindingId
+        ORDER BY sum(OverlapNs) DESC, FindingId
+        LIMIT {{limit:UInt32}}
+    )
+    AND {IN_MINUTES}
+GROUP BY FindingId
+ORDER BY wait_ns DESC, finding_id
+"""
+
+_CELLS: Final = (
+    """
+SELECT
+    FindingId AS finding_id, HolderFunction AS holder, CodeFunction AS function, CodeFile AS file,
+    argMaxMerge(Line) AS line, sum(OverlapNs) AS overlap_ns, sum(Waits) AS count,
+    argMaxMerge(LongestTrace) AS trace_id
+FROM asgiscope_holders
+WHERE FindingId IN {ids:Array(String)}
+    AND ({executor:String} = '' OR Executor = {executor:String})
+    AND """
+    + IN_MINUTES
+    + """
+GROUP BY FindingId, HolderFunction, CodeFunction, CodeFile
+ORDER BY overlap_ns DESC, finding_id, holder, function, file
+LIMIT 10000
+"""
+)
+
+_OCCUPANT_ROWS: Final = (
+    """
+SELECT
+    CalledFunction AS called, CodeFunction AS function, CodeFile AS file, any(ServiceName) AS service,
+    anyLast(Line) AS line, sum(RunNs) AS busy_ns, sum(Calls) AS calls
+FROM asgiscope_calls
+WHERE Executor = 'shared' AND """
+    + IN_MINUTES
+    + """
+GROUP BY CalledFunction, CodeFunction, CodeFile
+ORDER BY busy_ns DESC, called, function, file
+LIMIT {occupants:UInt32}
+"""
+)
+
+_STRIP: Final = (
+    "SELECT "
+    + STEP
+    + """ AS time, CalledFunction AS called, CodeFunction AS function, CodeFile AS file,
+    sum(RunNs) AS busy_ns, sum(WaitNs) AS wait_ns, sum(Calls) AS calls
+FROM asgiscope_calls
+WHERE Executor = 'shared' AND """
+    + IN_MINUTES
+    + " GROUP BY time, CalledFunction, CodeFunction, CodeFile"
+)
+
+_PROCESSES: Final = (
+    f"SELECT toInt64(uniqMerge(Processes)) AS processes FROM asgiscope_services WHERE {IN_MINUTES}"
+)
+
+
+def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Contention:
+    """The matrix of the `limit` waiters and holders that lost most time, of one thread role or of all."""
+    parameters: dict[str, Any] = {**asked.parameters, "executor": executor, "limit": limit}
+    (totals,) = engine.rows(_TOTALS, parameters)
+    waiters = engine.rows(_WAITERS, parameters)
+    rows = {row["finding_id"]: place for place, row in enumerate(waiters)}
+    cells = engine.rows(_CELLS, {**parameters, "ids": list(rows)}) if rows else []
+    overlaps: dict[tuple[str, str, str], int] = {}
+    lines: dict[tuple[str, str, str], int] = {}
+    for cell in cells:
+        key = _key(cell, "holder")
+        overlaps[key] = overlaps.get(key, 0) + cell["overlap_ns"]
+        lines.setdefault(key, cell["line"])
+    shown = sorted(overlaps, key=lambda key: (-overlaps[key], key))[:limit]
+    columns = {key: place for place, key in enumerate(shown)}
+    return Contention(
+        roles=[_role(row) for row in engine.rows(_ROLES, parameters)],
+        waiters=[
+            Waiter(
+                finding_id=row["finding_id"],
+                service=row["service"],
+                function=row["called"],
+                call_site=CallSite(function=row["function"], file=row["file"], line=row["line"]),
+                wait_ns=row["wait_ns"],
+                count=row["count"],
+            )
+            for row in waiters
+        ],
+        holders=[
+            MatrixHolder(
+                function=key[0],
+                call_site=CallSite(function=key[1], file=key[2], line=lines[key]),
+                overlap_ns=overlaps[key],
+            )
+            for key in shown
+        ],
+        cells=[
+            Cell(
+                waiter=rows[cell["finding_id"]],
+                holder=columns[_key(cell, "holder")],
+                overlap_ns=cell["overlap_ns"],
+                count=cell["count"],
+                trace_id=cell["trace_id"],
+            )
+            for cell in cells
+            if _key(cell, "holder") in columns
+        ],
+        wait_ns=totals["wait_ns"] or 0,
+        named_ns=totals["named_ns"] or 0,
+        shared=_shared(engine, asked),
+    )
+
+
+def _role(row: dict[str, Any]) -> RoleWaits:
+    p50, p95, p99 = (quantile(row["waits"], level, 0, row["longest_ns"]) for level in (0.50, 0.95, 0.99))
+    return RoleWaits(
+        executor=row["executor"],
+        calls=row["calls"],
+        queued=row["queued"],
+        wait_ns=row["wait_ns"],
+        run_ns=row["run_ns"],
+        wait_p50_ns=p50,
+        wait_p95_ns=p95,
+        wait_p99_ns=p99,
+        longest_ns=row["longest_ns"],
+        exact=False,
+    )
+
+
+def _shared(engine: Engine, asked: Scope) -> Occupation:
+    steps = Steps(asked.range, _POINTS)
+    parameters: dict[str, Any] = {
+        **asked.parameters,
+        "step": steps.seconds,
+        "occupants": _OCCUPANTS,
+    }
+    occupants = engine.rows(_OCCUPANT_ROWS, parameters)
+    places = {_key(row, "called"): place for place, row in enumerate(occupants)}
+    points = {
+        time: OccupationStep(time_ns=time * _NS, busy_ns=0, wait_ns=0, calls=0, by=[0] * len(places))
+        for time in steps.times
+    }
+    for row in engine.rows(_STRIP, parameters):
+        point = points[row["time"]]
+        point.busy_ns += row["busy_ns"]
+        point.wait_ns += row["wait_ns"]
+        point.calls += row["calls"]
+        if (place := places.get(_key(row, "called"))) is not None:
+            point.by[place] += row["busy_ns"]
+    (seen,) = engine.rows(_PROCESSES, parameters)
+    return Occupation(
+        step_ns=steps.ns,
+        thread_ns=steps.ns * seen["processes"],
+        occupants=[
+            Occupant(
+                function=row["called"],
+                call_site=CallSite(function=row["function"], file=row["file"], line=row["line"]),
+                service=row["service"],
+                busy_ns=row["busy_ns"],
+                calls=row["calls"],
+            )
+            for row in occupants
+        ],
+        steps=list(points.values()),
+    )
+
+
+def _key(row: dict[str, Any], called: str) -> tuple[str, str, str]:
+    return row[called], row["function"], row["file"]

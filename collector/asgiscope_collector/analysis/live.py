@@ -1,0 +1,122 @@
+"""What waits right now: what was reported while it lasts, and has not ended as far as is stored."""
+
+from typing import Any, Final
+
+from asgiscope import semconv as sc
+from asgiscope.semconv import FindingKind
+
+from asgiscope_collector.analysis.scope import OF, Scope
+from asgiscope_collector.analysis.spans import COLUMNS, span_of
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import CallSite, Live, LiveHolder, Span, Waiting
+
+_SHOWN: Final = 200
+
+_OPEN: Final = """
+SELECT TraceId AS trace_id, SpanId AS span_id
+FROM asgiscope_ongoing
+WHERE Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    AND ({service:String} = '' OR ServiceName = {service:String})
+GROUP BY TraceId, SpanId
+ORDER BY min(Timestamp), trace_id, span_id
+LIMIT 10000
+"""
+
+_SPANS: Final = (
+    "SELECT Environment AS environment, FindingId AS finding_id, FindingKind AS finding_kind, Ongoing AS ongoing, "
+    + COLUMNS
+    + """
+FROM otel_traces
+WHERE TraceId IN {traces:Array(String)}
+    AND SpanId IN {spans:Array(String)}
+    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    AND """
+    + OF
+    + """
+ORDER BY Ongoing, CostNs DESC
+LIMIT 1 BY TraceId, SpanId
+"""
+)
+
+_NEWEST: Final = """
+SELECT toUnixTimestamp64Nano(max(LastSeen)) AS newest_ns, count() AS rows
+FROM asgiscope_services
+WHERE Minute >= (SELECT max(Minute) FROM asgiscope_services)
+"""
+
+
+def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
+    """What began in the range and waits still, the longest first."""
+    (newest,) = engine.rows(_NEWEST)
+    parameters: dict[str, Any] = {**asked.names, **asked.range.parameters}
+    reported = engine.rows(_OPEN, parameters)
+    waiting: list[Waiting] = []
+    if reported:
+        rows = engine.rows(
+            _SPANS,
+            {
+                **parameters,
+                "traces": sorted({row["trace_id"] for row in reported}),
+                "spans": sorted({row["span_id"] for row in reported}),
+            },
+        )
+        # The span itself, once it has ended, comes before what was reported of it.
+        waiting = [_waiting(row, span_of(row)) for row in rows if row["ongoing"] and _is_known(row)]
+        waiting.sort(key=lambda each: (each.since_ns, each.span_id))
+    return Live(
+        now_ns=now_ns,
+        newest_ns=newest["newest_ns"] if newest["rows"] else None,
+        waiting=waiting[:_SHOWN],
+        truncated=len(waiting) > _SHOWN,
+    )
+
+
+def _is_known(row: dict[str, Any]) -> bool:
+    return row["finding_kind"] in {kind.value for kind in FindingKind}
+
+
+def _waiting(row: dict[str, Any], span: Span) -> Waiting:
+    about = span.attributes
+    return Waiting(
+        kind=row["finding_kind"],
+        finding_id=row["finding_id"],
+        service=span.service,
+        environment=row["environment"],
+        function=_text(about, sc.BRIDGE_FUNCTION) or _text(about, sc.BLOCKING_OPERATION),
+        call_site=_site(about),
+        route=_text(about, sc.HTTP_ROUTE),
+        executor=_text(about, sc.EXECUTOR_ROLE),
+        since_ns=span.start_ns,
+        reported_ns=_number(about, sc.FINDING_COST_NS),
+        holders=[
+            LiveHolder(
+                function=_text(link.attributes, sc.LINK_FUNCTION),
+                call_site=_site(link.attributes),
+                route=_text(link.attributes, sc.HTTP_ROUTE),
+                trace_id=link.trace_id,
+            )
+            for link in span.links
+            if link.attributes.get(sc.LINK) == sc.LinkKind.HELD_BY
+        ],
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+    )
+
+
+def _site(attributes: dict[str, Any]) -> CallSite:
+    return CallSite(
+        function=_text(attributes, sc.CODE_FUNCTION),
+        file=_text(attributes, sc.CODE_FILE),
+        line=_number(attributes, sc.CODE_LINE),
+    )
+
+
+def _text(attributes: dict[str, Any], name: str) -> str:
+    return str(attributes.get(name, ""))
+
+
+def _number(attributes: dict[str, Any], name: str) -> int:
+    value = attributes.get(name)
+    return value if isinstance(value, int) else 0

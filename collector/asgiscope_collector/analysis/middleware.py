@@ -1,0 +1,177 @@
+"""Each service's middleware chain, the hops it costs, and which change saves most."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from asgiscope.semconv import SPAN_SYNC_TO_ASYNC
+
+from asgiscope_collector.analysis.findings import strings_of
+from asgiscope_collector.analysis.scope import IN_MINUTES, OF, Scope
+from asgiscope_collector.analysis.times import rfc3339
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import Chain, Change, Layer, Middleware
+
+_CHAINS: Final = (
+    """
+SELECT
+    ServiceName AS service, Environment AS environment,
+    argMax((Version, Names, Modes, Adapted), Loaded) AS chain,
+    toUnixTimestamp64Nano(max(Loaded)) AS loaded_ns
+FROM asgiscope_chains
+WHERE Day <= toDate(toDateTime(intDiv({until_ns:Int64}, 1000000000))) AND """
+    + OF
+    + """
+GROUP BY ServiceName, Environment
+ORDER BY service, environment
+LIMIT 200
+"""
+)
+
+_CALLS: Final = (
+    """
+SELECT
+    ServiceName AS service, Environment AS environment, Middleware AS middleware, CalledFunction AS called,
+    sum(Calls) AS calls, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns
+FROM asgiscope_calls
+WHERE (Middleware != '' OR match(CalledFunction, '\\.process_(request|response|view|exception|template_response)$'))
+    AND """
+    + IN_MINUTES
+    + " GROUP BY ServiceName, Environment, Middleware, CalledFunction"
+)
+
+_REQUESTS: Final = (
+    """
+SELECT
+    ServiceName AS service, Environment AS environment, sum(Requests) AS requests,
+    sum(asgiscope_requests.Hops) AS hops
+FROM asgiscope_requests
+WHERE """
+    + IN_MINUTES
+    + " GROUP BY ServiceName, Environment"
+)
+
+
+def middleware(engine: Engine, asked: Scope) -> Middleware:
+    """The chain that each service loaded last before the end of the range, and what it cost in the range."""
+    parameters = asked.parameters
+    calls: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in engine.rows(_CALLS, parameters):
+        calls[row["service"], row["environment"]].append(row)
+    traffic = {(row["service"], row["environment"]): row for row in engine.rows(_REQUESTS, parameters)}
+    chains = []
+    for row in engine.rows(_CHAINS, parameters):
+        of = row["service"], row["environment"]
+        chains.append(_chain(row, calls[of], traffic.get(of, {"requests": 0, "hops": 0})))
+    return Middleware(chains=chains)
+
+
+def adaptations(modes: Sequence[str]) -> list[str]:
+    """What Django puts around each layer of a chain, outermost first, whose last is the view.
+
+    Follows `BaseHandler.load_middleware`, as the instrumentation does: from the view outwards a middleware runs
+    sync where it can and what it wraps is sync already, else async where it can.
+    """
+    is_async = inner_async = modes[-1] == "async"
+    adapted: list[str] = []
+    for mode in reversed(modes[:-1]):
+        runs_async = mode == "async" or (mode == "both" and inner_async)
+        adapted.append(_adaptation(runs_async, inner_async))
+        inner_async = runs_async
+    adapted.append(_adaptation(is_async, inner_async))
+    return adapted[::-1]
+
+
+def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
+    """What to change first: each run of sync-only middlewares, by the crossings that it alone costs."""
+    if not modes or modes[-1] != "async":
+        return []
+    before = _hops(adaptations(modes))
+    found = []
+    start = 0
+    while start < len(modes) - 1:
+        if modes[start] != "sync":
+            start += 1
+            continue
+        end = start
+        while modes[end] == "sync":
+            end += 1
+        saved = before - _hops(adaptations([*modes[:start], *("both",) * (end - start), *modes[end:]]))
+        layers = list(names[start:end])
+        many = len(layers) > 1
+        found.append(
+            Change(
+                layers=layers,
+                title=f"Make {'these middlewares' if many else 'this middleware'} async-capable",
+                reason=(
+                    f"{'They are' if many else 'It is'} sync-only among asynchronous ones, so Django sends every "
+                    "request to a thread and back here"
+                    + ("; all of them have to change before a crossing goes away." if many else ".")
+                ),
+                saves_hops=saved,
+            )
+        )
+        start = end
+    if len(found) > 1:
+        everything = [name for name, mode in zip(names, modes, strict=True) if mode == "sync"]
+        others = [mode for mode in modes[:-1] if mode != "sync"]
+        saved = before - _hops(adaptations([*others, *("sync",) * len(everything), modes[-1]]))
+        if saved > 0:
+            found.append(
+                Change(
+                    layers=everything,
+                    title="Or place the sync-only middlewares next to each other",
+                    reason="Only a change of mode costs a crossing: side by side they share one. Their order "
+                    "matters to what they do: see Django's notes on middleware ordering first.",
+                    saves_hops=saved,
+                )
+            )
+    return sorted(found, key=lambda change: -change.saves_hops)
+
+
+def _chain(row: dict[str, Any], calls: list[dict[str, Any]], traffic: dict[str, Any]) -> Chain:
+    stored = row["chain"]
+    version, *lists = stored.values() if isinstance(stored, dict) else stored
+    names, modes, adapted = (strings_of(text) for text in lists)
+    layers = [
+        _layer(name, mode, put, calls, traffic["requests"])
+        for name, mode, put in zip(names, modes, adapted, strict=False)
+    ]
+    requests = traffic["requests"]
+    whole = len(names) == len(modes)
+    return Chain(
+        service=row["service"],
+        environment=row["environment"],
+        version=version,
+        loaded=rfc3339(row["loaded_ns"]),
+        layers=layers,
+        hops=sum(layer.hops for layer in layers),
+        hops_per_request=traffic["hops"] / requests if requests else 0.0,
+        requests=requests,
+        changes=changes(names, modes) if whole else [],
+    )
+
+
+def _layer(name: str, mode: str, adapted: str, calls: list[dict[str, Any]], requests: int) -> Layer:
+    hooks = [row for row in calls if not row["middleware"] and row["called"].startswith(f"{name}.")]
+    own = [row for row in calls if row["middleware"] == name] + hooks
+    return Layer(
+        name=name,
+        mode=mode,
+        adapted=adapted,
+        hops=int(adapted == SPAN_SYNC_TO_ASYNC),
+        hook_hops=sum(row["calls"] for row in hooks) / requests if requests else 0.0,
+        calls=sum(row["calls"] for row in own),
+        wait_ns=sum(row["wait_ns"] for row in own),
+        resume_ns=sum(row["resume_ns"] for row in own),
+    )
+
+
+def _adaptation(outer_async: bool, inner_async: bool) -> str:
+    if outer_async == inner_async:
+        return ""
+    return "sync_to_async" if outer_async else "async_to_sync"
+
+
+def _hops(adapted: Sequence[str]) -> int:
+    return sum(each == SPAN_SYNC_TO_ASYNC for each in adapted)

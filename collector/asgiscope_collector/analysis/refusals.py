@@ -1,0 +1,80 @@
+"""What Django and asgiref refused, where, and what led there."""
+
+from collections import defaultdict
+from typing import Any, Final
+
+from asgiscope.semconv import FindingKind
+
+from asgiscope_collector.analysis.findings import Filter, Sort, list_findings
+from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import Finding, Point, Refusal, Refusals
+
+_POINTS: Final = 120
+_NS: Final = 1_000_000_000
+
+_SERIES: Final = (
+    (
+        "SELECT "
+        + STEP
+        + " AS time, sum(Occurrences) AS count FROM asgiscope_findings WHERE FindingKind = 'refusal' AND "
+        + IN_MINUTES
+        + " AND ({route:String} = '' OR Route = {route:String}) GROUP BY time"
+    ),
+    (
+        "SELECT "
+        + STEP
+        + " AS time, sum(Requests) AS requests FROM asgiscope_requests WHERE "
+        + IN_MINUTES
+        + " AND ({route:String} = '' OR Route = {route:String}) GROUP BY time"
+    ),
+)
+
+_FIRST: Final = """
+SELECT FindingId AS id, toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns
+FROM asgiscope_finding_days
+WHERE FindingId IN {ids:Array(String)}
+GROUP BY FindingId
+"""
+
+
+def refusals(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Refusals:
+    """A page of refusals, the most frequent first."""
+    asked_for = Filter(scope=asked, kinds=[FindingKind.REFUSAL], route=route)
+    page = list_findings(engine, asked_for, Sort.COUNT, limit=limit, offset=offset)
+    ids = [finding.id for finding in page.findings]
+    first: dict[str, int] = {}
+    if ids:
+        first = {row["id"]: row["first_ns"] for row in engine.rows(_FIRST, {"ids": ids})}
+    steps = Steps(asked.range, _POINTS)
+    points: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for sql in _SERIES:
+        for row in engine.rows(sql, {**asked.parameters, "step": steps.seconds, "route": route}):
+            points[row.pop("time")].update(row)
+    return Refusals(
+        step_ns=steps.ns,
+        refusals=[
+            _refusal(finding, new=first.get(finding.id, 0) >= asked.range.since_ns)
+            for finding in page.findings
+        ],
+        total=page.total,
+        series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
+    )
+
+
+def _refusal(finding: Finding, *, new: bool) -> Refusal:
+    return Refusal(
+        finding_id=finding.id,
+        service=finding.service,
+        call_site=finding.call_site,
+        operation=finding.operation,
+        chain=finding.chain,
+        routes=finding.routes,
+        count=finding.count,
+        requests=finding.victims.requests,
+        first_seen=finding.first_seen,
+        last_seen=finding.last_seen,
+        new=new,
+        trace_ids=finding.trace_ids,
+        advice=finding.advice.title,
+    )

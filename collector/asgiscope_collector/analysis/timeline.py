@@ -1,0 +1,142 @@
+"""Where the time of a trace went: shares in which each instant counts once, and the critical path. Pure."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from asgiscope import semconv as sc
+
+from asgiscope_collector.models import PathStep, Shares, Span
+
+# What wins where several happen at once: what made progress before what stood still.
+_PRECEDENCE: Final = ("blocking", "query", "run", "stalled", "wait", "resume", "other")
+
+
+def root_of(spans: list[Span]) -> Span | None:
+    """The request that the trace is about: its outermost server span, else its first span."""
+    ids = {span.span_id for span in spans}
+    servers = [span for span in spans if span.kind == "Server"]
+    return next(
+        (span for span in servers if span.parent_span_id not in ids),
+        servers[0] if servers else spans[0] if spans else None,
+    )
+
+
+def shares_of(root: Span, spans: list[Span], ghosts: list[Span]) -> Shares:
+    """What the root's time was spent on. `ghosts` are spans of other traces; their stalls were suffered."""
+    length = root.duration_ns
+    edges: list[tuple[int, str, int]] = []
+    for kind, start_ns, end_ns, change in _intervals(spans, ghosts):
+        start, end = max(0, start_ns - root.start_ns), min(length, end_ns - root.start_ns)
+        if end > start:
+            edges += ((start, kind, change), (end, kind, -change))
+    edges.sort(key=lambda edge: edge[0])
+    active = dict.fromkeys(_PRECEDENCE, 0) | {"other": 1}
+    sums = dict.fromkeys(_PRECEDENCE, 0)
+    at = 0
+    for moment, kind, change in [*edges, (length, "other", 0)]:
+        winner = next(each for each in _PRECEDENCE if active[each] > 0)
+        sums[winner] += moment - at
+        at = moment
+        active[kind] += change
+    return Shares(total_ns=length, **{f"{kind}_ns": lasted for kind, lasted in sums.items()})
+
+
+def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
+    """What decided when the root ended: backwards from its end, always the child that ended last before.
+
+    A span's own time is a step wherever none of its children was waited for. The steps follow each other
+    without a gap and add up to the root's duration.
+    """
+    children: dict[str, list[Span]] = {}
+    for span in spans:
+        children.setdefault(span.parent_span_id, []).append(span)
+    for each in children.values():
+        each.sort(key=_end)
+    steps: list[PathStep] = []
+    seen = {root.span_id}
+    # Each entry: a span, from when on it matters, and up to when it is still to be explained.
+    stack = [(root, root.start_ns, root.start_ns + root.duration_ns)]
+    while stack:
+        span, since, until = stack.pop()
+        below = children.get(span.span_id, [])
+        while below and (
+            below[-1].span_id in seen or below[-1].start_ns >= until or _end(below[-1]) <= since
+        ):
+            below.pop()
+        if not below:
+            _add(steps, span, since, until)
+            continue
+        child = below.pop()
+        seen.add(child.span_id)
+        start, end = max(child.start_ns, since), min(_end(child), until)
+        _add(steps, span, end, until)
+        stack += ((span, since, start), (child, start, end))
+    return steps[::-1]
+
+
+def _add(steps: list[PathStep], span: Span, since: int, until: int) -> None:
+    if until <= since:
+        return
+    if steps and steps[-1].span_id == span.span_id and steps[-1].start_ns == until:
+        steps[-1].start_ns = since
+        steps[-1].duration_ns += until - since
+    else:
+        steps.append(PathStep(span_id=span.span_id, start_ns=since, duration_ns=until - since))
+
+
+def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int, int, int]]:
+    """Kind, start, end, and 1 or -1: whether something of that kind begins there, or is taken out."""
+    by_id = {span.span_id: span for span in spans}
+    for span in spans:
+        verb = span.name.partition(" ")[0]
+        if span.name == sc.SPAN_BLOCKED:
+            yield "blocking", span.start_ns, _end(span), 1
+        elif verb in {sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR}:
+            run_start, run_end, end = _moments(span)
+            yield "wait", span.start_ns, run_start, 1
+            yield "run", run_start, run_end, 1
+            yield "resume", run_end, end, 1
+        elif verb == sc.SPAN_ASYNC_TO_SYNC:
+            # Its thread is parked: the call that runs there makes no progress of its own meanwhile.
+            if call := _call_around(span, by_id):
+                run_start, run_end, _ = _moments(call)
+                yield "run", max(span.start_ns, run_start), min(_end(span), run_end), -1
+        elif span.attributes.get(sc.DB_SYSTEM):
+            yield "query", span.start_ns, _end(span), 1
+    for ghost in ghosts:
+        if ghost.name == sc.SPAN_BLOCKED:
+            yield "stalled", ghost.start_ns, _end(ghost), 1
+
+
+def _moments(span: Span) -> tuple[int, int, int]:
+    """When a bridge call's function started, returned, and its caller went on."""
+    wait, run = _ns(span, sc.WAIT_NS), _ns(span, sc.RUN_NS)
+    if wait is None and run is None:  # a foreign span of the same name: it ran for all of its duration
+        return span.start_ns, _end(span), _end(span)
+    run_start = span.start_ns + (wait or 0)
+    run_end = run_start + (run or 0)
+    return run_start, run_end, run_end + (_ns(span, sc.RESUME_NS) or 0)
+
+
+def _call_around(span: Span, by_id: dict[str, Span]) -> Span | None:
+    """The bridge call that a span happened in, on its thread."""
+    seen = {span.span_id}
+    above = by_id.get(span.parent_span_id)
+    while above is not None and above.span_id not in seen:
+        verb = above.name.partition(" ")[0]
+        if verb in {sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR}:
+            return above
+        if verb == sc.SPAN_ASYNC_TO_SYNC:  # beyond another parked thread it is no longer this thread's call
+            return None
+        seen.add(above.span_id)
+        above = by_id.get(above.parent_span_id)
+    return None
+
+
+def _ns(span: Span, name: str) -> int | None:
+    value: Any = span.attributes.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _end(span: Span) -> int:
+    return span.start_ns + span.duration_ns

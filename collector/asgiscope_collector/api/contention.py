@@ -1,0 +1,23 @@
+"""`/api/contention`."""
+
+from typing import Annotated
+
+from asgiscope.semconv import ThreadRole
+from fastapi import APIRouter, Query
+
+from asgiscope_collector.analysis import contention
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Store
+from asgiscope_collector.models import Contention
+
+router = APIRouter(prefix="/api/contention", tags=["contention"], responses=PROBLEMS)
+
+
+@router.get("")
+async def read(
+    store: Store,
+    asked: InLastDay,
+    executor: Annotated[ThreadRole | None, Query(description="of this thread role only")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="waiters and holders of the matrix")] = 20,
+) -> Contention:
+    """Who waited for whom, by time lost; waits by thread role; what the shared thread did over time."""
+    return await store.run(contention.contention, store, asked, executor or "", limit)

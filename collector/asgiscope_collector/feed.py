@@ -1,0 +1,120 @@
+"""Tells readers that there is something new, so that none of them has to ask again and again.
+
+Lives on the event loop. What is new is one number that grows: a reader that missed some is told the newest. One
+question about what waits now is asked of the store for all readers that ask the same, at most once a second.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from asgiscope_collector.analysis.live import live
+from asgiscope_collector.analysis.scope import Scope
+from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
+from asgiscope_collector.models import Live
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.25
+_REST_SECONDS: Final = 1.0
+"""At most so often is the store asked for the same."""
+
+
+class TooManyReadersError(RuntimeError):
+    """No seat is free; ask again later, or poll."""
+
+
+class Feed:
+    """A version of what is stored, and seats for those who wait for the next."""
+
+    def __init__(self, engine: Engine, loaded: Callable[[], int], *, seats: int) -> None:
+        self._engine = engine
+        self._loaded = loaded
+        self._seats = seats
+        self._taken = 0
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._should_stop: Callable[[], bool] = lambda: False
+        self._answers: dict[tuple[str, str, str], tuple[float, int, asyncio.Future[Live]]] = {}
+        self._run = os.urandom(4).hex()
+        self.version = 0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether readers are to leave: the server waits for them before it stops."""
+        return self._closing or self._should_stop()
+
+    @property
+    def id(self) -> str:
+        """The version as an event id; those of another run of the collector are never equal."""
+        return f"{self._run}-{self.version}"
+
+    def stops_with(self, should_stop: Callable[[], bool]) -> None:
+        """Leave as soon as the server means to stop."""
+        self._should_stop = should_stop
+
+    def start(self) -> None:
+        """Begin to look for what is new."""
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Send readers away."""
+        self._closing = True
+        self._changed.set()
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def sit(self) -> None:
+        """Take a seat.
+
+        Raises:
+            TooManyReadersError: there is none.
+        """
+        if self._taken >= self._seats:
+            raise TooManyReadersError(f"{self._seats} readers follow already")
+        self._taken += 1
+
+    def leave(self) -> None:
+        """Give a seat back."""
+        self._taken -= 1
+
+    async def changed(self, since: int, seconds: float) -> None:
+        """Wait until there is something newer than `since`, at most so long."""
+        if self.version == since and not self.stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
+
+    async def live(self, scope: Scope) -> Live | None:
+        """What waits now; None while the store cannot answer. `scope.range` must move with the clock."""
+        key = (scope.service, scope.environment, scope.version)
+        asked = self._answers.get(key)
+        if asked is None or (asked[1] != self.version and time.monotonic() - asked[0] >= _REST_SECONDS):
+            answer = asyncio.ensure_future(self._engine.run(live, self._engine, scope, time.time_ns()))
+            asked = (time.monotonic(), self.version, answer)
+            self._answers = {name: each for name, each in self._answers.items() if not each[2].done()}
+            self._answers[key] = asked
+        try:
+            return await asyncio.shield(asked[2])
+        except (EngineBusyError, EngineClosedError, EngineError) as error:
+            logger.warning("live: the store could not say what waits: %s", str(error)[:300])
+            self._answers.pop(key, None)
+            return None
+
+    async def _watch(self) -> None:
+        loaded = self._loaded()
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            if (now := self._loaded()) != loaded:
+                loaded = now
+                self.version += 1
+                self._changed.set()
+                self._changed.clear()

@@ -1,0 +1,54 @@
+"""What several nouns share: call sites, victims, holders, points of a series, and errors."""
+
+from pydantic import BaseModel, Field
+
+
+class CallSite(BaseModel):
+    """Where in the application: the innermost frame that belongs to it."""
+
+    function: str
+    file: str
+    line: int
+
+
+class Victims(BaseModel):
+    """Requests that a problem delayed or failed."""
+
+    requests: int
+    total_ns: int
+
+
+class Holder(BaseModel):
+    """A call that occupied the thread while others waited, summed by function, call site and route."""
+
+    function: str
+    call_site: CallSite
+    route: str
+    overlap_ns: int
+    count: int
+    trace_id: str = Field(description="evidence: a trace in which this call held the thread; '' if unknown")
+
+
+class Point(BaseModel):
+    """One step of a time series."""
+
+    time_ns: int
+    requests: int = 0
+    count: int = 0
+    total_ns: int = 0
+
+
+class RouteCost(BaseModel):
+    """What a problem cost on one route; '' is work outside any request."""
+
+    route: str
+    count: int
+    total_ns: int
+    victims: Victims
+
+
+class Problem(BaseModel):
+    """An error: what went wrong and what to do."""
+
+    error: str
+    hint: str

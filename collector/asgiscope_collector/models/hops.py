@@ -1,0 +1,47 @@
+"""Hops: how often requests cross between the loop and threads, and where."""
+
+from pydantic import BaseModel, Field
+
+from asgiscope_collector.models.common import CallSite
+
+
+class HopSite(BaseModel):
+    """Crossings at one call site, of the spans that were sent."""
+
+    service: str
+    function: str = Field(description="the function that crossed")
+    call_site: CallSite
+    route: str
+    executor: str = Field(description="thread role")
+    middleware: str = Field(description="dotted path, where a middleware's adaptation made the hop; else ''")
+    calls: int
+    wait_ns: int
+    run_ns: int
+    resume_ns: int
+    overhead_ns: int = Field(description="wait + resume delay: what crossing cost beside the work")
+
+
+class RouteHops(BaseModel):
+    """Crossings of one route's requests."""
+
+    service: str
+    route: str
+    requests: int
+    hops: int
+    hops_per_request: float
+    wait_ns: int
+    resume_ns: int
+    run_ns: int
+    overhead_ns: int
+    queries: int
+    duration_p95_ns: int
+    exact: bool = Field(description="from tallies of every request, not from the spans that were sent")
+
+
+class Hops(BaseModel):
+    """Routes and call sites by what crossing cost, the most first."""
+
+    routes: list[RouteHops]
+    routes_total: int
+    sites: list[HopSite]
+    sites_total: int

@@ -1,0 +1,49 @@
+"""Middleware: each service's chain, and the hops it costs."""
+
+from pydantic import BaseModel, Field
+
+
+class Layer(BaseModel):
+    """One middleware of a chain; the last layer is `view`."""
+
+    name: str
+    mode: str = Field(description="async, sync or both: what it is capable of")
+    adapted: str = Field(description="what Django put around it: '', sync_to_async or async_to_sync")
+    hops: int = Field(description="crossings that its adaptation costs each request")
+    hook_hops: float = Field(
+        description="crossings a request of its own process_request and other hooks, as far as they were seen"
+    )
+    calls: int = Field(description="of its adaptation and its hooks, of the spans that were sent")
+    wait_ns: int
+    resume_ns: int
+
+
+class Change(BaseModel):
+    """What to change, and what it saves."""
+
+    layers: list[str]
+    title: str
+    reason: str
+    saves_hops: int = Field(description="a request, if nothing else of the chain changes")
+
+
+class Chain(BaseModel):
+    """The middleware chain of a service, as loaded last."""
+
+    service: str
+    environment: str
+    version: str
+    loaded: str = Field(description="when a process loaded it last")
+    layers: list[Layer] = Field(description="outermost first")
+    hops: int = Field(description="crossings that the chain costs each request")
+    hops_per_request: float = Field(
+        description="all crossings of a request on average, the view's own included"
+    )
+    requests: int
+    changes: list[Change] = Field(description="what to change first, first")
+
+
+class Middleware(BaseModel):
+    """The chains of the services."""
+
+    chains: list[Chain]

@@ -1,0 +1,83 @@
+"""The overview: is anything wrong, and where to look."""
+
+from pydantic import BaseModel, Field
+
+from asgiscope_collector.models.findings import Finding
+
+
+class ServiceHealth(BaseModel):
+    """One service over the range asked for."""
+
+    service: str
+    requests: int
+    requests_per_second: float
+    errors: int
+    duration_p50_ns: int
+    duration_p95_ns: int
+    loop_blocked_ns: int
+    loop_blocked_share: float = Field(
+        description="blocked time / time the loops were watched, 0 to 1; overlapping stalls counted once each"
+    )
+    longest_stall_ns: int
+    processes: int
+    calls: int = Field(description="bridge calls and calls to pools")
+    queued: int = Field(description="of these, the calls that found another before them")
+    wait_ns: int
+    wait_p50_ns: int
+    wait_p95_ns: int
+    wait_p99_ns: int
+    shared_waits: int
+    refusals: int
+    hops_per_request: float
+    exact: bool = Field(
+        description="true: requests, waits, hops and shares come from tallies of everything that happened; "
+        "false: from the spans that were sent, so they are low where traces are sampled"
+    )
+    environments: list[str]
+    versions: list[str] = Field(description="newest first")
+    last_seen: str
+
+
+class HealthPoint(BaseModel):
+    """One step of the overview's series."""
+
+    time_ns: int
+    requests: int
+    errors: int
+    hops: int
+    loop_blocked_ns: int
+    loop_blocked_share: float
+    wait_ns: int
+    wait_p95_ns: int
+    shared_waits: int
+    refusals: int
+
+
+class ReleaseMarker(BaseModel):
+    """A version of a service that was seen for the first time."""
+
+    service: str
+    environment: str
+    version: str
+    time_ns: int
+
+
+class Overview(BaseModel):
+    """Is anything wrong, and where to look."""
+
+    since_ns: int
+    until_ns: int
+    step_ns: int
+    services: list[ServiceHealth]
+    series: list[HealthPoint]
+    findings: list[Finding]
+    findings_total: int
+    releases: list[ReleaseMarker]
+
+
+class Services(BaseModel):
+    """What can be chosen among: names seen in the range."""
+
+    services: list[str]
+    environments: list[str] = Field(description="'' where a service sends none")
+    versions: list[str]

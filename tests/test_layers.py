@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 400
+GENERATED = {"dashboard/src/api/schema.ts"}
 
 # Low to high: a module imports only from those before it, or from its own package.
 INSTRUMENTATION = (
@@ -157,7 +158,10 @@ def test_no_file_is_longer_than_a_person_can_hold_in_mind() -> None:
     files = [
         ROOT / name
         for name in listed
-        if Path(name).suffix in suffixes and (ROOT / name).exists() and "golden" not in Path(name).parts
+        if Path(name).suffix in suffixes
+        and (ROOT / name).exists()
+        and "golden" not in Path(name).parts
+        and name not in GENERATED
     ]
     assert len(files) > 50
     long = {

@@ -68,8 +68,7 @@ def test_quantiles_are_within_their_error(running: Running, service: str) -> Non
         sender.finding(FindingKind.PARKED_THREAD, "parked", cost_ns=value, duration_ns=0)
     running.send(sender)
     (row,) = running.rows(
-        "SELECT sumMap(Buckets) AS h FROM asgiscope_findings "
-        "WHERE ServiceName = {service:String}",
+        "SELECT sumMap(Buckets) AS h FROM asgiscope_findings WHERE ServiceName = {service:String}",
         service=service,
     )
     for level in (0.0, 0.01, 0.5, 0.9, 0.99, 1.0):

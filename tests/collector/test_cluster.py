@@ -81,6 +81,8 @@ def test_a_span_goes_where_its_trace_is_and_rollups_stay_beside_it() -> None:
         f"ALTER TABLE spans_local {on} ADD COLUMN IF NOT EXISTS B UInt8",
         f"ALTER TABLE spans {on} ADD COLUMN IF NOT EXISTS B UInt8",
         f"ALTER TABLE spans_local {on} ADD INDEX IF NOT EXISTS i N TYPE minmax",
+        f"ALTER TABLE sums_local {on} ADD COLUMN IF NOT EXISTS C UInt8, MODIFY ORDER BY (N, C)",
+        f"ALTER TABLE sums {on} ADD COLUMN IF NOT EXISTS C UInt8",
         f"ALTER TABLE sums_mv {on} MODIFY QUERY SELECT max(N) AS N FROM spans_local",
         f"DROP TABLE IF EXISTS sums {on} SYNC",
         f"DROP TABLE IF EXISTS sums_local {on} SYNC",

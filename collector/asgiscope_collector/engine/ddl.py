@@ -2,8 +2,8 @@
 
 Each file in schema/ is a migration, `NNN_name.sql`. Every statement in it can run twice, and beside itself in
 another collector: CREATE ... IF NOT EXISTS, ADD COLUMN IF NOT EXISTS, DROP ... IF EXISTS, MODIFY. A statement
-ends with a semicolon at the end of a line. A table with `PARTITION BY toDate(Minute)`, or of `Day`, is a rollup and is
-kept as long as the rollups; one partitioned by another time is kept as long as the spans; one without is kept.
+ends with a semicolon at the end of a line. A table partitioned by `toDate(Minute)` or `toDate(Day)` is a rollup and
+is kept as long as the rollups; one partitioned by another time is kept as long as the spans; one without is kept.
 """
 
 from dataclasses import dataclass

@@ -15,11 +15,138 @@ export interface Advice {
   link: string;
 }
 
+/** Call sites that blocked event loops, the most time first, and the share of time in which loops stood. */
+export interface Blocking {
+  step_ns: number;
+  /** time that event loops were watched, over all processes */
+  loop_ns: number;
+  blocked_ns: number;
+  loop_share: number;
+  sites: BlockingSite[];
+  total: number;
+  series: BlockingPoint[];
+}
+
+/** One step of the series. */
+export interface BlockingPoint {
+  time_ns: number;
+  blocked_ns: number;
+  loop_share: number;
+}
+
+/** A call site that blocked an event loop. */
+export interface BlockingSite {
+  finding_id: string;
+  service: string;
+  call_site: CallSite;
+  operation: string;
+  count: number;
+  total_ns: number;
+  p95_ns: number;
+  max_ns: number;
+  /** of the time that the service's loops were watched, 0 to 1 */
+  loop_share: number;
+  victims: Victims;
+  routes: RouteCost[];
+}
+
+/** Occurrences that cost from low_ns up to but not including high_ns. */
+export interface Bucket {
+  low_ns: number;
+  high_ns: number;
+  count: number;
+}
+
 /** Where in the application: the innermost frame that belongs to it. */
 export interface CallSite {
   function: string;
   file: string;
   line: number;
+}
+
+/** Time that a waiter lost to a holder. */
+export interface Cell {
+  /** index in waiters */
+  waiter: number;
+  /** index in holders */
+  holder: number;
+  overlap_ns: number;
+  count: number;
+  /** evidence: the trace of the holder in the longest overlap; '' if unknown */
+  trace_id: string;
+}
+
+/** The middleware chain of a service, as loaded last. */
+export interface Chain {
+  service: string;
+  environment: string;
+  version: string;
+  /** when a process loaded it last */
+  loaded: string;
+  /** outermost first */
+  layers: Layer[];
+  /** crossings that the chain costs each request */
+  hops: number;
+  /** all crossings of a request on average, the view's own included */
+  hops_per_request: number;
+  requests: number;
+  /** what to change first, first */
+  changes: Change[];
+}
+
+/** What to change, and what it saves. */
+export interface Change {
+  layers: string[];
+  title: string;
+  reason: string;
+  /** a request, if nothing else of the chain changes */
+  saves_hops: number;
+}
+
+/** Two versions or periods: did the fix work? */
+export interface Comparison {
+  base: Side;
+  other: Side;
+  /** what changed first, then by cost */
+  findings: FindingChange[];
+  findings_total: number;
+  traffic: RouteTraffic[];
+  /** half the sum of the differences of the routes' shares: 0 the same mix, 1 nothing in common */
+  traffic_distance: number;
+  /** the test of the counts, and when its p value counts */
+  rate_test: string;
+  /** the test of the costs, and when its p value counts */
+  cost_test: string;
+}
+
+/** Who waited for whom, the most time lost first. */
+export interface Contention {
+  roles: RoleWaits[];
+  waiters: Waiter[];
+  holders: MatrixHolder[];
+  cells: Cell[];
+  /** all waiting in the range that has a finding */
+  wait_ns: number;
+  /** of which the holders are named; the matrix may show less, see limit */
+  named_ns: number;
+  shared: Occupation;
+}
+
+/** A decision to record. */
+export interface Decide {
+  /** open, resolved or ignored */
+  state: State;
+  /** required to ignore */
+  reason?: string;
+}
+
+/** Somebody's decision about a finding. */
+export interface Decision {
+  /** open, resolved or ignored */
+  state: State;
+  reason: string;
+  by: string;
+  at: string;
 }
 
 /** One fingerprinted problem: kind, service, call site and route family. */
@@ -28,6 +155,10 @@ export interface Finding {
   id: string;
   kind: FindingKind;
   service: string;
+  environments: string[];
+  /** of the service, newest first, in which it was seen */
+  versions: string[];
+  state: FindingState;
   /** what happens, in one sentence */
   summary: string;
   call_site: CallSite;
@@ -38,6 +169,8 @@ export interface Finding {
   p95_ns: number;
   max_ns: number;
   victims: Victims;
+  /** what users lost, by which lists are ranked; a refusal counts as 1 s */
+  impact_ns: number;
   holders: Holder[];
   /** what blocked, crossed or was refused, where known */
   operation: string;
@@ -52,15 +185,53 @@ export interface Finding {
   first_seen: string;
   last_seen: string;
   trace_ids: string[];
+  /** occurrences in equal steps over the range, oldest first */
+  sparkline: number[];
   advice: Advice;
 }
 
-/** A finding with how it went over time. */
+/** A finding on both sides. */
+export interface FindingChange {
+  finding_id: string;
+  kind: FindingKind;
+  service: string;
+  call_site: CallSite;
+  operation: string;
+  verdict: Verdict;
+  /** the verdict in a sentence */
+  reason: string;
+  base_count: number;
+  count: number;
+  /** occurrences a thousand requests */
+  base_rate: number;
+  rate: number;
+  /** rate / base_rate; null where the base has none */
+  rate_ratio: number | null;
+  /** its 95 % confidence interval; null: no bound */
+  rate_ratio_low: number | null;
+  rate_ratio_high: number | null;
+  /** p value of the test of the counts */
+  rate_p: number;
+  base_p50_ns: number;
+  p50_ns: number;
+  base_p95_ns: number;
+  p95_ns: number;
+  /** p value of the test of the cost of one occurrence; 1 where one is missing */
+  cost_p: number;
+  base_total_ns: number;
+  total_ns: number;
+}
+
+/** A finding with how it went over time, where, for whom, and what was decided. */
 export interface FindingDetail {
   /** stable while function and file stay: lines may move */
   id: string;
   kind: FindingKind;
   service: string;
+  environments: string[];
+  /** of the service, newest first, in which it was seen */
+  versions: string[];
+  state: FindingState;
   /** what happens, in one sentence */
   summary: string;
   call_site: CallSite;
@@ -71,6 +242,8 @@ export interface FindingDetail {
   p95_ns: number;
   max_ns: number;
   victims: Victims;
+  /** what users lost, by which lists are ranked; a refusal counts as 1 s */
+  impact_ns: number;
   holders: Holder[];
   /** what blocked, crossed or was refused, where known */
   operation: string;
@@ -85,8 +258,19 @@ export interface FindingDetail {
   first_seen: string;
   last_seen: string;
   trace_ids: string[];
+  /** occurrences in equal steps over the range, oldest first */
+  sparkline: number[];
   advice: Advice;
   series: Point[];
+  /** of the cost of one occurrence; without empty ends */
+  distribution: Bucket[];
+  by_route: RouteCost[];
+  by_victim_route: VictimRoute[];
+  by_release: FindingRelease[];
+  /** the traces of trace_ids that are stored */
+  evidence: TraceSummary[];
+  /** newest first */
+  decisions: Decision[];
 }
 
 /** The problems asgiscope names. */
@@ -102,18 +286,50 @@ export type FindingKind =
   | "stream_read_whole"
   | "session_saved";
 
+/** A finding in one version of its service. */
+export interface FindingRelease {
+  /** '' where the service sends none */
+  version: string;
+  count: number;
+  total_ns: number;
+  /** of this version in the range, over all routes */
+  requests: number;
+  per_thousand_requests: number;
+  first_seen: string;
+  last_seen: string;
+}
+
+/** The state of a finding, and who decided it. */
+export interface FindingState {
+  state: State;
+  /** what was given with the decision; '' without one */
+  reason: string;
+  /** who decided; '' while nobody has */
+  by: string;
+  /** when; null while nobody has decided */
+  at: string | null;
+}
+
 /** A page of findings, costliest for users first unless asked otherwise. */
 export interface Findings {
   findings: Finding[];
   total: number;
+  since_ns: number;
+  until_ns: number;
+  sparkline_step_ns: number;
 }
 
 /** One step of the overview's series. */
 export interface HealthPoint {
   time_ns: number;
   requests: number;
+  errors: number;
+  hops: number;
   loop_blocked_ns: number;
+  loop_blocked_share: number;
   wait_ns: number;
+  wait_p95_ns: number;
+  shared_waits: number;
   refusals: number;
 }
 
@@ -128,6 +344,107 @@ export interface Holder {
   trace_id: string;
 }
 
+/** Crossings at one call site, of the spans that were sent. */
+export interface HopSite {
+  service: string;
+  /** the function that crossed */
+  function: string;
+  call_site: CallSite;
+  route: string;
+  /** thread role */
+  executor: string;
+  /** dotted path, where a middleware's adaptation made the hop; else '' */
+  middleware: string;
+  calls: number;
+  wait_ns: number;
+  run_ns: number;
+  resume_ns: number;
+  /** wait + resume delay: what crossing cost beside the work */
+  overhead_ns: number;
+}
+
+/** Routes and call sites by what crossing cost, the most first. */
+export interface Hops {
+  routes: RouteHops[];
+  routes_total: number;
+  sites: HopSite[];
+  sites_total: number;
+}
+
+/** One middleware of a chain; the last layer is view. */
+export interface Layer {
+  name: string;
+  /** async, sync or both: what it is capable of */
+  mode: string;
+  /** what Django put around it: '', sync_to_async or async_to_sync */
+  adapted: string;
+  /** crossings that its adaptation costs each request */
+  hops: number;
+  /** crossings a request of its own process_request and other hooks, as far as they were seen */
+  hook_hops: number;
+  /** of its adaptation and its hooks, of the spans that were sent */
+  calls: number;
+  wait_ns: number;
+  resume_ns: number;
+}
+
+/** What waits now, the longest first. */
+export interface Live {
+  now_ns: number;
+  /** start of the newest span that is stored; null without any */
+  newest_ns: number | null;
+  waiting: Waiting[];
+  truncated: boolean;
+}
+
+/** A call that holds what another waits for. */
+export interface LiveHolder {
+  function: string;
+  call_site: CallSite;
+  route: string;
+  trace_id: string;
+}
+
+/** A column of the matrix: a call that held a thread. */
+export interface MatrixHolder {
+  function: string;
+  call_site: CallSite;
+  overlap_ns: number;
+}
+
+/** The chains of the services. */
+export interface Middleware {
+  chains: Chain[];
+}
+
+/** A function on the shared thread. */
+export interface Occupant {
+  function: string;
+  call_site: CallSite;
+  service: string;
+  busy_ns: number;
+  calls: number;
+}
+
+/** What asgiref's shared thread did over time, over all processes. */
+export interface Occupation {
+  step_ns: number;
+  /** time of one step that these threads have: the step times the processes */
+  thread_ns: number;
+  occupants: Occupant[];
+  steps: OccupationStep[];
+}
+
+/** One step of the strip. A call counts in the step in which it was submitted. */
+export interface OccupationStep {
+  time_ns: number;
+  busy_ns: number;
+  wait_ns: number;
+  calls: number;
+  /** busy time of each of occupants, in their order; the rest is of others */
+  by: number[];
+}
+
 /** Is anything wrong, and where to look. */
 export interface Overview {
   since_ns: number;
@@ -136,6 +453,15 @@ export interface Overview {
   services: ServiceHealth[];
   series: HealthPoint[];
   findings: Finding[];
+  findings_total: number;
+  releases: ReleaseMarker[];
+}
+
+/** A piece of the critical path: shorten it, and the request ends earlier. */
+export interface PathStep {
+  span_id: string;
+  start_ns: number;
+  duration_ns: number;
 }
 
 /** One step of a time series. */
@@ -146,10 +472,168 @@ export interface Point {
   total_ns: number;
 }
 
+/** The pools of a service's processes that have the same number of workers. */
+export interface Pool {
+  service: string;
+  /** of one process; 0 where it is not known */
+  workers: number;
+  processes: number;
+  calls: number;
+  queued: number;
+  run_ns: number;
+  wait_ns: number;
+  wait_p50_ns: number;
+  wait_p95_ns: number;
+  longest_ns: number;
+  /** run time / (workers x processes x time seen), 0 to 1 */
+  saturation: number;
+  /** calls that waited because every worker was busy */
+  starved: number;
+  finding_ids: string[];
+  /** the most run time first */
+  users: PoolUser[];
+  /** what occupied the workers while calls waited */
+  filled_by: Holder[];
+  series: PoolPoint[];
+}
+
+/** One step of a pool's series. */
+export interface PoolPoint {
+  time_ns: number;
+  calls: number;
+  run_ns: number;
+  wait_ns: number;
+  saturation: number;
+}
+
+/** A function that ran in a pool. */
+export interface PoolUser {
+  function: string;
+  call_site: CallSite;
+  calls: number;
+  run_ns: number;
+  wait_ns: number;
+  /** of the run time of all that ran there, 0 to 1 */
+  share: number;
+}
+
+/** Thread pools, the longest waits first. */
+export interface Pools {
+  step_ns: number;
+  pools: Pool[];
+}
+
 /** An error: what went wrong and what to do. */
 export interface Problem {
   error: string;
   hint: string;
+}
+
+/** Refusals of one call site. */
+export interface Refusal {
+  finding_id: string;
+  service: string;
+  call_site: CallSite;
+  operation: string;
+  /** what led there, outermost first */
+  chain: string[];
+  routes: string[];
+  count: number;
+  /** requests in which it happened */
+  requests: number;
+  first_seen: string;
+  last_seen: string;
+  /** never seen before the range, as far as is stored */
+  new: boolean;
+  trace_ids: string[];
+  /** the advice's title; the finding has the whole */
+  advice: string;
+}
+
+/** A page of refusals, the most frequent first. */
+export interface Refusals {
+  step_ns: number;
+  refusals: Refusal[];
+  total: number;
+  series: Point[];
+}
+
+/** A version of a service in an environment. */
+export interface Release {
+  service: string;
+  environment: string;
+  /** '' where the service sends none */
+  version: string;
+  first_seen: string;
+  last_seen: string;
+  requests: number;
+}
+
+/** A version of a service that was seen for the first time. */
+export interface ReleaseMarker {
+  service: string;
+  environment: string;
+  version: string;
+  time_ns: number;
+}
+
+/** Versions seen in the range, the newest first. */
+export interface Releases {
+  releases: Release[];
+  total: number;
+}
+
+/** Calls by the role of the thread they queued for. */
+export interface RoleWaits {
+  /** thread role: shared, request, parent or pool */
+  executor: string;
+  calls: number;
+  queued: number;
+  wait_ns: number;
+  run_ns: number;
+  wait_p50_ns: number;
+  wait_p95_ns: number;
+  wait_p99_ns: number;
+  longest_ns: number;
+  /** from tallies of every call, not from the spans that were sent */
+  exact: boolean;
+}
+
+/** What a problem cost on one route; '' is work outside any request. */
+export interface RouteCost {
+  route: string;
+  count: number;
+  total_ns: number;
+  victims: Victims;
+}
+
+/** Crossings of one route's requests. */
+export interface RouteHops {
+  service: string;
+  route: string;
+  requests: number;
+  hops: number;
+  hops_per_request: number;
+  wait_ns: number;
+  resume_ns: number;
+  run_ns: number;
+  overhead_ns: number;
+  queries: number;
+  duration_p95_ns: number;
+  /** from tallies of every request, not from the spans that were sent */
+  exact: boolean;
+}
+
+/** How much of each side's requests went to a route. */
+export interface RouteTraffic {
+  service: string;
+  route: string;
+  base_requests: number;
+  requests: number;
+  base_share: number;
+  share: number;
+  base_duration_p95_ns: number;
+  duration_p95_ns: number;
 }
 
 /** One service over the range asked for. */
@@ -158,10 +642,17 @@ export interface ServiceHealth {
   requests: number;
   requests_per_second: number;
   errors: number;
+  duration_p50_ns: number;
+  duration_p95_ns: number;
   loop_blocked_ns: number;
-  /** blocked time / (range seen x processes), 0 to 1; overlapping stalls counted once each */
+  /** blocked time / time the loops were watched, 0 to 1; overlapping stalls counted once each */
   loop_blocked_share: number;
+  longest_stall_ns: number;
   processes: number;
+  /** bridge calls and calls to pools */
+  calls: number;
+  /** of these, the calls that found another before them */
+  queued: number;
   wait_ns: number;
   wait_p50_ns: number;
   wait_p95_ns: number;
@@ -169,16 +660,55 @@ export interface ServiceHealth {
   shared_waits: number;
   refusals: number;
   hops_per_request: number;
+  /** true: requests, waits, hops and shares come from tallies of everything that happened; false: from the spans that were sent, so they are low where traces are sampled */
+  exact: boolean;
+  environments: string[];
+  /** newest first */
+  versions: string[];
   last_seen: string;
 }
 
-/** Names of the services seen in the range. */
+/** What can be chosen among: names seen in the range. */
 export interface Services {
   services: string[];
+  /** '' where a service sends none */
+  environments: string[];
+  versions: string[];
 }
 
-/** What comes first. */
-export type Sort = "impact" | "total" | "count" | "p95" | "max" | "victims" | "last_seen" | "first_seen";
+/** Where the time of a trace's root went; each instant counts once, so the parts add up to the root. */
+export interface Shares {
+  total_ns: number;
+  /** its own code blocked the event loop */
+  blocking_ns: number;
+  query_ns: number;
+  /** functions ran on threads, outside of queries */
+  run_ns: number;
+  /** others blocked the event loop */
+  stalled_ns: number;
+  /** calls waited in a queue */
+  wait_ns: number;
+  /** results waited for the event loop */
+  resume_ns: number;
+  other_ns: number;
+}
+
+/** One of the two that are compared. */
+export interface Side {
+  /** '' where all versions of the period are taken together */
+  version: string;
+  since_ns: number;
+  until_ns: number;
+  requests: number;
+  requests_per_second: number;
+  error_share: number;
+  duration_p50_ns: number;
+  duration_p95_ns: number;
+  hops_per_request: number;
+  wait_p95_ns: number;
+  loop_blocked_share: number;
+  refusals: number;
+}
 
 /** One span. Attribute values are strings, as stored, except the numbers and booleans of semconv. */
 export interface Span {
@@ -214,8 +744,14 @@ export interface SpanLink {
   attributes: Record<string, Json>;
 }
 
+/** What became of a finding. */
+export type State = "open" | "resolved" | "regressed" | "ignored";
+
 /** How requests ended. */
 export type Status = "ok" | "error";
+
+/** What a thread is for, seen from asgiref. */
+export type ThreadRole = "event_loop" | "request" | "shared" | "parent" | "pool" | "main" | "other";
 
 /** A trace's spans, by start time, at most limit. */
 export interface Trace {
@@ -225,6 +761,11 @@ export interface Trace {
   ghosts: Span[];
   total: number;
   truncated: boolean;
+  /** what shares and path are those of; '' for a trace without spans */
+  root_span_id: string;
+  shares: Shares;
+  /** by time, without gaps, over the root's duration */
+  critical_path: PathStep[];
 }
 
 /** One trace in a list: its root (or first server) span and the sums on it. */
@@ -250,8 +791,20 @@ export interface TraceSummary {
 /** A page of traces, newest first unless asked otherwise. */
 export interface Traces {
   traces: TraceSummary[];
-  /** pass as before_ns for the next page; null at the end */
+  /** pass as before_ns for the next page; null at the end, and where the order is not by time */
   next_before_ns: number | null;
+}
+
+/** What became of a finding from one side to the other. */
+export type Verdict = "new" | "worse" | "better" | "gone" | "same";
+
+/** Requests of one route that the finding delayed. */
+export interface VictimRoute {
+  route: string;
+  count: number;
+  total_ns: number;
+  /** evidence: the request that lost most; '' if unknown */
+  trace_id: string;
 }
 
 /** Requests that a problem delayed or failed. */
@@ -260,11 +813,58 @@ export interface Victims {
   total_ns: number;
 }
 
+/** A row of the matrix: calls that waited, by finding. */
+export interface Waiter {
+  finding_id: string;
+  service: string;
+  /** the function that was called */
+  function: string;
+  call_site: CallSite;
+  wait_ns: number;
+  count: number;
+}
+
+/** Something that was reported while it lasts, and has not ended as far as is known. */
+export interface Waiting {
+  kind: FindingKind;
+  finding_id: string;
+  service: string;
+  environment: string;
+  /** the call that waits, or what blocks */
+  function: string;
+  call_site: CallSite;
+  route: string;
+  /** thread role; '' for a blocked loop */
+  executor: string;
+  since_ns: number;
+  /** how long it had lasted when it was last reported */
+  reported_ns: number;
+  holders: LiveHolder[];
+  trace_id: string;
+  span_id: string;
+}
+
+/** What comes first. */
+export type asgiscope_collector__analysis__findings__Sort =
+  | "impact"
+  | "total"
+  | "count"
+  | "p95"
+  | "max"
+  | "victims"
+  | "last_seen"
+  | "first_seen";
+
+/** What comes first. */
+export type asgiscope_collector__analysis__traces__Sort = "newest" | "slowest" | "wait";
+
 /** Method and path below /api/: what each takes, and what it answers. */
 export interface Endpoints {
   "GET overview": {
     query: {
       service?: string;
+      environment?: string;
+      version?: string;
       since?: string;
       until?: string;
     };
@@ -273,13 +873,17 @@ export interface Endpoints {
   };
   "GET findings": {
     query: {
-      service?: string;
       kind?: FindingKind[];
+      state?: State[];
       route?: string;
+      site?: string;
       q?: string;
-      sort?: Sort;
+      sort?: asgiscope_collector__analysis__findings__Sort;
       limit?: number;
       offset?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
       since?: string;
       until?: string;
     };
@@ -288,21 +892,113 @@ export interface Endpoints {
   };
   "GET findings/{finding_id}": {
     query: {
+      service?: string;
+      environment?: string;
+      version?: string;
       since?: string;
       until?: string;
     };
     body: undefined;
     answer: FindingDetail;
   };
-  "GET traces": {
+  "POST findings/{finding_id}/state": {
+    query: object;
+    body: Decide;
+    answer: FindingState;
+  };
+  "GET blocking": {
+    query: {
+      route?: string;
+      limit?: number;
+      offset?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Blocking;
+  };
+  "GET contention": {
+    query: {
+      executor?: ThreadRole;
+      limit?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Contention;
+  };
+  "GET pools": {
     query: {
       service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Pools;
+  };
+  "GET refusals": {
+    query: {
       route?: string;
+      limit?: number;
+      offset?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Refusals;
+  };
+  "GET hops": {
+    query: {
+      route?: string;
+      limit?: number;
+      offset?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Hops;
+  };
+  "GET middleware": {
+    query: {
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Middleware;
+  };
+  "GET traces": {
+    query: {
+      route?: string;
+      method?: string;
       status?: Status;
+      status_code?: number;
       min_duration_ns?: number;
+      max_duration_ns?: number;
       finding?: string;
+      site?: string;
+      sort?: asgiscope_collector__analysis__traces__Sort;
       before_ns?: number;
       limit?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
       since?: string;
       until?: string;
     };
@@ -316,8 +1012,58 @@ export interface Endpoints {
     body: undefined;
     answer: Trace;
   };
+  "GET releases": {
+    query: {
+      limit?: number;
+      offset?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Releases;
+  };
+  "GET releases/compare": {
+    query: {
+      base_version?: string;
+      base_since?: string;
+      base_until?: string;
+      limit?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Comparison;
+  };
+  "GET live/now": {
+    query: {
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Live;
+  };
+  "GET live": {
+    query: {
+      service?: string;
+      environment?: string;
+    };
+    body: undefined;
+    answer: undefined;
+  };
   "GET services": {
     query: {
+      service?: string;
+      environment?: string;
+      version?: string;
       since?: string;
       until?: string;
     };

@@ -82,5 +82,23 @@ export function heldBy(holder: Span, overlapMs: number): SpanLink {
 }
 
 export function trace(spans: Span[], ghosts: Span[] = []): Trace {
-  return { trace_id: TRACE_ID, spans, ghosts, total: spans.length, truncated: false };
+  return {
+    trace_id: TRACE_ID,
+    spans,
+    ghosts,
+    total: spans.length,
+    truncated: false,
+    root_span_id: spans[0]?.span_id ?? "",
+    shares: {
+      total_ns: 0,
+      blocking_ns: 0,
+      query_ns: 0,
+      run_ns: 0,
+      stalled_ns: 0,
+      wait_ns: 0,
+      resume_ns: 0,
+      other_ns: 0,
+    },
+    critical_path: [],
+  };
 }

@@ -7,6 +7,14 @@ const HEALTHY: ServiceHealth = {
   requests: 1000,
   requests_per_second: 1,
   errors: 0,
+  duration_p50_ns: 0,
+  duration_p95_ns: 0,
+  longest_stall_ns: 0,
+  calls: 0,
+  queued: 0,
+  exact: true,
+  environments: [],
+  versions: [],
   loop_blocked_ns: 0,
   loop_blocked_share: 0,
   processes: 1,
@@ -32,6 +40,8 @@ function overview(services: Partial<ServiceHealth>[], findings: Finding[] = []):
     services: services.map((changes) => ({ ...HEALTHY, ...changes })),
     series: [],
     findings,
+    findings_total: findings.length,
+    releases: [],
   };
 }
 

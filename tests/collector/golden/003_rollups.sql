@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_findings_local ON CLUSTER 'shop'
     TotalNs SimpleAggregateFunction(sum, UInt64),
     SmallestNs SimpleAggregateFunction(min, UInt64),
     LargestNs SimpleAggregateFunction(max, UInt64),
-    Histogram AggregateFunction(countResample(0, 512, 1), UInt16),
+    Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)),
     VictimRequests SimpleAggregateFunction(sum, UInt64),
     VictimNs SimpleAggregateFunction(sum, UInt64),
     OngoingReports SimpleAggregateFunction(sum, UInt64),
@@ -45,8 +45,7 @@ SELECT
     sumIf(CostNs, NOT Ongoing) AS TotalNs,
     min(if(Ongoing, 18446744073709551615, CostNs)) AS SmallestNs,
     maxIf(CostNs, NOT Ongoing) AS LargestNs,
-    -- A key outside the range is not counted: so an ongoing report is not.
-    countResampleState(0, 512, 1)(if(Ongoing, toUInt16(512), toUInt16(greatest(0, least(511, toInt32(floor(log2(greatest(CostNs, 1)) * 16)) - 160))))) AS Histogram,
+    sumMapIf(map(toUInt16(greatest(0, least(511, toInt32(floor(log2(greatest(CostNs, 1)) * 16)) - 160))), toUInt64(1)), NOT Ongoing) AS Buckets,
     sumIf(toUInt64OrZero(SpanAttributes['asgiscope.finding.victims']), NOT Ongoing) AS VictimRequests,
     sumIf(toUInt64OrZero(SpanAttributes['asgiscope.finding.victims_ns']), NOT Ongoing) AS VictimNs,
     countIf(Ongoing) AS OngoingReports,
@@ -147,7 +146,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_requests_local ON CLUSTER 'shop'
     Errors SimpleAggregateFunction(sum, UInt64),
     DurationNs SimpleAggregateFunction(sum, UInt64),
     LongestNs SimpleAggregateFunction(max, UInt64),
-    Histogram AggregateFunction(countResample(0, 512, 1), UInt16),
+    Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)),
     Hops SimpleAggregateFunction(sum, UInt64),
     WaitNs SimpleAggregateFunction(sum, UInt64),
     RunNs SimpleAggregateFunction(sum, UInt64),
@@ -176,7 +175,7 @@ SELECT
     countIf(StatusCode = 'Error' OR toUInt16OrZero(SpanAttributes['http.response.status_code']) >= 500) AS Errors,
     sum(Duration) AS DurationNs,
     max(Duration) AS LongestNs,
-    countResampleState(0, 512, 1)(toUInt16(greatest(0, least(511, toInt32(floor(log2(greatest(Duration, 1)) * 16)) - 160)))) AS Histogram,
+    sumMap(map(toUInt16(greatest(0, least(511, toInt32(floor(log2(greatest(Duration, 1)) * 16)) - 160))), toUInt64(1))) AS Buckets,
     sum(toUInt64OrZero(SpanAttributes['asgiscope.request.hops'])) AS Hops,
     sum(toUInt64OrZero(SpanAttributes['asgiscope.request.wait_ns'])) AS WaitNs,
     sum(toUInt64OrZero(SpanAttributes['asgiscope.request.run_ns'])) AS RunNs,
@@ -199,7 +198,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_waits_local ON CLUSTER 'shop'
     Queued SimpleAggregateFunction(sum, UInt64),
     WaitNs SimpleAggregateFunction(sum, UInt64),
     LongestNs SimpleAggregateFunction(max, UInt64),
-    Histogram AggregateFunction(countResample(0, 512, 1), UInt16)
+    Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64))
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
@@ -218,7 +217,7 @@ SELECT
     countIf(toUInt32OrZero(SpanAttributes['asgiref.queue.depth']) > 0 OR FindingKind = 'contention') AS Queued,
     sum(otel_traces_local.WaitNs) AS WaitNs,
     max(otel_traces_local.WaitNs) AS LongestNs,
-    countResampleState(0, 512, 1)(toUInt16(greatest(0, least(511, toInt32(floor(log2(greatest(otel_traces_local.WaitNs, 1)) * 16)) - 160)))) AS Histogram
+    sumMap(map(toUInt16(greatest(0, least(511, toInt32(floor(log2(greatest(otel_traces_local.WaitNs, 1)) * 16)) - 160))), toUInt64(1))) AS Buckets
 FROM otel_traces_local
 WHERE FromAsgiscope AND ExecutorRole != '' AND NOT Ongoing
 GROUP BY Minute, ServiceName, Executor;

@@ -68,8 +68,11 @@ class Sender(handler.Tracing, Protocol):
 class Instrumentation:
     """One installation of asgiscope in this process; `pipeline` is made of the settings if none is given."""
 
-    def __init__(self, config: Config, pipeline: Sender | None = None) -> None:
+    def __init__(
+        self, config: Config, pipeline: Sender | None = None, *, warn: Callable[..., object] = logger.warning
+    ) -> None:
         self.config = config
+        self._warn = warn
         callsite.configure(config.app_paths)
         self.pipeline = Pipeline(config) if pipeline is None else pipeline
         self.ledger = Ledger(time.perf_counter_ns)
@@ -116,7 +119,7 @@ class Instrumentation:
                 self.installed[name] = probe()
             except Unsupported as error:
                 self.refused[name] = str(error)
-                logger.warning("asgiscope leaves out its %s probe: %s", name, error)
+                self._warn("asgiscope leaves out its %s probe: %s", name, error)
             except Exception as error:  # noqa: BLE001 - never into the application
                 self.refused[name] = repr(error)
                 faults.report(f"install {name}")

@@ -303,7 +303,7 @@ class Watchdog:
         self._watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopWatch]  # guarded by _lock
         self._watches = weakref.WeakKeyDictionary()
         self._thread: threading.Thread | None = None  # guarded by _lock
-        self._stop = threading.Event()
+        self._stop, self._wake = threading.Event(), threading.Event()
         self.duties: list[Callable[[int], None]] = []
         """What else the thread does each time it wakes up, with the time it is."""
         recorder.watch_of = self._watches.get
@@ -334,6 +334,7 @@ class Watchdog:
                 return
             watch = self._watches[loop] = LoopWatch(loop, self.recorder)
             self._start()
+            self._wake.set()  # it may be waiting as it does while there is no loop
         watch.start()
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -355,17 +356,16 @@ class Watchdog:
         """In a forked child: the thread and the parent's loops are gone."""
         self._lock = threading.RLock()
         for watch in list(self._watches.values()):
-            watch.stopped = (
-                True  # the child may go on running the loop it was forked in; its beats are its own
-            )
+            watch.stopped = True  # the child may go on running the loop it was forked in
         self._watches = weakref.WeakKeyDictionary()
         self.recorder.watch_of = self._watches.get
         self._thread = None
-        self._stop = threading.Event()
+        self._stop, self._wake = threading.Event(), threading.Event()
 
     def stop(self) -> None:
         """Stop looking; the beats end by themselves."""
         self._stop.set()
+        self._wake.set()
         with self._lock:
             for watch in self._watches.values():
                 watch.stopped = True
@@ -378,7 +378,10 @@ class Watchdog:
     def _run(self) -> None:
         period = self.recorder.config.sample_ms / 1e3
         stop = self._stop
-        while not stop.wait(period if self._watches else _UNOBSERVED_S):
+        wake = self._wake
+        while not stop.is_set():
+            wake.wait(period if self._watches else _UNOBSERVED_S)
+            wake.clear()
             try:
                 now = self.recorder.clock()
                 for loop, watch in self.watches():

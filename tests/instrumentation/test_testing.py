@@ -192,8 +192,7 @@ def test_bounds_and_what_is_not_held_against_a_test() -> None:
         *((FindingKind.CONTENTION, "", role, ()) for role in ("shared", "parent", "request")),
         *(
             (kind, "", "", ())
-            for kind in FindingKind
-            if kind not in {FindingKind.LOOP_BLOCKED, FindingKind.REFUSAL, FindingKind.CONTENTION}
+            for kind in (FindingKind.POOL_STARVATION, FindingKind.SYNC_MIDDLEWARE, FindingKind.HOP_STORM)
         ),
     ],
 )

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import inspect
+import logging
 import os
 import platform
 import sys
@@ -22,6 +23,7 @@ from asgiscope.instrumentor import Instrumentation, instead
 from asgiscope.probes import handler
 from asgiscope.testing.memory import Memory
 
+logger = logging.getLogger("asgiscope")
 _MODULE = "DJANGO_SETTINGS_MODULE"
 _FRAMEWORKS = ("Django", "asgiref", "channels", "djangorestframework", "opentelemetry-sdk", "wrapt", "uvloop")
 _SERVERS = ("uvicorn", "uvicorn-worker", "gunicorn", "daphne", "hypercorn", "granian")
@@ -183,7 +185,7 @@ def read_versions(report: Report) -> None:
 
 def try_probes(report: Report, config: Config) -> None:
     """Put every probe on and take it off again."""
-    made = Instrumentation(dataclasses.replace(config, disabled=False), Memory())
+    made = Instrumentation(dataclasses.replace(config, disabled=False), Memory(), warn=logger.debug)
     with instead(made):
         report.probes = [
             Probe(name, name in made.installed, made.refused.get(name, "")) for name in made.probes()

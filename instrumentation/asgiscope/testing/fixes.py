@@ -61,7 +61,6 @@ _KINDS: Final = {
         "Make the middleware async-capable: derive from MiddlewareMixin, or decorate it with "
         "sync_and_async_middleware."
     ),
-    FindingKind.PARKED_THREAD: "Do not wait in a thread for async work: make the caller async.",
     FindingKind.HOP_STORM: (
         "Cross the bridge once: one query (filter(pk__in=...), ain_bulk, `async for`), or one sync_to_async around "
         "the whole."
@@ -70,7 +69,10 @@ _KINDS: Final = {
 
 
 def fix(kind: FindingKind, operation: str = "", *, executor: str = "", chain: Sequence[str] = ()) -> str:
-    """What to do about a problem; `operation` and `chain` say what blocked, `executor` where a call queued."""
+    """What to do about a problem that a test can fail for.
+
+    `operation` and `chain` say what blocked, `executor` where a call queued.
+    """
     match kind:
         case FindingKind.LOOP_BLOCKED:
             return next((text for pattern, text in _OPERATIONS if pattern.search(operation)), _CPU)

@@ -103,7 +103,7 @@ class _Session:
         config = load(django_settings=instrumentor.django_settings())
         config = replace(config, disabled=False, stall_ms=STALL_MS, sample_ms=SAMPLE_MS)
         self.memory = Memory(config)
-        self.made = instrumentor.Instrumentation(config, self.memory)
+        self.made = instrumentor.Instrumentation(config, self.memory, warn=logger.debug)
         self.users = 0
         self.installed = ExitStack()
 

@@ -31,7 +31,9 @@ class Site:
         self.server = server
         self.sink = sink
 
-    def get(self, path: str, *, cookies: httpx.Cookies | None = None, **params: str) -> "Answer":
+    def get(
+        self, path: str, *, cookies: httpx.Cookies | dict[str, str] | None = None, **params: str
+    ) -> "Answer":
         """Request a path and wait until its server span has come."""
         before = len(self.sink.spans)
         try:

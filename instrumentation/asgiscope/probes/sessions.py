@@ -36,6 +36,8 @@ CHANGES = (
     "asetdefault",
     "aupdate",
 )
+_COOKIES = "django.contrib.sessions.backends.signed_cookies"
+"""Its saves write nowhere but into the response."""
 _READS = frozenset({"GET", "HEAD"})
 _SEEN = 10
 """Requests to a route, with a session that exists, from which it is told whether it saves on each."""
@@ -141,7 +143,7 @@ def _sync(work: Work, engine: str, name: str, saves: Saves) -> Wrapper:
         operation.attributes[sc.SESSION_OPERATION] = name
         if name == "load":
             saves.loaded(operation.request)
-        elif name == "save":
+        elif name == "save" and engine != _COOKIES:
             saves.saved(operation, store)
 
     return work.wrapper(describe)

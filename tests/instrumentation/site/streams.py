@@ -5,7 +5,7 @@ import io
 import time
 from collections.abc import AsyncIterator, Iterator
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.decorators import login_required, user_passes_test
 from django.contrib.auth.models import User
 from django.core.cache import cache
@@ -123,6 +123,28 @@ def counts(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(request.session["seen"]))
 
 
+async def long_nap() -> None:
+    await asyncio.sleep(0.55)
+
+
+def parks_long(_request: HttpRequest) -> HttpResponse:
+    async_to_sync(long_nap)()
+    return HttpResponse("ok")
+
+
+async def nothing() -> None:
+    """Nothing."""
+
+
+async def new_loops(_request: HttpRequest) -> HttpResponse:
+    def twice() -> None:
+        for _ in range(2):
+            async_to_sync(nothing)()
+
+    await asyncio.get_running_loop().run_in_executor(None, twice)
+    return HttpResponse("ok")
+
+
 async def looks(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(await request.session.aget("seen")))
 
@@ -141,5 +163,7 @@ urlpatterns = [
         touches,
         counts,
         looks,
+        parks_long,
+        new_loops,
     )
 ] + [path("guarded/", guarded)]

@@ -227,7 +227,7 @@ async def contexts(_request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    *(path("", include(module)) for module in ("works", "streams")),
+    *(path("", include(module)) for module in ("works", "streams", "refusals")),
 ]
 urlpatterns += [
     path(f"{view.__name__.replace('_', '-')}/", view)

@@ -151,8 +151,6 @@ class Engine:
                 "format_schema_source": "string",
                 "format_schema": self._schema,
                 "format_schema_message_name": message,
-                # Tells 0, false and '' from an attribute without a value.
-                "input_format_protobuf_oneof_presence": 1,
                 "deduplicate_blocks_in_dependent_materialized_views": 1,
                 "throw_on_max_partitions_per_insert_block": 0,
                 "max_execution_time": self._settings.load_timeout,

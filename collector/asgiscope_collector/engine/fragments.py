@@ -3,9 +3,8 @@
 from typing import Final
 
 _VALUE: Final = (
-    "Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, "
-    "'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, "
-    "bytes_value String)"
+    "Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), "
+    "double_value Nullable(Float64), bytes_value String)"
 )
 _ATTRIBUTES: Final = f"Array(Tuple(key String, value {_VALUE}))"
 _EXEMPLARS: Final = (
@@ -22,10 +21,11 @@ FRAGMENTS: Final = {
         f"exemplars {_EXEMPLARS}, as_int Int64, attributes {_ATTRIBUTES}, flags UInt32)"
     ),
     # Text as the exporter makes it: strings as they are, bytes in hexadecimal. Lists and maps arrive as JSON text.
+    # Null is what the sender left out, and tells it from 0 and false.
     "text_of_value": (
-        "(v -> multiIf(v.value = 'string_value', v.string_value, v.value = 'int_value', toString(v.int_value), "
-        "v.value = 'bool_value', if(v.bool_value, 'true', 'false'), "
-        "v.value = 'double_value', toString(v.double_value), v.value = 'bytes_value', hex(v.bytes_value), ''))"
+        "(v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, "
+        "toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', "
+        "'false'), v.double_value IS NOT NULL, toString(assumeNotNull(v.double_value)), hex(v.bytes_value)))"
     ),
     # The columns that all of the exporter's metric tables begin with.
     "metric_identity": """ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),

@@ -1,17 +1,17 @@
 CREATE TABLE IF NOT EXISTS otlp_metrics_request ON CLUSTER 'shop'
 (
     resource_metrics Array(Tuple(
-        resource Tuple(attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String)))),
+        resource Tuple(attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String)))),
         schema_url String,
         scope_metrics Array(Tuple(
-            scope Tuple(name String, version String, attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))), dropped_attributes_count UInt32),
+            scope Tuple(name String, version String, attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))), dropped_attributes_count UInt32),
             schema_url String,
             metrics Array(Tuple(
                 name String,
                 description String,
                 unit String,
-                gauge Tuple(data_points Array(Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))))), as_int Int64, attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))), flags UInt32))),
-                sum Tuple(data_points Array(Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))))), as_int Int64, attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))), flags UInt32)), aggregation_temporality Int32, is_monotonic Bool),
+                gauge Tuple(data_points Array(Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))))), as_int Int64, attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))), flags UInt32))),
+                sum Tuple(data_points Array(Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))))), as_int Int64, attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))), flags UInt32)), aggregation_temporality Int32, is_monotonic Bool),
                 histogram Tuple(
                     data_points Array(Tuple(
                         start_time_unix_nano UInt64,
@@ -20,8 +20,8 @@ CREATE TABLE IF NOT EXISTS otlp_metrics_request ON CLUSTER 'shop'
                         sum Float64,
                         bucket_counts Array(UInt64),
                         explicit_bounds Array(Float64),
-                        exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))))),
-                        attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))),
+                        exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))))),
+                        attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))),
                         flags UInt32,
                         min Float64,
                         max Float64
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS otlp_metrics_request ON CLUSTER 'shop'
                 ),
                 exponential_histogram Tuple(
                     data_points Array(Tuple(
-                        attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))),
+                        attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))),
                         start_time_unix_nano UInt64,
                         time_unix_nano UInt64,
                         count UInt64,
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS otlp_metrics_request ON CLUSTER 'shop'
                         positive Tuple(offset Int32, bucket_counts Array(UInt64)),
                         negative Tuple(offset Int32, bucket_counts Array(UInt64)),
                         flags UInt32,
-                        exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))))),
+                        exemplars Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))))),
                         min Float64,
                         max Float64
                     )),
@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS otlp_metrics_request ON CLUSTER 'shop'
                     count UInt64,
                     sum Float64,
                     quantile_values Array(Tuple(quantile Float64, value Float64)),
-                    attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))),
+                    attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))),
                     flags UInt32
                 )))
             ))
@@ -104,7 +104,7 @@ ENGINE = Null;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_point_mv ON CLUSTER 'shop' TO otlp_metrics_point AS
 WITH
-    (v -> multiIf(v.value = 'string_value', v.string_value, v.value = 'int_value', toString(v.int_value), v.value = 'bool_value', if(v.bool_value, 'true', 'false'), v.value = 'double_value', toString(v.double_value), v.value = 'bytes_value', hex(v.bytes_value), '')) AS text,
+    (v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', 'false'), v.double_value IS NOT NULL, toString(assumeNotNull(v.double_value)), hex(v.bytes_value))) AS text,
     (pairs -> CAST(
         arrayMap(attribute -> (attribute.key, text(attribute.value)), pairs), 'Map(LowCardinality(String), String)'
     )) AS attributes_of,
@@ -113,7 +113,7 @@ WITH
     CAST([], 'Array(UInt64)') AS no_counts,
     CAST([], 'Array(Float64)') AS no_bounds,
     CAST([], 'Array(Tuple(quantile Float64, value Float64))') AS no_quantiles,
-    CAST([] AS Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String)))))) AS no_exemplars,
+    CAST([] AS Array(Tuple(time_unix_nano UInt64, as_double Float64, span_id String, trace_id String, as_int Int64, filtered_attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String)))))) AS no_exemplars,
     toInt32(0) AS no_int,
     toUInt64(0) AS no_count,
     toFloat64(0) AS no_sum

@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS otlp_traces_request ON CLUSTER 'shop'
 (
     resource_spans Array(Tuple(
-        resource Tuple(attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String)))),
+        resource Tuple(attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String)))),
         scope_spans Array(Tuple(
             scope Tuple(name String, version String),
             spans Array(Tuple(
@@ -13,9 +13,9 @@ CREATE TABLE IF NOT EXISTS otlp_traces_request ON CLUSTER 'shop'
                 kind Int32,
                 start_time_unix_nano UInt64,
                 end_time_unix_nano UInt64,
-                attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))),
-                events Array(Tuple(time_unix_nano UInt64, name String, attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))))),
-                links Array(Tuple(trace_id String, span_id String, trace_state String, attributes Array(Tuple(key String, value Tuple(value Enum8('absent' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, bytes_value String))))),
+                attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))),
+                events Array(Tuple(time_unix_nano UInt64, name String, attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))))),
+                links Array(Tuple(trace_id String, span_id String, trace_state String, attributes Array(Tuple(key String, value Tuple(string_value String, bool_value Nullable(Bool), int_value Nullable(Int64), double_value Nullable(Float64), bytes_value String))))),
                 status Tuple(message String, code Int32)
             ))
         ))
@@ -25,7 +25,7 @@ ENGINE = Null;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_request_mv ON CLUSTER 'shop' TO otel_traces AS
 WITH
-    (v -> multiIf(v.value = 'string_value', v.string_value, v.value = 'int_value', toString(v.int_value), v.value = 'bool_value', if(v.bool_value, 'true', 'false'), v.value = 'double_value', toString(v.double_value), v.value = 'bytes_value', hex(v.bytes_value), '')) AS text,
+    (v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', 'false'), v.double_value IS NOT NULL, toString(assumeNotNull(v.double_value)), hex(v.bytes_value))) AS text,
     (pairs -> CAST(
         arrayMap(attribute -> (attribute.key, text(attribute.value)), pairs), 'Map(LowCardinality(String), String)'
     )) AS attributes,
@@ -48,7 +48,7 @@ SELECT
     ResourceAttributes,
     ScopeName,
     ScopeVersion,
-    maps[1] AS SpanAttributes,
+    attributes(span.attributes) AS SpanAttributes,
     if(
         span.end_time_unix_nano > span.start_time_unix_nano,
         span.end_time_unix_nano - span.start_time_unix_nano,
@@ -58,38 +58,24 @@ SELECT
     span.status.message AS StatusMessage,
     arrayMap(e -> time(e.time_unix_nano), span.events) AS `Events.Timestamp`,
     arrayMap(e -> e.name, span.events) AS `Events.Name`,
-    arraySlice(maps, 2, length(span.events)) AS `Events.Attributes`,
+    arrayMap(e -> attributes(e.attributes), span.events) AS `Events.Attributes`,
     arrayMap(l -> id(l.trace_id), span.links) AS `Links.TraceId`,
     arrayMap(l -> id(l.span_id), span.links) AS `Links.SpanId`,
     arrayMap(l -> l.trace_state, span.links) AS `Links.TraceState`,
-    arraySlice(maps, 2 + length(span.events)) AS `Links.Attributes`
+    arrayMap(l -> attributes(l.attributes), span.links) AS `Links.Attributes`
 FROM
 (
     SELECT
         ResourceAttributes,
-        ScopeName,
-        ScopeVersion,
-        span,
-        arrayMap(
-            pairs -> attributes(pairs),
-            arrayConcat(
-                [span.attributes], arrayMap(e -> e.attributes, span.events), arrayMap(l -> l.attributes, span.links)
-            )
-        ) AS maps
+        scope_span.scope.name AS ScopeName,
+        scope_span.scope.version AS ScopeVersion,
+        arrayJoin(scope_span.spans) AS span
     FROM
     (
         SELECT
-            ResourceAttributes,
-            scope_span.scope.name AS ScopeName,
-            scope_span.scope.version AS ScopeVersion,
-            arrayJoin(scope_span.spans) AS span
-        FROM
-        (
-            SELECT
-                attributes(resource_span.resource.attributes) AS ResourceAttributes,
-                arrayJoin(resource_span.scope_spans) AS scope_span
-            FROM (SELECT arrayJoin(resource_spans) AS resource_span FROM otlp_traces_request)
-        )
+            attributes(resource_span.resource.attributes) AS ResourceAttributes,
+            arrayJoin(resource_span.scope_spans) AS scope_span
+        FROM (SELECT arrayJoin(resource_spans) AS resource_span FROM otlp_traces_request)
     )
 );
 

@@ -51,6 +51,7 @@ COLLECTOR = (
     "receive",
     "analysis",
     "feed",
+    "alerts",
     "collector",
     "api",
     "app",

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from asgiscope_collector import __version__
 from asgiscope_collector.api import (
+    alerts,
     blocking,
     contention,
     findings,
@@ -95,6 +96,7 @@ def create_app(
         releases,
         live,
         services,
+        alerts,
     ):
         app.include_router(module.router)
     app.router.routes.extend(collector.receiver.routes)

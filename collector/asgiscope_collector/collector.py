@@ -3,11 +3,16 @@
 import asyncio
 import contextlib
 import logging
+import shutil
+import time
 from collections.abc import Callable
 from typing import Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
+from asgiscope_collector.alerts.lease import Lease, owner_name
+from asgiscope_collector.alerts.loop import Alerting
+from asgiscope_collector.alerts.readings import Gauges
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
 from asgiscope_collector.feed import Feed
 from asgiscope_collector.loader import Loader
@@ -44,6 +49,15 @@ class Collector:
         self.receiver = Receiver(settings, self.spool)
         self._store = settings.store_address
         self.feed = Feed(self.engine, lambda: self.loader.segments, seats=settings.live_readers)
+        self.alerting = Alerting(
+            self.engine,
+            path=settings.alerts,
+            base_url=settings.page_url,
+            gauges=self.gauges,
+            # Of several collectors on one store one evaluates, and does not see what the others store.
+            stored=(lambda: self.loader.segments) if self._store.embedded else None,
+            lease=None if self._store.embedded else Lease(self.engine, owner_name()),
+        )
         self._opening: asyncio.Task[None] | None = None
         self._opening_failure = ""
         self._stopping = asyncio.Event()
@@ -52,6 +66,7 @@ class Collector:
         """Begin to open the engine; what is sent meanwhile is spooled."""
         self._opening = asyncio.create_task(self._open())
         self.feed.start()
+        self.alerting.start()
 
     async def stop(self) -> None:
         """Store what was accepted, then close the engine."""
@@ -59,10 +74,21 @@ class Collector:
         await self.feed.stop()
         if self._opening:
             await asyncio.wait([self._opening])
+        await self.alerting.stop()
         await asyncio.to_thread(self.spool.close)
         await asyncio.to_thread(self.loader.close)
         await asyncio.to_thread(self.engine.close)
         logger.info("stopped: %d bytes left in the spool", self.spool.size)
+
+    def gauges(self) -> Gauges:
+        """How the collector itself stands. Asks the system about the disk."""
+        disk = shutil.disk_usage(self.settings.data)
+        oldest_ns = self.spool.oldest_ns
+        return Gauges(
+            drops=self.spool.refused + self.loader.rejected_bodies,
+            disk_free=disk.free / disk.total,
+            lag_ns=max(0, time.time_ns() - oldest_ns) if oldest_ns else 0,
+        )
 
     async def unready(self) -> str:
         """Why the collector cannot work now, or ''."""

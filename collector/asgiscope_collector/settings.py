@@ -1,6 +1,7 @@
 """What can be set: the defaults, `ASGISCOPE_COLLECTOR_*` in the environment, flags over both."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
@@ -61,6 +62,11 @@ class Settings:
     """Spans older than this are dropped, and refused on arrival."""
     rollup_retention_days: int = _setting(30, 1, 3650)
 
+    alerts: str = ""
+    """The file of alert rules; without one the built-in rules are used, and nobody is told."""
+    public_url: str = ""
+    """Where people reach the page, for links in messages; the address it listens on, if it is empty."""
+
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -73,6 +79,10 @@ class Settings:
         if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(
                 f"{_spell('log_level')} is {self.log_level!r}: write DEBUG, INFO, WARNING or ERROR"
+            )
+        if self.public_url and not re.fullmatch(r"https?://[^\s?#]+", self.public_url):
+            raise SettingsError(
+                f"{_spell('public_url')} is {self.public_url!r}: write an address as https://asgiscope.example.com"
             )
         if not self.loopback and not self.insecure_open:
             raise SettingsError(
@@ -101,6 +111,12 @@ class Settings:
     def backups_folder(self) -> Path:
         """Where the engine in this process may write backups, and read them."""
         return self.data / "backups"
+
+    @property
+    def page_url(self) -> str:
+        """Where people reach the page, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
     @property
     def loopback(self) -> bool:

@@ -8,6 +8,7 @@ After a crash the last segment may end in a torn body, which nobody was told was
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import threading
@@ -99,6 +100,7 @@ class Spool:
         self._writing = False
         self._closing = False
         self._failure = ""
+        self._refused = 0
         # touched by the writer thread, or with nothing being written
         self._sequence = 0
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -110,6 +112,18 @@ class Spool:
     def size(self) -> int:
         """Bytes accepted and not stored yet."""
         return self._bytes
+
+    @property
+    def refused(self) -> int:
+        """Bodies for which there was no room."""
+        return self._refused
+
+    @property
+    def oldest_ns(self) -> int:
+        """When the oldest of what is not stored yet came, nanoseconds since the epoch; 0 if all is stored."""
+        with self._changed:
+            waiting = [*itertools.islice(self._sealed, 1), *(active.path for active in self._active.values())]
+        return min((int(path.name.partition("-")[0]) for path in waiting), default=0)
 
     @property
     def failure(self) -> str:
@@ -135,6 +149,7 @@ class Spool:
             if self._closing:
                 raise SpoolUnavailableError("the collector is stopping")
             if self._bytes + len(framed) > self._max_bytes:
+                self._refused += 1
                 raise SpoolUnavailableError(
                     f"{self._bytes} bytes wait to be stored and {self._max_bytes} may: send again later"
                 )

@@ -88,9 +88,12 @@ def running_collector(settings: Settings, *, ready: bool = True) -> Iterator[Run
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A collector with small limits, so that tests can reach them."""
+    """A collector with small limits, so that tests can reach them; tests of alerts bring rules of their own."""
+    folder = tmp_path_factory.mktemp("collector")
+    (folder / "alerts.yaml").write_text("defaults: false\ninterval: 5m\n")
     settings = Settings(
-        data=tmp_path_factory.mktemp("collector") / "data",
+        data=folder / "data",
+        alerts=str(folder / "alerts.yaml"),
         max_body_bytes=4 * 1024 * 1024,
         load_interval_ms=20,
         query_backlog=4,

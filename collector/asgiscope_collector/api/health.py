@@ -18,4 +18,5 @@ async def readyz(request: Request) -> JSONResponse:
     reason = await request.app.state.collector.unready()
     if reason:
         return JSONResponse({"status": "unavailable", "reason": reason}, 503)
-    return JSONResponse({"status": "ready"})
+    warnings = [f"alerts: {each}" for each in request.app.state.collector.alerting.warnings()]
+    return JSONResponse({"status": "ready", **({"warnings": warnings} if warnings else {})})

@@ -52,7 +52,11 @@ def run(asked: argparse.Namespace) -> int:
 
 def serve(settings: Settings) -> int:
     """Serve until a signal comes; 0 if all went well, 1 with one line on stderr if it could not start."""
-    settings = replace(settings, data=settings.data.absolute())
+    settings = replace(
+        settings,
+        data=settings.data.absolute(),
+        alerts=str(Path(settings.alerts).absolute()) if settings.alerts else "",
+    )
     try:
         with FolderLock(settings.data):
             _use_temporary_folder(settings.data / "tmp")
@@ -74,10 +78,12 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         fatal.append(reason)
         server.should_exit = True
 
-    server = server_of(create_app(settings, on_fatal=stop))
+    app = create_app(settings, on_fatal=stop)
+    server = server_of(app)
     # uvicorn handles these while it runs and raises them again when it has stopped: by then all is done.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    signal.signal(signal.SIGHUP, lambda *_: app.state.collector.alerting.reload())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("asgiscope-collector %s listens on http://%s:%d", __version__, host, settings.port)
     server.run(sockets=[listener])

@@ -7,8 +7,9 @@ crashes): `Engine.close` waits.
 """
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
@@ -122,6 +123,12 @@ class Engine:
         """Run a statement that returns nothing, in this time instead of a query's."""
         bounds = None if seconds is None else {"max_execution_time": seconds}
         self._client().command(sql, parameters=parameters, settings=bounds)
+
+    def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows to a table of ours, all of them or none; each maps columns to values."""
+        if rows:
+            lines = "\n".join(json.dumps(row) for row in rows)
+            self._client().raw_insert(table, insert_block=lines.encode(), fmt="JSONEachRow")
 
     def load(self, signal: str, bodies: BinaryIO, token: str) -> None:
         """Store OTLP request bodies, each with its length before it as a varint; all or none of them.

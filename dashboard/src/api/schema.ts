@@ -15,6 +15,73 @@ export interface Advice {
   link: string;
 }
 
+/** One firing of a rule's series: what, where, how bad, since when. */
+export interface Alert {
+  /** of this firing */
+  id: string;
+  /** of the rule and the series, the same each time it fires */
+  fingerprint: string;
+  rule: string;
+  severity: Severity;
+  state: AlertState;
+  labels: Record<string, string>;
+  /** summary, impact, held_by, advice, finding_url, trace_url, ... and those of the rule */
+  annotations: Record<string, string>;
+  value: number;
+  value_text: string;
+  starts_at: string;
+  starts_ns: number;
+  /** '' while it fires */
+  ends_at: string;
+  ends_ns: number;
+  /** ids of silences, maintenance and the name of a window */
+  muted_by: string[];
+  /** '' where the alert is not about one finding */
+  finding_id: string;
+}
+
+/** Of an alert. */
+export type AlertState = "inactive" | "pending" | "firing" | "resolved";
+
+/** Whether alerting works. */
+export interface AlertStatus {
+  /** the rules file; '' where only the built-in rules are used */
+  file: string;
+  loaded_at: string;
+  /** why the file as it is now is not used, or '' */
+  error: string;
+  /** whether this collector evaluates; of a cluster's, one does */
+  evaluator: boolean;
+  /** which collector evaluates */
+  owner: string;
+  evaluated_at: string;
+  took_ms: number;
+  /** why the newest evaluation failed, or '' */
+  failure: string;
+  interval_ns: number;
+  rules: number;
+  receivers: number;
+  firing: number;
+}
+
+/** Alerts, newest first: the firing ones before the others. */
+export interface Alerts {
+  alerts: Alert[];
+  firing: number;
+}
+
+/** One try to deliver a message, and the answer. */
+export interface Attempt {
+  number: number;
+  at: string;
+  at_ns: number;
+  /** of HTTP or SMTP; 0 where there was no answer */
+  status: number;
+  /** what the receiver said, or what went wrong; never a secret */
+  answer: string;
+  took_ms: number;
+}
+
 /** Call sites that blocked event loops, the most time first, and the share of time in which loops stood. */
 export interface Blocking {
   step_ns: number;
@@ -147,6 +214,28 @@ export interface Decision {
   reason: string;
   by: string;
   at: string;
+}
+
+/** Messages, newest first. */
+export interface Deliveries {
+  deliveries: Delivery[];
+}
+
+/** A message to a receiver: it keeps its id over all attempts. */
+export interface Delivery {
+  id: string;
+  receiver: string;
+  group_key: string;
+  reason: string;
+  outcome: Outcome;
+  decided_at: string;
+  decided_ns: number;
+  /** '' unless it is pending */
+  next_attempt_at: string;
+  /** ids of alerts */
+  firing: string[];
+  resolved: string[];
+  attempts: Attempt[];
 }
 
 /** One fingerprinted problem: kind, service, call site and route family. */
@@ -405,6 +494,23 @@ export interface LiveHolder {
   trace_id: string;
 }
 
+/** A maintenance window of the rules file. */
+export interface MaintenanceState {
+  name: string;
+  days: string[];
+  start: string;
+  end: string;
+  timezone: string;
+  matchers: Matcher[];
+  open: boolean;
+}
+
+/** A silence mutes alerts of which every matcher holds. */
+export interface Matcher {
+  name: string;
+  value: string;
+}
+
 /** A column of the matrix: a call that held a thread. */
 export interface MatrixHolder {
   function: string;
@@ -444,6 +550,9 @@ export interface OccupationStep {
   /** busy time of each of occupants, in their order; the rest is of others */
   by: number[];
 }
+
+/** Where a delivery stands. */
+export type Outcome = "pending" | "delivered" | "refused" | "abandoned";
 
 /** Is anything wrong, and where to look. */
 export interface Overview {
@@ -527,6 +636,23 @@ export interface Pools {
 export interface Problem {
   error: string;
   hint: string;
+}
+
+/** A receiver of the rules file; its address without path and secrets. */
+export interface ReceiverState {
+  name: string;
+  type: string;
+  target: string;
+  pending: number;
+  last_delivered_at: string;
+  last_error: string;
+  /** why it cannot be sent to (a secret that is missing, ...), or '' */
+  error: string;
+}
+
+/** Every receiver. */
+export interface Receivers {
+  receivers: ReceiverState[];
 }
 
 /** Refusals of one call site. */
@@ -636,6 +762,74 @@ export interface RouteTraffic {
   duration_p95_ns: number;
 }
 
+/** A rule, its values over the range, and the alerts it made in it. */
+export interface RuleDetail {
+  name: string;
+  /** the condition in a sentence */
+  description: string;
+  /** of the condition */
+  type: string;
+  unit: Unit;
+  threshold: number;
+  /** 0 for a condition that has none */
+  window_ns: number;
+  for_ns: number;
+  severity: Severity;
+  scope: Record<string, string[]>;
+  receivers: string[];
+  builtin: boolean;
+  state: AlertState;
+  firing: number;
+  pending: number;
+  /** the highest of its series now; null where nothing is known */
+  value: number | null;
+  value_text: string;
+  /** why it could not be evaluated, or '' */
+  error: string;
+  /** the last minutes, oldest first */
+  history: RulePoint[];
+  alerts: Alert[];
+}
+
+/** The highest value of a rule's series (of free disk: the lowest) in the window that ended then. */
+export interface RulePoint {
+  time_ns: number;
+  value: number | null;
+}
+
+/** A rule and how it stands. */
+export interface RuleState {
+  name: string;
+  /** the condition in a sentence */
+  description: string;
+  /** of the condition */
+  type: string;
+  unit: Unit;
+  threshold: number;
+  /** 0 for a condition that has none */
+  window_ns: number;
+  for_ns: number;
+  severity: Severity;
+  scope: Record<string, string[]>;
+  receivers: string[];
+  builtin: boolean;
+  state: AlertState;
+  firing: number;
+  pending: number;
+  /** the highest of its series now; null where nothing is known */
+  value: number | null;
+  value_text: string;
+  /** why it could not be evaluated, or '' */
+  error: string;
+  /** the last minutes, oldest first */
+  history: RulePoint[];
+}
+
+/** Every rule that is on. */
+export interface Rules {
+  rules: RuleState[];
+}
+
 /** One service over the range asked for. */
 export interface ServiceHealth {
   service: string;
@@ -676,6 +870,9 @@ export interface Services {
   versions: string[];
 }
 
+/** How urgent: PagerDuty's words, which other systems know too. */
+export type Severity = "info" | "warning" | "error" | "critical";
+
 /** Where the time of a trace's root went; each instant counts once, so the parts add up to the root. */
 export interface Shares {
   total_ns: number;
@@ -708,6 +905,39 @@ export interface Side {
   wait_p95_ns: number;
   loop_blocked_share: number;
   refusals: number;
+}
+
+/** A silence as it is kept. */
+export interface Silence {
+  id: string;
+  matchers: Matcher[];
+  state: SilenceState;
+  starts_at: string;
+  starts_ns: number;
+  ends_at: string;
+  ends_ns: number;
+  comment: string;
+  created_by: string;
+  /** alerts that fire and are muted by it now */
+  muting: number;
+}
+
+/** A silence to make. It has an end. */
+export interface SilenceRequest {
+  matchers: Matcher[];
+  /** now, if it is 0 */
+  starts_ns?: number;
+  duration_ns: number;
+  comment?: string;
+}
+
+/** Of a silence. */
+export type SilenceState = "pending" | "active" | "expired";
+
+/** Silences, those that hold first, and the maintenance windows. */
+export interface Silences {
+  silences: Silence[];
+  maintenance: MaintenanceState[];
 }
 
 /** One span. Attribute values are strings, as stored, except the numbers and booleans of semconv. */
@@ -794,6 +1024,9 @@ export interface Traces {
   /** pass as before_ns for the next page; null at the end, and where the order is not by time */
   next_before_ns: number | null;
 }
+
+/** What a condition's value is. */
+export type Unit = "share" | "ns" | "count" | "ratio";
 
 /** What became of a finding from one side to the other. */
 export type Verdict = "new" | "worse" | "better" | "gone" | "same";
@@ -1069,5 +1302,75 @@ export interface Endpoints {
     };
     body: undefined;
     answer: Services;
+  };
+  "GET alerts": {
+    query: {
+      rule?: string;
+      service?: string;
+      limit?: number;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Alerts;
+  };
+  "GET alerts/status": {
+    query: object;
+    body: undefined;
+    answer: AlertStatus;
+  };
+  "GET alerts/schema.json": {
+    query: object;
+    body: undefined;
+    answer: Record<string, Json>;
+  };
+  "GET alerts/rules": {
+    query: object;
+    body: undefined;
+    answer: Rules;
+  };
+  "GET alerts/rules/{name}": {
+    query: {
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: RuleDetail;
+  };
+  "GET alerts/silences": {
+    query: object;
+    body: undefined;
+    answer: Silences;
+  };
+  "POST alerts/silences": {
+    query: object;
+    body: SilenceRequest;
+    answer: Silence;
+  };
+  "DELETE alerts/silences/{silence_id}": {
+    query: object;
+    body: undefined;
+    answer: Silence;
+  };
+  "GET alerts/deliveries": {
+    query: {
+      receiver?: string;
+      alert?: string;
+      limit?: number;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Deliveries;
+  };
+  "GET alerts/receivers": {
+    query: object;
+    body: undefined;
+    answer: Receivers;
+  };
+  "POST alerts/receivers/{name}/test": {
+    query: object;
+    body: undefined;
+    answer: Delivery;
   };
 }

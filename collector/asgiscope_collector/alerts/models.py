@@ -1,0 +1,208 @@
+"""What the API says of alerts. Times ending in `_ns` are nanoseconds since the epoch, the others RFC 3339."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from asgiscope_collector.alerts.conditions import Unit
+from asgiscope_collector.alerts.evaluate import AlertState
+from asgiscope_collector.alerts.rules import Matcher, Severity
+
+
+class Alert(BaseModel):
+    """One firing of a rule's series: what, where, how bad, since when."""
+
+    id: str = Field(description="of this firing")
+    fingerprint: str = Field(description="of the rule and the series, the same each time it fires")
+    rule: str
+    severity: Severity
+    state: AlertState
+    labels: dict[str, str]
+    annotations: dict[str, str] = Field(
+        description="summary, impact, held_by, advice, finding_url, trace_url, ... and those of the rule"
+    )
+    value: float
+    value_text: str
+    starts_at: str
+    starts_ns: int
+    ends_at: str = Field(description="'' while it fires")
+    ends_ns: int
+    muted_by: list[str] = Field(description="ids of silences, `maintenance` and the name of a window")
+    finding_id: str = Field(description="'' where the alert is not about one finding")
+
+
+class Alerts(BaseModel):
+    """Alerts, newest first: the firing ones before the others."""
+
+    alerts: list[Alert]
+    firing: int
+
+
+class RulePoint(BaseModel):
+    """The highest value of a rule's series (of free disk: the lowest) in the window that ended then."""
+
+    time_ns: int
+    value: float | None
+
+
+class RuleState(BaseModel):
+    """A rule and how it stands."""
+
+    name: str
+    description: str = Field(description="the condition in a sentence")
+    type: str = Field(description="of the condition")
+    unit: Unit
+    threshold: float
+    window_ns: int = Field(description="0 for a condition that has none")
+    for_ns: int
+    severity: Severity
+    scope: dict[str, list[str]]
+    receivers: list[str]
+    builtin: bool
+    state: AlertState
+    firing: int
+    pending: int
+    value: float | None = Field(description="the highest of its series now; null where nothing is known")
+    value_text: str
+    error: str = Field(description="why it could not be evaluated, or ''")
+    history: list[RulePoint] = Field(description="the last minutes, oldest first")
+
+
+class Rules(BaseModel):
+    """Every rule that is on."""
+
+    rules: list[RuleState]
+
+
+class RuleDetail(RuleState):
+    """A rule, its values over the range, and the alerts it made in it."""
+
+    alerts: list[Alert]
+
+
+class SilenceState(StrEnum):
+    """Of a silence."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    EXPIRED = "expired"
+
+
+class SilenceRequest(BaseModel):
+    """A silence to make. It has an end."""
+
+    matchers: list[Matcher] = Field(min_length=1, max_length=20)
+    starts_ns: int = Field(default=0, ge=0, description="now, if it is 0")
+    duration_ns: int = Field(gt=0, le=366 * 86_400 * 1_000_000_000)
+    comment: str = Field(default="", max_length=1000)
+
+
+class Silence(BaseModel):
+    """A silence as it is kept."""
+
+    id: str
+    matchers: list[Matcher]
+    state: SilenceState
+    starts_at: str
+    starts_ns: int
+    ends_at: str
+    ends_ns: int
+    comment: str
+    created_by: str
+    muting: int = Field(description="alerts that fire and are muted by it now")
+
+
+class MaintenanceState(BaseModel):
+    """A maintenance window of the rules file."""
+
+    name: str
+    days: list[str]
+    start: str
+    end: str
+    timezone: str
+    matchers: list[Matcher]
+    open: bool
+
+
+class Silences(BaseModel):
+    """Silences, those that hold first, and the maintenance windows."""
+
+    silences: list[Silence]
+    maintenance: list[MaintenanceState]
+
+
+class Outcome(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+
+
+class Attempt(BaseModel):
+    """One try to deliver a message, and the answer."""
+
+    number: int
+    at: str
+    at_ns: int
+    status: int = Field(description="of HTTP or SMTP; 0 where there was no answer")
+    answer: str = Field(description="what the receiver said, or what went wrong; never a secret")
+    took_ms: int
+
+
+class Delivery(BaseModel):
+    """A message to a receiver: it keeps its id over all attempts."""
+
+    id: str
+    receiver: str
+    group_key: str
+    reason: str
+    outcome: Outcome
+    decided_at: str
+    decided_ns: int
+    next_attempt_at: str = Field(description="'' unless it is pending")
+    firing: list[str] = Field(description="ids of alerts")
+    resolved: list[str]
+    attempts: list[Attempt]
+
+
+class Deliveries(BaseModel):
+    """Messages, newest first."""
+
+    deliveries: list[Delivery]
+
+
+class ReceiverState(BaseModel):
+    """A receiver of the rules file; its address without path and secrets."""
+
+    name: str
+    type: str
+    target: str
+    pending: int
+    last_delivered_at: str
+    last_error: str
+    error: str = Field(description="why it cannot be sent to (a secret that is missing, ...), or ''")
+
+
+class Receivers(BaseModel):
+    """Every receiver."""
+
+    receivers: list[ReceiverState]
+
+
+class AlertStatus(BaseModel):
+    """Whether alerting works."""
+
+    file: str = Field(description="the rules file; '' where only the built-in rules are used")
+    loaded_at: str
+    error: str = Field(description="why the file as it is now is not used, or ''")
+    evaluator: bool = Field(description="whether this collector evaluates; of a cluster's, one does")
+    owner: str = Field(description="which collector evaluates")
+    evaluated_at: str
+    took_ms: int
+    failure: str = Field(description="why the newest evaluation failed, or ''")
+    interval_ns: int
+    rules: int
+    receivers: int
+    firing: int

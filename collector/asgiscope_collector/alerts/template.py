@@ -1,0 +1,45 @@
+"""Texts of a rule's annotations: `$service`, `${value}`, and no more than that.
+
+The syntax is that of Python's `string.Template`: a name is replaced, nothing is evaluated, no attribute is
+reached. The fields are a fixed list, so a text cannot reach what is not meant for a message.
+"""
+
+from collections.abc import Mapping
+from string import Template
+from typing import Final
+
+FIELDS: Final = frozenset(
+    {
+        "alertname",
+        "severity",
+        "service",
+        "environment",
+        "release",
+        "route",
+        "call_site",
+        "executor",
+        "kind",
+        "value",
+        "threshold",
+        "condition",
+        "since",
+        "summary",
+        "impact",
+        "held_by",
+        "advice",
+        "finding_url",
+        "trace_url",
+    }
+)
+
+
+def fields_of(text: str) -> set[str]:
+    """The fields that a text names; what is no field's name stands for itself, as '' does for a lone `$`."""
+    template = Template(text)
+    found = set(template.get_identifiers())
+    return found if template.is_valid() else found | {""}
+
+
+def render(text: str, values: Mapping[str, str]) -> str:
+    """The text with its fields filled in; a field without a value is empty."""
+    return Template(text).safe_substitute({name: values.get(name, "") for name in FIELDS})

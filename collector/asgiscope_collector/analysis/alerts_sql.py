@@ -1,0 +1,240 @@
+"""The queries of alert conditions, by the condition's name.
+
+Each gives `service`, `environment`, what else tells its series apart, `end` (of the window, in seconds since the
+epoch) and `value`. They are bound `ends`, `window`, `first`, `last`, `present` and `now_ns` (`alerts.Windows`),
+`service`, `environment`, `route` and `call_site` (`alerts.Scope`), `over`, and what a condition adds.
+"""
+
+from typing import Final
+
+_OF: Final = "match(ServiceName, {service:String}) AND match(Environment, {environment:String})"
+_ON: Final = " AND match(Route, {route:String})"
+_AT: Final = " AND (match(CodeFunction, {call_site:String}) OR match(CodeFile, {call_site:String}))"
+_SERVICE: Final = "ServiceName AS service, Environment AS environment"
+_RELEASE: Final = "argMax(Version, Minute) AS release"
+_FINDING: Final = (
+    f"{_SERVICE}, {_RELEASE}, FindingId AS finding, any(FindingKind) AS kind, "
+    "any(CodeFunction) AS function, any(CodeFile) AS file, argMax(Route, TotalNs) AS route"
+)
+_FINDING_COLUMNS: Final = "FindingId, FindingKind, CodeFunction, CodeFile, Route, TotalNs"
+_KEEP: Final = "(value > {over:Float64} OR WindowEnd = {present:UInt32})"
+_PASSED_NS: Final = """(
+    least({now_ns:Int64}, toInt64(WindowEnd) * 1000000000) - (toInt64(WindowEnd) - {window:Int64}) * 1000000000
+)"""
+_WAITS: Final = "sum(Calls) AS calls, sumMap(Buckets) AS counts, max(Longest) AS longest"
+_KEEP_WAITS: Final = (
+    "calls >= {min_calls:UInt32} AND (longest > {over:Float64} OR WindowEnd = {present:UInt32})"
+)
+
+
+def _windows(table: str, columns: str, where: str) -> str:
+    """Each row of a rollup once for every window that it counts in (`WindowEnd`)."""
+    return f"""(
+    SELECT
+        Minute, ServiceName, Environment, Version, {columns},
+        arrayJoin(arrayFilter(
+            end -> toUnixTimestamp(Minute) < end AND toUnixTimestamp(Minute) + {{window:UInt32}} >= end,
+            {{ends:Array(UInt32)}}
+        )) AS WindowEnd
+    FROM {table}
+    WHERE Minute >= toDateTime({{first:UInt32}}) AND Minute < toDateTime({{last:UInt32}}) AND {where}
+)"""
+
+
+QUERIES: Final[dict[str, str]] = {
+    # The whole window counts, though a service may be younger: what is not known was not blocked.
+    "loop_blocked_share": f"""
+SELECT
+    service, environment, release, end, WindowEnd,
+    least(1, blocked.ns / (greatest(1, seen.processes) * {_PASSED_NS})) AS value
+FROM
+(
+    SELECT {_SERVICE}, {_RELEASE}, WindowEnd, WindowEnd AS end, uniqMerge(Processes) AS processes
+    FROM {_windows("asgiscope_services", "Processes", _OF)}
+    GROUP BY service, environment, WindowEnd
+) AS seen
+LEFT JOIN
+(
+    SELECT {_SERVICE}, WindowEnd, sum(TotalNs) AS ns
+    FROM {_windows("asgiscope_findings", "TotalNs", f"FindingKind = 'loop_blocked' AND {_OF}{_ON}{_AT}")}
+    GROUP BY service, environment, WindowEnd
+) AS blocked USING (service, environment, WindowEnd)
+WHERE {_KEEP}
+""",
+    # A stall that lasts counts with what it has cost so far.
+    "longest_stall": f"""
+SELECT {_FINDING}, WindowEnd AS end, toFloat64(greatest(max(LargestNs), max(OngoingNs))) AS value
+FROM {
+        _windows(
+            "asgiscope_findings",
+            f"{_FINDING_COLUMNS}, LargestNs, OngoingNs",
+            f"FindingKind = 'loop_blocked' AND {_OF}{_ON}{_AT}",
+        )
+    }
+GROUP BY service, environment, finding, WindowEnd
+HAVING {_KEEP}
+""",
+    "queue_wait_by_role": f"""
+SELECT {_SERVICE}, {_RELEASE}, Executor AS executor, WindowEnd AS end, {_WAITS}
+FROM {
+        _windows(
+            "asgiscope_waits",
+            "Executor, Calls, Buckets, LongestNs AS Longest",
+            f"(empty({{roles:Array(String)}}) OR Executor IN {{roles:Array(String)}}) AND {_OF}",
+        )
+    }
+GROUP BY service, environment, executor, WindowEnd
+HAVING {_KEEP_WAITS}
+""",
+    "queue_wait_by_call_site": f"""
+SELECT {_FINDING}, WindowEnd AS end, {_WAITS}
+FROM {
+        _windows(
+            "asgiscope_findings",
+            f"{_FINDING_COLUMNS}, Occurrences AS Calls, Buckets, LargestNs AS Longest",
+            f"FindingKind IN {{kinds:Array(String)}} AND {_OF}{_ON}{_AT}",
+        )
+    }
+GROUP BY service, environment, finding, WindowEnd
+HAVING {_KEEP_WAITS}
+""",
+    "shared_thread_waits": f"""
+SELECT {_SERVICE}, {_RELEASE}, 'shared' AS executor, WindowEnd AS end, toFloat64(sum(Queued)) AS value
+FROM {_windows("asgiscope_calls", "Queued", f"Executor = 'shared' AND {_OF}{_ON}{_AT}")}
+GROUP BY service, environment, WindowEnd
+HAVING {_KEEP}
+""",
+    # Time waited over time passed is how many waited on average (Little's law), and needs no sampled total.
+    "pool_saturation": f"""
+SELECT {_SERVICE}, {_RELEASE}, 'pool' AS executor, WindowEnd AS end, sum(WaitNs) / {_PASSED_NS} AS value
+FROM {_windows("asgiscope_calls", "WaitNs", f"Executor = 'pool' AND {_OF}{_ON}{_AT}")}
+GROUP BY service, environment, WindowEnd
+HAVING {_KEEP}
+""",
+    "refusals": f"""
+SELECT {_FINDING}, WindowEnd AS end, toFloat64(sum(Occurrences)) AS value
+FROM {
+        _windows(
+            "asgiscope_findings",
+            f"{_FINDING_COLUMNS}, Occurrences",
+            f"FindingKind = 'refusal' AND {_OF}{_ON}{_AT}",
+        )
+    }
+GROUP BY service, environment, finding, WindowEnd
+HAVING {_KEEP}
+""",
+    "hops_per_request": f"""
+SELECT
+    {_SERVICE}, {_RELEASE}, Route AS route, WindowEnd AS end,
+    sum(Requests) AS requests, sum(Hops) / requests AS value
+FROM {_windows("asgiscope_requests", "Route, Requests, Hops", f"Requests > 0 AND {_OF}{_ON}")}
+GROUP BY service, environment, route, WindowEnd
+HAVING requests >= {{min_requests:UInt32}} AND {_KEEP}
+""",
+    "new_finding": f"""
+SELECT seen.*, end, 1. AS value
+FROM
+(
+    SELECT {_FINDING}
+    FROM asgiscope_findings
+    WHERE Minute >= toDateTime({{first:UInt32}}) AND Minute < toDateTime({{last:UInt32}})
+        AND FindingKind IN {{kinds:Array(String)}} AND {_OF}{_ON}{_AT}
+    GROUP BY service, environment, finding
+) AS seen
+INNER JOIN
+(
+    SELECT FindingId AS finding, toUnixTimestamp(min(FirstSeen)) AS born
+    FROM asgiscope_finding_days
+    GROUP BY finding
+    HAVING born >= {{first:UInt32}}
+) AS births ON births.finding = seen.finding
+ARRAY JOIN arrayFilter(end -> born < end AND born + {{window:UInt32}} >= end, {{ends:Array(UInt32)}}) AS end
+""",
+    # Seen after somebody decided that it was resolved, for the first time since.
+    "finding_regressed": f"""
+SELECT seen.*, end, 1. AS value
+FROM
+(
+    SELECT {_FINDING}, min(toUnixTimestamp64Nano(FirstSeen)) AS since_ns, groupArray((
+        toUnixTimestamp64Nano(FirstSeen), toUnixTimestamp64Nano(LastSeen)
+    )) AS times
+    FROM asgiscope_findings
+    WHERE Minute >= toDateTime({{first:UInt32}}) AND Minute < toDateTime({{last:UInt32}}) AND {_OF}{_ON}{_AT}
+    GROUP BY service, environment, finding
+) AS seen
+INNER JOIN
+(
+    SELECT
+        FindingId AS finding,
+        argMax(State, DecidedAt) AS state,
+        max(toUnixTimestamp64Nano(asgiscope_decisions.DecidedAt)) AS decided_ns
+    FROM asgiscope_decisions
+    GROUP BY finding
+    HAVING state = 'resolved'
+) AS decided ON decided.finding = seen.finding
+ARRAY JOIN arrayFilter(
+    end -> arrayExists(
+        each -> each.2 > decided_ns
+            AND intDiv(greatest(each.1, decided_ns), 1000000000) < end
+            AND intDiv(each.2, 1000000000) + {{window:UInt32}} >= end,
+        times
+    ),
+    {{ends:Array(UInt32)}}
+) AS end
+""",
+}
+
+RELEASES: Final = f"""
+WITH born AS
+(
+    SELECT
+        {_SERVICE},
+        arrayReverseSort(groupArray((first, Version))) AS releases,
+        releases[1].2 AS newest,
+        releases[2].2 AS before
+    FROM
+    (
+        SELECT ServiceName, Environment, Version, min(FirstSeen) AS first
+        FROM asgiscope_releases
+        WHERE Version != '' AND {_OF}
+        GROUP BY ServiceName, Environment, Version
+    )
+    GROUP BY service, environment
+    HAVING length(releases) > 1
+)
+SELECT
+    service,
+    environment,
+    {{present:UInt32}} AS end,
+    any(newest) AS release,
+    any(before) AS previous_release,
+    sumIf(Requests, Version = newest AND recent) AS requests_now,
+    sumIf(Requests, Version = before) AS requests_before,
+    sumIf(Lost, Version = newest AND recent) / greatest(1, requests_now) AS lost_now,
+    sumIf(Lost, Version = before) / greatest(1, requests_before) AS lost_before,
+    lost_now / greatest(1, lost_before) AS value
+FROM
+(
+    SELECT
+        {_SERVICE}, Version, Minute >= toDateTime({{first:UInt32}}) AS recent, Requests,
+        WaitNs + LoopCausedNs + LoopSufferedNs AS Lost
+    FROM asgiscope_requests
+    WHERE Minute >= toDateTime({{oldest:UInt32}}) AND Minute < toDateTime({{last:UInt32}}) AND {_OF}{_ON}
+) AS requests
+INNER JOIN born USING (service, environment)
+GROUP BY service, environment
+HAVING requests_now >= {{min_requests:UInt64}}
+    AND requests_before >= {{min_requests:UInt64}}
+    AND lost_now >= {{min_lost:Float64}}
+"""
+
+LAST_SEEN: Final = """
+SELECT
+    ServiceName AS service,
+    Environment AS environment,
+    toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
+    argMax(Version, Minute) AS release
+FROM asgiscope_services
+WHERE Minute >= toDateTime({first:UInt32}) AND Minute < toDateTime({last:UInt32})
+GROUP BY service, environment
+"""

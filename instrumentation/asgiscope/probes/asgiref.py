@@ -54,7 +54,7 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf)
 
     bridges = Bridges(recorder, watchdog, middleware_of)
     recorder.context_id = functools.partial(_context_id, sync.SyncToAsync.thread_sensitive_context)
-    submit = submit_wrapper(recorder, role_of)
+    submit = submit_wrapper(recorder, role_of, _standing)
     patches = Patches().on_remove(lambda: setattr(recorder, "context_id", str))
     patches.wrap(sync.SyncToAsync, "__call__", bridges.sync_to_async)
     patches.wrap(sync.AsyncToSync, "__call__", bridges.async_to_sync)
@@ -148,6 +148,13 @@ def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) ->
             recorder.send(parked, notable)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.unpark")
+
+
+def _standing(executor: Any) -> Any:
+    """The executor whose thread will run what is submitted: that of the nearest `async_to_sync` not yet over."""
+    while getattr(executor, "_broken", False) and getattr(executor, "_old_executor", None) is not None:
+        executor = executor._old_executor  # noqa: SLF001 - asgiref's `submit` goes the same way
+    return executor
 
 
 def role_of(executor: object) -> ThreadRole:

@@ -60,13 +60,15 @@ async def _threaded(frame: Frame | None, wrapped: Callable[..., Any], args: Any,
 _threaded.__name__ = _threaded.__qualname__ = "to_thread"
 
 
-def submit_wrapper(recorder: Recorder, role_of: RoleOf) -> Wrapper:
-    """What wraps an executor's `submit`."""
+def submit_wrapper(
+    recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], Any] | None = None
+) -> Wrapper:
+    """What wraps an executor's `submit`. `actual` names the executor that an executor hands its work on to."""
 
     def submit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         call: Call | None = None
         try:
-            call = _claim(recorder, instance, role_of, args)
+            call = _claim(recorder, instance if actual is None else actual(instance), role_of, args)
             if call is not None:
                 args = (functools.partial(_run, recorder, call, args[0]), *args[1:])
         except Exception:  # noqa: BLE001 - never into the application
@@ -118,6 +120,8 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
     )
     if queue.anchor is None:
         _anchor(recorder, queue, executor)
+    if queue.workers == 1 and queue.role is ThreadRole.POOL and call is scope:
+        queue.role = role_of(executor)  # an application's own, given to a ThreadSensitiveContext by now
     queue.submit(call, recorder.clock())
     return call
 

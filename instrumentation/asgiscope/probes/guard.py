@@ -17,7 +17,8 @@ from asgiscope import callsite, faults
 from asgiscope.callsite import Owner
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
-from asgiscope.recorder import Recorder, Refusal
+from asgiscope.recorder import Parked, Recorder, Refusal
+from asgiscope.scope import Scope
 
 _STEPS = {
     ("contrib/auth/middleware.py", "get_user"): "request.user",
@@ -38,7 +39,10 @@ _STEPS = {
 """(file of Django, function) -> the step it is in a chain."""
 _SERIALIZER = "/rest_framework/serializers.py"
 _ERROR_PAGE = "/django/views/debug.py"
-_VIEW = ("core/handlers/base.py", "_get_response_async")
+_COMPILER = ("db/models/sql/compiler.py", "execute_sql")
+_VIEWS = frozenset(
+    {("core/handlers/base.py", "_get_response_async"), ("core/handlers/base.py", "_get_response")}
+)
 
 
 def install(recorder: Recorder, middleware_in: Any) -> Patches:
@@ -83,30 +87,52 @@ def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> 
     recorder.root(refusal)
     refusal.operation = getattr(guarded, "__qualname__", "")
     refusal.frames = frames[1:]
-    refusal.chain = chain(guard_frame, middleware_in)
+    refusal.chain = chain(guard_frame, middleware_in, _parked_frame(recorder, refusal.parent))
     recorder.refused(refusal)
 
 
-def chain(frame: FrameType | None, middleware_in: Any) -> list[str]:
-    """What led to a frame, outermost first, from the middleware, view or task that the call site is in."""
+def _parked_frame(recorder: Recorder, scope: Scope | None) -> FrameType | None:
+    """Where the thread stands in `async_to_sync` that a scope's coroutine runs for; None if there is none."""
+    while scope is not None and not isinstance(scope, Parked):
+        scope = scope.parent
+    ident = recorder.ledger.parked.get(scope) if scope is not None else None
+    return sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
+
+
+def chain(frame: FrameType | None, middleware_in: Any, parked_frame: FrameType | None = None) -> list[str]:
+    """What led to a frame, outermost first, from the middleware, view or task that the call site is in.
+
+    Where the stack ends at the event loop, it goes on at `parked_frame`.
+    """
+    steps, query, outermost = _walk(frame, middleware_in)
+    if outermost is not None and parked_frame is not None:
+        further, _, outermost = _walk(parked_frame, middleware_in)
+        steps += ["async_to_sync", *further]
+        if outermost is not None:  # a synchronous view begins where its thread's stack does
+            steps.append(f"view {outermost}".strip())
+    steps.reverse()
+    return _tidy([*steps, f"query {query}".strip()])
+
+
+def _walk(frame: FrameType | None, middleware_in: Any) -> tuple[list[str], str, str | None]:
+    """The steps from a frame outwards, the table of its query, and the outermost function that is not Django's.
+
+    The last is None where the stack led to a middleware or to Django's call of the view.
+    """
     steps: list[str] = []
     depth = callsite.MAX_DEPTH
     query = view = ""
     while frame is not None and depth:
         code = frame.f_code
         path = code.co_filename.replace(os.sep, "/")
-        _, inside_django, short = path.rpartition("/django/")
-        if inside_django:
-            if (short, code.co_name) == _VIEW:
-                steps.append(f"view {view}".strip())
-                break
-            if short == "db/models/sql/compiler.py" and code.co_name == "execute_sql" and not query:
-                query = _table(frame)
-            step = _STEPS.get((short, code.co_name))
-            if step is not None and (not steps or steps[-1] != step):
-                steps.append(step)
-        elif path.endswith(_SERIALIZER) and (not steps or steps[-1] != "serializer"):
-            steps.append("serializer")
+        short = path.rpartition("/django/")[2]
+        if (short, code.co_name) in _VIEWS:
+            return [*steps, f"view {view}".strip()], query, None
+        if (short, code.co_name) == _COMPILER:
+            query = query or _table(frame)
+        step = "serializer" if path.endswith(_SERIALIZER) else _STEPS.get((short, code.co_name))
+        if step is not None and (not steps or steps[-1] != step):
+            steps.append(step)
         who = callsite.owner(code)
         if who is Owner.BOUNDARY:
             break
@@ -114,12 +140,10 @@ def chain(frame: FrameType | None, middleware_in: Any) -> list[str]:
             view = code.co_qualname
             name = middleware_in(code.co_filename)
             if name:
-                steps.append(f"middleware {name}")
-                break
+                return [*steps, f"middleware {name}"], query, None
         frame = frame.f_back
         depth -= 1
-    steps.reverse()
-    return _tidy([*steps, f"query {query}".strip()])
+    return steps, query, view
 
 
 def _tidy(steps: list[str]) -> list[str]:

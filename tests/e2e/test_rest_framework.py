@@ -14,6 +14,7 @@ from tests.servers import Server
 
 FILES = {"one": ("one.txt", b"the first"), "two": ("two.txt", b"the second file")}
 STORES = SITES / "uploads" / "uploads" / "stores.py"
+VIEWS = STORES.with_name("views.py")
 STYLES = pytest.mark.parametrize("style", ["framework", "adrf", "plain"])
 
 
@@ -65,6 +66,19 @@ def test_the_helper_called_as_it_is_is_refused(site: Site, evidence: Evidence, s
     assert finding["call_site"]["line"] == line_of(STORES, "StoredToken.objects.get")
     assert finding["chain"][-1] == "query uploads_storedtoken"
     assert finding["victims"]["requests"] == finding["count"]
+
+
+def test_a_serializer_that_runs_its_query_on_the_loop_is_refused(site: Site, evidence: Evidence) -> None:
+    """At the view's line that asks for its data; the serializer is a step of the chain."""
+    answer, trace_id = site.traced("/services/")
+
+    assert answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+    attributes = refusal(evidence, trace_id)["attributes"]
+    assert attributes["http.route"] == "/services/"
+    assert attributes["code.function.name"] == "services"
+    assert attributes["code.line.number"] == line_of(VIEWS, "TokenSerializer(tokens, many=True).data")
+    chain = ["view services", "serializer", "queryset evaluation", "query uploads_storedtoken"]
+    assert attributes["asgiscope.chain"] == chain
 
 
 @STYLES

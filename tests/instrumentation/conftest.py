@@ -103,14 +103,21 @@ def smtp_port() -> Iterator[str]:
 
 
 def serve(
-    sink: Sink, database: Path, log: Path, *, server: str = "uvicorn", loop: str = "asyncio", **env: str
+    sink: Sink,
+    database: Path,
+    log: Path,
+    *,
+    server: str = "uvicorn",
+    loop: str = "asyncio",
+    app: str = "asgi:application",
+    **env: str,
 ) -> Server:
     """The site under a server; `env` is added to its environment."""
     port = free_port()
     media = database.parent / "media"
     media.mkdir(exist_ok=True)
     return Server(
-        asgi_command(server, "asgi:application", port, loop=loop),
+        asgi_command(server, app, port, loop=loop),
         port,
         cwd=SITE,
         env={

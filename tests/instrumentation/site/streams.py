@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.decorators import login_required, user_passes_test
 from django.contrib.auth.models import User
@@ -132,6 +133,18 @@ def parks_long(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
+def fetch_in_thread(url: str) -> str:
+    with httpx.Client(trust_env=False) as client:
+        return client.get(url).text
+
+
+async def fetches(request: HttpRequest) -> HttpResponse:
+    url = request.GET["url"]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        first = (await client.get(url)).text
+    return HttpResponse(f"{first} {await sync_to_async(fetch_in_thread)(url)}")
+
+
 async def nothing() -> None:
     """Nothing."""
 
@@ -165,5 +178,6 @@ urlpatterns = [
         looks,
         parks_long,
         new_loops,
+        fetches,
     )
 ] + [path("guarded/", guarded)]

@@ -7,8 +7,10 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.response import Response  # type: ignore[import-not-found] # the same
+from rest_framework.serializers import ModelSerializer  # type: ignore[import-not-found] # the same
 from rest_framework.views import APIView  # type: ignore[import-not-found] # the same
 
+from .models import StoredToken
 from .stores import STORES
 
 
@@ -37,6 +39,22 @@ class AsyncUpload(AsyncAPIView):  # type: ignore[misc] # the same
 async def upload(request: HttpRequest, store: str) -> HttpResponse:
     """Take the files and send them on."""
     return JsonResponse({"sent": await STORES[store].send(files_of(request))})
+
+
+class TokenSerializer(ModelSerializer):  # type: ignore[misc] # the same
+    """Which services a token is kept for."""
+
+    class Meta:
+        """One field of one model."""
+
+        model = StoredToken
+        fields = ("service",)
+
+
+async def services(_request: HttpRequest) -> HttpResponse:
+    """List the services, through a serializer that iterates its queryset."""
+    tokens = StoredToken.objects.order_by("service")
+    return JsonResponse({"services": TokenSerializer(tokens, many=True).data})
 
 
 async def keep(request: HttpRequest, name: str) -> HttpResponse:

@@ -15,3 +15,11 @@ def at(span: SpanView) -> tuple[str, str, int]:
     folder, _, file = span["code.file.path"].rpartition("/")
     assert folder == str(SITE), span
     return file, span["code.function.name"], span["code.line.number"]
+
+
+def suffered(victim: SpanView, spans: list[SpanView]) -> int:
+    """What all stalls say that a request lost to them, in nanoseconds: on a busy machine there may be others."""
+    overlaps = [
+        link[2]["asgiscope.overlap_ns"] for s in spans for link in s.links if link[1] == victim.span_id
+    ]
+    return sum(overlaps)

@@ -181,6 +181,22 @@ def test_search_dims_the_rest_and_walks_through_what_it_found(told: Told, open_v
     assert len({url for _, url in names}) == 3
 
 
+def test_the_critical_path_is_drawn_said_and_can_stand_alone(told: Told, open_view: Open) -> None:
+    """What decided how long the request took: its steps in words, and a key that dims the rest."""
+    page = _open(open_view, told, told[1].recommend)
+    steps = page.locator(".steps li")
+    expect(steps.filter(has_text="bestsellers waits")).to_have_count(1)
+    expect(steps.filter(has_text="similar_products")).to_have_count(0)
+    whole = _ink(page)
+    page.locator(".lanes").focus()
+    page.keyboard.press("c")
+    expect(page.get_by_role("button", name="Critical path")).to_have_attribute("aria-pressed", "true")
+    assert page.url.endswith("?critical=only")
+    assert _ink(page) != whole
+    steps.filter(has_text="bestsellers waits").get_by_role("button").click()
+    expect(_panel(page)).to_contain_text("On the critical path for")
+
+
 def test_the_table_tells_the_same_without_a_picture(told: Told, open_view: Open) -> None:
     """Span, thread, wait, run and holder stand in the table; a row's button selects."""
     page = _open(open_view, told, told[1].recommend)

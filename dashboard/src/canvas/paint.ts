@@ -121,6 +121,21 @@ export class Brush {
     context.fillText(thread.length > fits ? `${thread.slice(0, fits - 1)}\u2026` : thread, used, y);
   }
 
+  /** A line through `points`, on a halo so that it shows over anything. */
+  path(points: readonly (readonly [number, number])[]): void {
+    const { context, palette } = this;
+    if (points.length === 0) return;
+    context.beginPath();
+    points.forEach(([x, y], index) => (index === 0 ? context.moveTo(x, y) : context.lineTo(x, y)));
+    context.lineJoin = "round";
+    for (const [colour, line] of [[palette.bg, 5], [palette.accent, 2.5]] as const) {
+      context.strokeStyle = colour;
+      context.lineWidth = line;
+      context.stroke();
+    }
+    context.lineJoin = "miter";
+  }
+
   /** An arrow from a wait to what held the thread, on a halo so that it shows over anything. */
   arrow(x: number, from: number, to: number, strong: boolean): void {
     const { context, palette } = this;

@@ -1,6 +1,7 @@
 /** Draws a trace's lanes, and says what lies under the pointer. */
 
 import type { Arrow } from "../model/arrows";
+import type { CriticalPath } from "../model/critical";
 import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
 import type { Band, Bar, Timeline } from "../model/lanes";
@@ -8,6 +9,7 @@ import { labelOf } from "../model/labels";
 import { clamp, pan, reveal, ticks, timeOf, type Viewport, xOf, zoom } from "../model/viewport";
 import { text } from "../text";
 import { CanvasView } from "./canvas-view";
+import { drawCritical } from "./critical-line";
 import { listen } from "./gestures";
 import { type Hit, hitAt } from "./hits";
 import {
@@ -40,6 +42,8 @@ export class ThreadTimeline extends CanvasView {
   #hovered: string | null = null;
   #selected: string | null = null;
   #matches: ReadonlySet<string> | null = null;
+  #critical: CriticalPath | null = null;
+  #criticalOnly = false;
   #brush: Brush | null = null;
   readonly #events: TimelineEvents;
   readonly #unlisten: () => void;
@@ -89,6 +93,13 @@ export class ThreadTimeline extends CanvasView {
   /** What the search found; the rest is dimmed. */
   setMatches(keys: ReadonlySet<string> | null): void {
     this.#matches = keys;
+    this.invalidate();
+  }
+
+  /** The path to mark, and whether all else is dimmed. */
+  setCritical(path: CriticalPath, only: boolean): void {
+    this.#critical = path;
+    this.#criticalOnly = only;
     this.invalidate();
   }
 
@@ -184,6 +195,7 @@ export class ThreadTimeline extends CanvasView {
       if (top > this.height || this.#y(place.bottom) < AXIS_HEIGHT) continue;
       this.#drawLane(brush, place);
     }
+    if (this.#critical !== null) drawCritical(brush, this.#critical, this.#frame());
     const arrows = this.#arrowsInView();
     arrows.forEach((arrow, index) => this.#drawArrow(brush, arrow, (index + 1) / (arrows.length + 1)));
     this.#drawMarks(brush);
@@ -216,7 +228,8 @@ export class ThreadTimeline extends CanvasView {
   }
 
   #drawBar(brush: Brush, bar: Bar, rect: Rect): void {
-    const dimmed = this.#matches !== null && !this.#matches.has(bar.key);
+    const unfound = this.#matches !== null && !this.#matches.has(bar.key);
+    const dimmed = unfound || (this.#criticalOnly && this.#critical?.keys.has(bar.key) !== true);
     const middle = rect.y + rect.height / 2 + 0.5;
     const name = rect.width > LEAST_LABELLED || bar.kind === "refusal" ? labelOf(bar.span, bar.kind) : "";
     if (bar.runStart <= bar.start) {
@@ -300,6 +313,16 @@ export class ThreadTimeline extends CanvasView {
     context.fillRect(0, 0, this.width, AXIS_HEIGHT);
     brush.line(0, AXIS_HEIGHT - 0.5, this.width, AXIS_HEIGHT - 0.5, palette.line);
     for (const mark of marks) brush.text(duration(mark), this.#x(mark) + 3, AXIS_HEIGHT / 2, 110);
+  }
+
+  #frame(): Parameters<typeof drawCritical>[2] {
+    const foot = (key: string): number | null => {
+      const place = this.#placeOf.get(key);
+      if (place === undefined) return null;
+      const bar = this.#timeline.bars.get(key);
+      return this.#y(bar === undefined ? place.bandsTop + BAND_LABEL_HEIGHT - 5 : rowTop(place, bar.row) + BAR_HEIGHT - 1);
+    };
+    return { width: this.width, x: (time) => this.#x(time), foot, ...this.#view };
   }
 
   #x(time: number): number {

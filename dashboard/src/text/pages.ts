@@ -190,6 +190,13 @@ export const trace = {
   },
   waitsFor: "waits for",
   critical: "Critical path",
+  criticalSteps: (shown: number, all: number) =>
+    shown < all ? `the ${shown} longest of ${all} steps` : `${all} ${all === 1 ? "step" : "steps"}`,
+  criticalMeaning: "What decided how long the request took: make one of these shorter, and it ends earlier.",
+  waitsIn: (name: string) => `${name} waits`,
+  step: "Step",
+  at: "At",
+  length: "Length",
   criticalTitle: "Dim what did not decide how long the request took (c)",
   keyHints: {
     pan: "pan",

@@ -114,7 +114,7 @@ export const span = {
   at: (site: string) => `at ${site}`,
   otherTrace: (of: string) => `Of another trace: ${of}`,
   ongoing: "Had not ended when this was reported",
-  critical: "On the critical path",
+  critical: (time: string) => `On the critical path for ${time}`,
   held: (time: string) => `Held the thread for ${time}`,
   refused: "Refused to run",
   parked: (time: string) => `Parked its thread for ${time}`,

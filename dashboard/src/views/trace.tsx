@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { question } from "../api/client";
 import * as sem from "../api/semconv";
 import type { Span, Trace as TraceData } from "../api/types";
+import { criticalNs, criticalPathOf } from "../model/critical";
 import { describe, verdictsOf } from "../model/describe";
 import { bothZones, clock, count, duration, plural } from "../model/format";
 import { isOngoing, timelineOf } from "../model/lanes";
@@ -15,6 +16,7 @@ import { keyOf, numberOf, routeOf, textOf } from "../model/spans";
 import { text } from "../text";
 import { useFocusKey } from "../widgets/filters";
 import { linkTo, route, setParams } from "../widgets/location";
+import { CriticalSteps } from "../widgets/critical-steps";
 import { Rich } from "../widgets/rich";
 import { ShareBar } from "../widgets/share-bar";
 import { SpanPanel } from "../widgets/span-panel";
@@ -65,6 +67,8 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
     const [traceId = "", spanId = ""] = key?.split("/") ?? [];
     setParams({ span: traceId === trace.trace_id ? spanId : (key ?? "") }, false);
   };
+  const critical = useMemo(() => criticalPathOf(timeline), [timeline]);
+  const criticalOnly = route.value.params["critical"] === "only";
   const shares = useMemo(() => sharesOf(trace), [trace]);
   const goOn = (event: KeyboardEvent): void => {
     if (event.key === "Escape") setQuery("");
@@ -88,14 +92,16 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
       <div class={selected === null ? "work" : "work with-panel"}>
         <div class="column">
           <Timeline timeline={timeline} selected={selected === null ? null : keyOf(selected)} matches={keys} onSelect={select}
+            critical={critical} criticalOnly={criticalOnly} onCritical={(only) => setParams({ critical: only ? "only" : "" }, false)}
             onSearch={() => input.current?.focus()} />
+          <CriticalSteps path={critical} selected={selected === null ? null : keyOf(selected)} onSelect={select} />
           <section>
             <h2>{words.spans} <small class="muted">{count(found?.length ?? spans.length)}</small></h2>
             <SpanTable spans={found ?? spans} traceId={trace.trace_id} originNs={timeline.originNs}
               selected={selected === null ? null : keyOf(selected)} onSelect={select} />
           </section>
         </div>
-        {selected !== null && <SpanPanel span={selected} traceId={trace.trace_id} onClose={() => select(null)} />}
+        {selected !== null && <SpanPanel span={selected} critical={criticalNs(critical, keyOf(selected))} traceId={trace.trace_id} onClose={() => select(null)} />}
       </div>
       <Announced span={selected} traceId={trace.trace_id} />
     </article>

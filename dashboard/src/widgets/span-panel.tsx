@@ -14,7 +14,15 @@ import { TraceLink } from "./words";
 
 const words = text.trace;
 
-export function SpanPanel({ span, traceId, onClose }: { span: Span; traceId: string; onClose: () => void }): JSX.Element {
+export interface SpanPanelProps {
+  span: Span;
+  traceId: string;
+  /** For how long the critical path lies on it, ns. */
+  critical: number;
+  onClose: () => void;
+}
+
+export function SpanPanel({ span, traceId, critical, onClose }: SpanPanelProps): JSX.Element {
   const ghost = span.trace_id !== traceId;
   const { title, lines } = describe(span, ghost);
   return (
@@ -27,6 +35,7 @@ export function SpanPanel({ span, traceId, onClose }: { span: Span; traceId: str
         {lines.map((line, index) => (
           <li key={index}>{line}</li>
         ))}
+        {critical > 0 && <li class="critical-fact">{text.span.critical(duration(critical))}</li>}
       </ul>
       {ghost && (
         <p>

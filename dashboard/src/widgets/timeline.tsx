@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Hit } from "../canvas/hits";
 import { Minimap } from "../canvas/minimap";
 import { ThreadTimeline } from "../canvas/thread-timeline";
+import type { CriticalPath } from "../model/critical";
 import { describe } from "../model/describe";
 import { type Timeline as Model } from "../model/lanes";
 import { step } from "../model/search";
@@ -20,6 +21,9 @@ export interface TimelineProps {
   selected: string | null;
   /** What the search found, by start time; null where nothing is searched for. */
   matches: readonly string[] | null;
+  critical: CriticalPath;
+  criticalOnly: boolean;
+  onCritical: (only: boolean) => void;
   onSelect: (key: string | null) => void;
   onSearch: () => void;
 }
@@ -77,6 +81,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
   }, [theme.value]);
   const found = useMemo(() => (props.matches === null ? null : new Set(props.matches)), [props.matches]);
   useEffect(() => view.current?.setMatches(found), [found]);
+  useEffect(() => view.current?.setCritical(props.critical, props.criticalOnly), [props.critical, props.criticalOnly]);
   useEffect(() => {
     const scrollTop = view.current?.select(props.selected) ?? null;
     if (scrollTop !== null) scroller.current?.scrollTo({ top: scrollTop });
@@ -96,6 +101,10 @@ export function Timeline(props: TimelineProps): JSX.Element {
         <button type="button" onClick={() => view.current?.zoomBy(ZOOM_STEP)} aria-label={words.zoomIn} title={`${words.zoomIn} (+)`}>+</button>
         <button type="button" onClick={() => view.current?.zoomBy(1 / ZOOM_STEP)} aria-label={words.zoomOut} title={`${words.zoomOut} (-)`}>−</button>
         <button type="button" onClick={() => view.current?.fit()} title={words.fitTitle}>{words.fit}</button>
+        <button type="button" aria-pressed={props.criticalOnly} title={words.criticalTitle}
+          onClick={() => props.onCritical(!props.criticalOnly)}>
+          {words.critical}
+        </button>
         <Legend />
       </div>
       <canvas ref={strip} class="minimap" aria-hidden="true" />
@@ -136,6 +145,7 @@ const KEYS: Record<string, (view: ThreadTimeline, props: TimelineProps) => void>
   ArrowDown: (_view, props) => props.onSelect(step(props.timeline, props.matches, props.selected, 1)),
   ArrowUp: (_view, props) => props.onSelect(step(props.timeline, props.matches, props.selected, -1)),
   Enter: (view, props) => view.focus(props.selected),
+  c: (_view, props) => props.onCritical(!props.criticalOnly),
   Escape: (_view, props) => props.onSelect(null),
   "/": (_view, props) => props.onSearch(),
 };

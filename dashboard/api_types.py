@@ -181,8 +181,14 @@ def _type(schema: Schema) -> str:
 
 
 def _name(name: str) -> str:
-    """A model's name as an identifier: FastAPI writes `Silence-Input` where the two directions differ."""
-    return re.sub(r"\W+", "", name)
+    """A model's name as an identifier.
+
+    FastAPI writes `Silence-Input` where the two directions differ, and the whole path of modules where two models
+    have one name: their last module tells them apart.
+    """
+    parts = name.split("__")[-2:]
+    short = "".join(part[:1].upper() + part[1:] for part in parts) if len(parts) > 1 else name
+    return re.sub(r"\W+", "", short)
 
 
 def _key(key: str) -> str:

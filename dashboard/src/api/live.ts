@@ -1,12 +1,18 @@
-/** Data that stays current: fetched, asked for again while somebody looks, kept while the collector is away. */
+/**
+ * Data that stays current: fetched, asked for again when something was stored or after a while, kept while the
+ * collector is away. Only while somebody looks.
+ */
 
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { text } from "../text";
 import { ApiError, ask, type Question } from "./client";
 import { signInNeeded } from "./session";
+import { stored, streaming } from "./stream";
 
 export const POLL_MS = 5_000;
 export const SLOWEST_POLL_MS = 30_000;
+/** However often something is stored, nothing is asked again sooner. */
+const LEAST_GAP_MS = 1_000;
 
 /** Since when the collector has not answered (ms since the epoch), or null while it does. */
 export const unreachableSince = signal<number | null>(null);
@@ -31,11 +37,23 @@ export class Live<T> {
   #request: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
+  #askedAt = 0;
+  /** Something was stored since the question on its way was asked. */
+  #missed = false;
+  readonly #unfollow: () => void;
 
   /** `again` says whether an answer can still change; where it cannot, it is not asked for again. */
   constructor(again: (data: T) => boolean = () => true) {
     this.#again = again;
     document.addEventListener("visibilitychange", this.#onVisibility);
+    // Also when the stream ends: nobody tells any more what is stored, or the collector went away.
+    const follow = computed(() => `${stored.value} ${streaming.value}`);
+    let known = follow.peek();
+    this.#unfollow = effect(() => {
+      if (follow.value === known) return;
+      known = follow.value;
+      this.#onStored();
+    });
   }
 
   get state(): ReadonlySignal<LiveState<T>> {
@@ -54,9 +72,11 @@ export class Live<T> {
 
   /** Ask now, without waiting for the next turn. */
   refresh = (): void => {
-    clearTimeout(this.#timer);
+    this.#unschedule();
     this.#request?.abort();
     if (this.#question === null) return;
+    this.#askedAt = Date.now();
+    this.#missed = false;
     const request = new AbortController();
     this.#request = request;
     void this.#fetch(this.#question, request);
@@ -64,13 +84,22 @@ export class Live<T> {
 
   stop(): void {
     this.#question = null;
-    clearTimeout(this.#timer);
+    this.#unschedule();
     this.#request?.abort();
     document.removeEventListener("visibilitychange", this.#onVisibility);
+    this.#unfollow();
+  }
+
+  /** Waiting for the next turn: take it early. */
+  #onStored(): void {
+    this.#missed = true;
+    if (this.#timer === undefined || this.#failures > 0) return;
+    this.#unschedule();
+    this.#schedule();
   }
 
   readonly #onVisibility = (): void => {
-    if (document.hidden) clearTimeout(this.#timer);
+    if (document.hidden) this.#unschedule();
     else this.refresh();
   };
 
@@ -80,7 +109,7 @@ export class Live<T> {
       this.#failures = 0;
       unreachableSince.value = null;
       this.#state.value = { data, at: Date.now(), error: null, stale: false };
-      if (this.#again(data)) this.#schedule();
+      if (!question.settled && this.#again(data)) this.#schedule();
     } catch (error) {
       if (request.signal.aborted) return;
       const problem = error instanceof ApiError ? error : unexpected(error);
@@ -94,7 +123,19 @@ export class Live<T> {
   #schedule(): void {
     // Somebody has to sign in first: what is asked meanwhile is refused.
     if (document.hidden || this.#question === null || signInNeeded.peek()) return;
-    this.#timer = setTimeout(this.refresh, Math.min(POLL_MS * 2 ** Math.max(0, this.#failures - 1), SLOWEST_POLL_MS));
+    this.#timer = setTimeout(this.refresh, this.#patience());
+  }
+
+  /** ms until the next turn. */
+  #patience(): number {
+    if (this.#failures > 0) return Math.min(POLL_MS * 2 ** (this.#failures - 1), SLOWEST_POLL_MS);
+    if (this.#missed) return Math.max(0, this.#askedAt + LEAST_GAP_MS - Date.now());
+    return streaming.peek() ? SLOWEST_POLL_MS : POLL_MS;
+  }
+
+  #unschedule(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }
 

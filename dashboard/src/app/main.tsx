@@ -5,6 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import "./controls.css";
 import "./trace.css";
+import "./pages.css";
 import { Shell } from "./shell";
 
 const root = document.getElementById("app");

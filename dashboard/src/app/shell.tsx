@@ -9,31 +9,37 @@ import { signInNeeded } from "../api/session";
 import { clock } from "../model/format";
 import type { ViewName } from "../model/route";
 import { text } from "../text";
+import { Contention } from "../views/contention";
 import { Finding } from "../views/finding";
 import { Findings } from "../views/findings";
+import { Middleware } from "../views/middleware";
 import { Overview } from "../views/overview";
+import { Releases } from "../views/releases";
 import { Trace } from "../views/trace";
 import { Traces } from "../views/traces";
 import { CopyLink, Toast } from "../widgets/copy-link";
 import { Icon } from "../widgets/icon";
-import { linkTo, range, route, service, setParams } from "../widgets/location";
+import { environment, linkTo, range, route, service, setParams } from "../widgets/location";
 import { chooseTheme, THEMES, type ThemeChoice, themeChoice } from "../widgets/preferences";
 import { RangePicker } from "../widgets/range-picker";
 import { Rich } from "../widgets/rich";
 import { helpOpen, ShortcutHelp, useShortcuts } from "../widgets/shortcuts";
 import { SignIn } from "../widgets/sign-in";
 import { Nothing } from "../widgets/states";
-import { useLive } from "../widgets/use-live";
+import { useLive, useStream } from "../widgets/use-live";
 
 const VIEWS: Partial<Record<ViewName, () => JSX.Element>> = {
   overview: Overview,
   findings: Findings,
   finding: Finding,
+  contention: Contention,
   traces: Traces,
   trace: Trace,
+  middleware: Middleware,
+  releases: Releases,
 };
 
-const NAVIGATION = ["overview", "findings", "traces"] as const;
+const NAVIGATION = ["overview", "findings", "contention", "traces", "middleware", "releases"] as const;
 
 const section = computed<ViewName | null>(() => {
   const { view } = route.value;
@@ -43,6 +49,7 @@ const section = computed<ViewName | null>(() => {
 export function Shell(): JSX.Element {
   const { view, id } = route.value;
   useShortcuts();
+  useStream();
   useEffect(() => {
     document.title = `${view === null ? text.nav.notFound : text.nav[view]} · ${text.name}`;
     window.scrollTo(0, 0);
@@ -106,20 +113,15 @@ function NotFound(): JSX.Element {
 
 function Scope(): JSX.Element {
   const { data } = useLive(question("GET services", range.value), true);
-  const names = [...new Set([...(data?.services ?? []), ...(service.value === "" ? [] : [service.value])])].sort();
+  const services = withChosen(data?.services ?? [], service.value);
+  const environments = withChosen(data?.environments ?? [], environment.value);
   return (
     <div class="scope" role="group" aria-label={text.scope.label}>
-      <label>
-        <span class="sr-only">{text.scope.service}</span>
-        <select value={service.value} onChange={(event) => setParams({ service: event.currentTarget.value, page: "" })}>
-          <option value="" selected={service.value === ""}>{text.scope.allServices}</option>
-          {names.map((name) => (
-            <option key={name} value={name} selected={name === service.value}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice name="service" label={text.scope.service} all={text.scope.allServices} value={service.value} names={services} />
+      {environments.length > 1 && (
+        <Choice name="environment" label={text.scope.environment} all={text.scope.allEnvironments} value={environment.value}
+          names={environments} />
+      )}
       <RangePicker />
       <div class="tools">
         <CopyLink />
@@ -139,6 +141,27 @@ function Scope(): JSX.Element {
         </label>
       </div>
     </div>
+  );
+}
+
+/** What is there, and what was chosen though it is not there now. */
+function withChosen(names: readonly string[], chosen: string): string[] {
+  return [...new Set([...names, chosen])].filter((name) => name !== "").sort();
+}
+
+function Choice(props: { name: string; label: string; all: string; value: string; names: readonly string[] }): JSX.Element {
+  return (
+    <label>
+      <span class="sr-only">{props.label}</span>
+      <select value={props.value} onChange={(event) => setParams({ [props.name]: event.currentTarget.value, page: "" })}>
+        <option value="" selected={props.value === ""}>{props.all}</option>
+        {props.names.map((name) => (
+          <option key={name} value={name} selected={name === props.value}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 

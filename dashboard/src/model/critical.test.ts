@@ -1,61 +1,54 @@
 import { describe, expect, it } from "vitest";
-import { criticalPathOf } from "./critical";
-import { timelineOf } from "./lanes";
-import { bridge, heldBy, LOOP, MS, request, span, trace } from "./samples";
+import type { Span, Trace } from "../api/types";
+import { criticalNs, criticalPathOf, longestSteps } from "./critical";
+import { bridge, heldBy, LOOP, MS, request, span, T0, trace } from "./samples";
 
 const root = request(100);
-const below = { parent_span_id: root.span_id };
+const holder = bridge("export", -50, [0, 80, 0], 2, { trace_id: "b".repeat(32) });
+const call = bridge("load", 20, [30, 40, 10], 2, { parent_span_id: root.span_id, links: [heldBy(holder, 30)] });
+const query = span("SELECT orders", 60, 20, { parent_span_id: call.span_id, attributes: LOOP });
 
-function path(...spans: Parameters<typeof trace>): string[] {
-  return criticalPathOf(timelineOf(trace(...spans))).steps.map(
-    ({ span: { name }, start, end, waiting }) =>
-      `${(start / MS).toFixed(0)}-${(end / MS).toFixed(0)} ${name.split(" ").at(-1)}${waiting ? " waits" : ""}`,
-  );
+function withPath(spans: Span[], ...path: [Span, number, number][]): Trace {
+  const steps = path.map(([on, start, end]) => ({
+    span_id: on.span_id,
+    start_ns: T0 + start * MS,
+    duration_ns: (end - start) * MS,
+  }));
+  return { ...trace(spans, [holder]), critical_path: steps };
 }
 
+const whole = withPath([root, call, query], [root, 0, 20], [call, 20, 60], [query, 60, 80], [call, 80, 100]);
+
 describe("criticalPathOf", () => {
-  it("is the request itself where nothing else is known", () => {
-    expect(path([root])).toEqual(["0-100 products/"]);
-  });
+  it("tells waiting from running", () => {
+    const { steps } = criticalPathOf(whole, T0);
+    const said = steps.map(({ span: on, start, end, waiting }) => [on.name, start / MS, end / MS, waiting]);
 
-  it("follows the last of several that ran at once", () => {
-    const short = span("work short", 10, 30, { attributes: LOOP, ...below });
-    const long = span("work long", 10, 60, { attributes: LOOP, ...below });
-
-    expect(path([root, short, long])).toEqual(["0-10 products/", "10-70 long", "70-100 products/"]);
-  });
-
-  it("goes down into children, and tells waiting from running", () => {
-    const call = bridge("load", 20, [30, 40, 0], 2, below);
-    const query = span("SELECT orders", 60, 20, { parent_span_id: call.span_id, attributes: LOOP });
-
-    expect(path([root, call, query])).toEqual([
-      "0-20 products/", "20-50 shop.load waits", "50-60 shop.load", "60-80 orders", "80-90 shop.load", "90-100 products/",
+    expect(said).toEqual([
+      ["GET products/", 0, 20, false],
+      ["sync_to_async shop.load", 20, 50, true],
+      ["sync_to_async shop.load", 50, 60, false],
+      ["SELECT orders", 60, 80, false],
+      ["sync_to_async shop.load", 80, 100, false],
     ]);
   });
 
-  it("leads from a wait on it to the holder of another request", () => {
-    const holder = bridge("export", -50, [0, 80, 0], 2, { trace_id: "b".repeat(32) });
-    const call = bridge("load", 20, [30, 40, 0], 2, { ...below, links: [heldBy(holder, 30)] });
-    const { keys } = criticalPathOf(timelineOf(trace([root, call], [holder])));
-
-    expect(keys).toContain(`${holder.trace_id}/${holder.span_id}`);
+  it("leads from a wait to the holder of another request", () => {
+    expect(criticalPathOf(whole, T0).keys).toContain(`${holder.trace_id}/${holder.span_id}`);
   });
 
-  it("fills the request without gap, and ignores what outlives it", () => {
-    const early = bridge("early", 0, [5, 20, 0], 2, below);
-    const late = span("work background", 90, 200, { attributes: LOOP, ...below });
-    const { steps } = criticalPathOf(timelineOf(trace([root, early, late])));
-
-    expect(steps.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(100 * MS);
-    expect(steps.every(({ start }, index) => index === 0 || start === steps[index - 1]?.end)).toBe(true);
-    expect(steps.map(({ span: { name } }) => name)).not.toContain("work background");
+  it("leaves out what was not loaded", () => {
+    expect(criticalPathOf({ ...whole, spans: [root] }, T0).steps).toHaveLength(1);
   });
+});
 
-  it("ends where parents go round in a circle", () => {
-    const a = span("a", 10, 20, { span_id: "a".repeat(16), parent_span_id: "b".repeat(16) });
-    const b = span("b", 10, 20, { span_id: "b".repeat(16), parent_span_id: "a".repeat(16) });
+it("sums what lies on one span", () => {
+  expect(criticalNs(criticalPathOf(whole, T0), `${call.trace_id}/${call.span_id}`)).toBe(60 * MS);
+});
 
-    expect(criticalPathOf(timelineOf(trace([a, b]))).steps).toHaveLength(1);
-  });
+it("names the longest steps in the order of time, and none that cost next to nothing", () => {
+  const brief = withPath([root, query], [root, 0, 0.5], [query, 0.5, 100]);
+
+  expect(longestSteps(criticalPathOf(whole, T0), 2).map(({ start }) => start / MS)).toEqual([0, 20]);
+  expect(longestSteps(criticalPathOf(brief, T0), 9)).toHaveLength(1);
 });

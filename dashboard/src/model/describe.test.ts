@@ -1,7 +1,8 @@
 import { describe as group, expect, it } from "vitest";
+import type { Shares } from "../api/types";
 import * as sem from "../api/semconv";
 import { describe, holdersOf, verdictsOf } from "./describe";
-import { bridge, heldBy, LOOP, OTHER_ID, request, span, trace } from "./samples";
+import { bridge, heldBy, LOOP, MS, NO_SHARES, OTHER_ID, request, span, trace } from "./samples";
 import { sharesOf } from "./share";
 
 const lines = (...args: Parameters<typeof describe>): string[] => describe(...args).lines.map((line) => line.replaceAll("\u202f", " "));
@@ -62,16 +63,18 @@ group("describe", () => {
 });
 
 group("verdictsOf", () => {
-  const verdict = (...args: Parameters<typeof trace>): string => {
-    const subject = trace(...args);
-    return verdictsOf(subject, sharesOf(subject)).join(". ").replaceAll("\u202f", " ");
+  /** Of a request of 100 ms; `parts` in ms as the collector sums them. */
+  const verdict = (parts: Partial<Shares>, ...args: Parameters<typeof trace>): string => {
+    const inNs = Object.entries(parts).map(([name, ms]) => [name, ms * MS]);
+    const shares = { ...NO_SHARES, total_ns: 100 * MS, ...Object.fromEntries(inNs) };
+    return verdictsOf(trace(...args), sharesOf({ shares })).join(". ").replaceAll("\u202f", " ");
   };
 
   it("names the holder where the request mostly waited", () => {
     const holder = bridge("export", -50, [0, 130, 0], 2, { trace_id: OTHER_ID });
     const call = bridge("load", 0, [80, 10, 0], 2, { links: [heldBy(holder, 80)] });
 
-    expect(verdict([request(100), call], [holder])).toBe(
+    expect(verdict({ wait_ns: 80, run_ns: 10 }, [request(100), call], [holder])).toBe(
       "For 80 ms of this request, calls waited for the shared thread (pool-2), held by shop.holder",
     );
   });
@@ -82,7 +85,7 @@ group("verdictsOf", () => {
       attributes: { ...LOOP, [sem.CODE_FILE]: "shop/views.py", [sem.CODE_LINE]: 41 },
     });
 
-    expect(verdict([request(100)], [stall])).toBe(
+    expect(verdict({ stalled_ns: 60 }, [request(100)], [stall])).toBe(
       "For 60 ms of this request, other requests blocked the event loop, most at shop/views.py:41",
     );
   });
@@ -93,7 +96,7 @@ group("verdictsOf", () => {
       status_message: "You cannot call this",
     });
 
-    expect(verdict([request(100), refusal])).toBe("Django refused synchronous work in async code at a.py:3 f");
+    expect(verdict({ other_ns: 100 }, [request(100), refusal])).toBe("Django refused synchronous work in async code at a.py:3 f");
     expect(lines(refusal, false)).toEqual(["You cannot call this", "\u21b3 x", "\u21b3 y", "at a.py:3 f"]);
   });
 
@@ -101,10 +104,10 @@ group("verdictsOf", () => {
     const holder = bridge("thumbnail", 0, [0, 90, 0], 2);
     const call = bridge("thumbnail", 5, [60, 10, 0], 3, { links: [heldBy(holder, 60)] });
 
-    expect(verdict([request(100), holder, call])).toBe("Calls waited up to 60 ms for the shared thread (pool-3), held by shop.holder");
+    expect(verdict({ run_ns: 90 }, [request(100), holder, call])).toBe("Calls waited up to 60 ms for the shared thread (pool-3), held by shop.holder");
   });
 
   it("is silent where nothing cost much", () => {
-    expect(verdict([request(100), bridge("load", 0, [1, 90, 0], 2)])).toBe("");
+    expect(verdict({ wait_ns: 1, run_ns: 90 }, [request(100), bridge("load", 0, [1, 90, 0], 2)])).toBe("");
   });
 });

@@ -1,7 +1,7 @@
 /** Spans for the tests of the models. */
 
 import * as sem from "../api/semconv";
-import type { Attributes, Span, SpanLink, Trace } from "../api/types";
+import type { Attributes, Shares, Span, SpanLink, Trace } from "../api/types";
 
 export const TRACE_ID = "a".repeat(32);
 export const OTHER_ID = "b".repeat(32);
@@ -81,24 +81,11 @@ export function heldBy(holder: Span, overlapMs: number): SpanLink {
   };
 }
 
+export const NO_SHARES: Shares = {
+  total_ns: 0, blocking_ns: 0, query_ns: 0, run_ns: 0, stalled_ns: 0, wait_ns: 0, resume_ns: 0, other_ns: 0,
+};
+
 export function trace(spans: Span[], ghosts: Span[] = []): Trace {
-  return {
-    trace_id: TRACE_ID,
-    spans,
-    ghosts,
-    total: spans.length,
-    truncated: false,
-    root_span_id: spans[0]?.span_id ?? "",
-    shares: {
-      total_ns: 0,
-      blocking_ns: 0,
-      query_ns: 0,
-      run_ns: 0,
-      stalled_ns: 0,
-      wait_ns: 0,
-      resume_ns: 0,
-      other_ns: 0,
-    },
-    critical_path: [],
-  };
+  const of = { root_span_id: spans[0]?.span_id ?? "", shares: NO_SHARES, critical_path: [] };
+  return { trace_id: TRACE_ID, spans, ghosts, total: spans.length, truncated: false, ...of };
 }

@@ -6,9 +6,11 @@
  */
 
 import * as frame from "./frame";
+import * as alerting from "./alerting";
 import * as pages from "./pages";
+import * as problems from "./problems";
 import * as words from "./words";
 
-export const text = { ...frame, ...pages, ...words };
+export const text = { ...frame, ...pages, ...problems, ...alerting, ...words };
 
 export type Messages = typeof text;

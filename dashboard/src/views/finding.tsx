@@ -1,15 +1,18 @@
 /** One problem: what happens, where, who suffers, what to do. */
 
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { question } from "../api/client";
 import type { Advice, FindingDetail, Holder } from "../api/types";
-import { count, duration, percent, plural } from "../model/format";
+import { count, duration, momentNs, percent } from "../model/format";
 import { roleName, wordsOf } from "../model/kinds";
 import { frameOf } from "../model/stack";
 import { text } from "../text";
-import { Chart } from "../widgets/chart";
+import { Distribution } from "../widgets/bars";
+import { Chart, type Marker } from "../widgets/chart";
 import { copyText } from "../widgets/copy-link";
+import { ByRelease, ByRoute, ByVictim, Evidence } from "../widgets/finding-parts";
+import { Decisions, StateBox } from "../widgets/finding-state";
 import { linkTo, range, route } from "../widgets/location";
 import { Prose, Rich } from "../widgets/rich";
 import { Shown } from "../widgets/states";
@@ -27,13 +30,13 @@ export function Finding(): JSX.Element {
         <a href={linkTo("findings")}>{text.nav.findings}</a>
       </p>
       <Shown asked={asked} what={say.what}>
-        {(finding) => <Detail finding={finding} />}
+        {(finding) => <Detail finding={finding} onChange={asked.refresh} />}
       </Shown>
     </>
   );
 }
 
-function Detail({ finding }: { finding: FindingDetail }): JSX.Element {
+function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () => void }): JSX.Element {
   const words = wordsOf(finding.kind);
   return (
     <article class="finding">
@@ -41,6 +44,7 @@ function Detail({ finding }: { finding: FindingDetail }): JSX.Element {
         <p class="what-head">
           <KindBadge kind={finding.kind} />
           <span class="muted">{finding.service}</span>
+          <span class="muted">{environmentsText(finding.environments)}</span>
           {finding.ongoing > 0 && <span class="ongoing">{say.goingOn(count(finding.ongoing))}</span>}
         </p>
         <h1>
@@ -55,6 +59,7 @@ function Detail({ finding }: { finding: FindingDetail }): JSX.Element {
           <Rich text={say.seen} first={<AgoText at={finding.first_seen} />} last={<AgoText at={finding.last_seen} />} />
         </p>
       </header>
+      <StateBox id={finding.id} state={finding.state} onChange={onChange} />
       <Figures finding={finding} />
       <div class="columns">
         <div>
@@ -62,15 +67,24 @@ function Detail({ finding }: { finding: FindingDetail }): JSX.Element {
           <Holders finding={finding} />
           <Chain chain={finding.chain} />
           <Stack finding={finding} />
+          <Decisions decisions={finding.decisions} />
         </div>
         <div>
           <Evidence finding={finding} />
-          <Routes routes={finding.routes} />
           <Series finding={finding} />
+          <Spread finding={finding} />
+          <ByRoute rows={finding.by_route} timed={finding.total_ns > 0} />
+          <ByVictim rows={finding.by_victim_route} />
+          <ByRelease rows={finding.by_release} />
         </div>
       </div>
     </article>
   );
+}
+
+function environmentsText(names: readonly string[]): string {
+  const named = names.filter((name) => name !== "");
+  return named.length === 0 ? "" : say.environments(named.join(", "));
 }
 
 function placeText({ call_site: site }: FindingDetail): string {
@@ -201,66 +215,49 @@ function Chain({ chain }: { chain: readonly string[] }): JSX.Element | null {
   );
 }
 
+/** The application's frames first; those of libraries are one press away. */
 function Stack({ finding }: { finding: FindingDetail }): JSX.Element | null {
+  const [all, setAll] = useState(false);
   if (finding.stack.length === 0) return null;
-  const frames = finding.stack.map((text) => frameOf(text, finding.call_site));
+  const frames = finding.stack.map((written) => frameOf(written, finding.call_site));
+  const own = frames.filter(({ role }) => role !== "foreign");
+  const shown = all || own.length === 0 ? frames : own;
   return (
     <section>
       <h2>{say.stack} <small class="muted">{say.stackNote}</small></h2>
       <ol class="stack" tabIndex={0}>
-        {frames.map((frame, index) => (
+        {shown.map((frame, index) => (
           <li key={index} class={frame.role} title={frame.full}>
             {frame.role === "site" && <span class="sr-only">{say.callSite}</span>}
             {frame.text}
           </li>
         ))}
       </ol>
-    </section>
-  );
-}
-
-function Evidence({ finding }: { finding: FindingDetail }): JSX.Element {
-  return (
-    <section>
-      <h2>{say.evidence}</h2>
-      {finding.trace_ids.length === 0 ? (
-        <p class="muted">{say.noTrace}</p>
-      ) : (
-        <ul class="targets">
-          {finding.trace_ids.map((id, index) => (
-            <li key={id}>
-              <TraceLink id={id}>
-                {say.trace} <code>{id.slice(0, 8)}</code>
-              </TraceLink>
-              {index === 0 && <span class="muted">{say.costliest}</span>}
-            </li>
-          ))}
-        </ul>
+      {own.length > 0 && own.length < frames.length && (
+        <button type="button" class="quiet" aria-pressed={all} onClick={() => setAll(!all)}>
+          {all ? say.ownOnly : say.allFrames(frames.length)}
+        </button>
       )}
-      <p>
-        <a href={linkTo("traces", "", { finding: finding.id })}>{say.allTraces}</a>
-      </p>
     </section>
   );
 }
 
-function Routes({ routes }: { routes: readonly string[] }): JSX.Element | null {
-  const named = routes.filter((name) => name !== "");
-  if (named.length === 0) return null;
+function Spread({ finding }: { finding: FindingDetail }): JSX.Element | null {
+  if (finding.distribution.length === 0 || finding.total_ns === 0) return null;
   return (
     <section>
-      <h2>{plural(named.length, ...text.nouns.route)}</h2>
-      <ul class="targets">
-        {named.map((name) => (
-          <li key={name}>
-            <a href={linkTo("findings", "", { route: name })} title={say.routeHint}>
-              {name}
-            </a>
-          </li>
-        ))}
-      </ul>
+      <h2>{say.distribution}</h2>
+      <Distribution buckets={finding.distribution} />
     </section>
   );
+}
+
+/** The first sight of each version it was seen in. */
+function markersOf({ by_release: releases }: FindingDetail): Marker[] {
+  return releases.flatMap(({ version, first_seen: seen }) => {
+    const ns = momentNs(seen);
+    return version === "" || ns === null ? [] : [{ time: ns / 1e9, label: version }];
+  });
 }
 
 function Series({ finding }: { finding: FindingDetail }): JSX.Element | null {
@@ -273,13 +270,15 @@ function Series({ finding }: { finding: FindingDetail }): JSX.Element | null {
     ],
     [finding.series, timed],
   );
+  const markers = useMemo(() => markersOf(finding), [finding]);
   if (finding.series.length === 0) return null;
   const format = timed ? duration : count;
   return (
     <section>
       <h2>{say.series}</h2>
       <Chart title={timed ? say.time(words.cost) : words.many} times={times} values={values}
-        format={format} colour={timed ? "stall" : "refusal"} least={timed ? 1e6 : 4} bars />
+        format={format} colour={timed ? "stall" : "refusal"} least={timed ? 1e6 : 4} bars
+        markers={markers} />
     </section>
   );
 }

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { question } from "../api/client";
+import type { State } from "../api/types";
 import { plural } from "../model/format";
 import { KINDS, wordsOf } from "../model/kinds";
 import { wholeParam } from "../model/route";
@@ -19,7 +20,10 @@ const KIND_OPTIONS: readonly (readonly [string, string])[] = [
   ["", words.allKinds],
   ...KINDS.map((kind) => [kind, wordsOf(kind).label] as const),
 ];
-const FILTERS = ["kind", "route", "q"] as const;
+const STATE_OPTIONS = Object.entries(words.states);
+/** What '' asks for: problems that nobody has dealt with, and those that came back. */
+const OPEN = ["open", "regressed"] as const;
+const FILTERS = ["kind", "state", "route", "q"] as const;
 
 export function Findings(): JSX.Element {
   const { params } = route.value;
@@ -27,6 +31,7 @@ export function Findings(): JSX.Element {
   const asking = question("GET findings", {
     ...scope.value,
     kind: params["kind"],
+    state: stateAsked(params["state"] ?? ""),
     route: params["route"],
     q: params["q"],
     sort: params["sort"],
@@ -42,6 +47,7 @@ export function Findings(): JSX.Element {
       <FilterBar clear={filtered ? FILTERS : []}>
         <TextFilter name="q" label={words.search} placeholder={words.searchHint} focusKey="/" />
         <SelectFilter name="kind" label={words.kind} options={KIND_OPTIONS} />
+        <SelectFilter name="state" label={words.state} options={STATE_OPTIONS} />
         <TextFilter name="route" label={words.route} placeholder={words.any} choices={routes} />
         <SelectFilter name="sort" label={words.sort} options={SORTS} />
       </FilterBar>
@@ -61,6 +67,11 @@ export function Findings(): JSX.Element {
       </Shown>
     </>
   );
+}
+
+function stateAsked(choice: string): string | State[] {
+  if (choice === "") return [...OPEN];
+  return choice === "all" ? "" : choice;
 }
 
 function Pager({ page, total }: { page: number; total: number }): JSX.Element {

@@ -3,11 +3,11 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { question } from "../api/client";
-import type { Overview as OverviewData, ServiceHealth } from "../api/types";
+import type { Overview as OverviewData, ReleaseMarker, ServiceHealth } from "../api/types";
 import { count, duration, percent, plural, rate, significant } from "../model/format";
 import { blockedLevel, type Level, type Verdict, verdictsOf, waitLevel } from "../model/verdict";
 import { text } from "../text";
-import { Chart } from "../widgets/chart";
+import { Chart, type Marker } from "../widgets/chart";
 import { FindingTable } from "../widgets/finding-table";
 import { LevelMark } from "../widgets/icon";
 import { linkTo, scope } from "../widgets/location";
@@ -33,8 +33,8 @@ export function Overview(): JSX.Element {
             <div class={asked.stale ? "stale" : ""}>
               <Verdicts verdicts={verdictsOf(data)} />
               <ServiceTable services={data.services} />
-              <TopFindings data={data} question={asking.url} />
               <Series data={data} />
+              <TopFindings data={data} question={asking.url} />
             </div>
           )
         }
@@ -88,6 +88,7 @@ function ServiceTable({ services }: { services: readonly ServiceHealth[] }): JSX
               <th scope="col" class="num">{columns.hops}</th>
               <th scope="col" class="num">{columns.requests}</th>
               <th scope="col" class="num">{columns.errors}</th>
+              <th scope="col" class="num">{columns.duration}</th>
             </tr>
           </thead>
           <tbody>
@@ -107,7 +108,11 @@ function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
     <tr>
       <th scope="row">
         <a href={linkTo("overview", "", { service: health.service })}>{health.service}</a>
-        <span class="muted small"> {plural(health.processes, ...text.nouns.process)}</span>
+        <span class="muted small">
+          {" "}
+          {[plural(health.processes, ...text.nouns.process), ...health.versions.slice(0, 1)].filter((part) => part !== "").join(" · ")}
+        </span>
+        {!health.exact && <span class="tag" title={words.estimateMeaning}>{words.estimate}</span>}
       </th>
       <td class="num" data-label={columns.blocked}>
         <Graded level={blocked} text={percent(health.loop_blocked_share)} />
@@ -127,6 +132,7 @@ function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
         {rate(health.requests_per_second)} <small class="muted">{count(health.requests)}</small>
       </td>
       <td class="num" data-label={columns.errors}>{count(health.errors)}</td>
+      <td class="num" data-label={columns.duration}>{duration(health.duration_p95_ns)}</td>
     </tr>
   );
 }
@@ -146,7 +152,8 @@ function TopFindings({ data, question }: { data: OverviewData; question: string 
   return (
     <section>
       <h2>
-        {words.costliest} <a class="more" href={linkTo("findings")}>{words.allFindings}</a>
+        {words.costliest}{" "}
+        <a class="more" href={linkTo("findings")}>{words.allFindings(count(data.findings_total))}</a>
       </h2>
       {data.findings.length === 0 ? (
         <p class="state good-news">{words.noFindings}</p>
@@ -159,26 +166,35 @@ function TopFindings({ data, question }: { data: OverviewData; question: string 
 
 function Series({ data }: { data: OverviewData }): JSX.Element {
   const series = useMemo(() => seriesOf(data), [data]);
+  const markers = useMemo(() => markersOf(data.releases), [data]);
   return (
     <section class="charts" aria-label={words.series}>
       <Chart title={words.blocked}
-        times={series.times} values={series.blocked} format={percent} colour="stall" least={0.01} />
+        times={series.times} values={series.blocked} format={percent} colour="stall" least={0.01} markers={markers} />
       <Chart title={words.wait}
-        times={series.times} values={series.wait} format={duration} colour="wait" least={1e6} />
+        times={series.times} values={series.wait} format={duration} colour="wait" least={1e6} markers={markers} />
       <Chart title={words.requests}
-        times={series.times} values={series.requests} format={rate} colour="run" least={1} />
+        times={series.times} values={series.requests} format={rate} colour="run" least={1} markers={markers} />
       <Chart title={words.refusals}
-        times={series.times} values={series.refusals} format={count} colour="refusal" least={4} bars />
+        times={series.times} values={series.refusals} format={count} colour="refusal" least={4} bars markers={markers} />
     </section>
   );
 }
 
-function seriesOf({ series, services, step_ns: stepNs }: OverviewData): Record<"times" | "blocked" | "wait" | "requests" | "refusals", number[]> {
-  const processes = Math.max(1, services.reduce((sum, health) => sum + health.processes, 0));
+/** A line for each version that was seen for the first time; its service is named where several are shown. */
+function markersOf(releases: readonly ReleaseMarker[]): Marker[] {
+  const several = new Set(releases.map(({ service }) => service)).size > 1;
+  return releases.map(({ time_ns: ns, version, service }) => ({
+    time: ns / 1e9,
+    label: several ? words.release(version, service) : version,
+  }));
+}
+
+function seriesOf({ series, step_ns: stepNs }: OverviewData): Record<"times" | "blocked" | "wait" | "requests" | "refusals", number[]> {
   return {
     times: series.map((point) => point.time_ns / 1e9),
-    blocked: series.map((point) => Math.min(1, point.loop_blocked_ns / stepNs / processes)),
-    wait: series.map((point) => (point.requests === 0 ? 0 : point.wait_ns / point.requests)),
+    blocked: series.map((point) => point.loop_blocked_share),
+    wait: series.map((point) => point.wait_p95_ns),
     requests: series.map((point) => point.requests / (stepNs / 1e9)),
     refusals: series.map((point) => point.refusals),
   };

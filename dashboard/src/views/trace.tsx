@@ -67,7 +67,7 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
     const [traceId = "", spanId = ""] = key?.split("/") ?? [];
     setParams({ span: traceId === trace.trace_id ? spanId : (key ?? "") }, false);
   };
-  const critical = useMemo(() => criticalPathOf(timeline), [timeline]);
+  const critical = useMemo(() => criticalPathOf(trace, timeline.originNs), [trace, timeline]);
   const criticalOnly = route.value.params["critical"] === "only";
   const shares = useMemo(() => sharesOf(trace), [trace]);
   const goOn = (event: KeyboardEvent): void => {

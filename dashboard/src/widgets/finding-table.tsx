@@ -5,6 +5,8 @@ import type { Finding } from "../api/types";
 import { count, duration, plural } from "../model/format";
 import { wordsOf } from "../model/kinds";
 import { text } from "../text";
+import { Sparkline } from "./bars";
+import { StateBadge } from "./finding-state";
 import { Prose } from "./rich";
 import { useSteady } from "./use-live";
 import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter } from "./words";
@@ -12,17 +14,9 @@ import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter } from "./wo
 const words = text.findings;
 const { columns } = words;
 const ROUTES_SHOWN = 3;
-/** A refused request lost its answer, not time: as in the collector's ranking, it counts as this much. */
-const REFUSAL_NS = 1e9;
-
-/** What users lost to a finding: in the call itself, and in the requests that stood still for it. */
-function costOf(finding: Finding): number {
-  return finding.total_ns + finding.victims.total_ns + (finding.kind === "refusal" ? finding.count * REFUSAL_NS : 0);
-}
-
 export function FindingTable(props: { findings: readonly Finding[]; question: string; caption: string }): JSX.Element {
   const { shown, held, hold } = useSteady(props.findings, props.question);
-  const most = shown.reduce((max, finding) => Math.max(max, costOf(finding)), 1);
+  const most = shown.reduce((max, finding) => Math.max(max, finding.impact_ns), 1);
   return (
     <div class="table-box" {...hold}>
       <table class="cards findings">
@@ -35,12 +29,13 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
             <th scope="col" class="num">{columns.p95}</th>
             <th scope="col" class="num">{columns.max}</th>
             <th scope="col" class="num">{columns.hurt}</th>
+            <th scope="col" class="spark-head">{columns.trend}</th>
             <th scope="col" class="num">{columns.seen}</th>
           </tr>
         </thead>
         <tbody>
           {shown.map((finding) => (
-            <FindingRow key={finding.id} finding={finding} share={costOf(finding) / most} />
+            <FindingRow key={finding.id} finding={finding} share={finding.impact_ns / most} />
           ))}
         </tbody>
       </table>
@@ -73,6 +68,7 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
           <FindingLink finding={finding}>
             <CallSiteText site={finding.call_site} />
           </FindingLink>
+          <StateBadge state={finding.state.state} />
           {finding.ongoing > 0 && <span class="ongoing">{words.goingOn}</span>}
         </div>
         <div class="sentence">
@@ -90,6 +86,9 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
       <Cell label={columns.p95} text={time(finding.p95_ns)} />
       <Cell label={columns.max} text={time(finding.max_ns)} />
       <Cell label={columns.hurt} text={victimsText(finding)} />
+      <td data-label={columns.trend}>
+        <Sparkline values={finding.sparkline} />
+      </td>
       <td class="num nowrap" data-label={columns.seen}>
         <AgoText at={finding.last_seen} />
       </td>

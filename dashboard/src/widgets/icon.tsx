@@ -25,6 +25,15 @@ const PATHS: Record<string, string> = {
   keys: "M2 4h12v8H2zM4.5 6.5h.01M7 6.5h.01M9.5 6.5h.01M12 6.5h.01M5 9.5h6",
   release: "M4 14V2l8 3-8 3",
   bell: "M8 2a4 4 0 0 0-4 4v3l-1.5 2.5h11L12 9V6a4 4 0 0 0-4-4zM6.5 13.5h3",
+  better: "M8 3v10M4 9l4 4 4-4",
+  worse: "M8 13V3M4 7l4-4 4 4",
+  new: "M8 3v10M3 8h10",
+  gone: "M3 8.5l3.5 3.5L13 4.5",
+  same: "M3 6h10M3 10h10",
+  open: "M8 3a5 5 0 1 0 0 10 5 5 0 0 0 0-10z",
+  resolved: "M3 8.5l3.5 3.5L13 4.5",
+  regressed: "M13 8a5 5 0 1 1-1.5-3.5L13 6M13 2.5V6H9.5",
+  ignored: "M3.5 3.5l9 9M8 3a5 5 0 1 0 0 10 5 5 0 0 0 0-10z",
   pause: "M5 3v10M11 3v10",
 };
 

@@ -23,6 +23,7 @@ export const range = computed<TimeRange>(() => {
 /** What is looked at, as the API's parameters. */
 export const scope = computed(() => ({
   service: service.value,
+  environment: environment.value,
   since: range.value.since,
   until: range.value.until,
 }));

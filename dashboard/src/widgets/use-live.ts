@@ -3,6 +3,9 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Question } from "../api/client";
 import { Live, type LiveState } from "../api/live";
+import { signInNeeded } from "../api/session";
+import { follow } from "../api/stream";
+import { environment, service } from "./location";
 
 export interface Asked<T> extends LiveState<T> {
   refresh: () => void;
@@ -18,6 +21,13 @@ export function useLive<T>(question: Question<T>, keep: boolean, again?: (data: 
   useEffect(() => () => live.stop(), [live]);
   useEffect(() => live.ask(question, keep), [live, question.url, keep]);
   return { ...live.state.value, refresh: live.refresh };
+}
+
+/** Hear from the collector what is stored and what waits, in the service and environment that are looked at. */
+export function useStream(): void {
+  const [chosen, where] = [service.value, environment.value];
+  const closed = signInNeeded.value;
+  useEffect(() => (closed ? undefined : follow({ service: chosen, environment: where })), [chosen, where, closed]);
 }
 
 export interface Steady<T> {

@@ -9,7 +9,7 @@ import { Icon } from "./icon";
 import { linkTo } from "./location";
 
 /** Ticks once a second, so that "5 s ago" stays true. */
-const now = signal(Date.now());
+export const now = signal(Date.now());
 setInterval(() => {
   if (!document.hidden) now.value = Date.now();
 }, 1000);

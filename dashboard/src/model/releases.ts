@@ -1,0 +1,76 @@
+/** Two releases or two periods: which are compared, and how their figures differ. */
+
+import type { Comparison, Release, Side } from "../api/types";
+import { count, duration, percent, rate, significant } from "./format";
+
+export interface Pair {
+  service: string;
+  environment: string;
+  base: string;
+  other: string;
+}
+
+/** The releases that the address names, else the newest of the service that has most recently had two; null: compare periods. */
+export function pairOf(releases: readonly Release[], service: string, base: string, other: string): Pair | null {
+  if (base !== "" && other !== "") return { service, environment: "", base, other };
+  for (const newest of releases) {
+    if (newest.version === "" || (other !== "" && newest.version !== other)) continue;
+    const before = releases.find(
+      (each) =>
+        each.service === newest.service &&
+        each.environment === newest.environment &&
+        each.version !== newest.version &&
+        each.version !== "" &&
+        Date.parse(each.first_seen) < Date.parse(newest.first_seen) &&
+        (base === "" || each.version === base),
+    );
+    if (before !== undefined) {
+      return { service: newest.service, environment: newest.environment, base: before.version, other: newest.version };
+    }
+  }
+  return null;
+}
+
+export type Trend = "better" | "worse" | "same";
+
+export interface FigureRow {
+  name: keyof typeof FIGURES;
+  base: string;
+  other: string;
+  /** Relative change, 0.5: half as much again; null where there was nothing before. */
+  change: number | null;
+  trend: Trend;
+}
+
+interface Figure {
+  value: (side: Side) => number;
+  format: (value: number) => string;
+  /** Whether more of it is worse; null: it is neither. */
+  worse: boolean | null;
+}
+
+const FIGURES = {
+  blocked: { value: (side) => side.loop_blocked_share, format: percent, worse: true },
+  wait: { value: (side) => side.wait_p95_ns, format: duration, worse: true },
+  p50: { value: (side) => side.duration_p50_ns, format: duration, worse: true },
+  p95: { value: (side) => side.duration_p95_ns, format: duration, worse: true },
+  hops: { value: (side) => side.hops_per_request, format: significant, worse: true },
+  errors: { value: (side) => side.error_share, format: percent, worse: true },
+  refusals: { value: (side) => side.refusals, format: count, worse: true },
+  requests: { value: (side) => side.requests, format: count, worse: null },
+  rate: { value: (side) => side.requests_per_second, format: rate, worse: null },
+} as const satisfies Record<string, Figure>;
+
+/** Smaller differences are the weather. */
+const NOTEWORTHY = 0.1;
+
+export function figuresOf({ base, other }: Pick<Comparison, "base" | "other">): FigureRow[] {
+  return Object.entries(FIGURES as Record<string, Figure>).map(([name, { value, format, worse }]) => {
+    const [before, after] = [value(base), value(other)];
+    const change = before === 0 ? (after === 0 ? 0 : null) : after / before - 1;
+    const grew = change === null || change > NOTEWORTHY;
+    const fell = change !== null && change < -NOTEWORTHY;
+    const trend: Trend = worse === null || (!grew && !fell) ? "same" : grew === worse ? "worse" : "better";
+    return { name: name as keyof typeof FIGURES, base: format(before), other: format(after), change, trend };
+  });
+}

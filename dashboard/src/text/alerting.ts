@@ -1,0 +1,6 @@
+/** The words of the alerts page. */
+
+export const alerts = {
+  title: "Alerts",
+  what: "alerts",
+};

@@ -1,0 +1,93 @@
+/** What asgiref's one shared thread did over time, as a strip: who ran on it, and how much waited beside. */
+
+import type { JSX } from "preact";
+import type { Occupation, OccupationStep } from "../api/types";
+import { clock, count, duration, percent } from "../model/format";
+import { text } from "../text";
+import { CallSiteText, Cell, Meter } from "./words";
+
+const words = text.contention;
+/** Fillings that are told apart without colour too; what comes after is drawn as the rest. */
+const FILLINGS = 5;
+
+export function Occupied({ shared }: { shared: Occupation }): JSX.Element {
+  const busy = shared.steps.reduce((sum, step) => sum + step.busy_ns, 0);
+  return (
+    <section>
+      <h2>{words.shared}</h2>
+      <p class="muted small">{words.sharedMeaning}</p>
+      {busy === 0 ? (
+        <p class="muted">{words.sharedNone}</p>
+      ) : (
+        <>
+          <Strip shared={shared} />
+          <Occupants shared={shared} busy={busy} />
+        </>
+      )}
+    </section>
+  );
+}
+
+function Strip({ shared }: { shared: Occupation }): JSX.Element {
+  const whole = shared.steps.reduce((sum, step) => sum + step.busy_ns, 0) / Math.max(1, shared.thread_ns * shared.steps.length);
+  const [first, last] = [shared.steps[0], shared.steps.at(-1)];
+  return (
+    <>
+      <div class="strip" role="img" aria-label={`${words.shared}: ${words.busy} ${percent(whole)}`}>
+        {shared.steps.map((step) => (
+          <StripStep key={step.time_ns} step={step} threadNs={shared.thread_ns} />
+        ))}
+      </div>
+      <div class="distribution-axis muted small" aria-hidden="true">
+        <span>{clock(first?.time_ns ?? 0)}</span>
+        <span>{clock((last?.time_ns ?? 0) + shared.step_ns)}</span>
+      </div>
+    </>
+  );
+}
+
+function StripStep({ step, threadNs }: { step: OccupationStep; threadNs: number }): JSX.Element {
+  const said = words.step(clock(step.time_ns), percent(Math.min(1, step.busy_ns / Math.max(threadNs, 1))), duration(step.wait_ns));
+  const named = step.by.slice(0, FILLINGS);
+  const rest = step.busy_ns - named.reduce((sum, ns) => sum + ns, 0);
+  // A call counts where it was submitted, so a step may hold more than its time: it is full then.
+  const scale = 100 / Math.max(threadNs, step.busy_ns, 1);
+  return (
+    <span class={step.wait_ns > 0 ? "strip-step waits" : "strip-step"} title={said}>
+      {[...named, Math.max(0, rest)].map((ns, index) => ns > 0 && <i key={index} class={`occupant-${index}`} style={{ height: `${ns * scale}%` }} />)}
+    </span>
+  );
+}
+
+function Occupants({ shared, busy }: { shared: Occupation; busy: number }): JSX.Element {
+  return (
+    <div class="table-box">
+      <table class="cards tight">
+        <thead>
+          <tr>
+            <th scope="col">{words.holder}</th>
+            <th scope="col" class="num">{words.busy}</th>
+            <th scope="col" class="num">{words.calls}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {shared.occupants.map((occupant, index) => (
+            <tr key={index}>
+              <th scope="row" class="what">
+                <i class={`swatch occupant-${Math.min(index, FILLINGS)}`} aria-hidden="true" /> <code>{occupant.function}</code>{" "}
+                <small>
+                  <CallSiteText site={occupant.call_site} /> <span class="muted">{occupant.service}</span>
+                </small>
+              </th>
+              <td class="num" data-label={words.busy}>
+                {duration(occupant.busy_ns)} <small class="muted">{percent(occupant.busy_ns / busy)}</small>
+                <Meter share={occupant.busy_ns / busy} level="cost" />
+              </td>
+              <Cell label={words.calls} text={count(occupant.calls)} />
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -68,7 +68,7 @@ def test_a_contention_names_its_holders_and_leads_to_a_trace(shop: str, open_vie
     expect(page.locator(".advice pre")).not_to_be_empty()
     link = page.locator(".advice a")
     expect(link).to_have_attribute("rel", "noopener noreferrer")
-    page.get_by_role("link", name="Trace").nth(1).click()
+    page.locator(".evidence a").first.click()
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")
 
 
@@ -91,6 +91,8 @@ def test_a_stall_shows_its_stack_with_the_call_site_marked(shop: str, open_view:
     page = open_view(shop, "findings?kind=loop_blocked")
     page.locator("tbody a").first.click()
     expect(page.locator(".stack .site")).to_contain_text("shop/catalog/views.py:41 list_products")
+    expect(page.locator(".stack .foreign")).to_have_count(0)
+    page.get_by_role("button", name="All 4 frames").click()
     expect(page.locator(".stack .foreign")).to_have_count(3)
     expect(page.locator(".chart")).to_have_count(1)
 

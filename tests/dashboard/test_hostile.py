@@ -149,7 +149,7 @@ def test_a_trace_shows_text_as_text(attacked: Attacked, open_view: Open) -> None
     expect(panel).to_contain_text(f"hold{ATTACKS}")
     expect(page.locator("table.spans")).to_contain_text(ATTACKS)
     _untouched(page)
-    page.get_by_role("button", name=f"GET {ROUTE}").click()
+    page.locator("table.spans").get_by_role("button", name=f"GET {ROUTE}").click()
     expect(panel.locator("dt", has_text="javascript:alert(4)")).to_be_visible()
     expect(panel.locator("dd", has_text="javascript:alert(5)")).to_be_visible()
     _untouched(page)

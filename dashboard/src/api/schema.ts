@@ -1078,18 +1078,10 @@ export interface Waiting {
 }
 
 /** What comes first. */
-export type asgiscope_collector__analysis__findings__Sort =
-  | "impact"
-  | "total"
-  | "count"
-  | "p95"
-  | "max"
-  | "victims"
-  | "last_seen"
-  | "first_seen";
+export type FindingsSort = "impact" | "total" | "count" | "p95" | "max" | "victims" | "last_seen" | "first_seen";
 
 /** What comes first. */
-export type asgiscope_collector__analysis__traces__Sort = "newest" | "slowest" | "wait";
+export type TracesSort = "newest" | "slowest" | "wait";
 
 /** Method and path below /api/: what each takes, and what it answers. */
 export interface Endpoints {
@@ -1111,7 +1103,7 @@ export interface Endpoints {
       route?: string;
       site?: string;
       q?: string;
-      sort?: asgiscope_collector__analysis__findings__Sort;
+      sort?: FindingsSort;
       limit?: number;
       offset?: number;
       service?: string;
@@ -1226,7 +1218,7 @@ export interface Endpoints {
       max_duration_ns?: number;
       finding?: string;
       site?: string;
-      sort?: asgiscope_collector__analysis__traces__Sort;
+      sort?: TracesSort;
       before_ns?: number;
       limit?: number;
       service?: string;

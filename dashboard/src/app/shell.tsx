@@ -53,6 +53,8 @@ export function Shell(): JSX.Element {
   useEffect(() => {
     document.title = `${view === null ? text.nav.notFound : text.nav[view]} · ${text.name}`;
     window.scrollTo(0, 0);
+    // On a phone the views are more than fit side by side.
+    document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [view, id]);
   return (
     <>

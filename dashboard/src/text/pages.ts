@@ -166,7 +166,7 @@ export const finding = {
   hiddenFrames: (count: number) => `${count} of libraries`,
   noTrace: "No trace of it was kept.",
   trace: "Trace",
-  costliest: " the costliest",
+  costliest: " · the costliest",
   allTraces: "All traces with it",
   routeHint: "Findings of this route",
   series: "Over time",

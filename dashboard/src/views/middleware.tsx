@@ -87,6 +87,11 @@ function Changes({ chain }: { chain: Chain }): JSX.Element {
               </b>{" "}
               <span class="tag">{words.saves(plural(change.saves_hops, ...text.nouns.hop))}</span>
               <div>
+                {change.layers.map((layer) => (
+                  <div key={layer}>
+                    <code>{layer}</code>
+                  </div>
+                ))}
                 <Prose text={change.reason} />
               </div>
             </li>

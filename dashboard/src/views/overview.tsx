@@ -110,7 +110,9 @@ function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
         <a href={linkTo("overview", "", { service: health.service })}>{health.service}</a>
         <span class="muted small">
           {" "}
-          {[plural(health.processes, ...text.nouns.process), ...health.versions.slice(0, 1)].filter((part) => part !== "").join(" · ")}
+          {plural(health.processes, ...text.nouns.process)}
+          {(health.versions[0] ?? "") !== "" && " · "}
+          <span class="version" title={health.versions[0]}>{health.versions[0]}</span>
         </span>
         {!health.exact && <span class="tag" title={words.estimateMeaning}>{words.estimate}</span>}
       </th>

@@ -30,7 +30,7 @@ export function Matrix({ data }: { data: Contention }): JSX.Element | null {
               {data.holders.map((holder, index) => (
                 <th key={index} scope="col" title={`${holder.function} ${place(holder.call_site.file, holder.call_site.line)}`}>
                   <span>{shortName(holder.function)}</span>
-                  <small class="muted">{place(holder.call_site.file, holder.call_site.line)}</small>
+                  <small class="muted">{place(holder.call_site.file.split("/").at(-1) ?? "", holder.call_site.line)}</small>
                   <b>{duration(holder.overlap_ns)}</b>
                 </th>
               ))}

@@ -31,11 +31,16 @@ export function Occupied({ shared }: { shared: Occupation }): JSX.Element {
 function Strip({ shared }: { shared: Occupation }): JSX.Element {
   const whole = shared.steps.reduce((sum, step) => sum + step.busy_ns, 0) / Math.max(1, shared.thread_ns * shared.steps.length);
   const [first, last] = [shared.steps[0], shared.steps.at(-1)];
+  const top = scaleOf(shared);
   return (
     <>
+      <div class="strip-scale" aria-hidden="true">
+        <span>{words.scale(percent(top))}</span>
+        <span>{words.waitMark}</span>
+      </div>
       <div class="strip" role="img" aria-label={`${words.shared}: ${words.busy} ${percent(whole)}`}>
         {shared.steps.map((step) => (
-          <StripStep key={step.time_ns} step={step} threadNs={shared.thread_ns} />
+          <StripStep key={step.time_ns} step={step} threadNs={shared.thread_ns} top={top} />
         ))}
       </div>
       <div class="distribution-axis muted small" aria-hidden="true">
@@ -46,12 +51,18 @@ function Strip({ shared }: { shared: Occupation }): JSX.Element {
   );
 }
 
-function StripStep({ step, threadNs }: { step: OccupationStep; threadNs: number }): JSX.Element {
+/** The share of the thread's time that the strip's height stands for: a thread that is busy for a tenth shows too. */
+function scaleOf({ steps, thread_ns: threadNs }: Occupation): number {
+  const most = steps.reduce((max, step) => Math.max(max, step.busy_ns), 0) / Math.max(threadNs, 1);
+  return [0.1, 0.25, 0.5].find((share) => most <= share) ?? 1;
+}
+
+function StripStep({ step, threadNs, top }: { step: OccupationStep; threadNs: number; top: number }): JSX.Element {
   const said = words.step(clock(step.time_ns), percent(Math.min(1, step.busy_ns / Math.max(threadNs, 1))), duration(step.wait_ns));
   const named = step.by.slice(0, FILLINGS);
   const rest = step.busy_ns - named.reduce((sum, ns) => sum + ns, 0);
   // A call counts where it was submitted, so a step may hold more than its time: it is full then.
-  const scale = 100 / Math.max(threadNs, step.busy_ns, 1);
+  const scale = 100 / Math.max(threadNs * top, step.busy_ns, 1);
   return (
     <span class={step.wait_ns > 0 ? "strip-step waits" : "strip-step"} title={said}>
       {[...named, Math.max(0, rest)].map((ns, index) => ns > 0 && <i key={index} class={`occupant-${index}`} style={{ height: `${ns * scale}%` }} />)}

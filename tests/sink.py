@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -50,6 +51,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.spans: list[SpanView] = []
+        self.metrics: list[ExportMetricsServiceRequest] = []
         self.answer = 200
         sink = self
 
@@ -61,7 +63,10 @@ class Sink:
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 if sink.answer == 200:
-                    sink.take(body)
+                    if self.path.endswith("/v1/metrics"):
+                        sink.metrics.append(ExportMetricsServiceRequest.FromString(body))
+                    else:
+                        sink.take(body)
                 self.send_response(sink.answer)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

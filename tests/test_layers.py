@@ -21,6 +21,7 @@ INSTRUMENTATION = (
     "stacks",
     "scope",
     "ledger",
+    "tally",
     "recorder",
     "watchdog",
     "deadlock",

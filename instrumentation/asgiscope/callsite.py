@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import sysconfig
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, MethodType
@@ -48,7 +49,21 @@ class Frame(NamedTuple):
     """A frame reduced to what outlives it: holding a real frame would keep its locals alive."""
 
     code: CodeType
-    line: int
+    lasti: int
+    """The instruction it stood at. What line that is costs a walk, left to those who ask."""
+
+    @property
+    def line(self) -> int:
+        """The line it stood at."""
+        for begin, end, line in self.code.co_lines():
+            if begin <= self.lasti < end and line is not None:
+                return line
+        return self.code.co_firstlineno
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from another while both are kept: code objects are slow to hash."""
+        return id(self.code), self.lasti
 
 
 _owners: dict[str, Owner] = {}
@@ -132,7 +147,7 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
         code = frame.f_code
         who = owner(code)
         if who is Owner.APPLICATION:
-            return Frame(code, frame.f_lineno)
+            return Frame(code, frame.f_lasti)
         if who is Owner.BOUNDARY or who is Owner.LAYER:
             return None
         frame = frame.f_back
@@ -149,7 +164,7 @@ def stack(frame: FrameType | None) -> list[Frame]:
         if owner(code) is Owner.BOUNDARY:
             break
         if not own(code):
-            frames.append(Frame(code, frame.f_lineno))
+            frames.append(Frame(code, frame.f_lasti))
         frame = frame.f_back
         depth -= 1
     return frames
@@ -160,7 +175,7 @@ def here(skip: int = 1) -> list[Frame]:
     return stack(sys._getframe(skip))  # noqa: SLF001 - the documented way to one's own stack
 
 
-def find(frames: list[Frame]) -> Frame | None:
+def find(frames: Sequence[Frame]) -> Frame | None:
     """The call site among `frames` (innermost first): the application's, else a third-party package's.
 
     Not beyond the middleware or the view that is running: an outer one is no more to blame than the server.
@@ -217,6 +232,12 @@ def essence(func: object) -> object:
         return code
     name = getattr(seen, "__qualname__", None)
     return name if isinstance(name, str) else type(seen).__qualname__
+
+
+def callable_name(func: object) -> str:
+    """A callable's qualified name, or that of what it was reduced to."""
+    known = essence(func)
+    return known.co_qualname if isinstance(known, CodeType) else str(known)
 
 
 def definition(func: object) -> Site | None:

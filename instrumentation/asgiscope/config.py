@@ -1,7 +1,7 @@
 """Settings: `ASGISCOPE_*` variables, or the `ASGISCOPE` dict in Django settings (the variable wins).
 
-`OTEL_*` variables keep the meaning OpenTelemetry gives them and are not read here, but for the two that decide
-whether there is anything to do at all.
+`OTEL_*` variables keep the meaning OpenTelemetry gives them; those read here decide whether there is anything to do
+at all, and how often.
 """
 
 import os
@@ -49,6 +49,9 @@ class Config:
     """Records kept for sending; beyond it the newest are dropped and counted."""
     send_interval_ms: float = 250.0
     """How often records are sent."""
+    metric_interval_ms: float = 10_000.0
+    """How often tallies are sent as metrics. `OTEL_METRIC_EXPORT_INTERVAL` wins where it is set, and
+    `OTEL_METRICS_EXPORTER=none` sends none."""
     exit_timeout_ms: float = 2_000.0
     """How long the interpreter's exit may wait for the last records to leave."""
     app_paths: str = ""
@@ -78,6 +81,9 @@ def load(
         raise SettingError(f"settings.ASGISCOPE has no setting {min(given)!r}; there are: {known}")
     if _sdk_disabled(env):
         values["disabled"] = True
+    interval = env.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    if interval:
+        values["metric_interval_ms"] = _convert("METRIC_INTERVAL_MS", interval, 1.0)
     return Config(**values)
 
 

@@ -52,68 +52,43 @@ class Call(Scope):
     submitter again; the queue's lock orders the three.
     """
 
-    __slots__ = (
-        "busy_after",
-        "cancelled",
-        "depth",
-        "func",
-        "future",
-        "held_from",
-        "held_log",
-        "held_to",
-        "held_until",
-        "holders",
-        "kind",
-        "maker",
-        "middleware",
-        "queue",
-        "resumed",
-        "run_ended",
-        "run_started",
-        "run_tags",
-        "running_then",
-        "settled",
-        "site",
-        "stack",
-        "state",
-        "unnamed_ns",
-    )
+    state: State = State.NEW
+    future: Future[Any] | None = None
+    """What its executor promised, until its caller runs again."""
+    queue: "Queue | None" = None
+    depth: int = 0
+    run_started: int = 0
+    run_ended: int = 0
+    resumed: int = 0
+    cancelled: bool = False
+    settled: bool = False
+    maker: CodeType | None = None
+    """What made the call: its caller's code, the framework's too."""
+    middleware: Culprit | None = None
+    site: Frame | None = None
+    stack: "list[Frame] | tuple[()]" = ()
+    run_tags: tuple[int, str] | None = None
+    """Identifier and name of the thread it ran on."""
+    held_log: "RunLog | None" = None
+    """Where its queue's log of runs stood when it began to wait, at `held_from`."""
+    held_from: int = 0
+    held_until: "RunLog | None" = None
+    """And when it began to run, at `held_to`."""
+    held_to: int = 0
+    busy_after: int = 0
+    """What its queue's runs had taken in all when this one had ended."""
+    running_then: "tuple[Call, ...]" = ()
+    """The runs that went on when this call's began: none where the queue has one worker."""
+    holders: "list[Call] | tuple[()]" = ()
+    """The runs that are told apart, once `settle_holders` has chosen them."""
+    unnamed_ns: int = 0
+    """What the other runs of the wait took."""
 
     def __init__(self, parent: Scope | None, now: int, kind: str, func: object) -> None:
         super().__init__(parent, now)
         self.kind = kind
         self.func = func
         """The callable, and once the call has ended only what names it."""
-        self.state = State.NEW
-        self.future: Future[Any] | None = None
-        """What its executor promised, until its caller runs again."""
-        self.queue: Queue | None = None
-        self.depth = 0
-        self.run_started = 0
-        self.run_ended = 0
-        self.resumed = 0
-        self.cancelled = False
-        self.settled = False
-        self.maker: CodeType | None = None
-        """What made the call: its caller's code, the framework's too."""
-        self.middleware: Culprit | None = None
-        self.site: Frame | None = None
-        self.stack: list[Frame] = []
-        self.run_tags: Any = None
-        self.held_log: RunLog | None = None
-        """Where its queue's log of runs stood when it began to wait, at `held_from`."""
-        self.held_from = 0
-        self.held_until: RunLog | None = None
-        """And when it began to run, at `held_to`."""
-        self.held_to = 0
-        self.busy_after = 0
-        """What its queue's runs had taken in all when this one had ended."""
-        self.running_then: tuple[Call, ...] = ()
-        """The runs that went on when this call's began: none where the queue has one worker."""
-        self.holders: list[Call] = []
-        """The runs that are told apart, once `settle_holders` has chosen them."""
-        self.unnamed_ns = 0
-        """What the other runs of the wait took."""
 
     def forget_holders(self) -> None:
         """Calls that waited for one another must not keep all their forebears alive."""

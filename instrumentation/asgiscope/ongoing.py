@@ -285,7 +285,7 @@ class _Look:
             for call in queue.running.copy()
             if call.run_tags and call.run_tags[0] == ident and call.run_started >= parked.started
         )
-        frozen.tags = parked.tags or Tags(ident, stacks.name_of(ident), self._role(ident), False, "", "")
+        frozen.tags = parked.tags or Tags(ident, stacks.name_of(ident), self._role(ident), False, "", 0)
         return frozen, frames
 
     def _stall(self, stall: Stall, watch: LoopWatch | None) -> tuple[Stall | None, list[Frame]]:
@@ -301,15 +301,18 @@ class _Look:
             current.started, self._now, stall.request, watch.thread_id
         )
         current.tags = Tags(
-            watch.thread_id, stacks.name_of(watch.thread_id), ThreadRole.EVENT_LOOP, True, "", ""
+            watch.thread_id, stacks.name_of(watch.thread_id), ThreadRole.EVENT_LOOP, True, "", 0
         )
         return current, current.frames
 
     def _request(self, request: Request) -> Request:
+        self._recorder.tallies.add(request)
         frozen = copy.copy(request)
-        frozen.request = frozen
+        frozen.crossings = []  # what it took since is the living one's to add up
+        frozen.frozen = True
         frozen.sites = {}
-        frozen.extra = dict(request.extra)
+        if request.extra:
+            frozen.extra = dict(request.extra)
         return frozen
 
     def _tags(self, call: Call, task: "asyncio.Task[Any] | None") -> Tags:
@@ -318,7 +321,7 @@ class _Look:
         if task is not None:
             ident = self._loops.get(task.get_loop(), ident)
         name = task.get_name() if task is not None else ""
-        context = call.request.tags.context_id if call.request is not None and call.request.tags else ""
+        context = call.request.tags.context if call.request is not None and call.request.tags else 0
         return Tags(ident, stacks.name_of(ident), ThreadRole.EVENT_LOOP, True, name, context)
 
     def _role(self, ident: int) -> str:

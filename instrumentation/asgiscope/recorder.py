@@ -5,19 +5,21 @@ of calls that turn out unremarkable are not looked for beyond a few frames; span
 that sends them (see `emit`).
 """
 
-import asyncio
 import sys
 import threading
+from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Protocol
 
 from asgiscope import callsite
 from asgiscope.callsite import Frame
 from asgiscope.config import Config
 from asgiscope.ledger import Call, Ledger
-from asgiscope.scope import Operation, Request, Scope, Tags, current
+from asgiscope.scope import Crossing, Operation, Request, Scope, Tags, current
 from asgiscope.semconv import Cause, ThreadRole
+from asgiscope.tally import Tallies
 
 _MS = 1_000_000
 _OPERATION_DEPTH = 20
@@ -30,8 +32,6 @@ _VICTIM_FLOOR_NS = 1 * _MS
 
 class Stall(Scope):
     """An interval in which an event loop could not run anything else."""
-
-    __slots__ = ("blocked_ns", "cause", "frames", "samples", "starved", "victims", "work")
 
     def __init__(self, parent: Scope | None, start: int, end: int, cause: Cause) -> None:
         super().__init__(parent, start)
@@ -51,8 +51,6 @@ class Stall(Scope):
 class Refusal(Scope):
     """Django or asgiref refused to run something."""
 
-    __slots__ = ("by", "chain", "exception", "frames", "message", "operation")
-
     def __init__(self, parent: Scope | None, now: int, by: str, exception: str, message: str) -> None:
         super().__init__(parent, now)
         self.ended = now
@@ -67,8 +65,6 @@ class Refusal(Scope):
 class Chain(Scope):
     """The middleware chain, as Django has just loaded it."""
 
-    __slots__ = ("adapted", "modes", "names")
-
     def __init__(self, now: int, names: list[str], modes: list[str], adapted: list[str]) -> None:
         super().__init__(None, now)
         self.ended = now
@@ -79,8 +75,6 @@ class Chain(Scope):
 
 class Parked(Scope):
     """A thread that stands in `async_to_sync`."""
-
-    __slots__ = ("awaited", "busy_ns", "frames", "func", "new_loop")
 
     def __init__(self, parent: Scope | None, now: int, func: object) -> None:
         super().__init__(parent, now)
@@ -111,6 +105,8 @@ class Here(threading.local):
     inner: tuple[Operation, list[Frame]] | None = None
     """The nested operation that explains most of the outermost so far, and where it was called."""
     name: str = ""
+    loop: Callable[[], Any] = staticmethod(lambda: None)
+    """A weak reference to the loop that was last seen to be watched on this thread."""
 
 
 class Outbox(Protocol):
@@ -135,8 +131,9 @@ class Recorder:
         self.wait_ns = int(config.wait_ms * _MS)
         self.blocked_ns = int(config.blocked_ms * _MS)
         self.parked_ns = int(config.parked_ms * _MS)
-        self.context_id: Callable[[], str] = str
-        """The asgiref context in force; set by the asgiref probe, which owns that knowledge."""
+        self.tallies = Tallies()
+        self.context: Callable[[], int] = int
+        """The asgiref context in force, 0 for none; set by the asgiref probe, which owns that knowledge."""
         self.otel: Callable[[], Any] = lambda: None
         """The SpanContext of another library's current span; set by the pipeline, which knows OpenTelemetry."""
         self.watch_of: Callable[[Any], Any] = lambda _loop: None
@@ -157,12 +154,12 @@ class Recorder:
         name = here.name
         if not name:
             name = here.name = threading.current_thread().name
-        ident = threading.get_ident()
+        ident = get_ident()
         loop = _get_running_loop()
         if loop is not None:
-            task = asyncio.current_task(loop)
+            task = current_task(loop)
             task_name = task.get_name() if task is not None else ""
-            return Tags(ident, name, ThreadRole.EVENT_LOOP, True, task_name, self.context_id())
+            return Tags(ident, name, ThreadRole.EVENT_LOOP, True, task_name, self.context())
         call = here.call
         if call is not None and call.queue is not None:
             role = call.queue.role
@@ -170,7 +167,7 @@ class Recorder:
             role = ThreadRole.MAIN
         else:
             role = ThreadRole.OTHER
-        return Tags(ident, name, role, False, "", self.context_id())
+        return Tags(ident, name, role, False, "", self.context())
 
     def root(self, scope: Scope) -> None:
         """Decide for a scope that has no parent whether its trace is sampled."""
@@ -200,10 +197,12 @@ class Recorder:
     def enter(self, kind: str, name: str) -> Operation:
         """Synchronous work begins."""
         operation = Operation(self.enclosing(), self.clock(), kind, name)
-        self.root(operation)
+        if operation.parent is None:
+            self.root(operation)
         if operation.sampled:
             operation.site = callsite.near(sys._getframe(2), _OPERATION_DEPTH)  # noqa: SLF001
         if _get_running_loop() is not None:
+            operation.on_loop = True
             self.here.blocking += 1
         return operation
 
@@ -219,6 +218,7 @@ class Recorder:
             operation.site = callsite.near(sys._getframe(2), _OPERATION_DEPTH)  # noqa: SLF001
             self.dress(operation)
         if on_loop:
+            operation.on_loop = True
             self.here.blocking += 1
         return operation
 
@@ -228,9 +228,9 @@ class Recorder:
         `keep=False`: it is not worth a span of its own.
         """
         operation.ended = operation.ended or self.clock()
-        if keep:
+        if keep and operation.sampled:
             self.send(operation, notable=False)
-        if _get_running_loop() is None:
+        if not operation.on_loop:
             return
         here = self.here
         here.blocking = max(here.blocking - 1, 0)
@@ -286,10 +286,12 @@ class Recorder:
         if not stall.frames:
             most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
             stall.frames = inner[1] if inner is not None and most else callsite.here(3)
-        self.stalled(stall, threading.get_ident())
+        self.stalled(stall, get_ident())
 
     def stalled(self, stall: Stall, thread_id: int) -> None:
         """Send a stall of the loop on a thread, with its victims."""
+        if not stall.starved:
+            self.tallies.blocked(str(stall.cause), stall.blocked_ns)
         if stall.blocked_ns >= _VICTIM_FLOOR_NS:
             stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request, thread_id)
             for victim, lost in stall.victims:
@@ -299,27 +301,23 @@ class Recorder:
     # --- bridge calls -----------------------------------------------------------------------------------
 
     def settle(self, call: Call) -> None:
-        """A bridge call is over and its caller runs again: add it to its request, and send it if it matters."""
+        """A bridge call is over and its caller runs again: tally it, and send it if it matters."""
         if call.settled:  # its thread and its caller may come to the end at the same time
             return
         call.settled = True
-        request = call.request
-        wait = call.wait_ns
-        if request is not None and call.run_started:
-            overhead = wait + call.resume_ns
-            request.hops += 1
-            request.wait_ns += wait
-            request.run_ns += call.run_ns
-            request.resume_ns += call.resume_ns
-            # A hop storm is made of hops taken one after another; pool calls go side by side.
-            if call.site is not None and call.queue is not None and call.queue.role != ThreadRole.POOL:
-                place = (call.site.code.co_filename, call.site.line)
-                hops, cost, _ = request.sites.get(place, (0, 0, call.site))
-                request.sites[place] = (hops + 1, cost + overhead, call.site)
+        queue = call.queue
+        begun = call.run_started
+        wait = begun - call.started if begun else 0
         notable = wait >= self.wait_ns or (call.middleware is not None and call.sampled)
+        call.func = func = callsite.essence(call.func)
+        if begun and queue is not None:
+            crossing = Crossing(call.site, func, queue.role, wait, call.run_ended - begun, call.resume_ns)
+            self.tallies.crossed(call.request, crossing)
+        if not (notable or call.sampled):
+            call.forget_holders()
+            return
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)
-        call.func = callsite.essence(call.func)
         call.settle_holders()
         if not self.send(call, notable):
             call.forget_holders()

@@ -8,9 +8,19 @@ Each scope is written by one thread at a time: its submitter, then the thread it
 
 import contextvars
 import random
-from typing import Any, Final
+import threading
+from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame
+from asgiscope.semconv import (
+    CONTEXT_ID,
+    ON_EVENT_LOOP,
+    TASK_NAME,
+    THREAD_ID,
+    THREAD_NAME,
+    THREAD_ROLE,
+    ThreadRole,
+)
 
 _MAX_LEVEL: Final = 64
 """How deep scopes nest. A task that starts its successor and ends, for ever, would otherwise grow a chain of
@@ -33,67 +43,80 @@ def new_span_id() -> int:
     return _random.getrandbits(64) or 1
 
 
-class Tags:
+class Tags(NamedTuple):
     """Where something was recorded: the tags every span carries."""
 
-    __slots__ = ("context_id", "on_loop", "role", "task_name", "thread_id", "thread_name")
+    thread_id: int
+    thread_name: str
+    role: str
+    on_loop: bool
+    task_name: str
+    context: int
+    """`id()` of the asgiref `ThreadSensitiveContext` in force, 0 outside one."""
 
-    def __init__(  # noqa: PLR0917 - made on the hot path, where keywords cost
-        self, thread_id: int, thread_name: str, role: str, on_loop: bool, task_name: str, context_id: str
-    ) -> None:
-        self.thread_id = thread_id
-        self.thread_name = thread_name
-        self.role = role
-        self.on_loop = on_loop
-        self.task_name = task_name
-        self.context_id = context_id
+    def attributes(self) -> dict[str, Any]:
+        """As attributes of a span."""
+        return {
+            THREAD_ID: self.thread_id,
+            THREAD_NAME: self.thread_name,
+            THREAD_ROLE: str(self.role),
+            ON_EVENT_LOOP: self.on_loop,
+            TASK_NAME: self.task_name,
+            CONTEXT_ID: f"{self.context:x}" if self.context else "",
+        }
+
+
+class Crossing(NamedTuple):
+    """What is kept of a bridge call that has ended, whether or not it is sent."""
+
+    site: Frame | None
+    func: object
+    """What names the function; see `callsite.essence`."""
+    role: str
+    """Of its executor's thread."""
+    wait_ns: int
+    run_ns: int
+    resume_ns: int
 
 
 class Scope:
     """Something with a start and an end, inside another such thing or not.
 
-    Times are nanoseconds of the monotonic clock; 0 means not yet.
+    Times are nanoseconds of the monotonic clock; 0 means not yet. Defaults stand on the classes: a record costs
+    what is written to it, and most of what could be never is.
     """
 
-    __slots__ = (
-        "_span_id",
-        "_trace_id",
-        "ended",
-        "foreign",
-        "level",
-        "origin",
-        "otel",
-        "parent",
-        "request",
-        "sampled",
-        "started",
-        "tags",
-    )
+    parent: "Scope | None" = None
+    level: int = 0
+    request: "Request | None" = None
+    origin: "Request | None" = None
+    """The request that started the task in which this happens, and ended before this began."""
+    sampled: bool = True
+    ended: int = 0
+    tags: Tags | None = None
+    foreign: Any = None
+    """The OpenTelemetry SpanContext of another library's span that encloses this one more closely."""
+    otel: Any = None
+    """The SpanContext of whichever of another library's spans was current when this began."""
+    _trace_id: int = 0
+    _span_id: int = 0
 
     def __init__(self, parent: "Scope | None", started: int) -> None:
-        self.origin: Request | None = None
-        """The request that started the task in which this happens, and ended before this began."""
-        if parent is not None:
-            begun_in = parent.request
-            self.origin = parent.origin
-            if begun_in is not None and begun_in.ended:
-                parent, self.origin = None, begun_in
-            elif parent.level >= _MAX_LEVEL:
-                parent = None
-        self.parent = parent
-        self.level: int = parent.level + 1 if parent is not None else 0
-        self.request: Request | None = parent.request if parent is not None else None
-        begun = parent or self.origin
-        self.sampled: bool = begun.sampled if begun is not None else True
         self.started = started
-        self.ended: int = 0
-        self.tags: Tags | None = None
-        self.foreign: Any = None
-        """The OpenTelemetry SpanContext of another library's span that encloses this one more closely."""
-        self.otel: Any = None
-        """The SpanContext of whichever of another library's spans was current when this began."""
-        self._trace_id = 0
-        self._span_id = 0
+        if parent is None:
+            return
+        begun_in = parent.request
+        self.sampled = parent.sampled
+        if begun_in is not None and begun_in.ended:
+            self.origin = begun_in
+            self.sampled = begun_in.sampled
+            return
+        if parent.origin is not None:
+            self.origin = parent.origin
+        if parent.level < _MAX_LEVEL:
+            self.parent = parent
+            self.level = parent.level + 1
+            self.request = begun_in
 
     @property
     def trace_id(self) -> int:
@@ -134,73 +157,77 @@ class Request(Scope):
     are shown, never for the ledger's.
     """
 
-    __slots__ = (
-        "disconnected",
-        "error",
-        "extra",
-        "hops",
-        "http_version",
-        "loop_caused",
-        "loop_suffered",
-        "method",
-        "notable",
-        "path",
-        "queries",
-        "query_ns",
-        "refusals",
-        "resume_ns",
-        "run_ns",
-        "scheme",
-        "server",
-        "session_loaded",
-        "session_site",
-        "sites",
-        "status",
-        "stream_site",
-        "template",
-        "thread_id",
-        "user_agent",
-        "wait_ns",
-    )
+    template: str = ""
+    """The route, once Django has resolved it."""
+    scheme: str = ""
+    server: tuple[str, int | None] | None = None
+    http_version: str = ""
+    user_agent: str = ""
+    status: int = 0
+    thread_id: int = 0
+    """The thread of the loop that serves it."""
+    error: str = ""
+    frozen: bool = False
+    """A copy, made to tell of a request that goes on: it is not counted."""
+    disconnected: bool = False
+    """The client left while the response was being streamed."""
+    extra: dict[str, Any] | None = None
+    """Attributes the application set on the request's span through OpenTelemetry's API."""
+    notable: bool = False
+    """Something in it was reported although its trace is not sampled: its server span goes too."""
+    hops: int = 0
+    wait_ns: int = 0
+    run_ns: int = 0
+    resume_ns: int = 0
+    loop_caused: int = 0
+    loop_suffered: int = 0
+    queries: int = 0
+    query_ns: int = 0
+    refusals: int = 0
+    stream_site: Frame | None = None
+    """Where its streaming response was made."""
+    session_loaded: bool = False
+    """It came with a session that exists, and has read it."""
+    session_site: Frame | None = None
+    """Where its session was first changed."""
 
     def __init__(self, parent: Scope | None, started: int, method: str, path: str) -> None:
-        super().__init__(parent, started)
-        self.request = self
+        self.started = started
+        if parent is not None and parent.level < _MAX_LEVEL:
+            self.parent = parent
+            self.level = parent.level + 1
+            self.sampled = parent.sampled
         self.method = method
         self.path = path
-        self.template = ""
-        """The route, once Django has resolved it."""
-        self.scheme = ""
-        self.server: tuple[str, int | None] | None = None
-        self.http_version = ""
-        self.user_agent = ""
-        self.status = 0
-        self.thread_id = 0
-        """The thread of the loop that serves it."""
-        self.error = ""
-        self.disconnected = False
-        """The client left while the response was being streamed."""
-        self.extra: dict[str, Any] = {}
-        """Attributes the application set on the request's span through OpenTelemetry's API."""
-        self.notable = False
-        """Something in it was reported although its trace is not sampled: its server span goes too."""
-        self.hops = 0
-        self.wait_ns = 0
-        self.run_ns = 0
-        self.resume_ns = 0
-        self.loop_caused = 0
-        self.loop_suffered = 0
-        self.queries = 0
-        self.query_ns = 0
-        self.refusals = 0
-        self.stream_site: Frame | None = None
-        """Where its streaming response was made."""
-        self.session_loaded = False
-        """It came with a session that exists, and has read it."""
-        self.session_site: Frame | None = None
-        """Where its session was first changed."""
-        self.sites: dict[tuple[str, int], tuple[int, int, Frame]] = {}
-        """File and line of a call site -> hops, wait + resume delay, frame: for hop storms."""
+        self.crossings: list[Crossing] = []
+        """Bridge calls that have ended and are not yet in the sums. Appended to by any thread."""
+        self.sites: dict[tuple[int, int], list[Any]] = {}
+        """A call site (`Frame.key`) -> its hops, their wait + resume delay, its frame: for hop storms."""
+        self.told: tuple[int, ...] | None = None
+        """Its sums as the tallies have them already; calls may end after the request."""
+
+    @property
+    def request(self) -> "Request":  # type: ignore[override] # a reference to itself would need the collector
+        """Itself."""
+        return self
+
+    def add_up(self) -> list[Crossing]:
+        """Add what has ended to the sums, and give it, each call once."""
+        with _adding:
+            taken = self.crossings[:]
+            del self.crossings[: len(taken)]  # what comes in between stays for the next time
+            for crossing in taken:
+                self.hops += 1
+                self.wait_ns += crossing.wait_ns
+                self.run_ns += crossing.run_ns
+                self.resume_ns += crossing.resume_ns
+                site = crossing.site
+                # A hop storm is made of hops taken one after another; pool calls go side by side.
+                if site is not None and crossing.role != ThreadRole.POOL:
+                    known = self.sites.setdefault(site.key, [0, 0, site])
+                    known[0] += 1
+                    known[1] += crossing.wait_ns + crossing.resume_ns
+        return taken
 
     @property
     def path_or_route(self) -> str:
@@ -211,18 +238,23 @@ class Request(Scope):
 class Operation(Scope):
     """Synchronous work that a probe saw: a session access, a query, a template being rendered."""
 
-    __slots__ = ("attributes", "guarded", "kind", "name", "site")
+    site: Frame | None = None
+    on_loop: bool = False
+    """An event loop runs on its thread."""
+    guarded: bool = True
+    """Django's guard refuses it on the loop, so that there it is a problem however short it is. What Django
+    does without a guard (a page rendered in a millisecond) is one only where it takes long."""
 
     def __init__(self, parent: Scope | None, started: int, kind: str, name: str) -> None:
         super().__init__(parent, started)
         self.kind = kind
         self.name = name
-        self.guarded = True
-        """Django's guard refuses it on the loop, so that there it is a problem however short it is. What Django
-        does without a guard (a page rendered in a millisecond) is one only where it takes long."""
-        self.site: Frame | None = None
         self.attributes: dict[str, Any] = {}
 
+
+_adding: Final = threading.Lock()
+"""Guards the move of crossings into sums. Held by a sending thread or, for a request of very many crossings, by its
+own; nothing that it guards allocates objects with weak references or finalizers."""
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("asgiscope_scope", default=None)
 """The innermost scope of this context."""

@@ -327,6 +327,7 @@ class Watchdog:
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch the loop that runs on the calling thread, once."""
+        self.recorder.here.loop = weakref.ref(loop)
         if loop in self._watches:
             return
         with self._lock:

@@ -26,6 +26,7 @@ class Outbox:
     """A bounded queue and the thread that empties it.
 
     `deliver` is given a list of records and answers whether they arrived. It may take its time.
+    `each_turn` is called on the same thread every `interval_s`, and told whether it is the last time.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Outbox:
         size: int,
         interval_s: float,
         shutdown: Callable[[], None] = lambda: None,
+        each_turn: Callable[[bool], None] = lambda _last: None,
     ) -> None:
         self._deliver = deliver
+        self._each_turn = each_turn
         self._shutdown = shutdown
         self._size = size
         self._interval_s = interval_s
@@ -66,12 +69,18 @@ class Outbox:
             return False
         records.append(scope)
         if self._thread is None:
-            self._start()
+            self.start()
         elif len(records) == self._size // 2:
             self._wake.set()
         return True
 
-    def _start(self) -> None:
+    @property
+    def started(self) -> bool:
+        """Whether its thread has been started."""
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Start the thread, once."""
         with self._lock:
             if self._thread is None and not self._closed:
                 try:
@@ -112,6 +121,10 @@ class Outbox:
             self._wake.clear()
             self._idle.clear()
             self._empty()
+            try:
+                self._each_turn(self._closed)
+            except Exception:  # noqa: BLE001 - the thread goes on
+                faults.report("outbox.turn")
             self._idle.set()
             if self._closed and not self._records:
                 return

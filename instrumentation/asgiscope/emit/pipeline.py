@@ -15,29 +15,36 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import OTELResourceDetector, ProcessResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.util.http import get_excluded_urls
 
-from asgiscope import faults
+from asgiscope import __version__, faults
 from asgiscope.config import Config
+from asgiscope.emit.encode import Encoder
+from asgiscope.emit.encode import request as request_body
+from asgiscope.emit.encode import resource as resource_field
+from asgiscope.emit.encode import scope as scope_field
+from asgiscope.emit.http import Answer, Sender
+from asgiscope.emit.metrics import Meter
+from asgiscope.emit.names import resource_attributes
 from asgiscope.emit.outbox import Outbox
 from asgiscope.emit.reports import ReportMaker
-from asgiscope.emit.spans import SpanMaker, resource_attributes, tag_attributes
+from asgiscope.emit.spans import SpanMaker
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
+from asgiscope.semconv import SCHEMA_URL, SCOPE_NAME
 
 logger = logging.getLogger("asgiscope")
+_SCOPE = scope_field(SCOPE_NAME, __version__)
 _ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
 """Providers that asgiscope made known to OpenTelemetry, which keeps the first for the life of the process."""
-_EXPORTER_LOGGER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
 class ServerSpan(NonRecordingSpan):
@@ -53,11 +60,14 @@ class ServerSpan(NonRecordingSpan):
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Keep an attribute for the server span."""
-        self._request.extra[key] = value
+        self.set_attributes({key: value})
 
     def set_attributes(self, attributes: Any) -> None:
         """Keep attributes for the server span."""
-        self._request.extra.update(attributes)
+        request = self._request
+        if request.extra is None:
+            request.extra = {}
+        request.extra.update(attributes)
 
 
 class _Headers(Getter[Callable[[str], list[str]]]):
@@ -86,37 +96,42 @@ class Pipeline:
         self._recorder: Recorder | None = None
         self._processors: list[_Tagger] = []
         self._told = False
-        self._exporter = self._make_exporter()
-        self.maker = SpanMaker(config, lambda: self._resource)
+        self._sender = Sender("traces", config.endpoint)
+        self._encoder = Encoder()
+        self.maker = SpanMaker(config, self._add_up)
         self.reports = ReportMaker(self.maker)
-        self._quiet = _Quiet()
-        logging.getLogger(_EXPORTER_LOGGER).addFilter(self._quiet)
+        self._meter: Meter | None = None
         self.outbox = Outbox(
             self._deliver,
             size=config.queue_size,
             interval_s=config.send_interval_ms / 1e3,
-            shutdown=self._stop_exporter,
+            shutdown=self._sender_closed,
+            each_turn=self._turn,
         )
 
-    def _stop_exporter(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call] # the exporter's own
+    def _sender_closed(self) -> None:
+        self._sender.close()
 
-    def _make_exporter(self) -> OTLPSpanExporter:
-        if self.config.endpoint:
-            return OTLPSpanExporter(endpoint=self.config.endpoint.rstrip("/") + "/v1/traces")
-        return OTLPSpanExporter()
+    def _add_up(self, request: Request) -> None:
+        if self._recorder is not None:
+            self._recorder.tallies.add(request)
 
     def after_fork(self) -> None:
         """In a forked child: a connection of its own, and its own process in the resource."""
-        self._exporter = self._make_exporter()
+        self._sender = Sender("traces", self.config.endpoint)
+        self._encoder = Encoder()
         self._lock = threading.RLock()
         attributes = {**self._resource.attributes, "process.pid": os.getpid()}
         self._resource = Resource(attributes)
+        if self._recorder is not None:
+            self._recorder.tallies.reset()
+            self._meter = Meter(self.config, self._recorder.tallies)
 
     def connect(self, recorder: Recorder) -> None:
         """Give the recorder what only OpenTelemetry knows."""
         self._recorder = recorder
         recorder.otel = self._other_span
+        self._meter = Meter(self.config, recorder.tallies)
 
     # --- requests ---------------------------------------------------------------------------------------
 
@@ -126,7 +141,10 @@ class Pipeline:
 
     def begin(self, request: Request, headers: Callable[[str], list[str]]) -> object:
         """Take the caller's trace context, decide on sampling, make the request's span the current one."""
-        self._find_provider()
+        if not self.outbox.started:
+            self.outbox.start()
+        if not self._provider_checked:
+            self._find_provider()
         around = self._other_span()
         if around is not None:
             request.foreign = request.otel = around
@@ -200,24 +218,42 @@ class Pipeline:
     # --- sending ----------------------------------------------------------------------------------------
 
     def _deliver(self, records: Sequence[Any]) -> bool:
-        spans: list[ReadableSpan] = []
+        spans: list[bytes] = []
+        others: list[ReadableSpan] = []
         self.maker.anchor()
         for record in records:
             try:
-                spans.append(record if isinstance(record, ReadableSpan) else self.reports.make(record))
+                if isinstance(record, ReadableSpan):
+                    others.append(record)
+                else:
+                    spans.append(self._encoder.span(self.reports.make(record)))
             except Exception:  # noqa: BLE001 - one bad record must not take the batch with it
                 faults.report("pipeline.make")
-        if not spans:
+        body = self._body(spans) if spans else b""
+        if others:
+            body += encode_spans(others).SerializeToString()
+        if not body:
             return True
         with suppress_instrumentation():
-            arrived = self._exporter.export(spans) is SpanExportResult.SUCCESS
-        if not arrived and not self._told:
+            answer = self._sender.post(body)
+        if answer is not Answer.TAKEN and not self._told:
             self._told = True
             logger.warning(
-                "asgiscope cannot reach its collector; the application is not affected, spans are dropped and "
-                "counted, and this is logged once. Is OTEL_EXPORTER_OTLP_ENDPOINT right?"
+                "asgiscope cannot hand its spans to %s (%s); the application is not affected, spans are dropped "
+                "and counted, and this is logged once. Is OTEL_EXPORTER_OTLP_ENDPOINT right?",
+                self._sender.url,
+                answer.value,
             )
-        return arrived
+        return answer is Answer.TAKEN
+
+    def _body(self, elements: Sequence[bytes]) -> bytes:
+        return request_body(resource_field(self._resource.attributes), _SCOPE, elements, SCHEMA_URL)
+
+    def _turn(self, last: bool) -> None:
+        """Between sendings: add up what was tallied, and send it when it is time."""
+        if self._meter is not None:
+            with suppress_instrumentation():
+                self._meter.turn(self._body, self.outbox.dropped + self.outbox.lost, last=last)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that is recorded has left; False if the time ran out."""
@@ -228,7 +264,6 @@ class Pipeline:
         for processor in self._processors:
             processor.enabled = False
         self.outbox.close(timeout_s)
-        logging.getLogger(_EXPORTER_LOGGER).removeFilter(self._quiet)
 
 
 class _Tagger(SpanProcessor):
@@ -244,7 +279,7 @@ class _Tagger(SpanProcessor):
         if not self.enabled or recorder is None:
             return
         try:
-            tags = tag_attributes(recorder.tags())
+            tags = recorder.tags().attributes()
             span.set_attributes({key: value for key, value in tags.items() if value != ""})
         except Exception:  # noqa: BLE001
             faults.report("pipeline.tag")
@@ -252,13 +287,6 @@ class _Tagger(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         if self.enabled and self._forward:
             self._pipeline.outbox.put(span)
-
-
-class _Quiet(logging.Filter):
-    """Silences the exporter's log on our own thread: a collector that is away is said once, by us."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.threadName != "asgiscope-export"
 
 
 def _resource() -> Resource:

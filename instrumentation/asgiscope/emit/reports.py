@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
-
 from asgiscope import callsite
 from asgiscope import semconv as sc
+from asgiscope.emit.encode import SpanData
 from asgiscope.emit.spans import SpanMaker
 from asgiscope.ongoing import Report
 from asgiscope.scope import Scope
@@ -24,18 +23,18 @@ class ReportMaker:
         self._deadlocks: dict[Scope, list[str]] = {}
         """Scopes that were reported as part of a deadlock, until they end."""
 
-    def make(self, record: Any) -> ReadableSpan:
+    def make(self, record: Any) -> SpanData:
         """The span of a finished scope, or of a report on one that has not ended."""
         if isinstance(record, Report):
             return self._report(record)
         span = self._maker.make(record)
         if self._deadlocks and record in self._deadlocks:
-            return _with(span, _deadlock(dict(span.attributes or {}), self._deadlocks.pop(record)))
+            return span._replace(attributes=_deadlock(dict(span.attributes), self._deadlocks.pop(record)))
         return span
 
-    def _report(self, report: Report) -> ReadableSpan:
+    def _report(self, report: Report) -> SpanData:
         span = self._maker.make(report.scope)
-        attributes = dict(span.attributes or {})
+        attributes = dict(span.attributes)
         if report.state in _CONTEXT:
             for key in _FINDING:
                 attributes.pop(key, None)
@@ -51,7 +50,7 @@ class ReportMaker:
         if report.threads:
             attributes[sc.THREADS] = report.threads
             attributes[sc.TASKS] = report.tasks
-        return _with(span, attributes)
+        return span._replace(attributes=attributes)
 
 
 def _deadlock(attributes: dict[str, Any], steps: list[str]) -> dict[str, Any]:
@@ -60,20 +59,3 @@ def _deadlock(attributes: dict[str, Any], steps: list[str]) -> dict[str, Any]:
     if sc.FINDING in attributes:
         attributes[sc.FINDING] = str(sc.FindingKind.DEADLOCK)
     return attributes
-
-
-def _with(span: ReadableSpan, attributes: dict[str, Any]) -> ReadableSpan:
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )

@@ -1,48 +1,39 @@
 """A finished scope as an OpenTelemetry span: the only place that writes the wire contract's attributes."""
 
 import time
-from collections.abc import Callable, Mapping
-from types import CodeType
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
-
-from asgiscope import __version__, callsite
+from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
 from asgiscope.emit import hops, sql
+from asgiscope.emit.encode import SpanData, SpanLink
+from asgiscope.emit.names import operation_of, work_name
 from asgiscope.ledger import Call, attribute
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
-from asgiscope.scope import Operation, Request, Scope, Tags
+from asgiscope.scope import Operation, Request, Scope
 
 MAX_LINKS = 32
 """Holders or victims linked from one span, the worst ones; the totals on the span count them all."""
-MAX_VALUE = 16_384
-"""Characters kept of a name or an attribute."""
-_INT64 = 1 << 63
-SCOPE = InstrumentationScope(sc.SCOPE_NAME, __version__, sc.SCHEMA_URL)
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+INTERNAL: Final = 1
+SERVER: Final = 2
+CLIENT: Final = 3
 Attributes = dict[str, Any]
 
 
 class SpanMaker:
-    """Makes spans of scopes.
+    """Makes spans of scopes."""
 
-    `resource` is read at each span: an application may set its own late.
-    """
-
-    def __init__(self, config: Config, resource: Callable[[], Resource]) -> None:
+    def __init__(self, config: Config, add_up: Callable[[Request], None]) -> None:
         self._wait_ns = int(config.wait_ms * 1e6)
         self._parked_ns = int(config.parked_ms * 1e6)
         self._hop_storm = config.hop_storm
-        self._resource = resource
+        self._add_up = add_up
         self._epoch = 0
         self.anchor()
-        self._makers: dict[type[Scope], Callable[[Any], ReadableSpan]] = {
+        self._makers: dict[type[Scope], Callable[[Any], SpanData]] = {
             Request: self._request,
             Call: self._call,
             Stall: self._stall,
@@ -63,13 +54,14 @@ class SpanMaker:
             tries.append((after - before, now - (before + after) // 2))
         self._epoch = min(tries)[1]
 
-    def make(self, scope: Scope) -> ReadableSpan:
+    def make(self, scope: Scope) -> SpanData:
         """The span of a scope."""
         return self._makers[type(scope)](scope)
 
     # --- one method a kind of scope ---------------------------------------------------------------------
 
-    def _request(self, request: Request) -> ReadableSpan:
+    def _request(self, request: Request) -> SpanData:
+        self._add_up(request)
         attributes: Attributes = {
             sc.HTTP_METHOD: request.method,
             sc.URL_PATH: request.path,
@@ -86,7 +78,8 @@ class SpanMaker:
             sc.REQUEST_QUERY_NS: request.query_ns,
             sc.REQUEST_REFUSALS: request.refusals,
         }
-        attributes |= request.extra
+        if request.extra:
+            attributes |= request.extra
         if request.server is not None:
             attributes["server.address"] = request.server[0]
             if request.server[1] is not None:
@@ -100,7 +93,7 @@ class SpanMaker:
         elif request.disconnected or not request.status:
             attributes[sc.REQUEST_DISCONNECTED] = True
         if request.sites:
-            hops, cost, site = max(request.sites.values(), key=lambda counts: counts[:2])
+            hops, cost, site = max(request.sites.values(), key=lambda site: (site[0], site[1]))
             if hops >= self._hop_storm:
                 attributes[sc.REQUEST_HOPS_AT_SITE] = hops
                 attributes |= _finding(sc.FindingKind.HOP_STORM, cost, 1, cost)
@@ -108,12 +101,12 @@ class SpanMaker:
                 attributes[sc.HTTP_ROUTE] = request.path_or_route
         failed = request.status >= 500 or bool(request.error)  # noqa: PLR2004 - server errors
         name = f"{request.method} {request.template}".strip()
-        return self._span(request, name, attributes, kind=SpanKind.SERVER, failed=failed)
+        return self._span(request, name, attributes, kind=SERVER, failed=failed)
 
-    def _call(self, call: Call) -> ReadableSpan:
+    def _call(self, call: Call) -> SpanData:
         queue = call.queue
         attributes: Attributes = {
-            sc.BRIDGE_FUNCTION: callable_name(call.func),
+            sc.BRIDGE_FUNCTION: callsite.callable_name(call.func),
             sc.SUBMIT_TIME: self._epoch + call.started,
             sc.QUEUE_DEPTH: call.depth,
             sc.WAIT_NS: call.wait_ns,
@@ -130,8 +123,8 @@ class SpanMaker:
             attributes[sc.RUN_THREAD_NAME] = call.run_tags[1]
         if call.cancelled:
             attributes[sc.CANCELLED] = True
-        attributes |= _code(_call_site(call)) | hops.attributes(call, callable_name(call.func))
-        links: list[Link] = []
+        attributes |= _code(_call_site(call)) | hops.attributes(call, callsite.callable_name(call.func))
+        links: list[SpanLink] = []
         if call.run_started:
             held = attribute(call)
             call.forget_holders()
@@ -154,15 +147,15 @@ class SpanMaker:
                 cost = call.run_ns
                 attributes |= _code(_frame_site(call.request.stream_site if call.request else None))
                 attributes |= _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
-        return self._span(call, f"{call.kind} {callable_name(call.func)}", attributes, links=links)
+        return self._span(call, f"{call.kind} {callsite.callable_name(call.func)}", attributes, links=links)
 
-    def _stall(self, stall: Stall) -> ReadableSpan:
+    def _stall(self, stall: Stall) -> SpanData:
         lost = sum(overlap for _, overlap in stall.victims)
         attributes: Attributes = {
             sc.BLOCKED_NS: stall.blocked_ns,
             sc.CAUSE: str(stall.cause),
             sc.SAMPLES: stall.samples,
-            sc.BLOCKING_OPERATION: _work_name(stall.work) or _operation_of(stall.frames),
+            sc.BLOCKING_OPERATION: work_name(stall.work) or operation_of(stall.frames),
             sc.CODE_STACKTRACE: callsite.render(stall.frames),
         }
         attributes |= _code(_frame_site(callsite.find_or_innermost(stall.frames)))
@@ -172,7 +165,7 @@ class SpanMaker:
         links = [self._link(request, sc.LinkKind.DELAYED, overlap) for request, overlap in worst]
         return self._span(stall, sc.SPAN_BLOCKED, attributes, links=links)
 
-    def _refusal(self, refusal: Refusal) -> ReadableSpan:
+    def _refusal(self, refusal: Refusal) -> SpanData:
         attributes: Attributes = {
             sc.REFUSED_BY: refusal.by,
             sc.BLOCKING_OPERATION: refusal.operation,
@@ -185,9 +178,9 @@ class SpanMaker:
         attributes |= _finding(sc.FindingKind.REFUSAL, 0, 1 if refusal.request is not None else 0, 0)
         return self._span(refusal, sc.SPAN_REFUSED, attributes, failed=True)
 
-    def _parked(self, parked: Parked) -> ReadableSpan:
+    def _parked(self, parked: Parked) -> SpanData:
         attributes: Attributes = {
-            sc.BRIDGE_FUNCTION: callable_name(parked.func),
+            sc.BRIDGE_FUNCTION: callsite.callable_name(parked.func),
             sc.NEW_LOOP: parked.new_loop,
             sc.PARKED_NS: parked.parked_ns,
         }
@@ -198,14 +191,16 @@ class SpanMaker:
             victims = 1 if parked.request is not None else 0
             cost = parked.parked_ns
             attributes |= _finding(sc.FindingKind.PARKED_THREAD, cost, victims, cost * victims)
-        return self._span(parked, f"{sc.SPAN_ASYNC_TO_SYNC} {callable_name(parked.func)}", attributes)
+        return self._span(
+            parked, f"{sc.SPAN_ASYNC_TO_SYNC} {callsite.callable_name(parked.func)}", attributes
+        )
 
-    def _operation(self, operation: Operation) -> ReadableSpan:
+    def _operation(self, operation: Operation) -> SpanData:
         attributes = dict(operation.attributes)
-        kind = SpanKind.INTERNAL
+        kind = INTERNAL
         name = operation.name
         if operation.kind == "query":
-            kind = SpanKind.CLIENT
+            kind = CLIENT
             statement = sql.describe(str(attributes.pop("sql", "")))
             name = statement.summary
             attributes[sc.DB_OPERATION] = statement.operation
@@ -222,7 +217,7 @@ class SpanMaker:
         attributes |= _code(_frame_site(operation.site))
         return self._span(operation, name, attributes, kind=kind, failed=bool(error))
 
-    def _chain(self, chain: Chain) -> ReadableSpan:
+    def _chain(self, chain: Chain) -> SpanData:
         attributes: Attributes = {
             sc.CHAIN_NAMES: chain.names,
             sc.CHAIN_MODES: chain.modes,
@@ -238,90 +233,35 @@ class SpanMaker:
         name: str,
         attributes: Attributes,
         *,
-        kind: SpanKind = SpanKind.INTERNAL,
-        links: list[Link] | None = None,
+        kind: int = INTERNAL,
+        links: Sequence[SpanLink] = (),
         failed: bool = False,
-    ) -> ReadableSpan:
-        attributes |= tag_attributes(scope.tags)
+    ) -> SpanData:
         if sc.HTTP_ROUTE not in attributes and scope.request is not scope:
             attributes[sc.HTTP_ROUTE] = scope.route
         if scope.parent is None and scope.origin is not None:
-            links = [*(links or ()), self._link(scope.origin, sc.LinkKind.STARTED_BY, 0)]
-        return ReadableSpan(
-            name=_clean(name),
-            context=_context(scope),
-            parent=_parent(scope),
-            resource=self._resource(),
-            attributes=_sendable(attributes),
-            links=links or (),
-            kind=kind,
-            status=Status(StatusCode.ERROR) if failed else Status(StatusCode.UNSET),
-            start_time=self._epoch + scope.started,
-            end_time=self._epoch + max(scope.ended, scope.started),
-            instrumentation_scope=SCOPE,
+            links = [*links, self._link(scope.origin, sc.LinkKind.STARTED_BY, 0)]
+        epoch = self._epoch
+        return SpanData(
+            name,
+            scope.trace_id,
+            scope.span_id,
+            _parent_id(scope),
+            kind,
+            epoch + scope.started,
+            epoch + scope.ended,
+            attributes,
+            scope.tags,
+            links,
+            failed,
         )
 
-    def _link(self, scope: Scope, kind: sc.LinkKind, overlap: int) -> Link:
+    def _link(self, scope: Scope, kind: sc.LinkKind, overlap: int) -> SpanLink:
         attributes: Attributes = {sc.LINK: str(kind), sc.OVERLAP_NS: overlap, sc.HTTP_ROUTE: scope.route}
         if isinstance(scope, Call):
-            attributes[sc.LINK_FUNCTION] = callable_name(scope.func)
+            attributes[sc.LINK_FUNCTION] = callsite.callable_name(scope.func)
             attributes |= _code(_call_site(scope))
-        return Link(
-            _context(scope), {key: value for key, value in attributes.items() if value not in ("", None)}
-        )
-
-
-def tag_attributes(tags: Tags | None) -> Attributes:
-    """The tags of DESIGN's wire contract as attributes."""
-    if tags is None:
-        return {}
-    return {
-        sc.THREAD_ID: tags.thread_id,
-        sc.THREAD_NAME: tags.thread_name,
-        sc.THREAD_ROLE: str(tags.role),
-        sc.ON_EVENT_LOOP: tags.on_loop,
-        sc.TASK_NAME: tags.task_name,
-        sc.CONTEXT_ID: tags.context_id,
-    }
-
-
-def _context(scope: Scope) -> SpanContext:
-    return SpanContext(scope.trace_id, scope.span_id, is_remote=False, trace_flags=_SAMPLED)
-
-
-def _parent(scope: Scope) -> SpanContext | None:
-    """The nearest enclosing span that is sent: in a trace that is not sampled, only the request's is sure to be."""
-    if scope.foreign is not None:
-        foreign: SpanContext = scope.foreign
-        return foreign
-    parent = scope.parent
-    if parent is None:
-        return None
-    if not scope.sampled:
-        parent = scope.request if scope.request is not scope else None
-    return _context(parent) if parent is not None else None
-
-
-def _clean(text: str) -> str:
-    """Text that UTF-8 can carry: one lone surrogate would make a whole batch fail."""
-    text = text[:MAX_VALUE]
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _sendable(attributes: Attributes) -> Attributes:
-    """Without what is absent, and with values that OTLP has: an application may set anything on its span."""
-    sent: Attributes = {}
-    for key, value in attributes.items():
-        if isinstance(value, str):
-            if value:
-                sent[key] = _clean(value)
-        elif isinstance(value, bool | float):
-            sent[key] = value
-        elif isinstance(value, int):
-            sent[key] = value if -_INT64 <= value < _INT64 else str(value)
-        elif isinstance(value, list | tuple):
-            sent[key] = [_clean(str(item)) for item in value]
-    return sent
+        return SpanLink(scope.trace_id, scope.span_id, attributes)
 
 
 def _finding(kind: sc.FindingKind, cost: int, victims: int, victims_ns: int) -> Attributes:
@@ -348,53 +288,13 @@ def _call_site(call: Call) -> Site | None:
     return _frame_site(call.site or callsite.find(call.stack)) or callsite.definition(call.func)
 
 
-def _work_name(work: Operation | None) -> str:
-    """What a probe saw block: a query by its summary, everything else by its name."""
-    if work is None:
-        return ""
-    if work.kind == "query":
-        return sql.describe(str(work.attributes.get("sql", ""))).summary
-    return work.name
-
-
-def _operation_of(frames: list[Frame]) -> str:
-    """What the application called that blocked: the frame just inside its call site, '' if it was its own code."""
-    site = callsite.find(frames)
-    inner = ""
-    for frame in frames:
-        if frame is site:
-            return inner
-        inner = f"{module_of(frame.code.co_filename)}.{frame.code.co_qualname}".lstrip(".")
-    return ""
-
-
-def module_of(filename: str) -> str:
-    """A dotted module name for a file of a package or of the standard library."""
-    for marker in ("/site-packages/", "/dist-packages/"):
-        _, found, inside = filename.rpartition(marker)
-        if found:
-            break
-    else:
-        _, found, inside = filename.rpartition("/lib/python")
-        inside = inside.partition("/")[2] if found else filename.rpartition("/")[2]
-    return inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def callable_name(func: object) -> str:
-    """A callable's qualified name, or that of what it was reduced to."""
-    known = callsite.essence(func)
-    return known.co_qualname if isinstance(known, CodeType) else str(known)
-
-
-def resource_attributes(base: Mapping[str, Any]) -> Attributes:
-    """The resource of this process: OpenTelemetry's own detection with the frameworks' versions added."""
-    from importlib import metadata  # noqa: PLC0415 - slow to import, used once
-
-    found: Attributes = dict(base)
-    found[sc.RESOURCE_ASGISCOPE] = __version__
-    for name, key in (("django", sc.RESOURCE_DJANGO), ("asgiref", sc.RESOURCE_ASGIREF)):
-        try:
-            found[key] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def _parent_id(scope: Scope) -> int:
+    """The nearest enclosing span that is sent: in a trace that is not sampled, only the request's is sure to be."""
+    if scope.foreign is not None:
+        return int(scope.foreign.span_id)
+    parent = scope.parent
+    if parent is None:
+        return 0
+    if not scope.sampled:
+        parent = scope.request if scope.request is not scope else None
+    return parent.span_id if parent is not None else 0

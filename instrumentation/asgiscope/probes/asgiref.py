@@ -8,7 +8,6 @@ depend on its arguments, and `Executor.submit` is public.
 Overhead model: one more coroutine around each bridge call, a context variable set and reset, one `Call`.
 """
 
-import asyncio
 import functools
 import sys
 from asyncio.events import _get_running_loop
@@ -53,9 +52,9 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf)
                 raise Unsupported(f"asgiref's {owner.__name__} has no {name}")
 
     bridges = Bridges(recorder, watchdog, middleware_of)
-    recorder.context_id = functools.partial(_context_id, sync.SyncToAsync.thread_sensitive_context)
+    recorder.context = functools.partial(_context, sync.SyncToAsync.thread_sensitive_context)
     submit = submit_wrapper(recorder, role_of, _standing)
-    patches = Patches().on_remove(lambda: setattr(recorder, "context_id", str))
+    patches = Patches().on_remove(lambda: setattr(recorder, "context", int))
     patches.wrap(sync.SyncToAsync, "__call__", bridges.sync_to_async)
     patches.wrap(sync.AsyncToSync, "__call__", bridges.async_to_sync)
     return patches.wrap(current_thread_executor.CurrentThreadExecutor, "submit", submit)
@@ -86,8 +85,11 @@ class Bridges:
     async def _cross(self, call: Call, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         recorder = self._recorder
         try:
-            self._watchdog.watch(asyncio.get_running_loop())
-            recorder.root(call)
+            loop = _get_running_loop()
+            if recorder.here.loop() is not loop and loop is not None:
+                self._watchdog.watch(loop)
+            if call.parent is None:
+                recorder.root(call)
             if call.sampled:
                 recorder.dress(call)
         except Exception:  # noqa: BLE001
@@ -113,7 +115,8 @@ class Bridges:
         try:
             on_loop = _get_running_loop() is not None
             parked = Parked(recorder.enclosing(), recorder.clock(), instance.awaitable)
-            recorder.root(parked)
+            if parked.parent is None:
+                recorder.root(parked)
             if parked.sampled:
                 recorder.dress(parked)
             outer, here.parked = here.parked, parked
@@ -171,9 +174,9 @@ def role_of(executor: object) -> ThreadRole:
     return ThreadRole.POOL
 
 
-def _context_id(variable: Any) -> str:
+def _context(variable: Any) -> int:
     context = variable.get(None)
-    return f"{id(context):x}" if context is not None else ""
+    return id(context) if context is not None else 0
 
 
 def _over(recorder: Recorder, call: Call, token: Any) -> None:

@@ -111,15 +111,17 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
 
     async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
         try:
-            watchdog.watch(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            if recorder.here.loop() is not loop:
+                watchdog.watch(loop)
             # No parent: a server may start a request in the context of the one before it on the connection.
             request = Request(None, recorder.clock(), scope["method"], scope["path"])
             request.scheme = scope.get("scheme", "")
             request.http_version = scope.get("http_version", "")
             server = scope.get("server")
-            request.server = (server[0], server[1]) if server else None
+            if server:
+                request.server = (server[0], server[1])
             headers = scope.get("headers") or ()
-            request.user_agent = _latin1(headers, b"user-agent")
             tags = _begin(
                 recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1"))
             )
@@ -132,7 +134,7 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             request.error = type(error).__qualname__
             raise
         finally:
-            _end(recorder, tracing, request, tags)
+            _end(recorder, tracing, request, tags, headers)
 
     serve.__name__ = "__call__"
     serve.__qualname__ = "ASGIHandler.__call__"
@@ -195,7 +197,13 @@ def _begin(
     return current.set(request), span_token
 
 
-def _end(recorder: Recorder, tracing: Tracing, request: Request, tokens: tuple[Any, object]) -> None:
+def _end(
+    recorder: Recorder,
+    tracing: Tracing,
+    request: Request,
+    tokens: tuple[Any, object],
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
     try:
         recorder.ledger.finish(request, recorder.clock())
         try:
@@ -203,10 +211,20 @@ def _end(recorder: Recorder, tracing: Tracing, request: Request, tokens: tuple[A
         except ValueError:  # closed by the garbage collector, in another context
             faults.report("handler.reset")
         tracing.end(tokens[1])
-        storm = max((hops for hops, _, _ in request.sites.values()), default=0) >= recorder.config.hop_storm
-        recorder.send(request, request.notable or storm)
+        many = len(request.crossings) + request.hops >= recorder.config.hop_storm
+        recorder.tallies.ended(request)
+        notable = request.notable or (many and _storms(recorder, request))
+        if request.sampled or notable:
+            request.user_agent = request.user_agent or _latin1(headers, b"user-agent")
+            recorder.send(request, notable)
     except Exception:  # noqa: BLE001
         faults.report("handler.end")
+
+
+def _storms(recorder: Recorder, request: Request) -> bool:
+    """Whether one line crossed the bridge too often."""
+    recorder.tallies.add(request)
+    return max((site[0] for site in request.sites.values()), default=0) >= recorder.config.hop_storm
 
 
 def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -3,11 +3,9 @@
 import threading
 from collections.abc import Callable
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-
 from asgiscope import faults
 from asgiscope.config import Config
+from asgiscope.emit.encode import SpanData
 from asgiscope.emit.spans import SpanMaker
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
@@ -20,11 +18,11 @@ class Memory:
     """
 
     def __init__(self, config: Config | None = None) -> None:
-        resource = Resource.get_empty()
-        self._maker = SpanMaker(config or Config(), lambda: resource)
+        self._recorder: Recorder | None = None
+        self._maker = SpanMaker(config or Config(), self._add_up)
         self._records: list[Scope] = []  # appended by anybody: atomic
         self._lock = threading.Lock()
-        self._made: list[ReadableSpan] = []  # guarded by _lock
+        self._made: list[SpanData] = []  # guarded by _lock
         self._next = 0  # guarded by _lock
 
     @property
@@ -38,7 +36,7 @@ class Memory:
             self._records.append(scope)
         return True
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[SpanData]:
         """The spans of everything kept so far, in the order in which it ended."""
         with self._lock:
             while self._next < len(self._records):
@@ -51,8 +49,13 @@ class Memory:
 
     # --- the rest of a sender -----------------------------------------------------------------------------
 
+    def _add_up(self, request: Request) -> None:
+        if self._recorder is not None:
+            self._recorder.tallies.add(request)
+
     def connect(self, recorder: Recorder) -> None:
-        """Nothing to give."""
+        """Take its tallies, which add up a request's sums."""
+        self._recorder = recorder
 
     def sample(self, _scope: Scope) -> bool:
         """Always."""

@@ -8,10 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from opentelemetry.sdk.trace import ReadableSpan
-
 from asgiscope import instrumentor
 from asgiscope.config import load
+from asgiscope.emit.encode import SpanData
 from asgiscope.probes import handler, testclient
 from asgiscope.testing import results
 from asgiscope.testing.limits import Limits
@@ -85,12 +84,12 @@ class Recording:
         if self._last is None:
             self._last = self._first + len(self._spans())
 
-    def _all(self, view: Callable[[ReadableSpan], _View | None]) -> list[_View]:
+    def _all(self, view: Callable[[SpanData], _View | None]) -> list[_View]:
         # What was reported while it lasted comes again, whole, under the same id.
-        spans = {results.id_of(span): span for span in self._spans()}
+        spans = {span.span_id: span for span in self._spans()}
         return [found for span in spans.values() if (found := view(span)) is not None]
 
-    def _spans(self) -> list[ReadableSpan]:
+    def _spans(self) -> list[SpanData]:
         if self._last is None:
             self._session.made.watchdog.catch_up()
         return self._session.memory.spans()[self._first : self._last]

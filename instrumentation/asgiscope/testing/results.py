@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Link, SpanKind
-
 from asgiscope import semconv as sc
+from asgiscope.emit.encode import SpanData, SpanLink
+from asgiscope.emit.spans import SERVER
 
 _NS = 1_000_000
 _BRIDGES = (sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR)
@@ -134,14 +133,9 @@ class Query:
     on_event_loop: bool
 
 
-def id_of(span: ReadableSpan) -> int:
-    """The span's id."""
-    return span.context.span_id if span.context is not None else id(span)
-
-
-def request_of(span: ReadableSpan) -> Request | None:
+def request_of(span: SpanData) -> Request | None:
     """The span as a request, None if it is none."""
-    if span.kind is not SpanKind.SERVER:
+    if span.kind != SERVER:
         return None
     get = _attributes(span).get
     path = get(sc.URL_PATH, "")
@@ -156,11 +150,11 @@ def request_of(span: ReadableSpan) -> Request | None:
         blocked_ms=get(sc.REQUEST_LOOP_CAUSED_NS, 0) / _NS,
         queries=get(sc.REQUEST_QUERIES, 0),
         refusals=get(sc.REQUEST_REFUSALS, 0),
-        trace_id=_trace_id(span),
+        trace_id=span.trace_id,
     )
 
 
-def call_of(span: ReadableSpan) -> BridgeCall | None:
+def call_of(span: SpanData) -> BridgeCall | None:
     """The span as a bridge call, None if it is none."""
     if span.name.partition(" ")[0] not in _BRIDGES:
         return None
@@ -179,11 +173,11 @@ def call_of(span: ReadableSpan) -> BridgeCall | None:
             for held in map(_attributes, span.links)
         ),
         middleware=get(sc.MIDDLEWARE, ""),
-        trace_id=_trace_id(span),
+        trace_id=span.trace_id,
     )
 
 
-def stall_of(span: ReadableSpan) -> Stall | None:
+def stall_of(span: SpanData) -> Stall | None:
     """The span as a stall, None if it is none."""
     if span.name != sc.SPAN_BLOCKED:
         return None
@@ -203,7 +197,7 @@ def stall_of(span: ReadableSpan) -> Stall | None:
     )
 
 
-def refusal_of(span: ReadableSpan) -> Refusal | None:
+def refusal_of(span: SpanData) -> Refusal | None:
     """The span as a refusal, None if it is none."""
     if span.name != sc.SPAN_REFUSED:
         return None
@@ -218,7 +212,7 @@ def refusal_of(span: ReadableSpan) -> Refusal | None:
     )
 
 
-def query_of(span: ReadableSpan) -> Query | None:
+def query_of(span: SpanData) -> Query | None:
     """The span as a query, None if it is none."""
     attributes = _attributes(span)
     get = attributes.get
@@ -235,8 +229,9 @@ def query_of(span: ReadableSpan) -> Query | None:
     )
 
 
-def _attributes(carrier: ReadableSpan | Link) -> dict[str, Any]:
-    return dict(carrier.attributes or {})
+def _attributes(carrier: SpanData | SpanLink) -> dict[str, Any]:
+    tags = carrier.tags.attributes() if isinstance(carrier, SpanData) and carrier.tags is not None else {}
+    return {**carrier.attributes, **tags}
 
 
 def _site(attributes: Mapping[str, Any]) -> CallSite | None:
@@ -246,9 +241,5 @@ def _site(attributes: Mapping[str, Any]) -> CallSite | None:
     return CallSite(attributes.get(sc.CODE_FUNCTION, ""), file, attributes.get(sc.CODE_LINE, 0))
 
 
-def _duration(span: ReadableSpan) -> float:
-    return ((span.end_time or 0) - (span.start_time or 0)) / _NS
-
-
-def _trace_id(span: ReadableSpan) -> int:
-    return span.context.trace_id if span.context is not None else 0
+def _duration(span: SpanData) -> float:
+    return (span.end - span.start) / _NS

@@ -1,0 +1,125 @@
+"""OTLP over HTTP: posts bodies that are encoded already, as OpenTelemetry's exporters post theirs.
+
+Reads the same variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_CERTIFICATE`,
+`_CLIENT_CERTIFICATE`, `_CLIENT_KEY`, and for one signal `OTEL_EXPORTER_OTLP_TRACES_...`), and tries again what the
+specification says may be tried again (opentelemetry.io/docs/specs/otlp, "Failures").
+"""
+
+import gzip
+import os
+import random
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+import requests
+from opentelemetry.util.re import parse_env_headers
+
+from asgiscope.config import SettingError
+
+_RETRYABLE: Final = frozenset({429, 502, 503, 504})
+_DEFAULT_ENDPOINT: Final = "http://localhost:4318"
+_DEFAULT_TIMEOUT_S: Final = 10.0
+_LONGEST_PAUSE_S: Final = 30.0
+_COMPRESSIONS: Final[dict[str, Callable[[bytes], bytes]]] = {"gzip": gzip.compress, "deflate": zlib.compress}
+
+
+class Answer(Enum):
+    """What became of a body."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    """For good: sending it again would change nothing."""
+    UNREACHABLE = "unreachable"
+    """Nobody answered, or not now, until the time was up."""
+
+
+class Sender:
+    """Posts one signal's bodies. Used by one thread at a time; `close` may come from any."""
+
+    def __init__(self, signal: str, base: str = "") -> None:
+        """Read the variables for `signal`, `traces` or `metrics`; `base` goes before the endpoint's variable."""
+        own = _variable(signal, "ENDPOINT", general=False)
+        if base:
+            self.url = f"{base.rstrip('/')}/v1/{signal}"
+        elif own:
+            self.url = own
+        else:
+            general = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or _DEFAULT_ENDPOINT
+            self.url = f"{general.rstrip('/')}/v1/{signal}"
+        self._timeout_s = _seconds(_variable(signal, "TIMEOUT"))
+        compression = _variable(signal, "COMPRESSION").lower()
+        self._compress = _COMPRESSIONS.get(compression)
+        self._headers = {"Content-Type": "application/x-protobuf", "User-Agent": "asgiscope"}
+        if self._compress is not None:
+            self._headers["Content-Encoding"] = compression
+        self._headers |= parse_env_headers(_variable(signal, "HEADERS"), liberal=True)
+        self._verify = _variable(signal, "CERTIFICATE") or True
+        certificate, key = _variable(signal, "CLIENT_CERTIFICATE"), _variable(signal, "CLIENT_KEY")
+        self._cert = (certificate, key) if certificate and key else certificate or None
+        self._session = requests.Session()
+        self._closed = threading.Event()
+
+    def post(self, body: bytes, attempts: int = 1 << 30) -> Answer:
+        """Post a body; try again for as long as the timeout says, with growing pauses."""
+        data = self._compress(body) if self._compress is not None else body
+        deadline = time.monotonic() + self._timeout_s
+        pause = 1.0
+        while True:
+            answer, wanted = self._try(data, max(deadline - time.monotonic(), 0.1))
+            if answer is not Answer.UNREACHABLE:
+                return answer
+            pause_s = wanted or pause * random.uniform(0.8, 1.2)  # noqa: S311 - so that many do not come at once
+            attempts -= 1
+            if not attempts or time.monotonic() + pause_s >= deadline or self._closed.wait(pause_s):
+                return Answer.UNREACHABLE
+            pause *= 2
+
+    def _try(self, data: bytes, timeout_s: float) -> tuple[Answer, float]:
+        """What one attempt came to, and how long the collector asks to wait before another, in seconds."""
+        try:
+            with self._session.post(
+                self.url,
+                data=data,
+                headers=self._headers,
+                timeout=timeout_s,
+                verify=self._verify,
+                cert=self._cert,
+                allow_redirects=False,
+            ) as response:
+                if response.ok:
+                    return Answer.TAKEN, 0
+                if response.status_code not in _RETRYABLE:
+                    return Answer.REFUSED, 0
+                return Answer.UNREACHABLE, _retry_after(response.headers.get("Retry-After", ""))
+        except requests.RequestException:
+            return Answer.UNREACHABLE, 0
+
+    def close(self) -> None:
+        """End the waiting between attempts, for good."""
+        self._closed.set()
+
+
+def _variable(signal: str, name: str, *, general: bool = True) -> str:
+    value = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
+    if not value and general:
+        value = os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+    return value
+
+
+def _seconds(text: str) -> float:
+    """The exporters of OpenTelemetry Python take seconds here, whatever the specification says of milliseconds."""
+    if not text:
+        return _DEFAULT_TIMEOUT_S
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingError(f"OTEL_EXPORTER_OTLP_TIMEOUT is {text!r}; it takes a number of seconds") from None
+
+
+def _retry_after(text: str) -> float:
+    """Seconds of a `Retry-After` header; a date is left to our own pauses."""
+    return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() else 0.0

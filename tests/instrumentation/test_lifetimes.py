@@ -41,13 +41,15 @@ def test_a_task_that_outlives_its_request_is_no_longer_its() -> None:
         current.set(request)
         during = recorder.enclosing() is request
         request.ended = 2
+        late = Scope(recorder.enclosing(), 3)
+        after = late.request is None and late.parent is None and late.origin is request
         scope = None
         for _ in range(1000):
             scope = Scope(scope, 1)
         length = 0
         while scope is not None:
             scope, length = scope.parent, length + 1
-        print(json.dumps([during, recorder.enclosing() is None, length]))
+        print(json.dumps([during, after, length]))
         """
     )
     assert answer[:2] == [True, True]

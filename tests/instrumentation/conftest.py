@@ -43,10 +43,15 @@ class Site:
             raise AssertionError(f"{path} hangs:\n{self.server.stacks()}") from error
 
         def root(spans: list[SpanView]) -> SpanView | None:
-            return next((s for s in spans[before:] if s.kind == 2 and s.get("url.path") == path), None)
+            return next((s for s in spans[before:] if _served(s, path)), None)
 
         request: SpanView = self.sink.wait_for(root)
         return Answer(response, request, self.sink)
+
+
+def _served(span: SpanView, path: str) -> bool:
+    """Whether it is the span of a request for the path that has ended."""
+    return span.kind == 2 and span.get("url.path") == path and not span.get("asgiscope.ongoing")
 
 
 class Answer:
@@ -59,10 +64,9 @@ class Answer:
 
     @property
     def spans(self) -> list[SpanView]:
-        """All spans of the request's trace, by start."""
-        return sorted(
-            (s for s in self._sink.spans if s.trace_id == self.request.trace_id), key=lambda s: s.start
-        )
+        """All spans of the request's trace, by start; of what was reported while it lasted, the last word."""
+        last = {s.span_id: s for s in self._sink.spans if s.trace_id == self.request.trace_id}
+        return sorted(last.values(), key=lambda s: s.start)
 
     def named(self, name: str) -> list[SpanView]:
         """Those of a name."""

@@ -201,7 +201,7 @@ def test_an_unsupported_part_is_left_alone() -> None:
     assert refused == {"orm": "django's CursorWrapper has no callproc"}
     assert installed == sorted(
         {"asgiref", "caches", "executor", "files", "guard", "handler", "hashing", "mail", "process"}
-        | {"sessions", "signals", "templates"}
+        | {"responses", "sessions", "signals", "templates"}
     )
 
 

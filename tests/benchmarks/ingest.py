@@ -1,122 +1,166 @@
-"""Acknowledged and stored spans a second: a real collector process, senders in this one, on the same cores.
+"""Acknowledged and stored spans a second: a real collector process and a sender, on the same cores.
 
-    python -m tests.benchmarks.ingest [seconds]
+    python -m tests.benchmarks ingest
 
-Bodies are like those of a busy shop: requests, bridge calls, queries and now and then a stall, 512 spans each,
-every body with ids of its own. Acknowledged: fsynced in the spool. Stored: counted in the table.
+A Django site with asgiscope (`_shop.py`) is asked a thousand times, and the bodies that its exporter encoded are
+sent again and again with new trace ids (`_sender.py`), first as fast as they are acknowledged, then for longer, to
+see what the table takes while the page's queries are asked. Acknowledged: fsynced in the spool. Stored: counted in
+the table. The same bodies then go into a second store by a path that decodes them in Python (`_python_path.py`).
 """
 
+import http.server
 import os
+import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
+from asgiscope_collector.spool import frame
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
 
-SENDERS: Final = 4
-BODIES: Final = 64
+REQUESTS: Final = 1000
 SPANS: Final = 512
-TAGS: Final[dict[str, Any]] = {
-    "thread.id": 140_000_000_000_000,
-    "thread.name": "MainThread",
-    "asgiscope.thread.role": "request",
-    "asgiscope.on_event_loop": False,
-    "asyncio.task.name": "Task-12345",
-    "asgiref.context.id": "c1",
-}
+"""What asgiscope sends at once."""
+BURST_SECONDS: Final = 10
+SUSTAINED_SECONDS: Final = 30
+CONNECTIONS: Final = 4
+PYTHON_SPANS: Final = 40_000
+QUERIES: Final = ("/api/overview", "/api/findings", "/api/traces", "/api/services")
 
 
-def bodies() -> list[bytes]:
-    """Requests of a shop, 512 spans each."""
-    made = []
-    for _ in range(BODIES):
-        shop = Sender("shop", resource={f"resource.attribute.{n}": "some value" for n in range(8)})
-        while len(shop.spans) < SPANS:
-            request = shop.request("GET", f"/route/{len(shop.spans) % 20}/", hops=2, wait_ns=MS, queries=3)
-            call = shop.bridge_call(request, "load", wait_ns=MS, attributes=TAGS)
-            for _ in range(3):
-                shop.span(
-                    "SELECT shop_product",
-                    parent=call,
-                    attributes={
-                        **TAGS,
-                        "db.system.name": "postgresql",
-                        "db.query.summary": "SELECT shop_product",
-                        "db.query.text": "SELECT id, name, price FROM shop_product WHERE id = %s",
-                        "db.operation.name": "SELECT",
-                        "db.collection.name": "shop_product",
-                        "asgiscope.db.alias": "default",
-                        "asgiscope.db.in_transaction": False,
-                    },
-                )
-            if len(shop.spans) % 100 == 0:
-                shop.stall(request, blocked_ns=20 * MS)
-        del shop.spans[SPANS:]
-        made.append(shop.body())
-    return made
+def spans_of(body: bytes) -> int:
+    """How many spans a body has."""
+    request = ExportTraceServiceRequest.FromString(body)
+    return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
 
 
-def fresh(body: bytes) -> bytes:
-    """The same body with another trace: the collector recognises a repeated one and stores it once."""
-    request = ExportTraceServiceRequest.FromString(body[: len(body)])
-    request.resource_spans[0].scope_spans[0].spans[0].trace_id = os.urandom(16)
-    return bytes(request.SerializeToString())
+def recorded() -> list[bytes]:
+    """Full bodies that asgiscope's exporter sent from a Django site."""
+    got: list[bytes] = []
+
+    class Keep(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/v1/traces":
+                got.append(body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Keep the figures readable."""
+
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keep)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    env = {
+        **os.environ,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_address[1]}",
+        "OTEL_SERVICE_NAME": "shop",
+        "ASGISCOPE_SEND_INTERVAL_MS": "2000",
+    }
+    shop = Path(__file__).with_name("_shop.py")
+    subprocess.run([sys.executable, str(shop), str(REQUESTS)], check=True, env=env)
+    receiver.shutdown()
+    return [body for body in got if spans_of(body) == SPANS]
 
 
-def send(url: str, made: list[bytes], until: float, counts: dict[str, int], lock: threading.Lock) -> None:
-    """Post as fast as the collector acknowledges; told to wait, wait."""
-    with httpx.Client(timeout=60, trust_env=False) as http:
-        number = 0
-        while time.monotonic() < until:
-            answer = http.post(
-                f"{url}/v1/traces", content=fresh(made[number % BODIES]), headers=PROTOBUF_HEADERS
-            )
-            number += 1
-            with lock:
-                counts["acknowledged" if answer.is_success else "refused"] += 1
-            if not answer.is_success:
-                time.sleep(float(answer.headers["Retry-After"]))
+class Collector:
+    """A collector process over a folder, and what can be asked of it."""
 
-
-def main(seconds: float = 10) -> None:
-    """Send for so many seconds, and print."""
-    made = bodies()
-    counts, lock = {"acknowledged": 0, "refused": 0}, threading.Lock()
-    with tempfile.TemporaryDirectory() as folder:
+    def __init__(self, folder: Path) -> None:
         port = free_port()
-        command = [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)]
-        server = Server(
-            command,
+        self.server = Server(
+            [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)],
             port,
-            cwd=Path(folder),
-            log=Path(folder) / "log",
+            cwd=folder,
+            log=folder / "log",
             ready="/readyz",
             ready_status=200,
-            env={"ASGISCOPE_COLLECTOR_SPOOL_MAX_BYTES": str(2**31)},
+            env={"ASGISCOPE_COLLECTOR_SPOOL_MAX_BYTES": str(2**32)},
         )
-        with server:
+        self.spool = folder / "asgiscope-data/spool"
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time it has used."""
+        assert self.server.process is not None
+        fields = Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def drained(self) -> None:
+        """Return when everything is in the table."""
+        while any(self.spool.iterdir()):
+            time.sleep(0.02)
+
+    def ask(self, until: float, took: dict[str, list[float]]) -> None:
+        """Ask the page's questions in turn, twice a second each, and keep how long each took."""
+        with httpx.Client(base_url=self.server.url, timeout=60, trust_env=False) as http_client:
+            while time.monotonic() < until:
+                for path in QUERIES:
+                    began = time.perf_counter()
+                    http_client.get(path).raise_for_status()
+                    took[path].append(time.perf_counter() - began)
+                time.sleep(0.5)
+
+    def send(self, bodies: Path, seconds: float) -> tuple[int, int]:
+        """Spans acknowledged and requests told to wait."""
+        command = [sys.executable, "-m", "tests.benchmarks._sender", str(self.server.port), str(seconds)]
+        told = subprocess.run(
+            [*command, str(CONNECTIONS), str(bodies)], check=True, capture_output=True, text=True
+        ).stdout
+        acknowledged, waited = map(int, told.split())
+        return acknowledged, waited
+
+
+def main() -> None:
+    """Measure and print."""
+    made = recorded()
+    size = sum(map(len, made)) / (len(made) * SPANS)
+    print(
+        f"{len(made)} bodies of {SPANS} spans, {size:.0f} bytes a span, as asgiscope's exporter encoded them"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bodies = folder / "bodies"
+        bodies.write_bytes(b"".join(map(frame, made)))
+        with (collector := Collector(folder)).server:
+            collector.send(bodies, 1)
+            collector.drained()
+
+            acknowledged, waited = collector.send(bodies, BURST_SECONDS)
+            print(
+                f"acknowledged {acknowledged / BURST_SECONDS:,.0f} spans/s ({waited} requests told to wait)"
+            )
+            collector.drained()
+
+            took: dict[str, list[float]] = {path: [] for path in QUERIES}
             began = time.monotonic()
-            threads = [
-                threading.Thread(target=send, args=(server.url, made, began + seconds, counts, lock))
-                for _ in range(SENDERS)
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            sent = time.monotonic() - began
-            spool = Path(folder) / "asgiscope-data/spool"
-            while list(spool.iterdir()):
-                time.sleep(0.05)
-            stored = time.monotonic() - began
-    spans = counts["acknowledged"] * SPANS
-    size = sum(map(len, made)) / (BODIES * SPANS)
-    print(f"{spans:,} spans of {size:.0f} bytes, {counts['refused']} requests told to wait")
-    print(f"acknowledged {spans / sent:,.0f} spans/s, stored {spans / stored:,.0f} spans/s")
+            asking = threading.Thread(target=collector.ask, args=(began + SUSTAINED_SECONDS, took))
+            asking.start()
+            acknowledged, waited = collector.send(bodies, SUSTAINED_SECONDS)
+            asking.join()
+            collector.drained()
+            stored = acknowledged / (time.monotonic() - began)
+            print(f"stored       {stored:,.0f} spans/s ({waited} requests told to wait)")
+            for path, times in took.items():
+                p95 = statistics.quantiles(times, n=20)[-1]
+                print(f"  {path:16} p95 {p95 * 1e3:6.0f} ms of {len(times)} while that ran")
+        few = folder / "few"
+        few.write_bytes(b"".join(frame(made[n % len(made)]) for n in range(PYTHON_SPANS // SPANS)))
+        told = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks._python_path", str(few), str(folder / "second")],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        python = int(told[1]) / float(told[0])
+        print(f"decoded in Python {python:,.0f} spans/s: stored {stored / python:.1f} times as fast")

@@ -7,6 +7,7 @@ it refuses is set aside in `rejected/`, the rest is loaded.
 
 import io
 import logging
+import math
 import re
 import threading
 import time
@@ -24,15 +25,17 @@ _BACKOFF_FIRST: Final = 0.5
 _BACKOFF_MAX: Final = 30.0
 _POLL: Final = 1.0
 _REST: Final = 2.0
-"""An insert costs a quarter of a second of CPU however few spans it has: while they trickle in, segments are
+"""An insert costs a tenth of a second of CPU however few spans it has: while they trickle in, segments are
 left to grow this many times as long as the last insert took."""
+_THREADS: Final = 2
+"""The first loads what comes; the others only help where full segments wait: an insert uses one core at most."""
 _REJECTED_KEPT: Final = 100
 _NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
 """Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
 
 
 class Loader:
-    """The thread that loads. Counters are read from other threads and only grow."""
+    """The threads that load. Counters are read from other threads and only grow."""
 
     def __init__(self, spool: Spool, engine: Engine, *, interval: float, rejected: Path) -> None:
         self._spool = spool
@@ -40,28 +43,38 @@ class Loader:
         self._interval = interval
         self._rejected = rejected
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asgiscope-loader", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), name=f"asgiscope-loader-{number}", daemon=True)
+            for number in range(_THREADS)
+        ]
+        self._failures: dict[int, str] = {}  # each thread writes its own
         self.segments = 0
         self.failures = 0
         self.rejected_bodies = 0
-        self.failure = ""
-        """Why the newest attempt failed, or ''. No failure ends the thread: each is tried again."""
+
+    @property
+    def failure(self) -> str:
+        """Why the newest attempt failed, or ''. No failure ends a thread: each is tried again."""
+        return next((failure for failure in list(self._failures.values()) if failure), "")
 
     def start(self) -> None:
         """Begin loading; the engine must be open."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Load what the closed spool still holds, unless the engine fails, and end the thread."""
+        """Load what the closed spool still holds, unless the engine fails, and end the threads."""
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
-    def _run(self) -> None:
+    def _run(self, number: int) -> None:
         backoff, took = _BACKOFF_FIRST, 0.0
         while True:
             stopping = self._stop.is_set()
-            segment = self._spool.next_segment(age=max(self._interval, _REST * took), timeout=_POLL)
+            age = max(self._interval, _REST * took) if number == 0 else math.inf
+            segment = self._spool.next_segment(age=age, timeout=_POLL)
             if segment is None:
                 if stopping:
                     return
@@ -70,8 +83,9 @@ class Loader:
             try:
                 self._load(segment)
             except Exception as error:
+                self._spool.release(segment)
                 self.failures += 1
-                self.failure = f"{type(error).__name__}: {str(error)[:300]}"
+                self._failures[number] = f"{type(error).__name__}: {str(error)[:300]}"
                 logger.exception("loader: %s not stored, next attempt in %.1f s", segment.name, backoff)
                 if self._stop.wait(backoff):
                     if stopping:
@@ -79,7 +93,8 @@ class Loader:
                     continue
                 backoff = min(backoff * 2, _BACKOFF_MAX)
             else:
-                self.failure, backoff, took = "", _BACKOFF_FIRST, time.monotonic() - began
+                self._failures[number] = ""
+                backoff, took = _BACKOFF_FIRST, time.monotonic() - began
 
     def _load(self, segment: Path) -> None:
         try:

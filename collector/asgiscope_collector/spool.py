@@ -96,6 +96,7 @@ class Spool:
         self._waiting: list[tuple[str, bytes, Future[None]]] = []
         self._bytes = 0
         self._sealed: deque[Path] = deque()
+        self._taken: set[Path] = set()
         self._active: dict[str, _Active] = {}
         self._writing = False
         self._closing = False
@@ -160,9 +161,10 @@ class Spool:
             return done
 
     def next_segment(self, *, age: float, timeout: float) -> Path | None:
-        """The oldest segment to load; seals what is `age` seconds old or large enough.
+        """Take the oldest segment that nobody has taken; seals what is `age` seconds old or large enough.
 
-        None when there is nothing to load within `timeout` seconds, or the spool is closed and empty.
+        What is taken is given back by `remove`, `replace` or `release`. None when there is nothing to load within
+        `timeout` seconds, or the spool is closed and empty.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -172,8 +174,10 @@ class Spool:
                     for signal, active in list(self._active.items()):
                         if now - active.since >= age or self._closing:
                             self._seal(signal)
-                if self._sealed:
-                    return self._sealed[0]
+                for segment in self._sealed:
+                    if segment not in self._taken:
+                        self._taken.add(segment)
+                        return segment
                 if (self._closing and not self._active and not self._waiting) or now >= deadline:
                     return None
                 due = deadline
@@ -182,12 +186,19 @@ class Spool:
                 # At least a millisecond: bodies may be waiting for the writer, which notifies.
                 self._changed.wait(max(0.001, due - now))
 
+    def release(self, segment: Path) -> None:
+        """Give back a segment that could not be loaded now."""
+        with self._changed:
+            self._taken.discard(segment)
+            self._changed.notify_all()
+
     def remove(self, segment: Path) -> None:
         """Forget a segment: it is stored."""
         size = segment.stat().st_size
         segment.unlink()
         with self._changed:
             self._sealed.remove(segment)
+            self._taken.discard(segment)
             self._bytes -= size
             self._changed.notify_all()
 
@@ -207,6 +218,7 @@ class Spool:
         self._sync_folder()
         with self._changed:
             self._sealed.remove(segment)
+            self._taken.discard(segment)
             if data:
                 self._sealed.appendleft(name)
             self._bytes += len(data) - size

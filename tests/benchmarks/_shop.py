@@ -91,7 +91,7 @@ async def main(requests: int) -> None:
             await asyncio.sleep(60)
             return {"type": "http.disconnect"}
 
-        async def send(_: dict[str, Any]) -> None:
+        async def send(_: Any) -> None:
             """The answer is nobody's."""
 
         await application(scope, receive, send)

@@ -258,7 +258,7 @@ def test_retention_follows_the_setting_on_the_next_start(start: Start, tmp_path:
     ask = (
         "import clickhouse_connect as c, sys; "
         "client = c.get_client(interface='chdb', path=sys.argv[1]); "
-        "print(client.query(\"SELECT extract(engine_full, 'toIntervalDay\\\\(\\\\d+\\\\)') AS ttl, count() "
+        "print(client.query(\"SELECT extract(engine_full, 'toIntervalDay\\\\(\\\\d+\\\\)') AS ttl "
         "FROM system.tables WHERE database = 'default' AND ttl != '' GROUP BY ttl ORDER BY ttl\").result_rows); "
         "client.close()"
     )
@@ -270,7 +270,7 @@ def test_retention_follows_the_setting_on_the_next_start(start: Start, tmp_path:
         timeout=60,
         check=True,
     )
-    assert told.stdout.strip() == "[('toIntervalDay(3)', 11), ('toIntervalDay(5)', 8)]"
+    assert told.stdout.strip() == "[('toIntervalDay(3)',), ('toIntervalDay(5)',)]"
 
 
 def test_ctrl_c_ends_it_in_order(start: Start) -> None:

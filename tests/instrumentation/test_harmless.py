@@ -117,17 +117,6 @@ _FAULTS = {
     "operations": ("asgiscope.recorder.Recorder", "enter"),
     "operations end": ("asgiscope.recorder.Recorder", "leave"),
     "orm": ("asgiscope.probes.orm", "_describe"),
-    "operations without a guard": ("asgiscope.recorder.Recorder", "glance"),
-    "operations' names": ("asgiscope.probes.operations.Work", "_leave"),
-    "back ends": ("asgiscope.probes.operations.Classes", "see"),
-    "sessions": ("asgiscope.probes.sessions", "sc"),
-    "caches": ("asgiscope.probes.caches", "dotted"),
-    "templates": ("asgiscope.probes.templates", "sc"),
-    "signals": ("asgiscope.probes.signals", "_name"),
-    "hashing": ("asgiscope.probes.hashing", "sc"),
-    "files": ("asgiscope.probes.files", "sc"),
-    "mail": ("asgiscope.probes.mail", "count"),
-    "stalls": ("asgiscope.watchdog.LoopWatch", "seen"),
     "request begin": ("asgiscope.probes.handler", "_begin"),
     "request end": ("asgiscope.ledger.Ledger", "finish"),
     "outbox": ("asgiscope.emit.outbox.Outbox", "put"),
@@ -137,52 +126,90 @@ _FAULTS = {
 }
 
 
+_UNGUARDED_FAULTS = (
+    ("asgiscope.recorder.Recorder", "glance"),
+    ("asgiscope.recorder.Recorder", "leave"),
+    ("asgiscope.probes.operations.Work", "_leave"),
+    ("asgiscope.probes.operations.Classes", "see"),
+    ("asgiscope.probes.sessions", "sc"),
+    ("asgiscope.probes.sessions", "callsite"),
+    ("asgiscope.probes.caches", "dotted"),
+    ("asgiscope.probes.templates", "sc"),
+    ("asgiscope.probes.signals", "sc"),
+    ("asgiscope.probes.hashing", "sc"),
+    ("asgiscope.probes.files", "sc"),
+    ("asgiscope.probes.mail", "count"),
+    ("asgiscope.probes.responses", "callsite"),
+    ("asgiscope.watchdog.LoopWatch", "seen"),
+    ("asgiscope.emit.hops", "reason"),
+)
+"""What probes of work without a guard run themselves, each made to raise in turn, in one process."""
+_ASK = """
+import pydoc, logging
+from django.core.handlers.asgi import ASGIHandler
+logging.disable(logging.CRITICAL)
+def broken(*args, **kwargs):
+    raise ZeroDivisionError("made to fail")
+async def ask(handler, path):
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"",
+             "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80)}
+    asked, status = [], []
+    async def receive():
+        if not asked:
+            asked.append(None)
+            return {"type": "http.request", "body": b""}
+        await asyncio.Event().wait()
+    async def send(message):
+        if message["type"] == "http.response.start":
+            status.append(message["status"])
+    await handler(scope, receive, send)
+    return status[0]
+async def faults_of(owner, name, paths):
+    before = sum(faults.counts.values())
+    owner = pydoc.locate(owner)
+    whole = getattr(owner, name)
+    setattr(owner, name, broken)
+    handler = ASGIHandler()
+    answers = [await ask(handler, path) for path in paths]
+    await asyncio.to_thread(instrumentor.active().pipeline.outbox.flush, 0.6)
+    setattr(owner, name, whole)
+    return answers, sum(faults.counts.values()) - before
+"""
+
+
 @pytest.mark.parametrize("place", list(_FAULTS))
 def test_a_failure_inside_never_reaches_the_site(place: str, database: Path) -> None:
     """Each part of our own code is made to raise: every page answers as before, and the fault is counted."""
-    owner, name = _FAULTS[place]
-    answer = run(
-        f"""
-        import importlib, pydoc
-        owner = pydoc.locate({owner!r})
-        def broken(*args, **kwargs):
-            raise ZeroDivisionError("made to fail")
-        setattr(owner, {name!r}, broken)
-        from django.test import AsyncRequestFactory
-        from django.core.handlers.asgi import ASGIHandler
-        import urls
-        handler = ASGIHandler()
-        async def ask(path):
-            scope = {{"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"",
-                     "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80)}}
-            sent = []
-            sending = asyncio.Event()
-            async def receive():
-                if not sent:
-                    sent.append(None)
-                    return {{"type": "http.request", "body": b""}}
-                await asyncio.Event().wait()
-            status = []
-            async def send(message):
-                if message["type"] == "http.response.start":
-                    status.append(message["status"])
-            await handler(scope, receive, send)
-            return status[0]
-        async def main():
-            return [await ask(path) for path in
-                    ("/gathered/", "/sync-view/", "/async-orm/", "/parks/", "/orm-on-loop/", "/raises/",
-                     "/timeout/", "/slow-cache/", "/slow-template/", "/slow-signal/", "/hash-password/",
-                     "/slow-storage/", "/saved-file/", "/mail/")]
-        import logging
-        logging.disable(logging.CRITICAL)
-        answers = asyncio.run(main())
-        instrumentor.active().pipeline.outbox.flush(0.6)
-        print(json.dumps({{"answers": answers, "faults": sum(faults.counts.values())}}))
-        """,
-        SITE_DB=str(database),
+    pages = ("gathered", "sync-view", "async-orm", "parks", "orm-on-loop", "raises", "timeout")
+    call = f"faults_of(*{_FAULTS[place]!r}, {[f'/{page}/' for page in pages]!r})"
+    answers, counted = run(f"{_ASK}\nprint(json.dumps(asyncio.run({call})))", SITE_DB=str(database))
+    assert answers == [200, 200, 200, 200, 500, 200, 200]
+    assert counted > 0
+
+
+def test_a_failure_in_a_probe_never_reaches_the_site(database: Path) -> None:
+    """The same of the probes of what Django does without a guard, of sessions and of responses."""
+    pages = (
+        *(
+            "touches",
+            "slow-cache",
+            "slow-template",
+            "slow-signal",
+            "hash-password",
+            "slow-storage",
+            "saved-file",
+        ),
+        *("mail", "sync-stream"),
     )
-    assert answer["answers"] == [200, 200, 200, 200, 500, *[200] * 9]
-    assert answer["faults"] > 0
+    loop = (
+        f"[await faults_of(*place, {[f'/{page}/' for page in pages]!r}) for place in {_UNGUARDED_FAULTS!r}]"
+    )
+    code = f"{_ASK}\nasync def main():\n    return {loop}\nprint(json.dumps(asyncio.run(main())))"
+    found = run(f"import warnings; warnings.simplefilter('ignore')\n{code}", SITE_DB=str(database))
+    assert len(found) == len(_UNGUARDED_FAULTS)
+    for place, (answers, counted) in zip(_UNGUARDED_FAULTS, found, strict=True):
+        assert answers == [200] * len(pages), place
+        assert counted > 0, place
 
 
 def test_an_unsupported_part_is_left_alone() -> None:

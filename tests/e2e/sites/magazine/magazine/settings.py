@@ -1,6 +1,7 @@
 """A project whose middleware are all able to run async, served by ASGI and WSGI servers alike.
 
-`SITE_WITHOUT_ASGISCOPE` leaves asgiscope out, `SITE_MIDDLEWARE` adds middleware at the end, `SITE_COUNT` counts.
+`SITE_WITHOUT_ASGISCOPE` leaves asgiscope out, `SITE_MIDDLEWARE` adds middleware at the end, `SITE_COUNT` counts,
+`SITE_APM` starts another vendor's tracing.
 """
 
 import os
@@ -9,6 +10,11 @@ if os.environ.get("SITE_COUNT"):
     from . import counting
 
     counting.install()
+
+if os.environ.get("SITE_APM"):
+    from . import apm
+
+    apm.start(os.environ["SITE_APM"])
 
 SECRET_KEY = "a test site has no secrets"  # noqa: S105
 ALLOWED_HOSTS = ["127.0.0.1"]

@@ -6,7 +6,7 @@ RUN := $(UV) run --quiet --frozen --all-packages
 DEMO_SECONDS ?=
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: demo test unit e2e bench fmt lint type ui build setup clean
+.PHONY: demo test unit e2e bench suites fmt lint type ui build setup clean
 
 demo: setup $(STATIC)
 	@$(RUN) python deploy/demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
@@ -19,6 +19,10 @@ unit: setup
 
 bench: setup
 	$(RUN) python -m tests.benchmarks
+
+# Django's, asgiref's, Channels' and REST framework's own tests, without asgiscope and with it: ten minutes.
+suites: setup
+	$(RUN) python -m tests.suites $(SUITES)
 
 fmt: setup
 	$(RUN) ruff format . && $(RUN) ruff check --fix .

@@ -2,6 +2,9 @@
 
 import gzip
 import http.server
+import json
+import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 from tests.e2e.environments import Environment, make
-from tests.e2e.running import Site
+from tests.e2e.running import SITES, Site, without_settings
 from tests.e2e.test_harmless import measure
 from tests.sink import Sink
 
@@ -153,3 +156,98 @@ def test_both_see_every_request_and_ours_adds_no_hop(
 def costs(measured: dict[str, Any]) -> dict[str, Any]:
     """Those of a request's figures that count."""
     return {name: measured.get(name, 0) for name in COSTS}
+
+
+ORDERS = """
+import asyncio, json, os, sys, threading
+import django
+django.setup()
+import asgiscope
+from asgiscope import faults, instrumentor, patching
+from django.core.handlers.asgi import ASGIHandler
+vendor, order = sys.argv[1:]
+places, put = {}, patching.Patches._put
+def noted(self, owner, name, before, ours):
+    places[owner, name] = before
+    return put(self, owner, name, before, ours)
+patching.Patches._put = noted
+kept = []
+def ours_on():
+    assert asgiscope.instrument()
+    recorder = instrumentor.active().recorder
+    recorder.outbox.put = lambda scope: kept.append(scope) or True
+def vendor_on():
+    if vendor == "sentry":
+        import sentry_sdk
+        sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0)
+    elif vendor == "ddtrace":
+        from ddtrace.contrib.internal.django.patch import patch
+        patch()
+    else:
+        from opentelemetry.instrumentation.django import DjangoInstrumentor
+        DjangoInstrumentor().instrument()
+def vendor_off():
+    if vendor == "opentelemetry":  # the others have no way back that works
+        from opentelemetry.instrumentation.django import DjangoInstrumentor
+        DjangoInstrumentor().uninstrument()
+async def ask():
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/reused-loop/", "scheme": "http",
+             "headers": [(b"host", b"127.0.0.1")], "query_string": b"", "client": ("127.0.0.1", 1)}
+    bodies = [{"type": "http.request", "body": b""}]
+    sent = []
+    async def receive():
+        return bodies.pop() if bodies else await asyncio.Event().wait()
+    async def send(message):
+        sent.append(message)
+    await ASGIHandler()(scope, receive, send)
+    return sent[0]["status"]
+told = []
+for step in {"ours first": (ours_on, vendor_on, asgiscope.uninstrument, vendor_off),
+             "theirs first": (vendor_on, ours_on, asgiscope.uninstrument, vendor_off),
+             "theirs off first": (vendor_on, ours_on, vendor_off, asgiscope.uninstrument)}[order]:
+    kept.clear()
+    step()
+    if step is asgiscope.uninstrument:
+        left = [f"{owner}.{name}" for (owner, name), before in places.items()
+                if vars(owner).get(name, patching._MISSING) is not before]
+    told.append([step.__name__, asyncio.run(ask()), bool(kept)])
+threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("asgiscope")]
+print(json.dumps({"told": told, "left": left, "threads": threads, "faults": faults.counts}))
+os._exit(0)  # vendors have threads of their own that take their time
+"""
+
+
+@pytest.mark.parametrize(
+    ("vendor", "order"),
+    [
+        *((vendor, order) for vendor in PROOF for order in ("ours first", "theirs first")),
+        ("opentelemetry", "theirs off first"),
+    ],
+)
+def test_patches_come_off_in_either_order(
+    environment: Environment, tmp_path: Path, vendor: str, order: str
+) -> None:
+    """The site answers at each step, and records nothing of ours once ours are off.
+
+    Where the vendor came first, every attribute is again the vendor's own. What it wrapped after us stays inside
+    its wrapper, and passes through.
+    """
+    database = {"SITE_DATABASE": str(tmp_path / "site.sqlite3"), "SITE_WITHOUT_ASGISCOPE": "1"}
+    done = subprocess.run(
+        [environment.python, "-c", ORDERS, vendor, order],
+        cwd=SITES / "magazine",
+        env={**without_settings(os.environ), **database, "DJANGO_SETTINGS_MODULE": "magazine.settings"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    on = {"ours_on", "vendor_on"} if order == "ours first" else {"ours_on"}
+    if order == "theirs off first":
+        on = {"ours_on", "vendor_off"}
+    assert answer["told"] == [[step, 200, step in on] for step, _, _ in answer["told"]]
+    assert (answer["threads"], answer["faults"]) == ([], {})
+    if order == "theirs first":
+        assert answer["left"] == []

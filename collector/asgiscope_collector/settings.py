@@ -34,7 +34,7 @@ class Settings:
     store: str = field(default="chdb://", repr=False)
     """`chdb://` keeps everything in the data folder; `clickhouse://user:password@host:port/database` on a server,
     with `?cluster=name` on a cluster. See address.py for its options."""
-    engine_memory_bytes: int = _setting(1536 * _MIB, 256 * _MIB)
+    engine_memory_bytes: int = _setting(1024 * _MIB, 256 * _MIB)
     """All that the engine in this process may take. Ignored with a server."""
     insecure_open: bool = False
     """Listen on an address that other machines reach, without tokens or a login."""

@@ -39,6 +39,12 @@ _EMBEDDED: Final = """<clickhouse>
     <background_merges_mutations_concurrency_ratio>2</background_merges_mutations_concurrency_ratio>
     <background_common_pool_size>2</background_common_pool_size>
     <background_schedule_pool_size>4</background_schedule_pool_size>
+    <!-- As far below the pool's four places as the engine's own defaults are below a server's thirty-two. -->
+    <merge_tree>
+        <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+        <number_of_free_entries_in_pool_to_execute_mutation>2</number_of_free_entries_in_pool_to_execute_mutation>
+        <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>2</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
+    </merge_tree>
     <backups><allowed_path>{backups}</allowed_path></backups>
 </clickhouse>
 """

@@ -14,7 +14,7 @@ _SECURE_PORT: Final = 8443
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TRUE: Final = {"1", "true"}
 _FALSE: Final = {"0", "false"}
-_OPTIONS: Final = ("cluster", "secure", "verify", "ca_cert", "password_file")
+_OPTIONS: Final = ("adopt", "cluster", "secure", "verify", "ca_cert", "password_file")
 _FORM: Final = "write chdb:///folder, or clickhouse://user:password@host:port/database"
 
 
@@ -39,6 +39,8 @@ class StoreAddress:
     ca_cert: str = ""
     """A file of certificates to trust beside the system's."""
     cluster: str = ""
+    adopt: bool = False
+    """Take over a span table that another program has made; see engine/adopt.py."""
 
     @property
     def embedded(self) -> bool:
@@ -91,6 +93,7 @@ class StoreAddress:
             verify=_flag(options, "verify", default=True),
             ca_cert=options.get("ca_cert", ""),
             cluster=options.get("cluster", ""),
+            adopt=_flag(options, "adopt", default=False),
         )
         for name in (address.database, address.cluster or "default"):
             # Both stand in DDL, where nothing can be bound.

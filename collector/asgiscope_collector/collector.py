@@ -3,22 +3,26 @@
 import asyncio
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
+from asgiscope_collector import operations
 from asgiscope_collector.alerts.lease import Lease, owner_name
 from asgiscope_collector.alerts.loop import Alerting
 from asgiscope_collector.alerts.readings import Gauges
+from asgiscope_collector.control import ControlServer
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
 from asgiscope_collector.feed import Feed
 from asgiscope_collector.loader import Loader
+from asgiscope_collector.models import Status
+from asgiscope_collector.operations import Context
 from asgiscope_collector.receive.otlp_http import Receiver
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.spool import Spool
+from asgiscope_collector.upkeep import Disk, Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +40,16 @@ class Collector:
     def __init__(self, settings: Settings, on_fatal: Callable[[str], None] = logger.critical) -> None:
         self.settings = settings
         self._on_fatal = on_fatal
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.disk = Disk(settings.data, settings.disk_min_free_bytes)
         self.spool = Spool(
-            settings.data / "spool", max_bytes=settings.spool_max_bytes, segment_bytes=settings.segment_bytes
+            settings.data / "spool",
+            max_bytes=settings.spool_max_bytes,
+            segment_bytes=settings.segment_bytes,
+            no_room=lambda: self.disk.failure,
         )
         self.engine = Engine(settings)
+        self.upkeep = Upkeep(settings, self.engine, self.disk)
         self.loader = Loader(
             self.spool,
             self.engine,
@@ -47,6 +57,7 @@ class Collector:
             rejected=settings.data / "rejected",
         )
         self.receiver = Receiver(settings, self.spool)
+        self._control = ControlServer(settings.data, self._do)
         self._store = settings.store_address
         self.feed = Feed(self.engine, lambda: self.loader.segments, seats=settings.live_readers)
         self.alerting = Alerting(
@@ -67,6 +78,7 @@ class Collector:
         self._opening = asyncio.create_task(self._open())
         self.feed.start()
         self.alerting.start()
+        self.upkeep.start()
 
     async def stop(self) -> None:
         """Store what was accepted, then close the engine."""
@@ -75,19 +87,44 @@ class Collector:
         if self._opening:
             await asyncio.wait([self._opening])
         await self.alerting.stop()
+        await asyncio.to_thread(self._control.close)
+        await asyncio.to_thread(self.upkeep.close)
         await asyncio.to_thread(self.spool.close)
         await asyncio.to_thread(self.loader.close)
         await asyncio.to_thread(self.engine.close)
         logger.info("stopped: %d bytes left in the spool", self.spool.size)
 
     def gauges(self) -> Gauges:
-        """How the collector itself stands. Asks the system about the disk."""
-        disk = shutil.disk_usage(self.settings.data)
+        """How the collector itself stands."""
         oldest_ns = self.spool.oldest_ns
         return Gauges(
             drops=self.spool.refused + self.loader.rejected_bodies,
-            disk_free=disk.free / disk.total,
+            disk_free=self.disk.free_bytes / self.disk.total_bytes,
             lag_ns=max(0, time.time_ns() - oldest_ns) if oldest_ns else 0,
+        )
+
+    async def status(self) -> Status:
+        """How the collector stands: what it takes, what it keeps, what room it has."""
+        reason = await self.unready()
+        kept = self.upkeep.stored
+        store = "cluster" if self._store.cluster else "embedded" if self._store.embedded else "server"
+        return Status(
+            ready=not reason,
+            reason=reason,
+            accepting=not self.spool.failure,
+            refusing_because=self.spool.failure,
+            spool_bytes=self.spool.size,
+            spool_max_bytes=self.settings.spool_max_bytes,
+            disk_free_bytes=self.disk.free_bytes,
+            disk_total_bytes=self.disk.total_bytes,
+            disk_min_free_bytes=self.disk.min_free_bytes,
+            disk_low=self.disk.low,
+            store=store,
+            stored_bytes=kept.bytes,
+            stored_since=kept.oldest.isoformat() if kept.oldest else "",
+            retention_days=self.settings.retention_days,
+            rollup_retention_days=self.settings.rollup_retention_days,
+            retention_bytes=self.settings.retention_bytes,
         )
 
     async def unready(self) -> str:
@@ -105,6 +142,12 @@ class Collector:
         except (EngineError, EngineClosedError) as error:
             return f"the store does not answer: {error}"
         return ""
+
+    def _do(self, name: str, arguments: dict[str, Any]) -> Any:
+        """A command's operation, on the control socket's thread."""
+        if not self.engine.is_open:
+            raise EngineClosedError(self._opening_failure or "the store is not open yet")
+        return operations.run(name, Context(self.engine, self.settings, self.loader.paused), arguments)
 
     async def _open(self) -> None:
         pause = _PAUSE_FIRST
@@ -126,5 +169,6 @@ class Collector:
                 pause = min(pause * 2, _PAUSE_MAX)
             else:
                 self.loader.start()
+                await asyncio.to_thread(self._control.start)
                 logger.info("ready: data in %s, store %s", self.settings.data, self._store)
                 return

@@ -11,6 +11,8 @@ import math
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +45,7 @@ class Loader:
         self._interval = interval
         self._rejected = rejected
         self._stop = threading.Event()
+        self._loading = [threading.Lock() for _ in range(_THREADS)]
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"asgiscope-loader-{number}", daemon=True)
             for number in range(_THREADS)
@@ -69,6 +72,14 @@ class Loader:
             if thread.ident is not None:
                 thread.join()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Between two loads: nothing is loaded while the block runs. Not for the loop's thread."""
+        with ExitStack() as stack:
+            for lock in self._loading:
+                stack.enter_context(lock)
+            yield
+
     def _run(self, number: int) -> None:
         backoff, took = _BACKOFF_FIRST, 0.0
         while True:
@@ -81,7 +92,8 @@ class Loader:
                 continue
             began = time.monotonic()
             try:
-                self._load(segment)
+                with self._loading[number]:
+                    self._load(segment)
             except Exception as error:
                 self._spool.release(segment)
                 self.failures += 1

@@ -61,6 +61,10 @@ class Settings:
     retention_days: int = _setting(7, 1, 3650)
     """Spans older than this are dropped, and refused on arrival."""
     rollup_retention_days: int = _setting(30, 1, 3650)
+    retention_bytes: int = _setting(20 * 1024 * _MIB, 0)
+    """Beyond it the oldest days are dropped, spans before rollups; the newest day stays. 0 sets no limit."""
+    disk_min_free_bytes: int = _setting(1024 * _MIB, 0)
+    """With less room on the data folder's disk, requests are refused with 503. On a small disk, a tenth of it."""
 
     alerts: str = ""
     """The file of alert rules; without one the built-in rules are used, and nobody is told."""

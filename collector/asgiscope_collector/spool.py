@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,14 +81,17 @@ class _Active:
 
 
 class Spool:
-    """Segments in a folder, bounded in bytes.
+    """Segments in a folder, bounded in bytes; while `no_room` says why, nothing is accepted.
 
     Raises:
         OSError: the folder cannot be made, read or written.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, max_bytes: int, segment_bytes: int, no_room: Callable[[], str] = str
+    ) -> None:
         self._folder = folder
+        self._no_room = no_room
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._changed = threading.Condition()
@@ -133,7 +136,7 @@ class Spool:
             return "the spool is closed"
         if self._bytes >= self._max_bytes:
             return f"the spool is full ({self._bytes} bytes wait to be stored)"
-        return self._failure
+        return self._no_room() or self._failure
 
     async def append(self, signal: str, body: bytes) -> None:
         """Return once the body, a request of that signal, is on the disk.
@@ -149,6 +152,8 @@ class Spool:
         with self._changed:
             if self._closing:
                 raise SpoolUnavailableError("the collector is stopping")
+            if reason := self._no_room():
+                raise SpoolUnavailableError(reason)
             if self._bytes + len(framed) > self._max_bytes:
                 self._refused += 1
                 raise SpoolUnavailableError(

@@ -1,6 +1,6 @@
 """Resident memory of a collector with its engine in process: at rest, under load, under queries, and after.
 
-    python -m tests.benchmarks.memory [seconds]
+python -m tests.benchmarks.memory [seconds]
 """
 
 import sys
@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import httpx
 
@@ -35,7 +35,7 @@ class Peak:
             if self._stop.wait(0.05):
                 return
 
-    def __enter__(self) -> "Peak":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

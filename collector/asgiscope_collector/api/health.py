@@ -1,7 +1,9 @@
-"""`/healthz`: the process lives. `/readyz`: what is sent is stored, and what is asked is answered."""
+"""`/healthz`: the process lives. `/readyz`: it stores and answers. `/api/status`: how it stands."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+
+from asgiscope_collector.models import Status
 
 router = APIRouter(tags=["health"])
 
@@ -20,3 +22,10 @@ async def readyz(request: Request) -> JSONResponse:
         return JSONResponse({"status": "unavailable", "reason": reason}, 503)
     warnings = [f"alerts: {each}" for each in request.app.state.collector.alerting.warnings()]
     return JSONResponse({"status": "ready", **({"warnings": warnings} if warnings else {})})
+
+
+@router.get("/api/status")
+async def status(request: Request) -> Status:
+    """How the collector stands: what it takes, what it keeps, what room it has."""
+    told: Status = await request.app.state.collector.status()
+    return told

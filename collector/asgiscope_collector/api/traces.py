@@ -1,10 +1,13 @@
 """`/api/traces`."""
 
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from starlette.responses import JSONResponse, Response
 
+from asgiscope_collector.analysis import export as exports
 from asgiscope_collector.analysis import traces
 from asgiscope_collector.analysis.ranges import Range
 from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, NotFoundError, Store, Text
@@ -13,6 +16,15 @@ from asgiscope_collector.models import Problem, Trace, Traces
 router = APIRouter(prefix="/api/traces", tags=["traces"], responses=PROBLEMS)
 
 _LONGEST_NS = 2**63 - 1
+
+TraceId = Annotated[str, Path(pattern="^[0-9a-fA-F]{32}$")]
+
+
+class Form(StrEnum):
+    """What a trace can be exported as."""
+
+    OTLP_JSON = "otlp-json"
+    CHROME = "chrome"
 
 
 @router.get("")
@@ -57,16 +69,36 @@ async def list_traces(
 @router.get("/{trace_id}", responses={404: {"model": Problem, "description": "not known"}})
 async def find(
     store: Store,
-    trace_id: Annotated[str, Path(pattern="^[0-9a-fA-F]{32}$")],
+    trace_id: TraceId,
     limit: Annotated[int, Query(ge=1, le=20_000)] = 2_000,
 ) -> Trace:
     """One trace's spans, and the spans of other traces that stood in its way."""
     found = await store.run(traces.find, store, trace_id.lower(), limit)
     if found is None:
-        raise NotFoundError(
-            Problem(
-                error=f"no trace {trace_id}",
-                hint="it was not sampled, has not arrived yet, or is older than the retention",
-            )
-        )
+        raise _unknown(trace_id)
     return found
+
+
+@router.get(
+    "/{trace_id}/export",
+    response_class=JSONResponse,
+    responses={404: {"model": Problem, "description": "not known"}},
+)
+async def export(
+    store: Store, trace_id: TraceId, form: Annotated[Form, Query(alias="format")] = Form.OTLP_JSON
+) -> Response:
+    """One trace as a file: OTLP JSON, or Chrome trace JSON for Perfetto and speedscope."""
+    found = await store.run(exports.FORMS[form.value], store, trace_id.lower())
+    if found is None:
+        raise _unknown(trace_id)
+    name = f"trace-{trace_id.lower()[:16]}.{form.value.replace('-', '.').removesuffix('.json')}.json"
+    return JSONResponse(found, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _unknown(trace_id: str) -> NotFoundError:
+    return NotFoundError(
+        Problem(
+            error=f"no trace {trace_id}",
+            hint="it was not sampled, has not arrived yet, or is older than the retention",
+        )
+    )

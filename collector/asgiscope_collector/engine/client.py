@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
+from asgiscope_collector.engine.adopt import agree
 from asgiscope_collector.engine.connect import cluster_of, configure_embedded, connect, create_database
 from asgiscope_collector.engine.migrations import migrate
 from asgiscope_collector.engine.retention import set_retention
@@ -59,10 +60,10 @@ class Engine:
         """Whether the schema is in place and queries can be run."""
         return self._ready
 
-    def open(self) -> None:
+    def open(self, *, migrate_schema: bool = True) -> None:
         """Load the engine or reach the server, and bring its schema up to date. Takes about a second.
 
-        May be called again after it failed.
+        May be called again after it failed. Without `migrate_schema` the store is left as it is.
 
         Raises:
             SchemaError: the store was written by a newer collector.
@@ -70,12 +71,17 @@ class Engine:
         """
         if self._settings.store_address.embedded:
             configure_embedded(self._settings)
-        create_database(self._settings)
+        if migrate_schema:
+            create_database(self._settings)
         with self._lock:
             self._open = True
         try:
-            migrate(self, self.cluster)
-            set_retention(self, self._settings, self.cluster)
+            if migrate_schema:
+                agree(self, self._settings)
+                migrate(self, self.cluster)
+                set_retention(self, self._settings, self.cluster)
+            else:
+                self.rows("SELECT 1")
         except BaseException:
             self._disconnect()
             raise

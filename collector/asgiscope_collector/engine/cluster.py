@@ -23,8 +23,8 @@ _TABLE: Final = re.compile(
 )
 _VIEW: Final = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS\b(.*)", re.DOTALL)
 _ALTER: Final = re.compile(r"ALTER TABLE (\w+)\s+(.*)", re.DOTALL)
-_ORDER: Final = re.compile(r",\s*MODIFY ORDER BY \(.*\)\s*$", re.DOTALL)
 _DROP: Final = re.compile(r"DROP (TABLE|VIEW) IF EXISTS (\w+)")
+_OF_A_COLUMN: Final = re.compile(r"(ADD|DROP|MODIFY|RENAME|COMMENT) COLUMN\b")
 _SOURCE: Final = re.compile(r"\bFROM (\w+)")
 _SHARD_BY: Final = re.compile(r"^\s*`?TraceId`? ", re.MULTILINE)
 _KEEPER_PATH: Final = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
@@ -108,16 +108,9 @@ class Transformer:
             return [f"ALTER TABLE {name}{on} {change}"]
         if name not in self._kept:
             raise ClusterError(f"{name} is not a table of an earlier statement")
-        columns = re.search(r"\b(ADD|DROP|MODIFY|RENAME|COMMENT) COLUMN\b", change)
-        if columns and re.search(r"\b(ADD|DROP) (INDEX|PROJECTION)\b|\bMODIFY (TTL|SETTING)\b", change):
-            raise ClusterError(
-                f"{name}: alter columns and what only a kept table has in statements of their own"
-            )
         altered = [f"ALTER TABLE {name}_local{on} {change}"]
-        if columns:
-            # A sorting key grows only together with its new columns; the whole has none.
-            everywhere = _ORDER.sub("", change)
-            altered.append(f"ALTER TABLE {name}{on} {everywhere}")
+        if columns := [action for action in _actions(change) if _OF_A_COLUMN.match(action)]:
+            altered.append(f"ALTER TABLE {name}{on} {', '.join(columns)}")
         return altered
 
     def _drop(self, kind: str, name: str) -> list[str]:
@@ -131,3 +124,15 @@ class Transformer:
 
     def _local(self, sql: str) -> str:
         return re.sub(rf"\b({'|'.join(sorted(self._kept, key=len, reverse=True))})\b", r"\1_local", sql)
+
+
+def _actions(change: str) -> list[str]:
+    """What an ALTER does, one by one: split at the commas outside of brackets."""
+    found, depth, start = [], 0, 0
+    change = re.sub(r"--[^\n]*\n", "", change)
+    for position, character in enumerate(change):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            found.append(change[start:position].strip())
+            start = position + 1
+    return [*found, change[start:].strip()]

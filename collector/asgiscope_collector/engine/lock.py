@@ -9,6 +9,13 @@ from typing import Self
 class FolderInUseError(RuntimeError):
     """Another process holds the data folder; the message names it."""
 
+    def __init__(self, folder: Path, holder: str) -> None:
+        super().__init__(
+            f"{folder} is in use by the asgiscope-collector with pid {holder}: "
+            "stop it, or give this one another folder with --data"
+        )
+        self.holder = holder
+
 
 class FolderLock:
     """An advisory lock on a data folder, held until released or the process ends, however it ends.
@@ -26,10 +33,7 @@ class FolderLock:
         except BlockingIOError:
             holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(self._descriptor)
-            raise FolderInUseError(
-                f"{folder} is in use by the asgiscope-collector with pid {holder}: "
-                "stop it, or give this one another folder with --data"
-            ) from None
+            raise FolderInUseError(folder, holder) from None
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"{os.getpid()}\n".encode())
 

@@ -45,6 +45,7 @@ from asgiscope_collector.models.releases import (
     Side,
     Verdict,
 )
+from asgiscope_collector.models.status import Status
 from asgiscope_collector.models.traces import (
     PathStep,
     Shares,
@@ -114,6 +115,7 @@ __all__ = [
     "SpanEvent",
     "SpanLink",
     "State",
+    "Status",
     "Trace",
     "TraceSummary",
     "Traces",

@@ -2,8 +2,7 @@ CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts_local ON CLUSTER 'shop'
 (
     TraceId String CODEC(ZSTD(1)),
     Start DateTime CODEC(Delta, ZSTD(1)),
-    End DateTime CODEC(Delta, ZSTD(1)),
-    Spans UInt32 CODEC(ZSTD(1))
+    End DateTime CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Start)
@@ -13,12 +12,23 @@ SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_dedup
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts ON CLUSTER 'shop' AS otel_traces_trace_id_ts_local
 ENGINE = Distributed('shop', 'traces', 'otel_traces_trace_id_ts_local', cityHash64(TraceId));
 
+ALTER TABLE otel_traces_trace_id_ts_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Spans SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1));
+
+ALTER TABLE otel_traces_trace_id_ts ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Spans SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1));
+
+ALTER TABLE otel_traces_trace_id_ts_local ON CLUSTER 'shop' MODIFY SETTING non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv ON CLUSTER 'shop' TO otel_traces_trace_id_ts_local AS
+SELECT TraceId, min(Timestamp) AS Start, max(Timestamp) AS End
+FROM otel_traces_local
+GROUP BY TraceId;
+
+ALTER TABLE otel_traces_trace_id_ts_mv ON CLUSTER 'shop' MODIFY QUERY
 SELECT
     TraceId,
     toDateTime(min(Timestamp)) AS Start,
     toDateTime(max(Timestamp)) AS End,
-    toUInt32(countIf(NOT Ongoing)) AS Spans
+    countIf(NOT Ongoing) AS Spans
 FROM otel_traces_local
 GROUP BY TraceId;
 

@@ -9,8 +9,7 @@ ALTER TABLE otel_traces ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Environment L
         ResourceAttributes['deployment.environment.name'] != '',
         ResourceAttributes['deployment.environment.name'],
         ResourceAttributes['deployment.environment']
-    ),
-    ADD COLUMN IF NOT EXISTS Version LowCardinality(String) MATERIALIZED ResourceAttributes['service.version'];
+    ), ADD COLUMN IF NOT EXISTS Version LowCardinality(String) MATERIALIZED ResourceAttributes['service.version'];
 
 ALTER TABLE asgiscope_trace_index_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Environment LowCardinality(String);
 
@@ -44,9 +43,7 @@ ALTER TABLE asgiscope_findings_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS 
     ADD COLUMN IF NOT EXISTS Version LowCardinality(String),
     MODIFY ORDER BY (Minute, FindingId, FindingKind, ServiceName, CodeFunction, CodeFile, Route, Environment, Version);
 
-ALTER TABLE asgiscope_findings ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)),
-    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
+ALTER TABLE asgiscope_findings ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)), ADD COLUMN IF NOT EXISTS Environment LowCardinality(String), ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
 
 ALTER TABLE asgiscope_findings_mv ON CLUSTER 'shop' MODIFY QUERY
 SELECT
@@ -95,9 +92,7 @@ ALTER TABLE asgiscope_requests_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS 
     ADD COLUMN IF NOT EXISTS Version LowCardinality(String),
     MODIFY ORDER BY (Minute, ServiceName, Route, Method, Environment, Version);
 
-ALTER TABLE asgiscope_requests ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)),
-    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
+ALTER TABLE asgiscope_requests ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)), ADD COLUMN IF NOT EXISTS Environment LowCardinality(String), ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
 
 ALTER TABLE asgiscope_requests_mv ON CLUSTER 'shop' MODIFY QUERY
 SELECT
@@ -135,10 +130,7 @@ ALTER TABLE asgiscope_waits_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buc
     ADD COLUMN IF NOT EXISTS Version LowCardinality(String),
     MODIFY ORDER BY (Minute, ServiceName, Executor, Environment, Version);
 
-ALTER TABLE asgiscope_waits ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)),
-    ADD COLUMN IF NOT EXISTS RunNs SimpleAggregateFunction(sum, UInt64),
-    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
+ALTER TABLE asgiscope_waits ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Buckets SimpleAggregateFunction(sumMap, Map(UInt16, UInt64)), ADD COLUMN IF NOT EXISTS RunNs SimpleAggregateFunction(sum, UInt64), ADD COLUMN IF NOT EXISTS Environment LowCardinality(String), ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
 
 ALTER TABLE asgiscope_waits_mv ON CLUSTER 'shop' MODIFY QUERY
 SELECT
@@ -166,9 +158,7 @@ ALTER TABLE asgiscope_services_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS 
     ADD COLUMN IF NOT EXISTS Version LowCardinality(String),
     MODIFY ORDER BY (Minute, ServiceName, Environment, Version);
 
-ALTER TABLE asgiscope_services ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS LongestStallNs SimpleAggregateFunction(max, UInt64),
-    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
+ALTER TABLE asgiscope_services ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS LongestStallNs SimpleAggregateFunction(max, UInt64), ADD COLUMN IF NOT EXISTS Environment LowCardinality(String), ADD COLUMN IF NOT EXISTS Version LowCardinality(String);
 
 ALTER TABLE asgiscope_services_mv ON CLUSTER 'shop' MODIFY QUERY
 SELECT
@@ -199,10 +189,7 @@ ALTER TABLE asgiscope_holders_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS S
         ServiceName, Environment, Version, Executor
     );
 
-ALTER TABLE asgiscope_holders ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS ServiceName LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Version LowCardinality(String),
-    ADD COLUMN IF NOT EXISTS Executor LowCardinality(String);
+ALTER TABLE asgiscope_holders ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS ServiceName LowCardinality(String), ADD COLUMN IF NOT EXISTS Environment LowCardinality(String), ADD COLUMN IF NOT EXISTS Version LowCardinality(String), ADD COLUMN IF NOT EXISTS Executor LowCardinality(String);
 
 ALTER TABLE asgiscope_holders_mv ON CLUSTER 'shop' MODIFY QUERY
 SELECT

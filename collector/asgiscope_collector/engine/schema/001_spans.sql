@@ -32,37 +32,6 @@ CREATE TABLE IF NOT EXISTS otel_traces
         Attributes Map(LowCardinality(String), String)
     ) CODEC(ZSTD(1)),
 
-    -- Ours, promoted: the rollups below read each of them many times, and a query of a column costs a
-    -- fiftieth of a query of the map.
-    FromAsgiscope Bool MATERIALIZED ScopeName = 'asgiscope',
-    FindingKind LowCardinality(String) MATERIALIZED SpanAttributes['asgiscope.finding'],
-    Ongoing Bool MATERIALIZED SpanAttributes['asgiscope.ongoing'] = 'true',
-    CostNs UInt64 MATERIALIZED toUInt64OrZero(SpanAttributes['asgiscope.finding.cost_ns']),
-    CodeFunction LowCardinality(String) MATERIALIZED SpanAttributes['code.function.name'],
-    CodeFile LowCardinality(String) MATERIALIZED SpanAttributes['code.file.path'],
-    CodeLine UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['code.line.number']),
-    HttpRoute LowCardinality(String) MATERIALIZED SpanAttributes['http.route'],
-    WaitNs UInt64 MATERIALIZED toUInt64OrZero(SpanAttributes['asgiref.wait_ns']),
-    BlockedNs UInt64 MATERIALIZED toUInt64OrZero(SpanAttributes['asgiscope.blocked_ns']),
-    ExecutorRole LowCardinality(String) MATERIALIZED SpanAttributes['asgiref.executor'],
-    Operation LowCardinality(String) MATERIALIZED arrayFirst(
-        name -> name != '',
-        [
-            SpanAttributes['asgiscope.operation'],
-            SpanAttributes['asgiscope.middleware'],
-            SpanAttributes['db.query.summary'],
-            SpanAttributes['asgiref.function']
-        ]
-    ),
-    -- The fingerprint. analysis/fingerprint.py computes the same; a test holds the two together.
-    FindingId LowCardinality(String) MATERIALIZED if(
-        FindingKind = '',
-        '',
-        substring(lower(hex(SHA256(concat(
-            FindingKind, '\0', ServiceName, '\0', CodeFunction, '\0', CodeFile
-        )))), 1, 16)
-    ),
-
     INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX idx_duration Duration TYPE minmax GRANULARITY 1
 )

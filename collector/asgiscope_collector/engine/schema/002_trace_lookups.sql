@@ -1,23 +1,33 @@
 -- Where the spans of a trace are, so that reading one trace does not scan the days: the exporter's lookup
--- table, and the number of spans beside it.
+-- table and its view, and the number of spans beside it. The exporter may have made both.
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts
 (
     TraceId String CODEC(ZSTD(1)),
     Start DateTime CODEC(Delta, ZSTD(1)),
-    End DateTime CODEC(Delta, ZSTD(1)),
-    Spans UInt32 CODEC(ZSTD(1))
+    End DateTime CODEC(Delta, ZSTD(1))
 )
 ENGINE = MergeTree
 PARTITION BY toDate(Start)
 ORDER BY (TraceId, Start)
 SETTINGS ${table_settings};
 
+ALTER TABLE otel_traces_trace_id_ts
+    ADD COLUMN IF NOT EXISTS Spans SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1));
+
+ALTER TABLE otel_traces_trace_id_ts
+    MODIFY SETTING non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
+SELECT TraceId, min(Timestamp) AS Start, max(Timestamp) AS End
+FROM otel_traces
+GROUP BY TraceId;
+
+ALTER TABLE otel_traces_trace_id_ts_mv MODIFY QUERY
 SELECT
     TraceId,
     toDateTime(min(Timestamp)) AS Start,
     toDateTime(max(Timestamp)) AS End,
-    toUInt32(countIf(NOT Ongoing)) AS Spans
+    countIf(NOT Ongoing) AS Spans
 FROM otel_traces
 GROUP BY TraceId;
 

@@ -1,0 +1,115 @@
+"""`check`: is everything as it must be, before `serve` and while it runs."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from asgiscope_collector.commands.common import Subparsers, add_data, say, settings_of
+from asgiscope_collector.commands.store import StoreUnavailableError, on_store
+from asgiscope_collector.engine.checks import Checked, Level
+from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
+from asgiscope_collector.settings import Settings, SettingsError
+from asgiscope_collector.upkeep import Disk
+
+
+def register(commands: Subparsers) -> None:
+    """Add the command and its flags."""
+    parser = commands.add_parser(
+        "check",
+        help="look at configuration, data folder, disk, store, schema and clock",
+        description="Look at configuration, data folder, disk, store, schema and clock, and change nothing. "
+        "Exit status 0: all is well or there are warnings; 1: serve would fail, or work badly.",
+    )
+    add_data(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.set_defaults(run=run)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Look, and say what was seen."""
+    found = [each.as_json() for each in _configuration(asked)]
+    if found[-1]["level"] != Level.ERROR:
+        settings = settings_of(asked)
+        found += [each.as_json() for each in _folder(settings)]
+        found += _store(settings)
+    if asked.json:
+        say(json.dumps(found, indent=2))
+    else:
+        for each in found:
+            say(f"{each['level']:<8}{each['what']:<15}{each['text']}")
+    return 1 if any(each["level"] == Level.ERROR for each in found) else 0
+
+
+def _configuration(asked: argparse.Namespace) -> list[Checked]:
+    try:
+        settings = settings_of(asked)
+    except SettingsError as error:
+        return [Checked("configuration", Level.ERROR, str(error))]
+    kept = f"spans {settings.retention_days} days, rollups {settings.rollup_retention_days} days"
+    if settings.retention_bytes:
+        kept += f", at most {settings.retention_bytes / 2**30:.1f} GiB"
+    return [
+        Checked(
+            "configuration",
+            Level.OK,
+            f"store {settings.store_address}, {kept}, on {settings.host}:{settings.port}",
+        )
+    ]
+
+
+def _folder(settings: Settings) -> list[Checked]:
+    folder = settings.data.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return [
+            Checked(
+                "data folder", Level.ERROR, f"{there} cannot be written by this user: change it, or --data"
+            )
+        ]
+    if there != folder:
+        state = Checked("data folder", Level.OK, f"{folder} is not there yet: serve makes it")
+    else:
+        state = _held(folder)
+    disk = Disk(there, settings.disk_min_free_bytes)
+    room = f"{disk.free_bytes / 2**30:.1f} GiB of {disk.total_bytes / 2**30:.1f} GiB are free"
+    if disk.low:
+        return [state, Checked("disk", Level.ERROR, disk.failure)]
+    if settings.store_address.embedded and settings.retention_bytes > disk.free_bytes + _size(
+        settings.engine_folder
+    ):
+        return [
+            state,
+            Checked(
+                "disk", Level.WARNING, f"{room}: less than --retention-bytes, so the disk fills up first"
+            ),
+        ]
+    return [state, Checked("disk", Level.OK, room)]
+
+
+def _held(folder: Path) -> Checked:
+    try:
+        FolderLock(folder).release()
+    except FolderInUseError as error:
+        return Checked("data folder", Level.OK, f"{folder}, held by the collector with pid {error.holder}")
+    except OSError as error:
+        return Checked("data folder", Level.ERROR, str(error))
+    waiting = sum(1 for _ in (folder / "spool").glob("*.otlp"))
+    return Checked(
+        "data folder", Level.OK, f"{folder}, no collector runs on it, {waiting} segments wait to be loaded"
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) if folder.is_dir() else 0
+
+
+def _store(settings: Settings) -> list[dict[str, Any]]:
+    if settings.store_address.embedded and not settings.engine_folder.is_dir():
+        return [Checked("store", Level.OK, "not there yet: serve makes it").as_json()]
+    try:
+        found: list[dict[str, Any]] = on_store(settings, "check", migrate=False)
+    except StoreUnavailableError as error:
+        return [Checked("store", Level.ERROR, str(error)).as_json()]
+    return found

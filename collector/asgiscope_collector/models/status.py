@@ -1,0 +1,24 @@
+"""How the collector itself stands."""
+
+from pydantic import BaseModel, Field
+
+
+class Status(BaseModel):
+    """How the collector stands. Sizes are bytes."""
+
+    ready: bool
+    reason: str = Field(description="why it is not ready, or ''")
+    accepting: bool = Field(description="whether what is sent is taken; false when the disk is nearly full")
+    refusing_because: str
+    spool_bytes: int = Field(description="accepted and not stored yet")
+    spool_max_bytes: int
+    disk_free_bytes: int
+    disk_total_bytes: int
+    disk_min_free_bytes: int = Field(description="with less, what is sent is refused with 503")
+    disk_low: bool
+    store: str = Field(description="embedded, server or cluster")
+    stored_bytes: int = Field(description="as of the last minute")
+    stored_since: str = Field(description="the first day of which spans are kept; '' if there is none")
+    retention_days: int
+    rollup_retention_days: int
+    retention_bytes: int = Field(description="0: no limit")

@@ -1,29 +1,26 @@
-"""Resident memory of a collector with its engine in process: at rest, under load, under queries, and after.
+"""Resident memory of a collector with its engine in process: at rest, under load, under queries, and after."""
 
-python -m tests.benchmarks.memory [seconds]
-"""
-
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Final, Self
 
-import httpx
+from asgiscope_collector.spool import frame
 
-from tests.benchmarks.ingest import bodies, send
-from tests.servers import Server, free_port
+from tests.benchmarks.ingest import QUERIES, Collector, recorded
 
-QUERIES: Final = ("/api/overview", "/api/findings", "/api/traces?limit=500")
+PHASE_SECONDS: Final = 10
+REST_SECONDS: Final = 20
 _MIB: Final = 1024 * 1024
 
 
 class Peak:
     """The highest resident set of a process while the block runs, in bytes."""
 
-    def __init__(self, pid: int) -> None:
-        self._status = Path(f"/proc/{pid}/status")
+    def __init__(self, collector: Collector) -> None:
+        assert collector.server.process is not None
+        self._status = Path(f"/proc/{collector.server.process.pid}/status")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.bytes = 0
@@ -44,63 +41,33 @@ class Peak:
         self._thread.join()
 
 
-def main(seconds: float = 10) -> None:
-    """Measure for so many seconds a phase, and print."""
-    made = bodies()
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        server = Server(
-            [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)],
-            port,
-            cwd=Path(folder),
-            log=Path(folder) / "log",
-            ready="/readyz",
-            ready_status=200,
-        )
-        with server:
-            assert server.process is not None
-            pid = server.process.pid
-            with Peak(pid) as peak:
+def main() -> None:
+    """Measure and print."""
+    made = recorded()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bodies = folder / "bodies"
+        bodies.write_bytes(b"".join(map(frame, made)))
+        took: dict[str, list[float]] = {path: [] for path in QUERIES}
+        with (collector := Collector(folder)).server:
+            with Peak(collector) as peak:
                 time.sleep(2)
-            print(f"at rest            {peak.bytes // _MIB:5} MiB")
-            with Peak(pid) as peak:
-                counts = load(server.url, made, seconds)
-            print(f"under load         {peak.bytes // _MIB:5} MiB, {counts['acknowledged'] * 512:,} spans")
-            with Peak(pid) as peak:
-                asked = query(server.url, seconds)
-            print(f"under queries      {peak.bytes // _MIB:5} MiB, {asked} queries")
-            with Peak(pid) as peak:
-                threading.Thread(target=load, args=(server.url, made, seconds)).start()
-                query(server.url, seconds)
-            print(f"both at once       {peak.bytes // _MIB:5} MiB")
-            time.sleep(20)
-            with Peak(pid) as peak:
+            print(f"at rest       {peak.bytes // _MIB:5} MiB")
+            with Peak(collector) as peak:
+                spans, _ = collector.send(bodies, PHASE_SECONDS)
+                collector.drained()
+            print(f"under load    {peak.bytes // _MIB:5} MiB, {spans:,} spans")
+            with Peak(collector) as peak:
+                collector.ask(time.monotonic() + PHASE_SECONDS, took)
+            print(f"under queries {peak.bytes // _MIB:5} MiB")
+            asking = threading.Thread(target=collector.ask, args=(time.monotonic() + PHASE_SECONDS, took))
+            with Peak(collector) as peak:
+                asking.start()
+                collector.send(bodies, PHASE_SECONDS)
+                asking.join()
+                collector.drained()
+            print(f"both at once  {peak.bytes // _MIB:5} MiB")
+            time.sleep(REST_SECONDS)
+            with Peak(collector) as peak:
                 time.sleep(1)
-            print(f"20 s later         {peak.bytes // _MIB:5} MiB")
-
-
-def load(url: str, made: list[bytes], seconds: float) -> dict[str, int]:
-    """Send for so many seconds as fast as it is taken."""
-    counts, lock = {"acknowledged": 0, "refused": 0}, threading.Lock()
-    until = time.monotonic() + seconds
-    threads = [threading.Thread(target=send, args=(url, made, until, counts, lock)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return counts
-
-
-def query(url: str, seconds: float) -> int:
-    """Ask what the page asks, one after the other; returns how many."""
-    until, asked = time.monotonic() + seconds, 0
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
-        while time.monotonic() < until:
-            for path in QUERIES:
-                http.get(path).raise_for_status()
-                asked += 1
-    return asked
-
-
-if __name__ == "__main__":
-    main(*map(float, sys.argv[1:2]))
+            print(f"{REST_SECONDS} s later    {peak.bytes // _MIB:5} MiB")

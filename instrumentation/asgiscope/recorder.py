@@ -228,12 +228,13 @@ class Recorder:
         `keep=False`: it is not worth a span of its own.
         """
         operation.ended = operation.ended or self.clock()
+        here = self.here
+        if operation.on_loop:
+            here.blocking = max(here.blocking - 1, 0)
         if keep and operation.sampled:
             self.send(operation, notable=False)
         if not operation.on_loop:
             return
-        here = self.here
-        here.blocking = max(here.blocking - 1, 0)
         # What was refused did not block; but what was rendered until a query in it was refused, did.
         refused = operation.guarded and operation.attributes.get("error") == _REFUSED
         if here.blocking:

@@ -105,6 +105,9 @@ class LoopWatch:
         try:
             if self.stopped:
                 return
+            self.recorder.here.blocking = (
+                0  # no operation goes on around a beat, whatever a fault left behind
+            )
             now = self.recorder.clock()
             self._breathe(now)
             if not self._keeps_time(now):

@@ -127,6 +127,7 @@ _FAULTS = {
 
 
 _UNGUARDED_FAULTS = (
+    ("asgiscope.emit.hops", "reason"),  # first, while the exporter does not yet know that nobody listens
     ("asgiscope.recorder.Recorder", "glance"),
     ("asgiscope.recorder.Recorder", "leave"),
     ("asgiscope.probes.operations.Work", "_leave"),
@@ -141,7 +142,6 @@ _UNGUARDED_FAULTS = (
     ("asgiscope.probes.mail", "count"),
     ("asgiscope.probes.responses", "callsite"),
     ("asgiscope.watchdog.LoopWatch", "seen"),
-    ("asgiscope.emit.hops", "reason"),
 )
 """What probes of work without a guard run themselves, each made to raise in turn, in one process."""
 _ASK = """

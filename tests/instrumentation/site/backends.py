@@ -1,8 +1,9 @@
-"""Back ends of the test site that take their time, as a network does."""
+"""Back ends of the test site that take their time, as a network does; and one that takes less than Django's."""
 
 import time
 from typing import Any
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.files.storage import FileSystemStorage
 
@@ -25,3 +26,9 @@ class SlowStorage(FileSystemStorage):
         """Answer late."""
         time.sleep(2 * SECONDS)
         return super().exists(name)
+
+
+class Hasher(PBKDF2PasswordHasher):
+    """Slow enough to be seen on a fast machine, and not much slower."""
+
+    iterations = 150_000

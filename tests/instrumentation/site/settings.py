@@ -55,3 +55,4 @@ SESSION_ENGINE = os.environ.get("SITE_SESSIONS", "django.contrib.sessions.backen
 SESSION_SAVE_EVERY_REQUEST = bool(os.environ.get("SITE_SAVE_SESSIONS"))
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if 'SITE_SMTP' in os.environ else 'locmem'}.EmailBackend"
 EMAIL_HOST, EMAIL_PORT = "127.0.0.1", int(os.environ.get("SITE_SMTP", "0"))
+PASSWORD_HASHERS = ["backends.Hasher"]

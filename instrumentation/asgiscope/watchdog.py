@@ -98,8 +98,7 @@ class LoopWatch:
     def seen(self, start: int, end: int) -> tuple[list[Frame], int]:
         """What the samples of an interval agree on, and how many they are. Called on the loop's thread."""
         samples = [s for s in list(self.samples) if start <= s.time <= end and not s.plumbing]
-        frames, _ = _explain(samples)
-        return frames, len(samples)
+        return _explain(samples)[0], len(samples)
 
     def _beat(self) -> None:
         try:

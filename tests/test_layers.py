@@ -46,6 +46,7 @@ COLLECTOR = (
     "settings",
     "security",
     "otlp",
+    "journal",
     "engine",
     "spool",
     "loader",

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
@@ -16,13 +16,19 @@ from asgiscope_collector.alerts.readings import Gauges
 from asgiscope_collector.control import ControlServer
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
 from asgiscope_collector.feed import Feed
+from asgiscope_collector.journal import Journal
 from asgiscope_collector.loader import Loader
 from asgiscope_collector.models import Status
 from asgiscope_collector.operations import Context
+from asgiscope_collector.receive.inbox import Inbox
 from asgiscope_collector.receive.otlp_http import Receiver
+from asgiscope_collector.receive.retries import SECONDS as RETRIES_SECONDS
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.spool import Spool
 from asgiscope_collector.upkeep import Disk, Upkeep
+
+if TYPE_CHECKING:
+    from asgiscope_collector.receive.otlp_grpc import GrpcReceiver
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +50,7 @@ class Collector:
         self.disk = Disk(settings.data, settings.disk_min_free_bytes)
         self.spool = Spool(
             settings.data / "spool",
+            Journal(settings.data / "digests", keep_seconds=RETRIES_SECONDS),
             max_bytes=settings.spool_max_bytes,
             segment_bytes=settings.segment_bytes,
             no_room=lambda: self.disk.failure,
@@ -56,8 +63,10 @@ class Collector:
             interval=settings.load_interval_ms / 1000,
             rejected=settings.data / "rejected",
         )
-        self.receiver = Receiver(settings, self.spool)
         self._control = ControlServer(settings.data, self._do)
+        self.inbox = Inbox(settings, self.spool)
+        self.receiver = Receiver(settings, self.inbox)
+        self.grpc: GrpcReceiver | None = None
         self._store = settings.store_address
         self.feed = Feed(self.engine, lambda: self.loader.segments, seats=settings.live_readers)
         self.alerting = Alerting(
@@ -70,12 +79,14 @@ class Collector:
             lease=None if self._store.embedded else Lease(self.engine, owner_name()),
         )
         self._opening: asyncio.Task[None] | None = None
+        self._grpc_starting: asyncio.Task[None] | None = None
         self._opening_failure = ""
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begin to open the engine; what is sent meanwhile is spooled."""
         self._opening = asyncio.create_task(self._open())
+        self._grpc_starting = asyncio.create_task(self._start_grpc())
         self.feed.start()
         self.alerting.start()
         self.upkeep.start()
@@ -84,11 +95,16 @@ class Collector:
         """Store what was accepted, then close the engine."""
         self._stopping.set()
         await self.feed.stop()
+        if self._grpc_starting:
+            await asyncio.wait([self._grpc_starting])
+        if self.grpc:
+            await self.grpc.stop()
         if self._opening:
             await asyncio.wait([self._opening])
         await self.alerting.stop()
         await asyncio.to_thread(self._control.close)
         await asyncio.to_thread(self.upkeep.close)
+        await asyncio.to_thread(self.inbox.close)
         await asyncio.to_thread(self.spool.close)
         await asyncio.to_thread(self.loader.close)
         await asyncio.to_thread(self.engine.close)
@@ -148,6 +164,25 @@ class Collector:
         if not self.engine.is_open:
             raise EngineClosedError(self._opening_failure or "the store is not open yet")
         return operations.run(name, Context(self.engine, self.settings, self.loader.paused), arguments)
+
+    async def _start_grpc(self) -> None:
+        if not self.settings.grpc:
+            return
+        try:
+            # Here, because it is an extra.
+            from asgiscope_collector.receive.otlp_grpc import GrpcReceiver  # noqa: PLC0415
+        except ImportError as error:
+            logger.error(  # noqa: TRY400 - the traceback would hide what to do
+                "gRPC is off: %s; install asgiscope-collector[grpc], or unset ASGISCOPE_COLLECTOR_GRPC", error
+            )
+            return
+        try:
+            self.grpc = GrpcReceiver(self.settings, self.inbox)
+            await self.grpc.start()
+        except OSError as error:
+            self._on_fatal(str(error))
+        else:
+            logger.info("OTLP over gRPC on %s:%d", self.settings.host, self.grpc.port)
 
     async def _open(self) -> None:
         pause = _PAUSE_FIRST

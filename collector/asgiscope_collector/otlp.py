@@ -1,6 +1,7 @@
 """OTLP messages to and from bytes: the one place that touches protobuf's untyped half."""
 
 import base64
+import hashlib
 import json
 from typing import Any, Final, TypeVar
 
@@ -83,6 +84,13 @@ def is_request(signal: str, data: bytes) -> bool:
     except MalformedError:
         return False
     return True
+
+
+def digest_of(signal: str, body: bytes) -> bytes:
+    """16 bytes that stand for a body: SHA-256, cut."""
+    digest = hashlib.sha256(signal.encode())
+    digest.update(body)
+    return digest.digest()[:16]
 
 
 def _decode_ids(document: Any) -> None:

@@ -30,6 +30,9 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = _setting(4318, 0, 65535)
+    grpc: bool = False
+    """Take OTLP over gRPC too; needs the extra `grpc`."""
+    grpc_port: int = _setting(4317, 0, 65535)
     data: Path = Path("asgiscope-data")
     store: str = field(default="chdb://", repr=False)
     """`chdb://` keeps everything in the data folder; `clickhouse://user:password@host:port/database` on a server,
@@ -41,6 +44,9 @@ class Settings:
 
     max_body_bytes: int = _setting(32 * _MIB, 1024)
     """Of one request, decompressed. What is larger is refused with 413."""
+    receive_memory_bytes: int = _setting(256 * _MIB, 1024)
+    """Of all bodies that are being received and are not on the disk yet. Beyond it, requests are refused with
+    503 and `Retry-After`."""
     spool_max_bytes: int = _setting(512 * _MIB, 1024)
     """Accepted but not stored yet. Beyond it, requests are refused with 503 and `Retry-After`."""
     segment_bytes: int = _setting(32 * _MIB, 1024)
@@ -79,6 +85,11 @@ class Settings:
             if (low is not None and value < low) or (high is not None and value > high):
                 limits = f"at least {low}" if high is None else f"{low} to {high}"
                 raise SettingsError(f"{_spell(each.name)} is {value}, and must be {limits}")
+        if self.receive_memory_bytes < self.max_body_bytes:
+            raise SettingsError(
+                f"{_spell('receive_memory_bytes')} is {self.receive_memory_bytes}, and must have room for one "
+                f"body: at least {_spell('max_body_bytes')}, {self.max_body_bytes}"
+            )
         _ = self.store_address
         if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(

@@ -16,11 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from asgiscope_collector.otlp import SIGNALS, is_request
+from asgiscope_collector.journal import Journal
+from asgiscope_collector.otlp import SIGNALS, digest_of, is_request
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,15 @@ def signal_of(segment: Path) -> str:
     return suffixes[1] if suffixes[1] in SIGNALS else SIGNALS[0]
 
 
+class _Waiting(NamedTuple):
+    """A body that a request waits for."""
+
+    signal: str
+    framed: bytes
+    digest: bytes
+    done: Future[None]
+
+
 @dataclass(slots=True)
 class _Active:
     """The segment of a signal that is being written."""
@@ -77,7 +87,8 @@ class _Active:
     path: Path
     descriptor: int
     since: float
-    bytes: int = 0
+    size: int = 0
+    digests: list[bytes] = field(default_factory=list)
 
 
 class Spool:
@@ -88,18 +99,27 @@ class Spool:
     """
 
     def __init__(
-        self, folder: Path, *, max_bytes: int, segment_bytes: int, no_room: Callable[[], str] = str
+        self,
+        folder: Path,
+        journal: Journal,
+        *,
+        max_bytes: int,
+        segment_bytes: int,
+        no_room: Callable[[], str] = str,
     ) -> None:
         self._folder = folder
+        self._journal = journal
+        self._journal_lock = threading.Lock()
         self._no_room = no_room
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._changed = threading.Condition()
         # lock of all below: _changed
-        self._waiting: list[tuple[str, bytes, Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._bytes = 0
         self._sealed: deque[Path] = deque()
         self._taken: set[Path] = set()
+        self._digests: dict[Path, list[bytes]] = {}
         self._active: dict[str, _Active] = {}
         self._writing = False
         self._closing = False
@@ -138,17 +158,23 @@ class Spool:
             return f"the spool is full ({self._bytes} bytes wait to be stored)"
         return self._no_room() or self._failure
 
-    async def append(self, signal: str, body: bytes) -> None:
+    @property
+    def known(self) -> list[tuple[int, bytes]]:
+        """The bodies that earlier runs accepted lately: when, nanoseconds since the epoch, and their digests."""
+        now = time.time_ns()
+        with self._changed:
+            waiting = [digest for digests in self._digests.values() for digest in digests]
+        return [*self._journal.recent(), *((now, digest) for digest in waiting)]
+
+    async def append(self, signal: str, body: bytes, digest: bytes) -> None:
         """Return once the body, a request of that signal, is on the disk.
 
         Raises:
             SpoolUnavailableError: it is not and will not be; the sender should try again later.
         """
-        await asyncio.wrap_future(self.submit(signal, body))
+        await asyncio.wrap_future(self._submit(signal, frame(body), digest))
 
-    def submit(self, signal: str, body: bytes) -> Future[None]:
-        """`append` for callers without an event loop: done once the body is on the disk."""
-        framed = frame(body)
+    def _submit(self, signal: str, framed: bytes, digest: bytes) -> Future[None]:
         with self._changed:
             if self._closing:
                 raise SpoolUnavailableError("the collector is stopping")
@@ -161,7 +187,7 @@ class Spool:
                 )
             self._bytes += len(framed)
             done: Future[None] = Future()
-            self._waiting.append((signal, framed, done))
+            self._waiting.append(_Waiting(signal, framed, digest, done))
             self._changed.notify_all()
             return done
 
@@ -200,10 +226,17 @@ class Spool:
     def remove(self, segment: Path) -> None:
         """Forget a segment: it is stored."""
         size = segment.stat().st_size
+        try:
+            with self._journal_lock:
+                self._journal.add(self._digests.get(segment, ()))
+        except OSError:
+            # It is stored all the same, and a full disk needs its room: only a retry after a restart is not known.
+            logger.exception("spool: the digests of %s could not be kept", segment.name)
         segment.unlink()
         with self._changed:
             self._sealed.remove(segment)
             self._taken.discard(segment)
+            self._digests.pop(segment, None)
             self._bytes -= size
             self._changed.notify_all()
 
@@ -224,8 +257,10 @@ class Spool:
         with self._changed:
             self._sealed.remove(segment)
             self._taken.discard(segment)
+            digests = self._digests.pop(segment, [])
             if data:
                 self._sealed.appendleft(name)
+                self._digests[name] = digests
             self._bytes += len(data) - size
             self._changed.notify_all()
 
@@ -244,26 +279,26 @@ class Spool:
                     return
                 group, self._waiting = self._waiting, []
                 self._writing = True
-            written = {signal: [each for each in group if each[0] == signal] for signal in SIGNALS}
+            written = {signal: [each for each in group if each.signal == signal] for signal in SIGNALS}
             errors = {signal: self._append(signal, part) for signal, part in written.items() if part}
             with self._changed:
                 self._writing = False
                 self._failure = next((f"the spool cannot be written: {e}" for e in errors.values() if e), "")
                 for signal, active in list(self._active.items()):
-                    if active.bytes >= self._segment_bytes or errors.get(signal):
+                    if active.size >= self._segment_bytes or errors.get(signal):
                         self._seal(signal)
                 self._changed.notify_all()
-            for signal, _, done in group:
-                if not done.set_running_or_notify_cancel():
+            for each in group:
+                if not each.done.set_running_or_notify_cancel():
                     continue
-                if errors[signal] is None:
-                    done.set_result(None)
+                if errors[each.signal] is None:
+                    each.done.set_result(None)
                 else:
-                    done.set_exception(SpoolUnavailableError(self._failure))
+                    each.done.set_exception(SpoolUnavailableError(self._failure))
 
-    def _append(self, signal: str, group: list[tuple[str, bytes, Future[None]]]) -> OSError | None:
+    def _append(self, signal: str, group: list[_Waiting]) -> OSError | None:
         """Append and sync; on failure leave the segment as it was, for the writer to seal."""
-        data = b"".join(framed for _, framed, _ in group)
+        data = b"".join(each.framed for each in group)
         active = self._active.get(signal)
         try:
             if active is None:
@@ -277,11 +312,12 @@ class Spool:
             if active:
                 with contextlib.suppress(OSError):
                     # If this fails too, the torn end is cut off by the next start.
-                    os.ftruncate(active.descriptor, active.bytes)
+                    os.ftruncate(active.descriptor, active.size)
             with self._changed:
                 self._bytes -= len(data)
             return error
-        active.bytes += len(data)
+        active.size += len(data)
+        active.digests += [each.digest for each in group]
         return None
 
     def _begin(self, signal: str) -> _Active:
@@ -297,8 +333,9 @@ class Spool:
         """Make the active segment the newest sealed one. Lock: _changed, with nothing being written."""
         active = self._active.pop(signal)
         os.close(active.descriptor)
-        if active.bytes:
+        if active.size:
             self._sealed.append(active.path)
+            self._digests[active.path] = active.digests
         else:
             active.path.unlink()
 
@@ -319,9 +356,10 @@ class Spool:
         for draft in self._folder.glob("*.draft"):
             draft.unlink()
         for segment in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            size = _cut_torn_end(segment)
+            size, digests = _cut_torn_end(segment)
             if size:
                 self._sealed.append(segment)
+                self._digests[segment] = digests
                 self._bytes += size
             else:
                 segment.unlink()
@@ -329,17 +367,18 @@ class Spool:
             logger.info("spool: %d segments, %d bytes, left by the last run", len(self._sealed), self._bytes)
 
 
-def _cut_torn_end(segment: Path) -> int:
-    """Cut a segment after its last good body; returns the size that stays, in bytes."""
+def _cut_torn_end(segment: Path) -> tuple[int, list[bytes]]:
+    """Cut a segment after its last good body; returns the size that stays, in bytes, and its bodies' digests."""
     data, signal = segment.read_bytes(), signal_of(segment)
-    good = 0
+    good, digests = 0, []
     for end, body in bodies(data):
         if not is_request(signal, body):
             break
         good = end
+        digests.append(digest_of(signal, body))
     if good < len(data):
         logger.warning("spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - good)
         with segment.open("r+b") as file:
             file.truncate(good)
             os.fsync(file.fileno())
-    return good
+    return good, digests

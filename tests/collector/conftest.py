@@ -97,6 +97,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         max_body_bytes=4 * 1024 * 1024,
         load_interval_ms=20,
         query_backlog=4,
+        grpc=True,
+        grpc_port=0,
     )
     with running_collector(settings) as it:
         yield it

@@ -34,6 +34,8 @@ def register(commands: Subparsers) -> None:
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (4318); 0 takes a free one")
+    parser.add_argument("--grpc", action="store_true", help="take OTLP over gRPC too (needs the extra grpc)")
+    parser.add_argument("--grpc-port", type=int, help="port for gRPC (4317); 0 takes a free one")
     add_data(parser)
     parser.add_argument(
         "--insecure-open",
@@ -46,7 +48,14 @@ def register(commands: Subparsers) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Serve as the flags and the environment say."""
     return serve(
-        settings_of(asked, host=asked.host, port=asked.port, insecure_open=asked.insecure_open or None)
+        settings_of(
+            asked,
+            host=asked.host,
+            port=asked.port,
+            grpc=asked.grpc or None,
+            grpc_port=asked.grpc_port,
+            insecure_open=asked.insecure_open or None,
+        )
     )
 
 

@@ -13,7 +13,15 @@ from typing import Final, TypeVar
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from asgiscope_collector.otlp import JSON, PROTOBUF, MalformedError, from_json, from_protobuf, to_protobuf
+from asgiscope_collector.otlp import (
+    JSON,
+    PROTOBUF,
+    MalformedError,
+    digest_of,
+    from_json,
+    from_protobuf,
+    to_protobuf,
+)
 from asgiscope_collector.receive.values import data_points, flatten_points, flatten_spans, may_nest
 
 if sys.version_info >= (3, 14):
@@ -50,6 +58,8 @@ class Accepted:
     """Spans or data points."""
     rejected: int
     """Those taken out: they have no valid id or a time outside of what is kept."""
+    digest: bytes = b""
+    """Of the body and its signal: the same bytes sent again have the same."""
 
 
 def inflate(data: bytes, encoding: str, limit: int) -> bytes:
@@ -121,7 +131,7 @@ def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accept
     nested = (not protobuf or may_nest(data)) and flatten_spans(request)
     if rejected or nested or not protobuf:
         data = to_protobuf(request)
-    return Accepted(data, spans, rejected)
+    return Accepted(data, spans, rejected, digest_of("traces", data))
 
 
 def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accepted:
@@ -149,7 +159,7 @@ def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accep
     nested = (not protobuf or may_nest(data)) and flatten_points(request)
     if rejected or nested or not protobuf:
         data = to_protobuf(request)
-    return Accepted(data, points, rejected)
+    return Accepted(data, points, rejected, digest_of("metrics", data))
 
 
 def _kept(retention_days: int) -> tuple[int, int]:

@@ -5,27 +5,33 @@ again while the first copy is still being written waits for that one.
 """
 
 import asyncio
-import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-_SECONDS: Final = 600.0
+SECONDS: Final = 600.0
+"""How long a body is known. Exporters give up after a minute or two."""
 _LIMIT: Final = 50_000
+_NS: Final = 1_000_000_000
 
 
 class Retries:
-    """Digests of the bodies accepted lately. Used on the event loop only."""
+    """Digests of the bodies accepted lately. Used on the event loop only.
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
+    `known` are those that earlier runs of the collector accepted, and when, in nanoseconds since the epoch.
+    """
+
+    def __init__(self, known: Iterable[tuple[int, bytes]] = ()) -> None:
+        now, monotonic = time.time_ns(), time.monotonic()
+        self._seen: OrderedDict[bytes, float] = OrderedDict(
+            (digest, monotonic - max(0, now - when) / _NS) for when, digest in sorted(known)
+        )
         self._writing: dict[bytes, asyncio.Future[None]] = {}
         self.recognised = 0
 
-    async def once(self, body: bytes, store: Callable[[bytes], Awaitable[None]]) -> None:
-        """Await `store(body)` unless the same body is stored already; its errors are raised to every sender."""
-        digest = hashlib.blake2b(body, digest_size=16).digest()
+    async def once(self, digest: bytes, store: Callable[[], Awaitable[None]]) -> None:
+        """Await `store()` unless a body of that digest is stored already; its errors are raised to every sender."""
         self._forget()
         if digest in self._seen:
             self.recognised += 1
@@ -35,16 +41,16 @@ class Retries:
             await asyncio.shield(self._writing[digest])
             return
         # A task of its own: a sender that hangs up must not undo it for the others.
-        task = asyncio.ensure_future(self._store(digest, body, store))
+        task = asyncio.ensure_future(self._store(digest, store))
         self._writing[digest] = task
         task.add_done_callback(lambda _: self._writing.pop(digest))
         await asyncio.shield(task)
 
-    async def _store(self, digest: bytes, body: bytes, store: Callable[[bytes], Awaitable[None]]) -> None:
-        await store(body)
+    async def _store(self, digest: bytes, store: Callable[[], Awaitable[None]]) -> None:
+        await store()
         self._seen[digest] = time.monotonic()
 
     def _forget(self) -> None:
-        horizon = time.monotonic() - _SECONDS
+        horizon = time.monotonic() - SECONDS
         while self._seen and (len(self._seen) > _LIMIT or next(iter(self._seen.values())) < horizon):
             self._seen.popitem(last=False)

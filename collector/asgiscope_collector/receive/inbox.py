@@ -1,0 +1,197 @@
+"""What HTTP and gRPC have in common: a request's bytes in, an answer out, with the body on the disk between.
+
+Nothing here knows the transport. Bodies that are being received, parsed or written take memory before the spool's
+bound counts them; they have a budget of their own, beyond which senders are told to wait.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from asgiscope_collector.receive.bodies import (
+    Accepted,
+    RefusedError,
+    accept_metrics,
+    accept_traces,
+    inflate,
+    parse,
+)
+from asgiscope_collector.receive.retries import Retries
+from asgiscope_collector.settings import Settings
+from asgiscope_collector.spool import Spool, SpoolUnavailableError
+
+R = TypeVar("R")
+
+_SMALL: Final = 16_384
+_PARSERS: Final = 2
+_LOGS_NOT_KEPT: Final = "asgiscope-collector keeps no logs: send them elsewhere"
+
+
+class Permit(Protocol):
+    """Whether a sender may send, by its `Authorization` header or metadata ('' without one)."""
+
+    def __call__(self, authorization: str, /) -> bool:
+        """True if it may."""
+
+
+def anyone(_: str, /) -> bool:
+    """The permit of a collector that asks nobody who they are."""
+    return True
+
+
+class Reservation:
+    """Bytes of the inbox's budget that one request holds."""
+
+    def __init__(self, inbox: "Inbox") -> None:
+        self._inbox = inbox
+        self.held = 0
+
+    def grow(self, size: int) -> None:
+        """Hold more.
+
+        Raises:
+            SpoolUnavailableError: others hold too much; the sender should try again later.
+        """
+        self._inbox.hold(size)
+        self.held += size
+
+
+class Inbox:
+    """Takes requests of every signal. Used on the event loop; counters only grow."""
+
+    def __init__(self, settings: Settings, spool: Spool, permit: Permit = anyone) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._permit = permit
+        self._held = 0
+        self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="asgiscope-receive")
+        self.retries = Retries(spool.known)
+        self.spans = 0
+        self.rejected_spans = 0
+        self.points = 0
+        self.rejected_points = 0
+        self.refused_requests = 0
+
+    def close(self) -> None:
+        """End the threads that parse. What comes later is refused by the closed spool."""
+        self._parsers.shutdown(wait=True)
+
+    def admit(self, authorization: str) -> None:
+        """Let a sender in by its `Authorization`.
+
+        Raises:
+            RefusedError: 401, it may not send.
+        """
+        if not self._permit(authorization):
+            raise RefusedError(
+                401, "the ingest token is missing or not known: send it as Authorization: Bearer"
+            )
+
+    @contextmanager
+    def reserve(self) -> Iterator[Reservation]:
+        """The bytes of one request, held until it is answered."""
+        reservation = Reservation(self)
+        try:
+            yield reservation
+        finally:
+            self._held -= reservation.held
+
+    def hold(self, size: int) -> None:
+        """See `Reservation.grow`."""
+        limit = self._settings.receive_memory_bytes
+        if self._held + size > limit:
+            raise SpoolUnavailableError(
+                f"{self._held} bytes are being received and {limit} may: send again later"
+            )
+        self._held += size
+
+    async def traces(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
+        """Store an `ExportTraceServiceRequest`; returns the response once it is on the disk.
+
+        Raises:
+            RefusedError: it cannot be accepted as it is.
+            SpoolUnavailableError: not now; the sender should try again later.
+        """
+        accepted = await self._take("traces", accept_traces, raw, content_type, encoding)
+        self.spans += accepted.items
+        self.rejected_spans += accepted.rejected
+        answer = ExportTraceServiceResponse()
+        if accepted.rejected:
+            answer.partial_success.rejected_spans = accepted.rejected
+            answer.partial_success.error_message = (
+                f"spans without a valid trace and span id, or that began {self._out_of_time}"
+            )
+        return answer
+
+    async def metrics(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
+        """Store an `ExportMetricsServiceRequest`; as `traces`."""
+        accepted = await self._take("metrics", accept_metrics, raw, content_type, encoding)
+        self.points += accepted.items
+        self.rejected_points += accepted.rejected
+        answer = ExportMetricsServiceResponse()
+        if accepted.rejected:
+            answer.partial_success.rejected_data_points = accepted.rejected
+            answer.partial_success.error_message = f"data points of a time {self._out_of_time}"
+        return answer
+
+    async def logs(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
+        """Validate an `ExportLogsServiceRequest` and say that logs are not kept.
+
+        Raises:
+            RefusedError: it is no such request.
+        """
+        request = await self._off_the_loop(
+            raw, encoding, partial(self._parse_logs, raw, content_type, encoding)
+        )
+        records = sum(
+            len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs
+        )
+        answer = ExportLogsServiceResponse()
+        if records:
+            answer.partial_success.rejected_log_records = records
+            answer.partial_success.error_message = _LOGS_NOT_KEPT
+        return answer
+
+    @property
+    def _out_of_time(self) -> str:
+        return f"more than {self._settings.retention_days} days ago or a day ahead of the collector's clock"
+
+    async def _take(
+        self,
+        signal: str,
+        accept: Callable[[bytes, str, int], Accepted],
+        raw: bytes,
+        content_type: str,
+        encoding: str,
+    ) -> Accepted:
+        def work() -> Accepted:
+            return accept(self._inflate(raw, encoding), content_type, self._settings.retention_days)
+
+        accepted = await self._off_the_loop(raw, encoding, work)
+        if accepted.body:
+            await self.retries.once(
+                accepted.digest, partial(self._spool.append, signal, accepted.body, accepted.digest)
+            )
+        return accepted
+
+    def _parse_logs(self, raw: bytes, content_type: str, encoding: str) -> ExportLogsServiceRequest:
+        return parse(self._inflate(raw, encoding), content_type, ExportLogsServiceRequest)
+
+    def _inflate(self, raw: bytes, encoding: str) -> bytes:
+        return inflate(raw, encoding, self._settings.max_body_bytes)
+
+    async def _off_the_loop(self, raw: bytes, encoding: str, work: Callable[[], R]) -> R:
+        """Run on a thread what could hold the loop; a small body that is not packed is parsed sooner here."""
+        if len(raw) <= _SMALL and not encoding:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._parsers, work)

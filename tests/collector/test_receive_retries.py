@@ -1,0 +1,115 @@
+"""What a sender sends again is stored once, whatever became of the collector between."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from asgiscope_collector.journal import DIGEST_BYTES, Journal
+from asgiscope_collector.otlp import digest_of
+from asgiscope_collector.receive.retries import Retries
+from asgiscope_collector.spool import frame
+
+from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
+from tests.servers import Server, free_port
+
+DAY_NS = 86_400 * 10**9
+
+
+def collector(folder: Path, **settings: Any) -> Server:
+    """A collector process over a folder."""
+    port = free_port()
+    return Server(
+        [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)],
+        port,
+        cwd=folder,
+        env={f"ASGISCOPE_COLLECTOR_{name.upper()}": str(value) for name, value in settings.items()},
+        log=folder / "collector.log",
+        ready="/readyz",
+        ready_status=200,
+    )
+
+
+def bodies(service: str) -> list[bytes]:
+    """Two bodies of a stall each."""
+    made = []
+    for number in range(2):
+        sender = Sender(service)
+        sender.stall(None, blocked_ns=MS, function=f"view_{number}")
+        made.append(sender.body())
+    return made
+
+
+def post(server: Server, sent: list[bytes]) -> None:
+    """Each is acknowledged."""
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+        for body in sent:
+            assert http.post("/v1/traces", content=body, headers=PROTOBUF_HEADERS).is_success
+
+
+def test_a_retry_after_a_restart_and_after_a_crash_is_counted_once(tmp_path: Path) -> None:
+    """Stored before a SIGKILL, spooled before it, and torn by it: known, known, and taken anew."""
+    stored, spooled = bodies("retried")
+    sender = Sender("retried")
+    sender.stall(None, blocked_ns=MS, function="torn")
+    torn = sender.body()
+    spool = tmp_path / "asgiscope-data/spool"
+    with collector(tmp_path, load_interval_ms=10) as server:
+        post(server, [stored])
+        while any(spool.iterdir()):
+            time.sleep(0.02)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+    (spool / "01234567890123456789-00000001-1.otlp").write_bytes(frame(spooled) + frame(torn)[:-5])
+    with collector(tmp_path, load_interval_ms=10) as server:
+        post(server, [stored, spooled, torn])
+        deadline = time.monotonic() + 30
+        while any(spool.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+            found = http.get("/api/findings", params={"service": "retried"}).json()["findings"]
+    assert {finding["call_site"]["function"]: finding["count"] for finding in found} == {
+        "view_0": 1,
+        "view_1": 1,
+        "torn": 1,
+    }
+
+
+def test_the_journal_keeps_what_is_recent(tmp_path: Path) -> None:
+    """In files that take turns; what a crash tore is left out and written over."""
+    journal = Journal(tmp_path / "digests", keep_seconds=600)
+    assert list(journal.recent()) == []
+    journal.add([])
+    first, second = os.urandom(DIGEST_BYTES), os.urandom(DIGEST_BYTES)
+    journal.add([first])
+    (file,) = (tmp_path / "digests").iterdir()
+    file.write_bytes(file.read_bytes() + b"torn")
+    assert [digest for _, digest in journal.recent()] == [first]
+    journal.add([second])
+    (when, _), (_, newest) = Journal(tmp_path / "digests", keep_seconds=600).recent()
+    assert abs(time.time_ns() - when) < 60 * 10**9
+    assert newest == second
+    # A file from long ago: its digests are too old, and it goes with the next write.
+    old = tmp_path / "digests" / f"{time.time_ns() - DAY_NS:020d}.digests"
+    old.write_bytes((1).to_bytes(8, "big") + first)
+    assert [digest for _, digest in journal.recent()] == [first, second]
+    journal.add([first])
+    assert not old.exists()
+
+
+def test_what_earlier_runs_took_is_forgotten_in_time() -> None:
+    """Ten minutes after it was taken, however often the collector was started since."""
+    now = time.time_ns()
+    retries = Retries([(now - 599 * 10**9, b"recent"), (now - 601 * 10**9, b"old"), (now + DAY_NS, b"clock")])
+    retries._forget()
+    assert list(retries._seen) == [b"recent", b"clock"]
+
+
+def test_a_digest_tells_signals_apart() -> None:
+    """The same bytes may be valid in both."""
+    assert digest_of("traces", b"") != digest_of("metrics", b"")
+    assert len(digest_of("traces", b"x")) == DIGEST_BYTES

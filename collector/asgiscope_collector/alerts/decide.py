@@ -7,6 +7,7 @@ the message, or has refused it for good.
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -37,7 +38,8 @@ class Reason(StrEnum):
         return self in {Reason.RESOLVED_UNSENT, Reason.RESOLVED_UNKNOWN}
 
 
-_SENDS = frozenset(
+_JUMP_NS: Final = 300_000_000_000
+_SENDS: Final = frozenset(
     {
         Reason.FIRST,
         Reason.NEW_ALERTS,
@@ -89,11 +91,8 @@ def decide(
     if not reason.sends:
         return reason
     if told is None or (reason == Reason.FIRST and not told.firing):
-        # A clock that was set back must not make a group wait for hours.
-        waited_ns = now_ns - oldest_ns
-        return Reason.GROUP_WAIT if 0 <= waited_ns < timing.group_wait_ns else reason
-    passed_ns = now_ns - told.at_ns
-    return Reason.GROUP_INTERVAL if 0 <= passed_ns < timing.group_interval_ns else reason
+        return reason if _passed(oldest_ns, timing.group_wait_ns, now_ns) else Reason.GROUP_WAIT
+    return reason if _passed(told.at_ns, timing.group_interval_ns, now_ns) else Reason.GROUP_INTERVAL
 
 
 def _wish(
@@ -107,8 +106,7 @@ def _wish(
         return _when_none_fires(told, resolved, timing)
     if timing.send_resolved and told.delivered and not resolved <= told.resolved:
         return Reason.SOME_RESOLVED
-    passed_ns = now_ns - told.at_ns
-    return Reason.NOTHING_NEW if 0 <= passed_ns < timing.repeat_interval_ns else Reason.REPEAT
+    return Reason.REPEAT if _passed(told.at_ns, timing.repeat_interval_ns, now_ns) else Reason.NOTHING_NEW
 
 
 def _when_none_fires(told: Told, resolved: AbstractSet[str], timing: Timing) -> Reason:
@@ -117,3 +115,11 @@ def _when_none_fires(told: Told, resolved: AbstractSet[str], timing: Timing) -> 
     if not told.delivered:
         return Reason.RESOLVED_UNKNOWN
     return Reason.ALL_RESOLVED if timing.send_resolved else Reason.RESOLVED_UNSENT
+
+
+def _passed(since_ns: int, interval_ns: int, now_ns: int) -> bool:
+    """Whether an interval is over. A clock that was set back must not make it last for hours.
+
+    A moment back is no jump: what happens while a turn lasts is later than the turn's beginning.
+    """
+    return now_ns - since_ns >= interval_ns or now_ns - since_ns < -_JUMP_NS

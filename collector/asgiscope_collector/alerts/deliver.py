@@ -159,17 +159,17 @@ class Deliverer:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(queue.changed.wait(), wait)
                 continue
-            try:
-                if await self._attempt(pending):
-                    queue.pending.remove(pending)
-            except Exception:  # the next attempt may do better; no failure ends the queue
-                logger.exception("alerts: the delivery to %s failed", pending.notification.receiver)
-                pending.due = loop.time() + _BACKOFF_MAX
+            if await self._attempt(pending):
+                queue.pending.remove(pending)
 
     async def _attempt(self, pending: Pending) -> bool:
         """Send once and record; whether the delivery has ended."""
         decided, receiver = pending.decided, pending.notification.receiver
-        answer = await self._send(pending.notification)
+        try:
+            answer = await self._send(pending.notification)
+        except Exception as error:  # the next attempt may do better; no failure ends the queue
+            logger.exception("alerts: the attempt at %s failed", receiver)
+            answer = Answer(Verdict.RETRY, 0, f"asgiscope's own failure, see the log: {type(error).__name__}")
         pending.attempts += 1
         now_ns = self._clock()
         wait = backoff(pending.attempts, answer, self._jitter)

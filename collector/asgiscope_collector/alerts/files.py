@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -175,6 +176,7 @@ def _rule_set(file: AlertFile, path: str, now_ns: int, stamp: tuple[int, int]) -
     return RuleSet(file, tuple(rules), path, now_ns, stamp)
 
 
+@cache
 def _builtin() -> tuple[Rule, ...]:
     text = files(__package__).joinpath(_DEFAULTS).read_text(encoding="utf-8")
     return tuple(parse(text).rules)

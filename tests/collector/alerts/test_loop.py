@@ -1,0 +1,392 @@
+"""Alerting from spans to messages, over a real store and real receivers."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asgiscope.semconv import ThreadRole
+from asgiscope_collector.alerts.evaluate import AlertState
+from asgiscope_collector.alerts.lease import Lease
+from asgiscope_collector.alerts.readings import Gauges
+
+from tests.collector.alerts.alerting import NS, QUICK, Bench, run, turns, turns_until
+from tests.collector.alerts.receiving import Answer, Hook
+from tests.collector.conftest import Running
+from tests.collector.spans import MS, SECOND, Sender
+
+STALL = {"name": "stall", "when": {"type": "longest_stall", "over": "1s"}}
+
+
+def shop(service: str, version: str = "1.4") -> Sender:
+    """A process of a service, with release and environment."""
+    resource = {"service.version": version, "deployment.environment.name": "prod"}
+    return Sender(service, resource=resource)
+
+
+def test_the_message_says_all_that_is_known(running: Running, service: str, tmp_path: Path) -> None:
+    """What, where, how bad, since when, what held it, where to look, what to do; told once, then resolved once."""
+    with Hook() as ops:
+        bench = Bench(running, service, tmp_path, **{f"ops.{service}"[:60]: ops})
+        bench.rules(
+            {
+                "name": "waits",
+                "when": {"type": "queue_wait", "over": "100ms", "by": "call_site", "min_calls": 1},
+                "severity": "critical",
+                "labels": {"team": "web"},
+                "annotations": {"runbook": "https://wiki.example/$kind/${service}"},
+            }
+        )
+        sender = shop(service)
+        request = sender.request("GET", "/cart/")
+        holder = sender.bridge_call(request, "refresh_prices", run_ns=900 * MS)
+        sender.bridge_call(request, "load", wait_ns=800 * MS, held_by=[(holder, 800 * MS, "refresh_prices")])
+        running.send(sender)
+
+        async def work() -> None:
+            alerting = bench.alerting()
+            await turns_until(alerting, lambda: ops.received)
+            await turns(alerting, 3)
+            assert len(ops.received) == 1
+            bench.clock.pass_by(1500)
+            await turns_until(alerting, lambda: len(ops.received) == 2)
+            await turns(alerting, 2)
+            await alerting.stop()
+
+        run(work())
+    first, second = (received.json for received in ops.received)
+    (alert,) = first["alerts"]
+    assert first["groupLabels"] == {"alertname": bench.name("waits"), "service": service}
+    assert alert["labels"] == {
+        "alertname": bench.name("waits"),
+        "severity": "critical",
+        "service": service,
+        "environment": "prod",
+        "route": "/cart/",
+        "finding": alert["labels"]["finding"],
+        "kind": "contention",
+        "call_site": "view (shop/views.py)",
+        "team": "web",
+    }
+    texts = alert["annotations"]
+    assert texts["summary"].startswith(f"{service}: `view` waited 800 ms in all, once")
+    assert texts["call_site"] == "view (shop/views.py:10)"
+    assert texts["impact"] == "800 ms lost, once, 800 ms at most; 1 request suffered, 800 ms in all"
+    assert texts["held_by"] == "refresh_prices (shop/reports.py:40) for 800 ms"
+    assert (texts["release"], texts["route"], texts["value"]) == ("1.4", "/cart/", "800 ms")
+    assert texts["runbook"] == f"https://wiki.example/contention/{service}"
+    assert texts["finding_url"] == f"https://page.example/#/findings/{alert['labels']['finding']}?since=24h"
+    assert texts["trace_url"] == f"https://page.example/#/traces/{request.trace_id}"
+    assert texts["advice"]
+    assert (second["status"], second["notificationReason"]) == ("resolved", "all alerts are resolved")
+    assert second["alerts"][0]["startsAt"] == alert["startsAt"] < second["alerts"][0]["endsAt"]
+
+
+def test_five_hundred_alerts_at_once_are_one_message(running: Running, service: str, tmp_path: Path) -> None:
+    """Grouped; the receiver is told a hundred of them and how many more there are."""
+    with Hook() as ops:
+        bench = Bench(running, service, tmp_path, many=ops)
+        bench.rules(STALL)
+        sender = shop(service)
+        for number in range(500):
+            sender.stall(None, blocked_ns=2 * SECOND, function=f"view_{number}")
+        running.send(sender)
+
+        async def work() -> None:
+            alerting = bench.alerting()
+            await turns_until(alerting, lambda: ops.received)
+            await turns(alerting, 3)
+            assert len(bench.mine(alerting)) == 500
+            await alerting.stop()
+
+        run(work())
+    (received,) = ops.received
+    assert len(received.json["alerts"]) == 100
+    assert received.json["truncatedAlerts"] == 400
+
+
+def test_a_restart_between_neither_loses_nor_repeats(running: Running, service: str, tmp_path: Path) -> None:
+    """Stopped while the receiver hangs: the next start sends the same message under the same id, once."""
+    with Hook(Answer(seconds=30), Answer()) as ops:
+        bench = Bench(running, service, tmp_path, restart=ops)
+        bench.rules(STALL)
+        sender = shop(service)
+        sender.stall(None, blocked_ns=2 * SECOND)
+        running.send(sender)
+
+        async def first() -> None:
+            alerting = bench.alerting()
+            await turns_until(alerting, lambda: ops.received)
+            await alerting.stop()
+
+        async def second() -> None:
+            alerting = bench.alerting()
+            await turns_until(alerting, lambda: len(ops.received) == 2)
+            await turns(alerting, 3)
+            (alert,) = bench.mine(alerting)
+            assert alert.firing
+            await alerting.stop()
+
+        async def third() -> None:
+            alerting = bench.alerting()
+            await turns(alerting, 3)
+            await alerting.stop()
+
+        for work in (first, second, third):
+            run(work())
+    assert len(ops.received) == 2
+    assert ops.received[0].headers["webhook-id"] == ops.received[1].headers["webhook-id"]
+    assert ops.received[0].body == ops.received[1].body
+
+
+def test_two_evaluators_on_one_store_tell_once(running: Running, service: str, tmp_path: Path) -> None:
+    """Each believes it is alone but for the lease; when the one that holds it goes, the other goes on."""
+    running.collector.engine.execute("TRUNCATE TABLE asgiscope_alert_lease")
+    with Hook() as ops:
+        bench = Bench(running, service, tmp_path, cluster=ops)
+        bench.rules(STALL)
+        sender = shop(service)
+
+        async def work() -> None:
+            engine = running.collector.engine
+            both = [bench.alerting(Lease(engine, f"collector {n}", times=QUICK)) for n in range(2)]
+            for alerting in both:
+                alerting.start()
+            while not any(alerting.leads for alerting in both):  # noqa: ASYNC110 - it is no event
+                await asyncio.sleep(0.05)
+            sender.stall(None, blocked_ns=2 * SECOND)
+            await asyncio.to_thread(running.send, sender)
+            await asyncio.to_thread(ops.wait, 1)
+            await asyncio.sleep(2)
+            assert len(ops.received) == 1
+            leader, follower = sorted(both, key=lambda alerting: not alerting.leads)
+            assert not follower.leads
+            assert [alert.firing for alert in bench.mine(follower)] == [True], "it shows what the other knows"
+            await leader.stop()
+            sender.stall(None, blocked_ns=3 * SECOND, function="another")
+            await asyncio.to_thread(running.send, sender)
+            await asyncio.to_thread(ops.wait, 2)
+            await asyncio.sleep(2)
+            await follower.stop()
+
+        run(work())
+    assert [received.json["notificationReason"] for received in ops.received] == [
+        "first notification",
+        "new alerts in the group",
+    ]
+
+
+def test_a_silence_mutes_and_its_end_tells(running: Running, service: str, tmp_path: Path) -> None:
+    """Made through the API; nothing is told of what begins in it, and it is told when it ends."""
+    with Hook() as ops:
+        bench = Bench(running, service, tmp_path, silenced=ops)
+        bench.rules(STALL)
+        made = running.http.post(
+            "/api/alerts/silences",
+            json={
+                "matchers": [{"name": "service", "value": service}],
+                "duration_ns": 3600 * NS,
+                "comment": "x",
+            },
+        )
+        assert made.status_code == 201, made.text
+        sender = shop(service)
+        sender.stall(None, blocked_ns=2 * SECOND)
+        running.send(sender)
+
+        async def work() -> None:
+            alerting = bench.alerting()
+            await turns_until(alerting, lambda: bench.mine(alerting))
+            await turns(alerting, 3)
+            (alert,) = bench.mine(alerting)
+            assert alerting.board.muted_by(alert, alerting.rule_set, bench.clock.now()) == [made.json()["id"]]
+            assert ops.received == []
+            address = f"/api/alerts/silences/{made.json()['id']}"
+            ended = running.http.request("DELETE", address, headers={"Content-Type": "application/json"})
+            assert ended.json()["state"] == "expired"
+            await alerting.refresh_silences()
+            await turns_until(alerting, lambda: ops.received)
+            await alerting.stop()
+
+        run(work())
+    listed = running.get("/api/alerts/silences")["silences"]
+    assert [each["state"] for each in listed if each["id"] == made.json()["id"]] == ["expired"]
+
+
+def test_a_clock_that_jumps_makes_nobody_silent(running: Running, service: str, tmp_path: Path) -> None:
+    """The machine slept for two hours, or somebody set its clock: silence is counted from then."""
+    bench = Bench(running, service, tmp_path)
+    bench.rules({"name": "silent", "when": {"type": "service_silent", "over": "10m"}})
+    sender = shop(service)
+    sender.request("GET", "/")
+    running.send(sender)
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        await turns(alerting, 2)
+        for jump in (7200, -7200, 7200):
+            bench.clock.jump(jump)
+            await turns(alerting, 2)
+            assert bench.mine(alerting) == []
+        bench.clock.pass_by(700)
+        await turns(alerting, 2)
+        (alert,) = bench.mine(alerting)
+        assert (alert.firing, alert.labels["service"]) == (True, service)
+        bench.clock.jump(-7200)
+        sender.request("GET", "/")
+        await asyncio.to_thread(running.send, sender)
+        await turns(alerting)
+        bench.clock.pass_by(180)
+        await turns_until(alerting, lambda: not bench.mine(alerting)[0].firing)
+        await alerting.stop()
+
+    run(work())
+
+
+def blocked(sender: Sender) -> None:
+    """An event loop that stands still most of the time."""
+    for number in range(40):
+        sender.stall(None, blocked_ns=3 * SECOND, start_ns=time.time_ns() - number * SECOND)
+
+
+def refused(sender: Sender) -> None:
+    """Django refused, once."""
+    sender.refusal(sender.request("GET", "/login/"), ["view"])
+
+
+def waited(sender: Sender) -> None:
+    """Calls that wait behind each other for the shared thread."""
+    for _ in range(30):
+        sender.bridge_call(None, "work", wait_ns=600 * MS, depth=2, executor=ThreadRole.SHARED)
+
+
+def saturated(sender: Sender) -> None:
+    """Calls that wait for a worker of a pool."""
+    for _ in range(30):
+        sender.bridge_call(None, "work", wait_ns=60 * SECOND, depth=2, executor=ThreadRole.POOL)
+
+
+def hopped(sender: Sender) -> None:
+    """A route that crosses the bridge again and again."""
+    for _ in range(30):
+        sender.request("GET", "/storm/", hops=50)
+
+
+def released(sender: Sender) -> None:
+    """The release before lost a millisecond a request, this one loses fifty."""
+    sender.resource["service.version"] = "1.0"
+    for number in range(120):
+        sender.request("GET", "/", start_ns=time.time_ns() - (7200 - number) * SECOND, wait_ns=MS)
+
+
+CONDITIONS: list[tuple[str, dict[str, Any], Callable[[Sender], None], dict[str, str], str]] = [
+    ("loop_blocked_share", {"over": "10%"}, blocked, {}, "%"),
+    ("longest_stall", {"over": "1s"}, blocked, {"kind": "loop_blocked"}, "3 s"),
+    ("queue_wait", {"over": "500ms"}, waited, {"executor": "shared"}, "ms"),
+    ("shared_thread_waits", {"over": 20}, waited, {"executor": "shared"}, "30"),
+    ("pool_saturation", {"over": 2}, saturated, {"executor": "pool"}, ""),
+    ("refusals", {"over": 0}, refused, {"kind": "refusal"}, "1"),
+    ("new_finding", {}, refused, {"kind": "refusal"}, "1"),
+    ("hops_per_request", {"over": 30}, hopped, {"route": "/storm/"}, "50"),
+    ("worse_than_previous_release", {"over": 2}, released, {}, "50 times"),
+]
+OUT_OF_REACH: dict[str, Any] = {"10%": "100%", "1s": "1h", "500ms": "1h"}
+
+
+def test_every_condition_fires_on_what_it_is_about(running: Running, service: str, tmp_path: Path) -> None:
+    """From spans of a real rollup; the same with a bound that is not reached, or elsewhere, stays still."""
+    bench = Bench(running, service, tmp_path)
+    rules, senders = [], []
+    for kind, options, happen, _, _ in CONDITIONS:
+        where = {"scope": {"service": f"{service}.{kind}", "environment": "pro*"}}
+        when = {"type": kind, **options}
+        rules.append({"name": f"fires.{kind}"[:40], "when": when, **where})
+        rules.append(
+            {"name": f"staging.{kind}"[:40], "when": when, "scope": {**where["scope"], "environment": "x"}}
+        )
+        if "over" in options:
+            still = {**when, "over": OUT_OF_REACH.get(str(options["over"]), 10**6)}
+            rules.append({"name": f"still.{kind}"[:40], "when": still, **where})
+        sender = shop(f"{service}.{kind}")
+        happen(sender)
+        senders.append(sender)
+        if happen is released:
+            now = shop(f"{service}.{kind}")
+            for _ in range(120):
+                now.request("GET", "/", wait_ns=50 * MS)
+            senders.append(now)
+    bench.rules(*rules)
+    running.send(*senders)
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        await turns_until(alerting, lambda: len(bench.mine(alerting)) == len(CONDITIONS))
+        await turns(alerting)
+        found = {alert.rule: alert for alert in bench.mine(alerting)}
+        assert not any(now.error for now in alerting.board.rules.values())
+        for kind, _, _, labels, value in CONDITIONS:
+            alert = found[bench.name(f"fires.{kind}"[:40])]
+            assert alert.held.state == AlertState.FIRING, kind
+            assert labels.items() <= alert.labels.items(), kind
+            assert (alert.labels["service"], alert.labels["environment"]) == (f"{service}.{kind}", "prod")
+            assert value in alert.annotations["value"], kind
+        await alerting.stop()
+
+    run(work())
+
+
+def test_a_finding_that_was_resolved_and_comes_back(running: Running, service: str, tmp_path: Path) -> None:
+    """Only after somebody said that it was resolved."""
+    bench = Bench(running, service, tmp_path)
+    bench.rules({"name": "back", "when": {"type": "finding_regressed"}})
+    sender = shop(service)
+    refused(sender)
+    running.send(sender)
+    (finding,) = running.findings(service=service)
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        await turns(alerting, 2)
+        assert bench.mine(alerting) == []
+        decided = running.http.post(f"/api/findings/{finding['id']}/state", json={"state": "resolved"})
+        assert decided.status_code == 200, decided.text
+        await turns_until(alerting, lambda: True)
+        assert bench.mine(alerting) == []
+        refused(sender)
+        await asyncio.to_thread(running.send, sender)
+        await turns_until(alerting, lambda: bench.mine(alerting))
+        assert bench.mine(alerting)[0].labels["finding"] == finding["id"]
+        await alerting.stop()
+
+    run(work())
+
+
+def test_the_collector_watches_itself(running: Running, service: str, tmp_path: Path) -> None:
+    """Drops within the window, the disk, the lag: each says so and ends."""
+    bench = Bench(running, service, tmp_path)
+    bench.rules(
+        {"name": "drops", "when": {"type": "collector_drops"}},
+        {"name": "disk", "when": {"type": "collector_disk"}},
+        {"name": "lag", "when": {"type": "collector_lag", "over": "1m"}},
+    )
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        await turns(alerting, 2)
+        assert bench.mine(alerting) == []
+        bench.gauges = Gauges(drops=3, disk_free=0.05, lag_ns=90 * NS)
+        bench.clock.pass_by(5)
+        await turns(alerting, 2)
+        values = {alert.rule: alert.annotations["value"] for alert in bench.mine(alerting)}
+        assert values == {
+            bench.name(rule): text for rule, text in (("drops", "3"), ("disk", "5 %"), ("lag", "1.5 min"))
+        }
+        bench.gauges = Gauges(drops=3, disk_free=0.5, lag_ns=0)
+        for _ in range(12):
+            bench.clock.pass_by(60)
+            await turns(alerting, 1)
+        assert [alert.firing for alert in bench.mine(alerting)] == [False] * 3
+        await alerting.stop()
+
+    run(work())

@@ -125,10 +125,15 @@ def test_a_query_on_the_loop_that_is_let_through_blocks_it(unsafe: Site, api: Ap
     evidence = Evidence(api, unsafe.service)
     spans = evidence.request(trace_id)
     stalls = [s for s in named(spans, "event_loop blocked") if s["attributes"]["code.function.name"] == view]
-    assert {stall["attributes"]["asgiscope.cause"] for stall in stalls} == {"call"}
+    # On a busy machine the first use of a model or a template may be long enough for the watchdog, too.
+    stalls = [stall for stall in stalls if stall["attributes"]["asgiscope.cause"] == "call"]
     assert {stall["attributes"]["code.line.number"] for stall in stalls} == {line_of(VIEWS, code)}
     operations = {stall["attributes"]["asgiscope.operation"] for stall in stalls}
-    assert f"SELECT {query.removeprefix('query ')}" in operations
+    # Of what is nested the outermost blocks: the template, with all its queries.
+    outermost = (
+        "template magazine/articles.html" if view == "page" else f"SELECT {query.removeprefix('query ')}"
+    )
+    assert outermost in operations
     assert named(spans, "async_unsafe refused") == []
     request = server_span(spans)
     blocked = [s["attributes"]["asgiscope.blocked_ns"] for s in named(spans, "event_loop blocked")]
@@ -140,7 +145,7 @@ def test_a_query_on_the_loop_that_is_let_through_blocks_it(unsafe: Site, api: Ap
 
 
 def test_the_template_rendered_in_a_thread_blocks_nobody(strict: Site, api: Api) -> None:
-    """One bridge call with all queries of the template below it."""
+    """One bridge call with the template below it, and all its queries below that."""
     answer, trace_id = strict.traced("/page-in-thread/")
 
     assert "Threads by Bob" in answer.text
@@ -148,6 +153,8 @@ def test_the_template_rendered_in_a_thread_blocks_nobody(strict: Site, api: Api)
     (call,) = calls_of(spans, "page_in_thread")
     queries = [span for span in spans if span["name"].startswith("SELECT magazine_")]
     assert len(queries) == 4  # the articles, then the author of each
-    assert {query["parent_span_id"] for query in queries} == {call["span_id"]}
+    (template,) = named(spans, "template magazine/articles.html")
+    assert template["parent_span_id"] == call["span_id"]
+    assert {query["parent_span_id"] for query in queries} == {template["span_id"]}
     assert sum(query["duration_ns"] for query in queries) < call["attributes"]["asgiref.run_ns"]
     assert server_span(spans)["attributes"]["asgiscope.request.loop_caused_ns"] == 0

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.instrumentation.conftest import Answer, Site
+from tests.instrumentation.conftest import Answer, Site, serve
 from tests.instrumentation.places import at, line_of, suffered
-from tests.sink import SpanView
+from tests.sink import Sink, SpanView
 
 MS = 1_000_000
 PERIOD = 10 * MS
@@ -265,3 +265,20 @@ def test_requests_in_flight_lose_what_the_stall_took(site: Site, database: Path,
     assert stall["asgiscope.finding.victims_ns"] == stall.duration
     assert victim["asgiscope.request.loop_suffered_ns"] == suffered(victim, site.sink.spans[before:])
     assert victim["asgiscope.request.loop_caused_ns"] == 0
+
+
+def test_without_a_sampled_trace_what_is_long_is_told_all_the_same(database: Path, tmp_path: Path) -> None:
+    """One operation exactly; many short ones as the one stall that they make, counted once."""
+    variables = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "OTEL_TRACES_SAMPLER": "always_off"}
+    with Sink() as sink, serve(sink, database, tmp_path / "log", **variables) as server:
+        site = Site(server, sink)
+        (stall,) = stalls_of(site.get("/slow-template/"))
+        assert stall["asgiscope.operation"] == "template slow.html"
+        assert at(stall) == ("works.py", "wait", line_of("works.py", "time.sleep(0.11)"))
+        answer = site.get("/many-queries/")
+        stalls = answer.findings("loop_blocked")
+        (longest,) = [stall for stall in stalls if stall["asgiscope.cause"] == "cpu"]
+        assert at(longest)[1] == "many_queries"
+        assert 0.9 * 200 * MS <= answer.request["asgiscope.request.loop_caused_ns"] <= answer.request.duration
+        assert answer.request["asgiscope.request.queries"] >= int(answer.response.text)
+        assert not answer.named("SELECT auth_user")

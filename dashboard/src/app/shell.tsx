@@ -6,9 +6,10 @@ import { useEffect, useErrorBoundary } from "preact/hooks";
 import { question } from "../api/client";
 import { POLL_MS, SLOWEST_POLL_MS, unreachableSince } from "../api/live";
 import { signInNeeded } from "../api/session";
-import { clock } from "../model/format";
+import { clock, count } from "../model/format";
 import type { ViewName } from "../model/route";
 import { text } from "../text";
+import { Alerts } from "../views/alerts";
 import { Contention } from "../views/contention";
 import { Finding } from "../views/finding";
 import { Findings } from "../views/findings";
@@ -28,7 +29,7 @@ import { SignIn } from "../widgets/sign-in";
 import { Nothing } from "../widgets/states";
 import { useLive, useStream } from "../widgets/use-live";
 
-const VIEWS: Partial<Record<ViewName, () => JSX.Element>> = {
+const VIEWS: Record<ViewName, () => JSX.Element> = {
   overview: Overview,
   findings: Findings,
   finding: Finding,
@@ -37,9 +38,10 @@ const VIEWS: Partial<Record<ViewName, () => JSX.Element>> = {
   trace: Trace,
   middleware: Middleware,
   releases: Releases,
+  alerts: Alerts,
 };
 
-const NAVIGATION = ["overview", "findings", "contention", "traces", "middleware", "releases"] as const;
+const NAVIGATION = ["overview", "findings", "contention", "traces", "middleware", "releases", "alerts"] as const;
 
 const section = computed<ViewName | null>(() => {
   const { view } = route.value;
@@ -65,6 +67,7 @@ export function Shell(): JSX.Element {
           {NAVIGATION.map((name) => (
             <a key={name} href={linkTo(name)} aria-current={section.value === name ? "page" : undefined}>
               {text.nav[name]}
+              {name === "alerts" && <Firing />}
             </a>
           ))}
         </nav>
@@ -77,6 +80,18 @@ export function Shell(): JSX.Element {
       <Toast />
       <ShortcutHelp />
     </>
+  );
+}
+
+/** How many alerts fire, beside the link to them; nothing where none does. */
+function Firing(): JSX.Element | null {
+  const { data } = useLive(question("GET alerts", { since: "1h", limit: 1 }), true);
+  if (data === null || data.firing === 0) return null;
+  return (
+    <span class="badge" title={text.alerts.firing(count(data.firing))}>
+      {count(data.firing)}
+      <span class="sr-only"> {text.alerts.states.firing.toLowerCase()}</span>
+    </span>
   );
 }
 

@@ -52,6 +52,7 @@ it("says how long ago a moment was", () => {
   const now = 1_795_259_538_000;
   const before = (seconds: number): string => plain(ago((now - seconds * 1000) * 1e6, now));
   expect([0, 59, 60, 3600, 86_400 * 3].map(before)).toEqual(["just now", "59 s ago", "1 min ago", "1 h ago", "3 d ago"]);
+  expect([-1, -5, -90, -7200, -86_400 * 7].map(before)).toEqual(["just now", "in 5 s", "in 2 min", "in 2 h", "in 7 d"]);
 });
 
 it("reads the API's moments, and nothing else", () => {

@@ -90,14 +90,20 @@ export function utc(ns: number): string {
   return `${new Date(ns / 1e6).toISOString().replace("T", " ").replace("Z", "")} UTC`;
 }
 
-/** How long before `now` (ms since the epoch) a moment was: `just now`, `42 s ago`, `3 h ago`. */
+/** How long before or after `now` (ms since the epoch) a moment is: `just now`, `42 s ago`, `in 3 h`. */
 export function ago(ns: number, now: number): string {
   const seconds = Math.floor(now / 1e3 - ns / 1e9);
+  if (seconds < -2) return text.times.ahead(aheadText(-seconds));
   if (seconds < 2) return text.times.justNow;
   if (seconds < 60) return text.times.seconds(seconds);
   if (seconds < 3600) return text.times.minutes(Math.floor(seconds / 60));
   if (seconds < 86_400) return text.times.hours(Math.floor(seconds / 3600));
   return text.times.days(Math.floor(seconds / 86_400));
+}
+
+function aheadText(seconds: number): string {
+  const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([least]) => seconds >= Number(least)) as [number, string];
+  return `${Math.round(seconds / size)}${NNBSP}${unit}`;
 }
 
 /** An RFC 3339 moment as nanoseconds since the epoch; null where it is not one. */

@@ -155,6 +155,7 @@ export const nouns = {
 
 export const times = {
   justNow: "just now",
+  ahead: (time: string) => `in ${time}`,
   seconds: (n: number) => `${n}\u202fs ago`,
   minutes: (n: number) => `${n}\u202fmin ago`,
   hours: (n: number) => `${n}\u202fh ago`,

@@ -28,6 +28,8 @@ export interface ChartProps {
   least: number;
   bars?: boolean;
   markers?: readonly Marker[];
+  /** A value worth a line across. */
+  limit?: number;
 }
 
 const HEIGHT = 132;
@@ -107,7 +109,7 @@ function optionsOf(props: ChartProps, element: HTMLElement, markers: () => reado
         ...(paths === undefined ? {} : { paths }),
       },
     ],
-    plugins: [readout(props.format, markers), markerLines(markers, colourOf("accent")), rangeBySelection()],
+    plugins: [readout(props.format, markers), markerLines(markers, colourOf("accent")), rangeBySelection(), ...(props.limit === undefined ? [] : [limitLine(props.limit, colourOf("bad"))])],
   };
 }
 
@@ -130,6 +132,25 @@ function rangeBySelection(): uPlot.Plugin {
         const [start, end] = [chart.posToVal(left, "x"), chart.posToVal(left + width, "x")];
         chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         setRange(between(start * 1000, end * 1000));
+      },
+    },
+  };
+}
+
+function limitLine(limit: number, colour: string): uPlot.Plugin {
+  return {
+    hooks: {
+      draw: ({ ctx, bbox, valToPos }) => {
+        const y = Math.round(valToPos(limit, "y", true)) + 0.5;
+        ctx.save();
+        ctx.strokeStyle = colour;
+        ctx.lineWidth = devicePixelRatio;
+        ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+        ctx.beginPath();
+        ctx.moveTo(bbox.left, y);
+        ctx.lineTo(bbox.left + bbox.width, y);
+        ctx.stroke();
+        ctx.restore();
       },
     },
   };

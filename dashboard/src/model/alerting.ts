@@ -1,0 +1,62 @@
+/** Values of alert rules in their units, and what mutes what. */
+
+import type { Alert, Matcher, RuleState, SilenceRequest, Unit } from "../api/types";
+import { count, duration, percent, significant } from "./format";
+
+/** A rule's value as it is written. */
+export function valueText(value: number | null, unit: Unit): string {
+  if (value === null) return "";
+  switch (unit) {
+    case "share":
+      return percent(value);
+    case "ns":
+      return duration(value);
+    case "ratio":
+      return `${significant(value)}\u00d7`;
+    default:
+      return Number.isInteger(value) ? count(value) : significant(value);
+  }
+}
+
+/** The highest value that a rule's picture shows: what is drawn is seen against the limit. */
+export function scaleOf({ history, threshold }: Pick<RuleState, "history" | "threshold">): number {
+  const most = history.reduce((max, { value }) => Math.max(max, value ?? 0), 0);
+  return Math.max(most, threshold * 1.25) || 1;
+}
+
+/** The labels that tell an alert from others, as what a silence of it asks for. */
+const TELLING = ["alertname", "service", "environment", "route", "call_site", "executor"];
+
+export function matchersOf(alert: Pick<Alert, "labels">): Matcher[] {
+  return TELLING.flatMap((name) => {
+    const value = alert.labels[name] ?? "";
+    return value === "" ? [] : [{ name, value }];
+  });
+}
+
+/** Matchers as they stand in an address: `service=shop;route=/a/`. */
+export function writeMatchers(matchers: readonly Matcher[]): string {
+  return matchers.map(({ name, value }) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join(";");
+}
+
+export function readMatchers(text: string): Matcher[] {
+  return text.split(";").flatMap((part) => {
+    const at = part.indexOf("=");
+    if (at <= 0) return [];
+    try {
+      return [{ name: decodeURIComponent(part.slice(0, at)), value: decodeURIComponent(part.slice(at + 1)) }];
+    } catch {
+      return []; // a stray % sign: not of ours
+    }
+  });
+}
+
+const HOUR_NS = 3600e9;
+
+/** What the form asks for; null where it is not complete. `length` is whole hours: `4h`. */
+export function silenceOf(matchers: readonly Matcher[], length: string, comment: string): SilenceRequest | null {
+  const given = matchers.map(({ name, value }) => ({ name, value: value.trim() })).filter(({ value }) => value !== "");
+  const hours = Number.parseInt(length, 10);
+  if (given.length === 0 || !(hours > 0)) return null;
+  return { matchers: given, duration_ns: hours * HOUR_NS, comment: comment.trim() };
+}

@@ -122,9 +122,11 @@ function problemOf(body: string, response: Response): Problem {
     hint: text.api.statusHint,
   };
   try {
-    const value = parseInert(body) as Partial<Problem> | null;
-    if (typeof value?.error === "string" && value.error !== "") {
-      return { error: value.error, hint: typeof value.hint === "string" ? value.hint : "" };
+    // `/readyz` gives a reason instead of a problem.
+    const value = parseInert(body) as (Partial<Problem> & { reason?: unknown }) | null;
+    const error = value?.error ?? value?.reason;
+    if (typeof error === "string" && error !== "") {
+      return { error, hint: typeof value?.hint === "string" ? value.hint : "" };
     }
   } catch {
     // Not the collector's own error body: the status line is all there is to say.

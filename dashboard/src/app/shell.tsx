@@ -27,6 +27,7 @@ import { Rich } from "../widgets/rich";
 import { helpOpen, ShortcutHelp, useShortcuts } from "../widgets/shortcuts";
 import { SignIn } from "../widgets/sign-in";
 import { Nothing } from "../widgets/states";
+import { Warnings } from "../widgets/warnings";
 import { useLive, useStream } from "../widgets/use-live";
 
 const VIEWS: Record<ViewName, () => JSX.Element> = {
@@ -74,6 +75,7 @@ export function Shell(): JSX.Element {
         {!signInNeeded.value && <Scope />}
       </header>
       <Disconnected />
+      {!signInNeeded.value && <Warnings />}
       <main id="content" tabIndex={-1}>
         {signInNeeded.value ? <SignIn /> : <View key={`${view}/${id}`} name={view} />}
       </main>

@@ -99,7 +99,7 @@ export const states = {
   start: "Start the site as ever, and say where to send:",
   orDemo: "Or fill it with a shop that has problems, from a checkout of the source: `make demo`.",
   arrives: "This page looks again every few seconds and shows what arrives.",
-  storeTitle: "The store needs a look",
+  storeTitle: "The collector needs a look:",
 };
 
 export const signIn = {

@@ -1,0 +1,50 @@
+/** What the collector warns of about itself: its store, its disk, its rules. */
+
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { type Health, readHealth } from "../api/health";
+import { text } from "../text";
+
+const EVERY_MS = 30_000;
+
+export function Warnings(): JSX.Element {
+  const health = useHealth();
+  const said = health === null ? [] : [health.reason, ...health.warnings].filter((warning) => warning !== "");
+  return (
+    <div role="status">
+      {said.length > 0 && (
+        <div class="banner banner-warn">
+          <b>{text.states.storeTitle}</b>
+          <ul>
+            {said.map((warning) => (
+              <li key={warning}>{warning}</li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Asked now and every half minute while the page is seen. */
+function useHealth(): Health | null {
+  const [health, setHealth] = useState<Health | null>(null);
+  useEffect(() => {
+    const closing = new AbortController();
+    const look = (): void => {
+      if (document.hidden) return;
+      readHealth(closing.signal).then(setHealth, (error: unknown) => {
+        if (!closing.signal.aborted) console.error(error);
+      });
+    };
+    look();
+    const timer = setInterval(look, EVERY_MS);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      closing.abort();
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, []);
+  return health;
+}

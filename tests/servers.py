@@ -42,6 +42,8 @@ class Server:
         self.log = log
         self._ready = ready
         self._ready_status = ready_status
+        self.uds = ""
+        """The Unix socket it listens on, where it does not listen on the port."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -54,7 +56,12 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.command} ended with {self.process.returncode}:\n{self.output()}")
             try:
-                answer = httpx.get(self.url + self._ready, timeout=20)
+                if (
+                    self.uds and not Path(self.uds).exists()
+                ):  # asked for too early, httpx leaves a socket open
+                    raise httpx.ConnectError("not there yet")
+                with httpx.Client(transport=httpx.HTTPTransport(uds=self.uds or None), timeout=20) as client:
+                    answer = client.get(self.url + self._ready)
                 if self._ready_status in (None, answer.status_code):
                     return self
             except httpx.TransportError:

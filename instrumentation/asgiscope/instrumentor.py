@@ -37,6 +37,7 @@ from asgiscope.probes import (
 )
 from asgiscope.recorder import Outbox, Recorder
 from asgiscope.scope import Scope
+from asgiscope.unseen import Arrivals
 from asgiscope.watchdog import Watchdog
 
 logger = logging.getLogger("asgiscope")
@@ -80,7 +81,8 @@ class Instrumentation:
         self.pipeline.connect(self.recorder)
         self.watchdog = Watchdog(self.recorder)
         self.ongoing = Ongoing(self.recorder, self.watchdog)
-        self.watchdog.duties.append(self.ongoing.look)
+        self.arrivals = Arrivals(self.recorder, self.watchdog)
+        self.watchdog.duties += [self.ongoing.look, self.arrivals.look]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
         self.refused: dict[str, str] = {}
@@ -103,10 +105,12 @@ class Instrumentation:
             "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
             "responses": lambda: responses.install(recorder),
-            "process": lambda: process.install(
-                lambda: self.pipeline.flush(self.config.exit_timeout_ms / 1e3)
-            ),
+            "process": lambda: process.install(self._last_words),
         }
+
+    def _last_words(self) -> None:
+        self.arrivals.release()
+        self.pipeline.flush(self.config.exit_timeout_ms / 1e3)
 
     def install(self) -> None:
         """Install what can be installed; warn once of what cannot."""
@@ -131,6 +135,7 @@ class Instrumentation:
         self.installed.clear()
         try:
             self.watchdog.stop()
+            self.arrivals.release()
         except Exception:  # noqa: BLE001 - one that fails must not keep the rest from ending
             faults.report("pause")
 
@@ -245,6 +250,7 @@ def _after_fork() -> None:
         made.ledger.reset()
         made.watchdog.reset()
         made.ongoing.reset()
+        made.arrivals.reset()
         made.pipeline.after_fork()
 
 

@@ -300,9 +300,8 @@ class _Look:
         current.victims = self._recorder.ledger.delayed(
             current.started, self._now, stall.request, watch.thread_id
         )
-        current.tags = Tags(
-            watch.thread_id, stacks.name_of(watch.thread_id), ThreadRole.EVENT_LOOP, True, "", 0
-        )
+        name = stacks.name_of(watch.thread_id)
+        stall.tags = current.tags = Tags(watch.thread_id, name, ThreadRole.EVENT_LOOP, True, "", 0)
         return current, current.frames
 
     def _request(self, request: Request) -> Request:

@@ -11,7 +11,7 @@ from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from asgiscope import callsite
 from asgiscope.callsite import Frame
@@ -30,6 +30,15 @@ _VICTIM_FLOOR_NS = 1 * _MS
 """Below this nobody is called a victim: looking for them would cost more than the delay."""
 
 
+class Unseen(NamedTuple):
+    """A request that waited in the kernel during a stall."""
+
+    request: Request
+    least_ns: int
+    """What it lost at least; 0 where nobody can say."""
+    most_ns: int
+
+
 class Stall(Scope):
     """An interval in which an event loop could not run anything else."""
 
@@ -46,6 +55,9 @@ class Stall(Scope):
         """The stack, innermost first, of the moment that explains most of it."""
         self.samples = 0
         self.victims: list[tuple[Request, int]] = []
+        """Requests in flight, and what each lost."""
+        self.unseen: list[Unseen] = []
+        """Requests that the server had not read yet."""
 
 
 class Refusal(Scope):
@@ -136,6 +148,12 @@ class Recorder:
         """The asgiref context in force, 0 for none; set by the asgiref probe, which owns that knowledge."""
         self.otel: Callable[[], Any] = lambda: None
         """The SpanContext of another library's current span; set by the pipeline, which knows OpenTelemetry."""
+        self.keep: Callable[[Stall, int], bool] = lambda _stall, _thread: False
+        """Takes a stall that has ended, to be sent a little later (see `unseen`); False where it is not."""
+        self.begun: Callable[[Request, dict[str, Any], object], None] | None = None
+        """Told of each request that begins, with its ASGI scope and `receive`, while a stall is kept."""
+        self.follows: Callable[[Request], bool] = lambda _request: False
+        """Whether a request that has ended will be sent after the stall in it that is kept: it leaves last."""
         self.watch_of: Callable[[Any], Any] = lambda _loop: None
         """The watchdog's view of a loop; set by the watchdog. Loops may take turns on one thread."""
 
@@ -190,6 +208,8 @@ class Recorder:
             scope.request.notable = True
         if scope.tags is None:
             self.dress(scope)
+        if self.begun is not None and isinstance(scope, Request) and self.follows(scope):
+            return True
         return self.outbox.put(scope)
 
     # --- operations -------------------------------------------------------------------------------------
@@ -297,7 +317,12 @@ class Recorder:
             stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request, thread_id)
             for victim, lost in stall.victims:
                 victim.loop_suffered += lost
-        self.send(stall, notable=True)
+        if stall.request is not None:
+            stall.request.notable = True
+        if stall.tags is None:
+            self.dress(stall)
+        if stall.blocked_ns < self.blocked_ns or stall.starved or not self.keep(stall, thread_id):
+            self.send(stall, notable=True)
 
     # --- bridge calls -----------------------------------------------------------------------------------
 

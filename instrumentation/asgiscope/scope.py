@@ -181,6 +181,8 @@ class Request(Scope):
     resume_ns: int = 0
     loop_caused: int = 0
     loop_suffered: int = 0
+    unseen: int = 0
+    """How long it had lain in the kernel while its loop was blocked, before it began."""
     queries: int = 0
     query_ns: int = 0
     refusals: int = 0

@@ -142,6 +142,9 @@ REQUEST_LOOP_CAUSED_NS: Final = "asgiscope.request.loop_caused_ns"
 """int: how long this request's own code blocked the event loop."""
 REQUEST_LOOP_SUFFERED_NS: Final = "asgiscope.request.loop_suffered_ns"
 """int: how long this request stood still because others blocked the event loop."""
+REQUEST_UNSEEN_NS: Final = "asgiscope.request.unseen_ns"
+"""int: how long it lay in the kernel while the event loop was blocked, before the server read it and the span
+began; at least, and known only right after a stall. Absent where it is 0."""
 REQUEST_QUERIES: Final = "asgiscope.request.queries"
 REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
 REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
@@ -216,6 +219,11 @@ class HopReason(StrEnum):
 
 LINK: Final = "asgiscope.link"
 OVERLAP_NS: Final = "asgiscope.overlap_ns"
+OVERLAP_MAX_NS: Final = "asgiscope.overlap_max_ns"
+"""int, on a link to a victim that was not accepted and of which the kernel does not tell: what it can have lost at
+most; `asgiscope.overlap_ns` is then 0, and it is not among the counted victims."""
+VICTIM: Final = "asgiscope.victim"
+"""A `Victim`, on a link to one."""
 LINK_FUNCTION: Final = "asgiscope.link.function"
 """str: qualified name of the call that held the thread."""
 
@@ -229,6 +237,14 @@ class LinkKind(StrEnum):
     """From a stall to a victim (span id of the victim's server span)."""
     STARTED_BY = "started_by"
     """From what a task does after the request that started it has ended, to that request (its server span)."""
+
+
+class Victim(StrEnum):
+    """How far a request had come when the stall delayed it."""
+
+    IN_FLIGHT = "in_flight"
+    NOT_ACCEPTED = "not_accepted"
+    """The server had not read it yet: its bytes lay in the kernel."""
 
 
 # --- Stalls (`event_loop blocked`) ----------------------------------------------------------------------

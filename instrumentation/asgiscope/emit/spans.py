@@ -20,6 +20,7 @@ MAX_LINKS = 32
 INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
+_DRIFT_NS: Final = 50_000
 Attributes = dict[str, Any]
 
 
@@ -46,13 +47,16 @@ class SpanMaker:
     def anchor(self) -> None:
         """Measure again how the monotonic clock lies to the time of day; the two drift apart.
 
-        The thread may be held up between the two readings: the tightest of three tries is right.
+        The thread may be held up between the two readings: the tightest of three tries is right. What differs less
+        than a try can tell is left as it was: spans of one trace that leave apart lie to each other as they did.
         """
         tries = []
         for _ in range(3):
             before, now, after = time.perf_counter_ns(), time.time_ns(), time.perf_counter_ns()
             tries.append((after - before, now - (before + after) // 2))
-        self._epoch = min(tries)[1]
+        epoch = min(tries)[1]
+        if abs(epoch - self._epoch) > _DRIFT_NS:
+            self._epoch = epoch
 
     def make(self, scope: Scope) -> SpanData:
         """The span of a scope."""
@@ -74,6 +78,7 @@ class SpanMaker:
             sc.REQUEST_RESUME_NS: request.resume_ns,
             sc.REQUEST_LOOP_CAUSED_NS: request.loop_caused,
             sc.REQUEST_LOOP_SUFFERED_NS: request.loop_suffered,
+            sc.REQUEST_UNSEEN_NS: request.unseen or "",
             sc.REQUEST_QUERIES: request.queries,
             sc.REQUEST_QUERY_NS: request.query_ns,
             sc.REQUEST_REFUSALS: request.refusals,
@@ -150,7 +155,8 @@ class SpanMaker:
         return self._span(call, f"{call.kind} {callsite.callable_name(call.func)}", attributes, links=links)
 
     def _stall(self, stall: Stall) -> SpanData:
-        lost = sum(overlap for _, overlap in stall.victims)
+        victims = [*((one, lost, 0) for one, lost in stall.victims), *stall.unseen]
+        hit = [lost for _, lost, _ in victims if lost]
         attributes: Attributes = {
             sc.BLOCKED_NS: stall.blocked_ns,
             sc.CAUSE: str(stall.cause),
@@ -160,9 +166,9 @@ class SpanMaker:
         }
         attributes |= _code(_frame_site(callsite.find_or_innermost(stall.frames)))
         if not stall.starved:
-            attributes |= _finding(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, len(stall.victims), lost)
-        worst = sorted(stall.victims, key=lambda one: one[1], reverse=True)[:MAX_LINKS]
-        links = [self._link(request, sc.LinkKind.DELAYED, overlap) for request, overlap in worst]
+            attributes |= _finding(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, len(hit), sum(hit))
+        worst = sorted(victims, key=lambda one: one[1:], reverse=True)[:MAX_LINKS]
+        links = [self._victim(*one) for one in worst]
         return self._span(stall, sc.SPAN_BLOCKED, attributes, links=links)
 
     def _refusal(self, refusal: Refusal) -> SpanData:
@@ -256,8 +262,15 @@ class SpanMaker:
             failed,
         )
 
-    def _link(self, scope: Scope, kind: sc.LinkKind, overlap: int) -> SpanLink:
-        attributes: Attributes = {sc.LINK: str(kind), sc.OVERLAP_NS: overlap, sc.HTTP_ROUTE: scope.route}
+    def _victim(self, request: Request, lost: int, most: int) -> SpanLink:
+        seen = sc.Victim.NOT_ACCEPTED if most else sc.Victim.IN_FLIGHT
+        attributes: Attributes = {sc.VICTIM: str(seen)}
+        if most > lost:
+            attributes[sc.OVERLAP_MAX_NS] = most
+        return self._link(request, sc.LinkKind.DELAYED, lost, **attributes)
+
+    def _link(self, scope: Scope, kind: sc.LinkKind, overlap: int, **more: Any) -> SpanLink:
+        attributes = {sc.LINK: str(kind), sc.OVERLAP_NS: overlap, sc.HTTP_ROUTE: scope.route, **more}
         if isinstance(scope, Call):
             attributes[sc.LINK_FUNCTION] = callsite.callable_name(scope.func)
             attributes |= _code(_call_site(scope))

@@ -125,6 +125,8 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             tags = _begin(
                 recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1"))
             )
+            if recorder.begun is not None:
+                recorder.begun(request, scope, args[1] if len(args) > 1 else kwargs.get("receive"))
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("handler.asgi")
             return await wrapped(*args, **kwargs)

@@ -92,6 +92,7 @@ class Recording:
     def _spans(self) -> list[SpanData]:
         if self._last is None:
             self._session.made.watchdog.catch_up()
+            self._session.made.arrivals.release()
         return self._session.memory.spans()[self._first : self._last]
 
 

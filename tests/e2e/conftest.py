@@ -104,4 +104,5 @@ def start_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start
 @pytest.fixture(scope="session")
 def django_52() -> Environment:
     """The long-term support release, with every server and loop that the tests use."""
-    return make("django>=5.2,<5.3", "daphne", "gunicorn", "hypercorn", "httpx", "uvicorn", "uvloop")
+    servers = ("daphne", "gunicorn", "hypercorn", "uvicorn", "uvicorn-worker", "uvloop")
+    return make("django>=5.2,<5.3", "httpx", *servers)

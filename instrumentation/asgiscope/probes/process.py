@@ -1,17 +1,30 @@
-"""The process's end by its own signal, which the interpreter's exit functions never see.
+"""The process's end by a signal, which the interpreter's exit functions never see.
 
 Owns: `signal.raise_signal`. A server that has shut down in good order because of SIGTERM may send itself the signal
 again with the default action restored, so that its parent sees what ended it (uvicorn does): the process is gone
 within that call, and with it whatever had not been sent.
 
+Owns: `django.core.servers.basehttp.run`, which serves under `manage.py runserver`. Without its reloader it has no
+handler for SIGTERM at all; while it serves, it gets one that sends what there is and then ends as before. Only
+there: its main thread does nothing but wait for connections, so that the handler runs at once, which elsewhere
+nobody can promise.
+
+Owns: what a child of `multiprocessing` does at its end, by `multiprocessing.util`: a forked one skips the
+interpreter's exit functions.
+
 Overhead model: none before the end.
-Known limitation: a process without any handler for SIGTERM is ended from outside (`manage.py runserver`); what it
-recorded since the last sending is lost with it.
+Known limitations: any other process without a handler for SIGTERM is ended from outside, and what it recorded since
+the last sending is lost with it; so is what a process recorded that is killed, as by runserver's reloader when it
+gets a SIGTERM itself.
 """
 
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
+
+import wrapt
 
 from asgiscope import faults
 from asgiscope.patching import Patches
@@ -24,15 +37,93 @@ _DEADLY = frozenset(
 """Signals whose default action ends the process, of those that ask a server to stop."""
 
 
+_BASEHTTP = "django.core.servers.basehttp"
+_installed: list["_LastWords"] = []
+"""What is to be said at the end; one for each installation, of which there is one as a rule."""
+_hooked = False
+
+
+class _LastWords:
+    """What is to be called before the process ends."""
+
+    def __init__(self, patches: Patches, say: Callable[[], object]) -> None:
+        self.patches = patches
+        self._say = say
+
+    def __call__(self) -> None:
+        try:
+            if self.patches.enabled:
+                self._say()
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("process.last_words")
+
+
 def install(last_words: Callable[[], object]) -> Patches:
     """Have `last_words` called before the process ends itself; it may take as long as an exit may wait."""
+    patches = Patches()
+    words = _LastWords(patches, last_words)
 
     def raise_signal(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            if args and args[0] in _DEADLY and signal.getsignal(args[0]) is signal.SIG_DFL:
-                last_words()
-        except Exception:  # noqa: BLE001 - never into the application
-            faults.report("process.raise_signal")
+        if args and args[0] in _DEADLY and signal.getsignal(args[0]) is signal.SIG_DFL:
+            words()
         return wrapped(*args, **kwargs)
 
-    return Patches().wrap(signal, "raise_signal", raise_signal)
+    patches.wrap(signal, "raise_signal", raise_signal)
+    if _BASEHTTP in sys.modules:
+        patches.wrap(sys.modules[_BASEHTTP], "run", _serve)
+    _installed.append(words)
+    patches.on_remove(lambda: _installed.remove(words))
+    _hook()
+    return patches
+
+
+def _hook() -> None:
+    """Once a process: wait for what may never be imported."""
+    global _hooked  # noqa: PLW0603 - import hooks and registrations for forks cannot be taken back
+    if not _hooked:
+        _hooked = True
+        wrapt.register_post_import_hook(_basehttp, _BASEHTTP)
+        wrapt.register_post_import_hook(_multiprocessing, "multiprocessing.util")
+
+
+def _basehttp(module: Any) -> None:
+    try:
+        for words in _installed:
+            if not isinstance(vars(module)["run"], wrapt.FunctionWrapper):
+                words.patches.wrap(module, "run", _serve)
+    except Exception:  # noqa: BLE001 - it would make the import fail
+        faults.report("process.runserver")
+
+
+def _serve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # under the reloader, which has its own handler
+        return wrapped(*args, **kwargs)
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _end)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        if ours and signal.getsignal(signal.SIGTERM) is _end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> None:
+    """End by the signal as if there had been no handler, but for the last words."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+def _multiprocessing(util: Any) -> None:
+    try:
+        # Called in each forked child once its parent's finalizers are forgotten; ours is then the child's own.
+        util.register_after_fork(_end, lambda _: util.Finalize(None, _in_child, exitpriority=0))
+    except Exception:  # noqa: BLE001 - it would make the import fail
+        faults.report("process.multiprocessing")
+
+
+def _in_child() -> None:
+    for words in _installed:
+        words()

@@ -21,6 +21,7 @@ from asgiscope_collector.api import (
     health,
     hops,
     live,
+    metrics,
     middleware,
     overview,
     pools,
@@ -96,6 +97,7 @@ def create_app(
         releases,
         live,
         services,
+        metrics,
         alerts,
     ):
         app.include_router(module.router)

@@ -1,0 +1,61 @@
+"""Metrics: which there are, and how one went over time."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+Kind = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
+Temporality = Literal["unspecified", "delta", "cumulative"]
+
+
+class Metric(BaseModel):
+    """A metric that some service sends; two of one name that differ in kind, unit or temporality are two."""
+
+    name: str
+    kind: Kind
+    unit: str = Field(description="as sent: UCUM")
+    description: str
+    temporality: Temporality
+    monotonic: bool
+    services: list[str]
+    attributes: list[str] = Field(description="keys that its points carry, at most 100")
+    points: int
+    last_seen: str
+
+
+class Metrics(BaseModel):
+    """A page of metrics, by name."""
+
+    metrics: list[Metric]
+    total: int
+
+
+class MetricPoint(BaseModel):
+    """One step of a series. What a kind does not have, or what was not sent, is null."""
+
+    time_ns: int
+    value: float | None = Field(
+        description="of a gauge or a sum that may fall: the mean; of a sum that only grows: what it grew by; of a "
+        "histogram or summary: the mean of what was observed"
+    )
+    count: int = Field(description="of a gauge or sum: points sent; else what was observed")
+    min: float | None = None
+    max: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class MetricSeries(BaseModel):
+    """The points of one value of the attribute that was asked to group by; '' without one."""
+
+    group: str
+    points: list[MetricPoint]
+
+
+class MetricDetail(Metric):
+    """A metric over a range."""
+
+    step_ns: int
+    series: list[MetricSeries] = Field(description="those with the most points first")
+    truncated: bool = Field(description="there are more series than are shown")

@@ -230,6 +230,6 @@ def schema() -> dict[str, Any]:
     """JSON Schema of the file, for editors and `check`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "asgiscope-collector alert rules",
         **AlertFile.model_json_schema(by_alias=True),
+        "title": "asgiscope-collector alert rules",
     }

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from asgiscope_collector.alerts.files import check as check_rules
+from asgiscope_collector.alerts.files import read as read_rules
 from asgiscope_collector.commands.common import Subparsers, add_data, say, settings_of
 from asgiscope_collector.commands.store import StoreUnavailableError, on_store
 from asgiscope_collector.engine.checks import Checked, Level
@@ -18,8 +20,8 @@ def register(commands: Subparsers) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser(
         "check",
-        help="look at configuration, data folder, disk, store, schema and clock",
-        description="Look at configuration, data folder, disk, store, schema and clock, and change nothing. "
+        help="look at configuration, data folder, disk, alert rules, store, schema and clock",
+        description="Look at configuration, data folder, disk, alert rules, store, schema, clock; change nothing. "
         "Exit status 0: all is well or there are warnings; 1: serve would fail, or work badly.",
     )
     add_data(parser)
@@ -33,6 +35,7 @@ def run(asked: argparse.Namespace) -> int:
     if found[-1]["level"] != Level.ERROR:
         settings = settings_of(asked)
         found += [each.as_json() for each in _folder(settings)]
+        found += [each.as_json() for each in _alert_rules(settings)]
         found += _store(settings)
     if asked.json:
         say(json.dumps(found, indent=2))
@@ -57,6 +60,22 @@ def _configuration(asked: argparse.Namespace) -> list[Checked]:
             f"store {settings.store_address}, {kept}, on {settings.host}:{settings.port}",
         )
     ]
+
+
+def _alert_rules(settings: Settings) -> list[Checked]:
+    if not settings.alerts:
+        return [
+            Checked(
+                "alert rules",
+                Level.OK,
+                "the built-in ones, and nobody is told: see ASGISCOPE_COLLECTOR_ALERTS",
+            )
+        ]
+    if problems := check_rules(settings.alerts):
+        return [Checked("alert rules", Level.ERROR, f"{settings.alerts}: {each}") for each in problems]
+    rules = read_rules(settings.alerts)
+    count = f"{len(rules.rules)} rules, {len(rules.file.receivers)} receivers"
+    return [Checked("alert rules", Level.OK, f"{settings.alerts}: {count}")]
 
 
 def _folder(settings: Settings) -> list[Checked]:

@@ -14,8 +14,11 @@ from asgiscope_collector.alerts.readings import Gauges
 
 from tests.collector.alerts.receiving import Hook
 from tests.collector.conftest import Running
+from tests.collector.spans import Sender
 
 NS = 1_000_000_000
+PATH = "T00/very-secret-path"
+SECRET = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiB0ZXN0cw=="  # noqa: S105 - of tests alone
 QUICK = Times(lease=1.5, renew=0.3, settle=0.3, margin=0.5)
 
 
@@ -62,7 +65,13 @@ class Bench:
     def rules(self, *rules: dict[str, Any], **file: Any) -> None:
         """Write the file; each rule looks at this test's service, or at nothing that has one."""
         receivers = [
-            {"name": name, "type": "webhook", "url": hook.url, "timeout": "2s"}
+            {
+                "name": name,
+                "type": "webhook",
+                "url": f"{hook.url}/{PATH}",
+                "secret": "${ALERTS_SECRET}",
+                "timeout": "2s",
+            }
             for name, hook in self.hooks.items()
         ]
         # The store keeps what other tests' rules made: names are this test's own.
@@ -126,3 +135,9 @@ async def turns_until(alerting: Alerting, ask: Callable[[], Any], seconds: float
 def run(work: Coroutine[Any, Any, None]) -> None:
     """On a loop of its own, beside the collector's."""
     asyncio.run(work)
+
+
+def shop(service: str, version: str = "1.4") -> Sender:
+    """A process of a service, with release and environment."""
+    resource = {"service.version": version, "deployment.environment.name": "prod"}
+    return Sender(service, resource=resource)

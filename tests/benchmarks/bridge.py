@@ -18,9 +18,13 @@ _CHILD = f"""
 import asyncio, json, sys, time
 mode = sys.argv[1]
 from asgiref.sync import sync_to_async, ThreadSensitiveContext
+import django
+from django.conf import settings
+settings.configure()
+django.setup()
 if mode != "bare":
-    import asgiscope
-    assert asgiscope.instrument()
+    import asgiscope, asgiscope.instrumentor
+    assert asgiscope.instrument() and asgiscope.instrumentor.active()
 def f(): pass
 async def round_():
     call = sync_to_async(f)

@@ -24,6 +24,7 @@ INSTRUMENTATION = (
     "ledger",
     "tally",
     "recorder",
+    "loopwatch",
     "watchdog",
     "deadlock",
     "ongoing",

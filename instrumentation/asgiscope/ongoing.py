@@ -27,10 +27,11 @@ from asgiscope import callsite, stacks
 from asgiscope.callsite import Frame
 from asgiscope.deadlock import Circle, Waits
 from asgiscope.ledger import Call, State
+from asgiscope.loopwatch import LoopWatch, scope_of
 from asgiscope.recorder import Parked, Recorder, Stall
 from asgiscope.scope import Request, Scope, Tags
 from asgiscope.semconv import OngoingState, ThreadRole
-from asgiscope.watchdog import LoopWatch, Watchdog, scope_of
+from asgiscope.watchdog import Watchdog
 
 MAX_REPORTS = 32
 """Troubles reported at one look; those around them come on top."""
@@ -122,8 +123,8 @@ class Ongoing:
         for parked in self._recorder.ledger.parked.copy():
             yield _Trouble(now - parked.started, OngoingState.PARKED, parked)
         for _, watch in self._watchdog.watches():
-            late = now - watch.due
-            if late >= self._bound and not watch.stopped:
+            late = now - watch.asked
+            if watch.asked and late >= self._bound and not watch.stopped:
                 stall = watch.ongoing[0] if watch.ongoing else watch.lasting(now)
                 if stall is not None:
                     yield _Trouble(late, OngoingState.BLOCKED, stall, watch)

@@ -9,7 +9,7 @@ import sys
 import threading
 from asyncio import current_task
 from asyncio.events import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import Any, NamedTuple, Protocol
 
@@ -117,8 +117,6 @@ class Here(threading.local):
     inner: tuple[Operation, list[Frame]] | None = None
     """The nested operation that explains most of the outermost so far, and where it was called."""
     name: str = ""
-    loop: Callable[[], Any] = staticmethod(lambda: None)
-    """A weak reference to the loop that was last seen to be watched on this thread."""
 
 
 class Outbox(Protocol):
@@ -154,8 +152,8 @@ class Recorder:
         """Told of each request that begins, with its ASGI scope and `receive`, while a stall is kept."""
         self.follows: Callable[[Request], bool] = lambda _request: False
         """Whether a request that has ended will be sent after the stall in it that is kept: it leaves last."""
-        self.watch_of: Callable[[Any], Any] = lambda _loop: None
-        """The watchdog's view of a loop; set by the watchdog. Loops may take turns on one thread."""
+        self.watched: Mapping[int, Any] = {}
+        """The watchdog's view of each loop, by its `id()`; set by the watchdog."""
 
     # --- where are we -----------------------------------------------------------------------------------
 
@@ -289,7 +287,7 @@ class Recorder:
         sent = length >= self.blocked_ns or (operation.sampled and guarded)
         if not (sent or guarded):
             return
-        watch = self.watch_of(_get_running_loop())
+        watch = self.watched.get(id(_get_running_loop()))
         if watch is not None:
             watch.note(operation.started, operation.ended, sent)
         request = operation.request

@@ -62,6 +62,11 @@ def test_what_a_probe_sees_is_one_stall_of_exact_length(site: Site, view: str) -
     assert work.parent_id == answer.request.span_id
 
 
+def _texts(span: SpanView) -> list[object]:
+    """The attributes that are no numbers: a time may have any digits."""
+    return [value for value in span.attributes.values() if not isinstance(value, int | float)]
+
+
 def test_what_operations_say_of_themselves(site: Site) -> None:
     """The back end, never the key, the name of a file, or an address."""
     cache = site.get("/many-keys/").named("cache get_many")[0]
@@ -82,7 +87,7 @@ def test_what_operations_say_of_themselves(site: Site) -> None:
     assert mail["asgiscope.mail.messages"] == 1
     site.get("/slow-cache/")
     for secret in ("4711", "passport", "ann@example.com", "Your order", "battery"):
-        assert not [span for span in site.sink.spans if secret in repr(span.attributes)]
+        assert not [span for span in site.sink.spans if secret in repr(_texts(span))]
 
 
 def test_a_password_is_hashed_on_the_loop_and_checked_there(site: Site) -> None:

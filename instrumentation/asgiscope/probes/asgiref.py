@@ -86,7 +86,7 @@ class Bridges:
         recorder = self._recorder
         try:
             loop = _get_running_loop()
-            if recorder.here.loop() is not loop and loop is not None:
+            if loop is not None and id(loop) not in recorder.watched:
                 self._watchdog.watch(loop)
             if call.parent is None:
                 recorder.root(call)

@@ -112,7 +112,7 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
     async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
         try:
             loop = asyncio.get_running_loop()
-            if recorder.here.loop() is not loop:
+            if id(loop) not in recorder.watched:
                 watchdog.watch(loop)
             # No parent: a server may start a request in the context of the one before it on the connection.
             request = Request(None, recorder.clock(), scope["method"], scope["path"])

@@ -106,6 +106,8 @@ def sources(
         found[field.name] = where
     if _sdk_disabled(env):
         found["disabled"] = "OTEL_SDK_DISABLED"
+    if env.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip():
+        found["metric_interval_ms"] = "OTEL_METRIC_EXPORT_INTERVAL"
     return found
 
 

@@ -16,7 +16,7 @@ WSGI_SERVERS = {
     "threads": (*GUNICORN, "--worker-class", "gthread", "--threads", "2"),
     "of django itself": ("python", "-m", "django", "runserver", "--noreload", "127.0.0.1:{port}"),
 }
-COMPLAINT = re.compile(r"asgiscope (leaves out|failed|is not active|cannot reach)")
+COMPLAINT = re.compile(r"asgiscope (leaves out|failed|is not active|cannot hand)")
 """How asgiscope's own warnings begin."""
 PATHS = (
     *("plain", "one", "all-of-them", "listing", "author", "page", "page-in-thread", "sync-page"),

@@ -169,7 +169,7 @@ def test_what_is_said_of_each_answer(status: int, says: str) -> None:
     with Sink() as sink:
         sink.answer = status
         found = Report()
-        collector.ask(found, Config(), {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}, 5)
+        collector.ask(found, Config(endpoint=sink.url), 5)
     assert (found.collector.status, found.collector.answers) == (status, False)
     assert f"answers {status}. " in found.problems[0]
     assert says in found.problems[0]
@@ -181,7 +181,7 @@ def test_a_collector_that_never_answers_is_waited_for_no_longer_than_asked() -> 
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         found = Report()
-        collector.ask(found, Config(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"), {}, 0.2)
+        collector.ask(found, Config(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"), 0.2)
     assert "does not answer: timed out" in found.collector.detail
-    collector.ask(found, Config(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, 5)
+    collector.ask(found, Config(endpoint="collector:4318"), 5)
     assert "no http:// or https:// address" in found.collector.detail

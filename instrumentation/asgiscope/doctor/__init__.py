@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import sys
 
 from asgiscope.doctor import collector, site
@@ -42,5 +41,5 @@ def look(*, settings: str | None = None, timeout_s: float = 5.0) -> Report:
     site.try_probes(report, config)
     site.read_middleware(report)
     site.read_ways_in(report)
-    collector.ask(report, config, os.environ, timeout_s)
+    collector.ask(report, config, timeout_s)
     return report

@@ -1,10 +1,10 @@
 """Whether the collector answers: an OTLP request that holds no span, sent as the exporter would send it."""
 
 import http.client
+import os
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.util.re import parse_env_headers
@@ -12,9 +12,8 @@ from opentelemetry.util.re import parse_env_headers
 from asgiscope import __version__
 from asgiscope.config import Config
 from asgiscope.doctor.report import Collector, Report
+from asgiscope.emit.http import Sender
 
-_DEFAULT = "http://localhost:4318"
-_PATH = "/v1/traces"
 _GRPC_PORT = 4317
 _START = "Start it (asgiscope-collector serve), or correct OTEL_EXPORTER_OTLP_ENDPOINT."
 _STATUS = {
@@ -28,9 +27,9 @@ _STATUS = {
 }
 
 
-def ask(report: Report, config: Config, environ: Mapping[str, str], timeout_s: float) -> None:
+def ask(report: Report, config: Config, timeout_s: float) -> None:
     """Put the collector's answer into the report."""
-    endpoint = endpoint_of(config, environ)
+    endpoint = Sender("traces", config.endpoint).url
     found = report.collector = Collector(endpoint=_shown(endpoint))
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -38,7 +37,7 @@ def ask(report: Report, config: Config, environ: Mapping[str, str], timeout_s: f
         report.problems.append(f"Collector: {found.detail}")
         return
     try:
-        found.status = _post(endpoint, environ, timeout_s)
+        found.status = _post(endpoint, timeout_s)
     except (OSError, http.client.HTTPException, ValueError) as error:
         found.detail = f"does not answer: {_reason(error)}. {_hint(parts.port, error)}"
     else:
@@ -48,42 +47,34 @@ def ask(report: Report, config: Config, environ: Mapping[str, str], timeout_s: f
         report.problems.append(f"Collector: {found.detail}")
 
 
-def endpoint_of(config: Config, environ: Mapping[str, str]) -> str:
-    """Where spans go: `ASGISCOPE_ENDPOINT`, else OpenTelemetry's variables, else its default."""
-    if config.endpoint:
-        return config.endpoint.rstrip("/") + _PATH
-    if environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
-        return environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
-    return (environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULT).rstrip("/") + _PATH
-
-
-def _post(endpoint: str, environ: Mapping[str, str], timeout_s: float) -> int:
+def _post(endpoint: str, timeout_s: float) -> int:
     headers = {
-        **parse_env_headers(_variable(environ, "HEADERS"), liberal=True),
+        **parse_env_headers(_variable("HEADERS"), liberal=True),
         "content-type": "application/x-protobuf",
         "user-agent": f"asgiscope-doctor/{__version__}",
     }
     request = urllib.request.Request(endpoint, data=b"", headers=headers, method="POST")  # noqa: S310 - http(s) only
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s, context=_tls(endpoint, environ)) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s, context=_tls(endpoint)) as answer:  # noqa: S310
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
 
 
-def _tls(endpoint: str, environ: Mapping[str, str]) -> ssl.SSLContext | None:
+def _tls(endpoint: str) -> ssl.SSLContext | None:
     if not endpoint.startswith("https:"):
         return None
-    context = ssl.create_default_context(cafile=_variable(environ, "CERTIFICATE") or None)
-    client = _variable(environ, "CLIENT_CERTIFICATE")
+    context = ssl.create_default_context(cafile=_variable("CERTIFICATE") or None)
+    client = _variable("CLIENT_CERTIFICATE")
     if client:
-        context.load_cert_chain(client, _variable(environ, "CLIENT_KEY") or None)
+        context.load_cert_chain(client, _variable("CLIENT_KEY") or None)
     return context
 
 
-def _variable(environ: Mapping[str, str], name: str) -> str:
-    return environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+def _variable(name: str) -> str:
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}")
+    return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
 
 
 def _reason(error: Exception) -> str:

@@ -100,6 +100,10 @@ def test_every_planted_problem_is_found(tmp_path: Path) -> None:
             assert f"{problem.file.rpartition('/')[2]}:" in site
             assert int(count) > 0
     assert f"{len(planted())} of {len(planted())} planted problems were found." in done.stdout
+    paged = [row for row in rows if row[0] == "firing"]
+    assert ["error", "new-refusal", "shop-api"] in [row[1:4] for row in paged], done.stdout
+    assert any(row[2] == "page-blocks" and "blocked the event loop" in row[4] for row in paged)
+    assert f"{len(paged)} alerts arrived at the pager." in done.stdout
     assert survivors(tmp_path) == []
 
 
@@ -117,7 +121,12 @@ def test_ctrl_c_stops_everything(running: subprocess.Popen[str], tmp_path: Path)
     line = until(running, "Open ")
     assert line.split()[1].startswith("http://127.0.0.1:")
     names = " ".join(survivors(tmp_path))
-    for part in ("asgiscope_collector serve", "supplier:application", "shopsite.asgi:application"):
+    for part in (
+        "asgiscope_collector serve",
+        "pager:application",
+        "supplier:application",
+        "shopsite.asgi:application",
+    ):
         assert part in names
     running.send_signal(signal.SIGINT)
     assert running.wait(timeout=END_SECONDS) == 0

@@ -1,7 +1,9 @@
 """The demo from start to end: what is started in which order, with which environment."""
 
 import asyncio
+import base64
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -11,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from asgiscope_collector.models import Findings, Traces
@@ -19,7 +21,7 @@ from asgiscope_collector.models import Findings, Traces
 from problems import API, ENVIRONMENT_VARIABLE, WEB
 from runner import traffic
 from runner.processes import Children
-from runner.report import Report
+from runner.report import Report, alert_lines
 
 SITE: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
@@ -55,6 +57,7 @@ class Demo:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._tally = traffic.Tally()
+        self._pager_secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
         self.children = Children(options.data / "logs")
 
     async def run(self) -> int:
@@ -78,11 +81,12 @@ class Demo:
 
     async def _run(self) -> int:
         collector_port = _collector_port(self._options.port)
-        supplier_port, web_port, api_port = _free_ports(3)
+        supplier_port, pager_port, web_port, api_port = _free_ports(4)
         collector_url, web_url, api_url = (_url(port) for port in (collector_port, web_port, api_port))
 
         _say(f"Starting the collector; logs are in {self._options.data / 'logs'} ...")
-        self._start_collector(collector_port)
+        self._start_pager(pager_port)
+        self._start_collector(collector_port, pager_port)
         await self._until_ready(f"{collector_url}/readyz")
         _say("Preparing the shop's database ...")
         await self._prepare_site()
@@ -97,14 +101,19 @@ class Demo:
         await self._until_ready(f"{web_url}/")
         await self._until_ready(f"{api_url}/api/products/")
 
+        _say(f"The one who is on call gets alerts at {_url(pager_port)}/")
         if self._options.seconds is None:
             _say(f"Open {collector_url}/ (the shop is at {web_url}/; Ctrl-C stops everything)")
         else:
             _say(f"Open {collector_url}/ (the shop is at {web_url}/; stops in {self._options.seconds:g} s)")
         await self._send_traffic(web_url, api_url)
-        return await self._check(collector_url)
+        return await self._check(collector_url, _url(pager_port))
 
-    def _start_collector(self, port: int) -> None:
+    def _start_pager(self, port: int) -> None:
+        environment = self._environment({"PAGER_SECRET": self._pager_secret})
+        self.children.start("pager", _uvicorn("pager:application", port, "asyncio"), environment, SITE)
+
+    def _start_collector(self, port: int, pager_port: int) -> None:
         # A check counts what this run sends and nothing older; a demo without end keeps its history.
         if self._options.seconds is None:
             data = self._options.data / "collector"
@@ -117,7 +126,13 @@ class Demo:
                 *(sys.executable, "-m", "asgiscope_collector", "serve"),
                 *("--host", HOST, "--port", str(port), "--data", str(data)),
             ],
-            self._environment({}),
+            self._environment(
+                {
+                    "ASGISCOPE_COLLECTOR_ALERTS": str(SITE / "alerts.yaml"),
+                    "PAGER_URL": f"{_url(pager_port)}/alerts",
+                    "PAGER_SECRET": self._pager_secret,
+                }
+            ),
             SITE,
         )
 
@@ -204,7 +219,7 @@ class Demo:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _check(self, collector_url: str) -> int:
+    async def _check(self, collector_url: str, pager_url: str) -> int:
         """Let the sites send their last spans, wait until all has arrived, and tell."""
         _say("Waiting for the last findings ...")
         await self.children.stop(WEB, API)
@@ -212,18 +227,22 @@ class Demo:
             async with _client(collector_url) as client:
                 report = await self._arrived(client)
                 silent = [service for service in (WEB, API) if not await _has_traces(client, service)]
+            async with _client(pager_url) as client:
+                alerts = await self._paged(client, expected=not self._options.fixes)
         except httpx.HTTPError as error:
             raise DemoError(
                 f"the collector did not tell its findings ({error!r}); see {self._options.data / 'logs'}"
             ) from error
         _say("\n".join(report.lines()))
+        _say("\n".join(alert_lines(alerts)))
         for trouble in self._tally.errors():
             _say(f"The traffic met: {trouble}")
         if silent:
             raise DemoError(
                 f"no trace of {' and '.join(silent)} arrived; see {self._options.data / 'logs'} for why"
             )
-        return 1 if report.missing or report.lingering else 0
+        untold = not alerts and not self._options.fixes
+        return 1 if report.missing or report.lingering or untold else 0
 
     async def _arrived(self, client: httpx.AsyncClient) -> Report:
         """The report once nothing is missing and no count grows, or when the time for that is over."""
@@ -239,6 +258,18 @@ class Demo:
                 count, since = counted, now
             if now > deadline or (not report.missing and now - since > SETTLED_SECONDS):
                 return report
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _paged(self, client: httpx.AsyncClient, *, expected: bool) -> list[dict[str, Any]]:
+        """What the pager was sent; where something is expected, once it is there or its time is over."""
+        deadline = time.monotonic() + ARRIVAL_SECONDS
+        while True:
+            self.children.check()
+            response = await client.get("/messages")
+            response.raise_for_status()
+            messages: list[dict[str, Any]] = response.json()
+            if messages or not expected or time.monotonic() > deadline:
+                return messages
             await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from asgiscope_collector.models import CallSite, Finding
 
@@ -49,6 +49,25 @@ class Report:
 
     def _planted_id(self, finding: Finding) -> str:
         return " ".join(problem.id for problem in PROBLEMS if names(finding, problem))
+
+
+def alert_lines(messages: Iterable[dict[str, Any]]) -> list[str]:
+    """The alerts that the pager was sent, as text for a terminal."""
+    rows = [
+        (
+            alert["status"],
+            alert["labels"].get("severity", ""),
+            alert["labels"].get("alertname", ""),
+            alert["labels"].get("service", ""),
+            alert["annotations"].get("summary", ""),
+        )
+        for message in messages
+        for alert in message["alerts"]
+    ]
+    if not rows:
+        return ["", "NO ALERT ARRIVED."]
+    header = ("alert", "severity", "rule", "service", "what it says")
+    return ["", *_table(header, rows, right=frozenset()), "", f"{len(rows)} alerts arrived at the pager."]
 
 
 def names(finding: Finding, problem: Problem) -> bool:

@@ -97,7 +97,14 @@ class Feed:
         """What waits now; None while the store cannot answer. `scope.range` must move with the clock."""
         key = (scope.service, scope.environment, scope.version)
         asked = self._answers.get(key)
-        if asked is None or (asked[1] != self.version and time.monotonic() - asked[0] >= _REST_SECONDS):
+        while asked is not None and asked[1] != self.version:
+            rest = asked[0] + _REST_SECONDS - time.monotonic()
+            if rest <= 0:
+                asked = None
+            else:
+                await asyncio.sleep(rest)
+                asked = self._answers.get(key)
+        if asked is None:
             answer = asyncio.ensure_future(self._engine.run(live, self._engine, scope, time.time_ns()))
             asked = (time.monotonic(), self.version, answer)
             self._answers = {name: each for name, each in self._answers.items() if not each[2].done()}

@@ -12,8 +12,8 @@ from tests.collector.spans import MS, SECOND, Sender
 
 SERVICE = "shop.all_troubles"
 CHAIN: Sequence[tuple[str, str, str]] = (
-    ("django.middleware.security.SecurityMiddleware", "both", ""),
-    ("vendor.geoip.GeoMiddleware", "sync", "sync_to_async"),
+    ("django.middleware.security.SecurityMiddleware", "both", "sync_to_async"),
+    ("vendor.geoip.GeoMiddleware", "sync", ""),
     ("django.contrib.sessions.middleware.SessionMiddleware", "both", ""),
     ("shop.middleware.OldMiddleware", "sync", ""),
     ("view", "async", "async_to_sync"),

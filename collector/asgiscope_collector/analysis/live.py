@@ -11,6 +11,8 @@ from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import CallSite, Live, LiveHolder, Span, Waiting
 
 _SHOWN: Final = 200
+_LATE_NS: Final = 20_000_000_000
+"""Reports come at doubling ages. One that is so much overdue will not come: its process has gone."""
 
 _OPEN: Final = """
 SELECT TraceId AS trace_id, SpanId AS span_id
@@ -63,7 +65,8 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
             },
         )
         # The span itself, once it has ended, comes before what was reported of it.
-        waiting = [_waiting(row, span_of(row)) for row in rows if row["ongoing"] and _is_known(row)]
+        found = [_waiting(row, span_of(row)) for row in rows if row["ongoing"] and _is_known(row)]
+        waiting = [each for each in found if now_ns - each.since_ns <= 2 * each.reported_ns + _LATE_NS]
         waiting.sort(key=lambda each: (each.since_ns, each.span_id))
     return Live(
         now_ns=now_ns,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from asgiscope.semconv import SPAN_SYNC_TO_ASYNC
@@ -67,51 +68,29 @@ def middleware(engine: Engine, asked: Scope) -> Middleware:
 
 
 def adaptations(modes: Sequence[str]) -> list[str]:
-    """What Django puts around each layer of a chain, outermost first, whose last is the view.
-
-    Follows `BaseHandler.load_middleware`, as the instrumentation does: from the view outwards a middleware runs
-    sync where it can and what it wraps is sync already, else async where it can.
-    """
-    is_async = inner_async = modes[-1] == "async"
-    adapted: list[str] = []
-    for mode in reversed(modes[:-1]):
-        runs_async = mode == "async" or (mode == "both" and inner_async)
-        adapted.append(_adaptation(runs_async, inner_async))
-        inner_async = runs_async
-    adapted.append(_adaptation(is_async, inner_async))
-    return adapted[::-1]
+    """What Django puts around each layer of a chain, outermost first, whose last is the view."""
+    running = [modes[-1] == "async", *_running(modes)]
+    return [_adaptation(outer, inner) for outer, inner in pairwise(running)]
 
 
 def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
-    """What to change first: each run of sync-only middlewares, by the crossings that it alone costs."""
+    """What to change first: the middlewares that keep a stretch of the chain sync, by the crossings they cost.
+
+    A stretch becomes async only when every sync-only middleware in it has: those before it, though capable of
+    both, run sync because what they wrap does.
+    """
     if not modes or modes[-1] != "async":
         return []
     before = _hops(adaptations(modes))
     found = []
-    start = 0
-    while start < len(modes) - 1:
-        if modes[start] != "sync":
-            start += 1
+    stretch: list[int] = []
+    for place, runs_async in enumerate(_running(modes)):
+        if not runs_async:
+            stretch.append(place)
             continue
-        end = start
-        while modes[end] == "sync":
-            end += 1
-        saved = before - _hops(adaptations([*modes[:start], *("both",) * (end - start), *modes[end:]]))
-        layers = list(names[start:end])
-        many = len(layers) > 1
-        found.append(
-            Change(
-                layers=layers,
-                title=f"Make {'these middlewares' if many else 'this middleware'} async-capable",
-                reason=(
-                    f"{'They are' if many else 'It is'} sync-only among asynchronous ones, so Django sends every "
-                    "request to a thread and back here"
-                    + ("; all of them have to change before a crossing goes away." if many else ".")
-                ),
-                saves_hops=saved,
-            )
-        )
-        start = end
+        if stretch:
+            found.append(_made_async(names, modes, stretch, before))
+        stretch = []
     if len(found) > 1:
         everything = [name for name, mode in zip(names, modes, strict=True) if mode == "sync"]
         others = [mode for mode in modes[:-1] if mode != "sync"]
@@ -127,6 +106,36 @@ def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
                 )
             )
     return sorted(found, key=lambda change: -change.saves_hops)
+
+
+def _made_async(names: Sequence[str], modes: Sequence[str], stretch: list[int], before: int) -> Change:
+    culprits = [place for place in stretch if modes[place] == "sync"]
+    changed = ["both" if place in culprits else mode for place, mode in enumerate(modes)]
+    many, dragged = len(culprits) > 1, len(stretch) - len(culprits)
+    reason = "They are sync-only" if many else "It is sync-only"
+    reason += ", so Django sends every request to a thread here and back to the loop behind"
+    if dragged:
+        reason += f"; {dragged} more before {'them' if many else 'it'} could run async and cannot"
+    if many:
+        reason += "; all of them have to change before the crossing goes away"
+    return Change(
+        layers=[names[place] for place in culprits],
+        title=f"Make {'these middlewares' if many else 'this middleware'} async-capable",
+        reason=f"{reason}.",
+        saves_hops=before - _hops(adaptations(changed)),
+    )
+
+
+def _running(modes: Sequence[str]) -> list[bool]:
+    """Whether each layer runs async.
+
+    Follows `BaseHandler.load_middleware`, as the instrumentation does: from the view outwards a middleware runs
+    sync where it can and what it wraps is sync already, else async where it can.
+    """
+    running = [modes[-1] == "async"]
+    for mode in reversed(modes[:-1]):
+        running.append(mode == "async" or (mode == "both" and running[-1]))
+    return running[::-1]
 
 
 def _chain(row: dict[str, Any], calls: list[dict[str, Any]], traffic: dict[str, Any]) -> Chain:

@@ -41,5 +41,5 @@ def test_routes_and_sites_by_what_crossing_costs(running: Running, sender: Sende
     ]
     assert found["sites"][0]["call_site"]["function"] == "load_caller"
     one = running.get("/api/hops", service=sender.service, route="/route/1/", limit=1, offset=1)
-    assert (one["routes"], one["routes_total"]) == ([], 0)
+    assert (one["routes"], one["routes_total"]) == ([], 1)
     assert [row["function"] for row in one["sites"]] == ["save"]

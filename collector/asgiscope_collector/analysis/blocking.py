@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from asgiscope_collector.analysis.finding import route_cost
 from asgiscope_collector.analysis.histogram import quantile
-from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.analysis.scope import IN_MINUTES, Scope, Steps
+from asgiscope_collector.analysis.tallies import Counted
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Blocking, BlockingPoint, BlockingSite, CallSite, RouteCost, Victims
 
@@ -56,23 +57,6 @@ LIMIT 20 BY FindingId
 """
 )
 
-_LOOPS: Final = (
-    "SELECT ServiceName AS service, "
-    + STEP
-    + """ AS time, sum(blocked) AS blocked_ns, sum(processes) * 60000000000 AS loop_ns
-FROM
-(
-    SELECT ServiceName, Minute, sum(BlockedNs) AS blocked, toInt64(uniqMerge(Processes)) AS processes
-    FROM asgiscope_services
-    WHERE """
-    + IN_MINUTES
-    + """
-    GROUP BY ServiceName, Minute
-)
-GROUP BY service, time
-"""
-)
-
 
 def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Blocking:
     """A page of call sites, the most time first. `route` asks for those that blocked on it."""
@@ -92,10 +76,11 @@ def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
             routes[row["finding_id"]].append(route_cost(row))
     loops: defaultdict[str, int] = defaultdict(int)
     points: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for row in engine.rows(_LOOPS, parameters):
-        loops[row["service"]] += row["loop_ns"]
-        points[row["time"]][0] += row["blocked_ns"]
-        points[row["time"]][1] += row["loop_ns"]
+    counted = Counted.over(engine, asked, step=steps.seconds)
+    for (service, time), sums in counted.loops("service", "time").items():
+        loops[service] += sums["loop_ns"]
+        points[time][0] += sums["blocked_ns"]
+        points[time][1] += sums["loop_ns"]
     blocked_ns = sum(blocked for blocked, _ in points.values())
     loop_ns = sum(loops.values())
     return Blocking(

@@ -1,6 +1,5 @@
 """Two sides compared, two versions or two periods: what is new, worse, better, gone, and could it be chance."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +9,7 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.analysis import significance
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
+from asgiscope_collector.analysis.tallies import Counted, Found, Sums
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import CallSite, Comparison, FindingChange, RouteTraffic, Side, Verdict
 
@@ -17,37 +17,14 @@ _NS: Final = 1_000_000_000
 _FINDINGS: Final = 1000
 _ROUTES: Final = 200
 
-_SIDE: Final = (
+_SEEN: Final = (
     """
 SELECT
-    sum(Requests) AS requests, sum(Errors) AS errors, sum(asgiscope_requests.Hops) AS hops,
-    sumMap(Buckets) AS durations, max(LongestNs) AS longest_ns, uniqExact(Minute) AS minutes
-FROM asgiscope_requests
+    toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns, toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
+    uniqExact(Minute) AS minutes
+FROM asgiscope_services
 WHERE """
     + IN_MINUTES
-)
-
-_WAITS: Final = (
-    "SELECT sumMap(Buckets) AS waits, max(LongestNs) AS longest_ns FROM asgiscope_waits WHERE " + IN_MINUTES
-)
-
-_LOOPS: Final = (
-    """
-SELECT
-    sum(blocked) AS blocked_ns, sum(processes) * 60000000000 AS loop_ns,
-    min(first) AS first_ns, max(last) AS last_ns
-FROM
-(
-    SELECT
-        ServiceName, Minute, sum(BlockedNs) AS blocked, toInt64(uniqMerge(Processes)) AS processes,
-        toUnixTimestamp64Nano(min(FirstSeen)) AS first, toUnixTimestamp64Nano(max(LastSeen)) AS last
-    FROM asgiscope_services
-    WHERE """
-    + IN_MINUTES
-    + """
-    GROUP BY ServiceName, Minute
-)
-"""
 )
 
 _FINDINGS_OF: Final = (
@@ -85,21 +62,6 @@ LIMIT {limit:UInt32}
 """
 )
 
-_ROUTES_OF: Final = (
-    """
-SELECT
-    ServiceName AS service, Route AS route, sum(Requests) AS requests, sumMap(Buckets) AS durations,
-    max(LongestNs) AS longest_ns
-FROM asgiscope_requests
-WHERE """
-    + IN_MINUTES
-    + """
-GROUP BY ServiceName, Route
-ORDER BY requests DESC, service, route
-LIMIT {limit:UInt32}
-"""
-)
-
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -107,7 +69,7 @@ class _Seen:
 
     side: Side
     findings: dict[str, dict[str, Any]]
-    routes: dict[tuple[str, str], dict[str, Any]]
+    routes: Found
     minutes: int
 
 
@@ -130,32 +92,31 @@ def compare(engine: Engine, base: Scope, other: Scope, limit: int) -> Comparison
 
 def _seen(engine: Engine, asked: Scope) -> _Seen:
     parameters = asked.parameters
-    (requests,) = engine.rows(_SIDE, parameters)
-    (waits,) = engine.rows(_WAITS, parameters)
-    (loops,) = engine.rows(_LOOPS, parameters)
+    (seen,) = engine.rows(_SEEN, parameters)
     kinds = {"kinds": [kind.value for kind in FindingKind]}
     found = engine.rows(_FINDINGS_OF, {**parameters, **kinds, "limit": _FINDINGS})
+    counted = Counted.over(engine, asked)
+    routes = counted.requests("service", "route")
+    requests, waits, loops = Sums(), Sums(), Sums()
+    for total, parts in ((requests, routes), (waits, counted.waits()), (loops, counted.loops())):
+        for part in parts.values():
+            total.merge(part)
     count = requests["requests"]
-    seconds = max(1.0, (loops["last_ns"] - loops["first_ns"]) / _NS)
     side = Side(
         version=asked.version,
         since_ns=asked.range.since_ns,
         until_ns=asked.range.until_ns,
         requests=count,
-        requests_per_second=count / seconds,
+        requests_per_second=count / max(1.0, (seen["last_ns"] - seen["first_ns"]) / _NS),
         error_share=requests["errors"] / count if count else 0.0,
-        duration_p50_ns=quantile(requests["durations"], 0.50, 0, requests["longest_ns"]),
-        duration_p95_ns=quantile(requests["durations"], 0.95, 0, requests["longest_ns"]),
+        duration_p50_ns=requests.quantile(0.50),
+        duration_p95_ns=requests.quantile(0.95),
         hops_per_request=requests["hops"] / count if count else 0.0,
-        wait_p95_ns=quantile(waits["waits"], 0.95, 0, waits["longest_ns"]),
+        wait_p95_ns=waits.quantile(0.95),
         loop_blocked_share=min(1.0, loops["blocked_ns"] / loops["loop_ns"]) if loops["loop_ns"] else 0.0,
         refusals=sum(row["count"] for row in found if row["kind"] == FindingKind.REFUSAL),
     )
-    routes = {
-        (row["service"], row["route"]): row
-        for row in engine.rows(_ROUTES_OF, {**parameters, "limit": 10 * _ROUTES})
-    }
-    return _Seen(side, {row["id"]: row for row in found}, routes, requests["minutes"])
+    return _Seen(side, {row["id"]: row for row in found}, routes, seen["minutes"])
 
 
 _NONE: Final[dict[str, Any]] = {
@@ -284,9 +245,8 @@ def judge(
 
 
 def _traffic(before: _Seen, after: _Seen) -> list[RouteTraffic]:
-    n = sum(row["requests"] for row in before.routes.values()) or 1
-    m = sum(row["requests"] for row in after.routes.values()) or 1
-    nothing: dict[str, Any] = defaultdict(int, durations={})
+    n, m = before.side.requests or 1, after.side.requests or 1
+    nothing = Sums()
     rows = []
     for service, route in dict.fromkeys([*before.routes, *after.routes]):
         base = before.routes.get((service, route), nothing)
@@ -299,8 +259,8 @@ def _traffic(before: _Seen, after: _Seen) -> list[RouteTraffic]:
                 requests=other["requests"],
                 base_share=base["requests"] / n,
                 share=other["requests"] / m,
-                base_duration_p95_ns=quantile(base["durations"], 0.95, 0, base["longest_ns"]),
-                duration_p95_ns=quantile(other["durations"], 0.95, 0, other["longest_ns"]),
+                base_duration_p95_ns=base.quantile(0.95),
+                duration_p95_ns=other.quantile(0.95),
             )
         )
     return sorted(rows, key=lambda row: (-(row.requests + row.base_requests), row.service, row.route))

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.analysis.tallies import Counted
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import (
     CallSite,
@@ -20,17 +20,6 @@ from asgiscope_collector.models import (
 _POINTS: Final = 120
 _OCCUPANTS: Final = 12
 _NS: Final = 1_000_000_000
-
-_ROLES: Final = (
-    """
-SELECT
-    Executor AS executor, sum(Calls) AS calls, sum(Queued) AS queued, sum(WaitNs) AS wait_ns,
-    sum(RunNs) AS run_ns, max(LongestNs) AS longest_ns, sumMap(Buckets) AS waits
-FROM asgiscope_waits
-WHERE """
-    + IN_MINUTES
-    + " GROUP BY Executor ORDER BY wait_ns DESC, executor"
-)
 
 _KINDS: Final = "FindingKind IN ('contention', 'pool_starvation')"
 
@@ -132,7 +121,7 @@ def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Conte
     shown = sorted(overlaps, key=lambda key: (-overlaps[key], key))[:limit]
     columns = {key: place for place, key in enumerate(shown)}
     return Contention(
-        roles=[_role(row) for row in engine.rows(_ROLES, parameters)],
+        roles=_roles(engine, asked),
         waiters=[
             Waiter(
                 finding_id=row["finding_id"],
@@ -169,20 +158,23 @@ def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Conte
     )
 
 
-def _role(row: dict[str, Any]) -> RoleWaits:
-    p50, p95, p99 = (quantile(row["waits"], level, 0, row["longest_ns"]) for level in (0.50, 0.95, 0.99))
-    return RoleWaits(
-        executor=row["executor"],
-        calls=row["calls"],
-        queued=row["queued"],
-        wait_ns=row["wait_ns"],
-        run_ns=row["run_ns"],
-        wait_p50_ns=p50,
-        wait_p95_ns=p95,
-        wait_p99_ns=p99,
-        longest_ns=row["longest_ns"],
-        exact=False,
-    )
+def _roles(engine: Engine, asked: Scope) -> list[RoleWaits]:
+    found = Counted.over(engine, asked).waits("executor")
+    return [
+        RoleWaits(
+            executor=executor,
+            calls=sums["calls"],
+            queued=sums.felt,
+            wait_ns=sums["wait_ns"],
+            run_ns=sums["run_ns"],
+            wait_p50_ns=sums.quantile(0.50),
+            wait_p95_ns=sums.quantile(0.95),
+            wait_p99_ns=sums.quantile(0.99),
+            longest_ns=sums.longest_ns,
+            exact=sums.exact,
+        )
+        for (executor,), sums in sorted(found.items(), key=lambda each: (-each[1]["wait_ns"], each[0]))
+    ]
 
 
 def _shared(engine: Engine, asked: Scope) -> Occupation:

@@ -9,8 +9,8 @@ _PER_DOUBLING: Final = 16
 _FIRST_POWER: Final = 10
 _LAST: Final = 511
 
-Histogram = Mapping[int, int]
-"""Counts by bucket; in SQL `sumMap(Buckets)`."""
+Histogram = Mapping[int, int] | Mapping[float, int]
+"""Counts by bucket; in SQL `sumMap(Buckets)`. Those of tallies lie between: see tallies.py."""
 
 
 def quantile(counts: Histogram, level: float, smallest: int, largest: int) -> int:
@@ -20,15 +20,15 @@ def quantile(counts: Histogram, level: float, smallest: int, largest: int) -> in
     """
     rank = level * (sum(counts.values()) - 1)
     below = 0
-    for bucket in sorted(counts):
-        below += counts[bucket]
+    for bucket, count in sorted(counts.items()):
+        below += count
         if below > rank:
             middle = 2 ** (_FIRST_POWER + (bucket + 0.5) / _PER_DOUBLING)
             return min(max(round(middle), smallest), largest)
     return 0
 
 
-def distribution(counts: Histogram, per_doubling: int = 2) -> list[Bucket]:
+def distribution(counts: Mapping[int, int], per_doubling: int = 2) -> list[Bucket]:
     """The histogram in coarser buckets for the eye, without empty ones at either end."""
     width = _PER_DOUBLING // per_doubling
     coarse: dict[int, int] = {}

@@ -2,27 +2,10 @@
 
 from typing import Any, Final
 
-from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
+from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import CallSite, Hops, HopSite, RouteHops
-
-_ROUTES: Final = (
-    """
-SELECT
-    ServiceName AS service, Route AS route, sum(Requests) AS requests, sum(asgiscope_requests.Hops) AS hops,
-    sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns, sum(RunNs) AS run_ns, sum(Queries) AS queries,
-    wait_ns + resume_ns AS overhead_ns,
-    sumMap(Buckets) AS durations, max(LongestNs) AS longest_ns, count() OVER () AS total
-FROM asgiscope_requests
-WHERE """
-    + IN_MINUTES
-    + """ AND ({route:String} = '' OR Route = {route:String})
-GROUP BY ServiceName, Route
-ORDER BY overhead_ns DESC, hops DESC, service, route
-LIMIT {limit:UInt32} OFFSET {offset:UInt32}
-"""
-)
 
 _SITES: Final = (
     """
@@ -45,29 +28,34 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 def hops(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Hops:
     """A page of routes, and of call sites: `limit` and `offset` are those of either."""
     parameters: dict[str, Any] = {**asked.parameters, "route": route, "limit": limit, "offset": offset}
-    routes, sites = engine.rows(_ROUTES, parameters), engine.rows(_SITES, parameters)
+    counted = Counted.over(engine, asked, route=route)
+    found = counted.requests("service", "route", where="({route:String} = '' OR Route = {route:String})")
+    routes = [_route(service, path, sums) for (service, path), sums in found.items()]
+    routes.sort(key=lambda row: (-row.overhead_ns, -row.hops, row.service, row.route))
+    sites = engine.rows(_SITES, parameters)
     return Hops(
-        routes=[_route(row) for row in routes],
-        routes_total=routes[0]["total"] if routes else 0,
+        routes=routes[offset : offset + limit],
+        routes_total=len(routes),
         sites=[_site(row) for row in sites],
         sites_total=sites[0]["total"] if sites else 0,
     )
 
 
-def _route(row: dict[str, Any]) -> RouteHops:
+def _route(service: str, route: str, sums: Sums) -> RouteHops:
+    requests = sums["requests"]
     return RouteHops(
-        service=row["service"],
-        route=row["route"],
-        requests=row["requests"],
-        hops=row["hops"],
-        hops_per_request=row["hops"] / row["requests"] if row["requests"] else 0.0,
-        wait_ns=row["wait_ns"],
-        resume_ns=row["resume_ns"],
-        run_ns=row["run_ns"],
-        overhead_ns=row["overhead_ns"],
-        queries=row["queries"],
-        duration_p95_ns=quantile(row["durations"], 0.95, 0, row["longest_ns"]),
-        exact=False,
+        service=service,
+        route=route,
+        requests=requests,
+        hops=sums["hops"],
+        hops_per_request=sums["hops"] / requests if requests else 0.0,
+        wait_ns=sums["wait_ns"],
+        resume_ns=sums["resume_ns"],
+        run_ns=sums["run_ns"],
+        overhead_ns=sums["wait_ns"] + sums["resume_ns"],
+        queries=sums["queries"],
+        duration_p95_ns=sums.quantile(0.95),
+        exact=sums.exact,
     )
 
 

@@ -1,12 +1,14 @@
-"""Is anything wrong, and where to look: services over a range, from the rollups alone."""
+"""Is anything wrong, and where to look: services over a range, from rollups and tallies alone."""
 
 from collections import defaultdict
 from typing import Any, Final
 
+from asgiscope.semconv import ThreadRole
+
 from asgiscope_collector.analysis import findings
-from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.releases import markers
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import HealthPoint, Overview, ServiceHealth, Services
@@ -14,6 +16,7 @@ from asgiscope_collector.models import HealthPoint, Overview, ServiceHealth, Ser
 _POINTS: Final = 120
 _FINDINGS: Final = 10
 _NS: Final = 1_000_000_000
+_MINUTE: Final = 60
 
 # A minute counts whole for each of its processes, but for the parts before the first span and after the last.
 _SERVICES: Final = (
@@ -27,8 +30,6 @@ SELECT
         AS process_ns,
     min(first) AS first_ns,
     max(last) AS last_ns,
-    sum(blocked) AS loop_blocked_ns,
-    max(longest_stall) AS longest_stall_ns,
     arraySort(groupUniqArrayArray(20)(environments)) AS environments
 FROM
 (
@@ -38,8 +39,6 @@ FROM
         toInt64(uniqMerge(Processes)) AS processes,
         toUnixTimestamp64Nano(min(FirstSeen)) AS first,
         toUnixTimestamp64Nano(max(LastSeen)) AS last,
-        sum(BlockedNs) AS blocked,
-        max(LongestStallNs) AS longest_stall,
         groupUniqArray(20)(Environment) AS environments
     FROM asgiscope_services
     WHERE """
@@ -65,33 +64,6 @@ LIMIT 20 BY ServiceName
 """
 )
 
-_REQUESTS: Final = (
-    """
-SELECT
-    ServiceName AS service, sum(Requests) AS requests, sum(Errors) AS errors, sum(Hops) AS hops,
-    sumMap(Buckets) AS durations, max(LongestNs) AS longest_request_ns
-FROM asgiscope_requests
-WHERE """
-    + IN_MINUTES
-    + " GROUP BY ServiceName"
-)
-
-_WAITS: Final = (
-    """
-SELECT
-    ServiceName AS service,
-    sum(Calls) AS calls,
-    sum(Queued) AS queued,
-    sum(WaitNs) AS wait_ns,
-    max(LongestNs) AS longest_ns,
-    sumIf(Queued, Executor = 'shared') AS shared_waits,
-    sumMap(Buckets) AS waits
-FROM asgiscope_waits
-WHERE """
-    + IN_MINUTES
-    + " GROUP BY ServiceName"
-)
-
 _REFUSALS: Final = (
     """
 SELECT ServiceName AS service, sum(Occurrences) AS refusals
@@ -101,29 +73,9 @@ WHERE FindingKind = 'refusal' AND """
     + " GROUP BY ServiceName"
 )
 
-_SERIES: Final = (
-    (
-        "SELECT " + STEP + " AS time, sum(Requests) AS requests, sum(Errors) AS errors, sum(Hops) AS hops "
-        "FROM asgiscope_requests WHERE " + IN_MINUTES + " GROUP BY time"
-    ),
-    (
-        "SELECT "
-        + STEP
-        + " AS time, sum(BlockedNs) AS loop_blocked_ns, sum(processes) * 60000000000 AS process_ns FROM "
-        "(SELECT Minute, sum(BlockedNs) AS BlockedNs, toInt64(uniqMerge(Processes)) AS processes "
-        "FROM asgiscope_services WHERE " + IN_MINUTES + " GROUP BY Minute) GROUP BY time"
-    ),
-    (
-        "SELECT "
-        + STEP
-        + " AS time, sum(WaitNs) AS wait_ns, max(LongestNs) AS longest_ns, sumMap(Buckets) AS waits, "
-        "sumIf(Queued, Executor = 'shared') AS shared_waits "
-        "FROM asgiscope_waits WHERE " + IN_MINUTES + " GROUP BY time"
-    ),
-    (
-        "SELECT " + STEP + " AS time, sum(Occurrences) AS refusals "
-        "FROM asgiscope_findings WHERE FindingKind = 'refusal' AND " + IN_MINUTES + " GROUP BY time"
-    ),
+_REFUSED: Final = (
+    "SELECT " + STEP + " AS time, sum(Occurrences) AS refusals "
+    "FROM asgiscope_findings WHERE FindingKind = 'refusal' AND " + IN_MINUTES + " GROUP BY time"
 )
 
 _NAMES: Final = (
@@ -141,17 +93,7 @@ WHERE """
 def overview(engine: Engine, asked: Scope) -> Overview:
     """The services' health, how it went over time, and the findings that cost users most."""
     steps = Steps(asked.range, _POINTS)
-    parameters: dict[str, Any] = {**asked.parameters, "step": steps.seconds}
-    parts: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-    for sql in (_REQUESTS, _WAITS, _REFUSALS):
-        for row in engine.rows(sql, parameters):
-            parts[row["service"]].update(row)
-    for row in engine.rows(_VERSIONS, parameters):
-        parts[row["service"]].setdefault("versions", []).append(row["version"])
-    points: defaultdict[int, dict[str, Any]] = defaultdict(dict)
-    for sql in _SERIES:
-        for row in engine.rows(sql, parameters):
-            points[row["time"]].update(row)
+    counted = Counted.over(engine, asked, step=steps.seconds)
     worst = findings.list_findings(
         engine, findings.Filter(scope=asked), findings.Sort.IMPACT, limit=_FINDINGS, offset=0
     )
@@ -159,8 +101,8 @@ def overview(engine: Engine, asked: Scope) -> Overview:
         since_ns=asked.range.since_ns,
         until_ns=asked.range.until_ns,
         step_ns=steps.ns,
-        services=[_health(row, parts[row["service"]]) for row in engine.rows(_SERVICES, parameters)],
-        series=[_point(time, points.get(time, {})) for time in steps.times],
+        services=_services(engine, counted),
+        series=_series(engine, counted, steps),
         findings=worst.findings,
         findings_total=worst.total,
         releases=markers(engine, asked),
@@ -173,51 +115,109 @@ def services(engine: Engine, asked: Scope) -> Services:
     return Services(**row)
 
 
-def _health(seen: dict[str, Any], part: dict[str, Any]) -> ServiceHealth:
-    seconds = max(1.0, (seen["last_ns"] - seen["first_ns"]) / _NS)
-    process_ns = max(_NS, seen["process_ns"])
-    requests = part.get("requests", 0)
-    waits, longest = part.get("waits", {}), part.get("longest_ns", 0)
-    durations, longest_request = part.get("durations", {}), part.get("longest_request_ns", 0)
+def _services(engine: Engine, counted: Counted) -> list[ServiceHealth]:
+    seen = {row["service"]: row for row in engine.rows(_SERVICES, counted.parameters)}
+    refusals = {row["service"]: row["refusals"] for row in engine.rows(_REFUSALS, counted.parameters)}
+    versions: defaultdict[str, list[str]] = defaultdict(list)
+    for row in engine.rows(_VERSIONS, counted.parameters):
+        versions[row["service"]].append(row["version"])
+    requests, loops = counted.requests("service"), counted.loops("service")
+    waits: defaultdict[str, Sums] = defaultdict(Sums)
+    shared: dict[str, int] = {}
+    for (service, executor), sums in counted.waits("service", "executor").items():
+        waits[service].merge(sums)
+        if executor == ThreadRole.SHARED:
+            shared[service] = sums.felt
+    nothing = Sums(exact=False)
+    return [
+        _health(
+            service,
+            seen.get(service, {}),
+            requests.get((service,), nothing),
+            waits.get(service, nothing),
+            loops.get((service,), nothing),
+            refusals=refusals.get(service, 0),
+            shared_waits=shared.get(service, 0),
+            versions=versions[service],
+        )
+        for service in sorted(seen.keys() | {service for (service,) in requests})
+    ]
+
+
+def _health(
+    service: str,
+    seen: dict[str, Any],
+    requests: Sums,
+    waits: Sums,
+    loops: Sums,
+    *,
+    refusals: int,
+    shared_waits: int,
+    versions: list[str],
+) -> ServiceHealth:
+    first_ns = min(seen.get("first_ns", 2**62), requests.first_minute * _NS)
+    last_ns = max(seen.get("last_ns", 0), requests.last_minute * _NS)
+    if requests.exact:  # a tally is of the time before it
+        seconds = requests.last_minute - requests.first_minute + _MINUTE
+    else:
+        first_ns, last_ns = seen.get("first_ns", first_ns), seen.get("last_ns", last_ns)
+        seconds = max(1.0, (last_ns - first_ns) / _NS)
+    loop_ns = loops["loop_ns"] if loops.exact else max(_NS, seen.get("process_ns", 0))
+    count = requests["requests"]
     return ServiceHealth(
-        service=seen["service"],
-        requests=requests,
-        requests_per_second=requests / seconds,
-        errors=part.get("errors", 0),
-        duration_p50_ns=quantile(durations, 0.50, 0, longest_request),
-        duration_p95_ns=quantile(durations, 0.95, 0, longest_request),
-        loop_blocked_ns=seen["loop_blocked_ns"],
-        loop_blocked_share=min(1.0, seen["loop_blocked_ns"] / process_ns),
-        longest_stall_ns=seen["longest_stall_ns"],
-        processes=seen["most_processes"],
-        calls=part.get("calls", 0),
-        queued=part.get("queued", 0),
-        wait_ns=part.get("wait_ns", 0),
-        wait_p50_ns=quantile(waits, 0.50, 0, longest),
-        wait_p95_ns=quantile(waits, 0.95, 0, longest),
-        wait_p99_ns=quantile(waits, 0.99, 0, longest),
-        shared_waits=part.get("shared_waits", 0),
-        refusals=part.get("refusals", 0),
-        hops_per_request=part.get("hops", 0) / requests if requests else 0.0,
-        exact=False,
-        environments=seen["environments"],
-        versions=part.get("versions", []),
-        last_seen=rfc3339(seen["last_ns"]),
+        service=service,
+        requests=count,
+        requests_per_second=count / seconds,
+        errors=requests["errors"],
+        duration_p50_ns=requests.quantile(0.50),
+        duration_p95_ns=requests.quantile(0.95),
+        loop_blocked_ns=loops["blocked_ns"],
+        loop_blocked_share=min(1.0, loops["blocked_ns"] / loop_ns) if loop_ns else 0.0,
+        longest_stall_ns=loops.longest_ns,
+        processes=seen.get("most_processes", 0),
+        calls=waits["calls"],
+        queued=waits.felt,
+        wait_ns=waits["wait_ns"],
+        wait_p50_ns=waits.quantile(0.50),
+        wait_p95_ns=waits.quantile(0.95),
+        wait_p99_ns=waits.quantile(0.99),
+        shared_waits=shared_waits,
+        refusals=refusals,
+        hops_per_request=requests["hops"] / count if count else 0.0,
+        exact=requests.exact and loops.exact,
+        environments=seen.get("environments", []),
+        versions=versions,
+        last_seen=rfc3339(last_ns),
     )
 
 
-def _point(time: int, row: dict[str, Any]) -> HealthPoint:
-    process_ns = row.get("process_ns", 0)
-    blocked_ns = row.get("loop_blocked_ns", 0)
-    return HealthPoint(
-        time_ns=time * _NS,
-        requests=row.get("requests", 0),
-        errors=row.get("errors", 0),
-        hops=row.get("hops", 0),
-        loop_blocked_ns=blocked_ns,
-        loop_blocked_share=min(1.0, blocked_ns / process_ns) if process_ns else 0.0,
-        wait_ns=row.get("wait_ns", 0),
-        wait_p95_ns=quantile(row.get("waits", {}), 0.95, 0, row.get("longest_ns", 0)),
-        shared_waits=row.get("shared_waits", 0),
-        refusals=row.get("refusals", 0),
-    )
+def _series(engine: Engine, counted: Counted, steps: Steps) -> list[HealthPoint]:
+    requests, loops = counted.requests("time"), counted.loops("time")
+    waits: defaultdict[int, Sums] = defaultdict(Sums)
+    shared: dict[int, int] = {}
+    for (time, executor), sums in counted.waits("time", "executor").items():
+        waits[time].merge(sums)
+        if executor == ThreadRole.SHARED:
+            shared[time] = sums.felt
+    refused = {row["time"]: row["refusals"] for row in engine.rows(_REFUSED, counted.parameters)}
+    nothing = Sums()
+    points = []
+    for time in steps.times:
+        of_requests = requests.get((time,), nothing)
+        of_loops, of_waits = loops.get((time,), nothing), waits.get(time, nothing)
+        loop_ns = of_loops["loop_ns"]
+        points.append(
+            HealthPoint(
+                time_ns=time * _NS,
+                requests=of_requests["requests"],
+                errors=of_requests["errors"],
+                hops=of_requests["hops"],
+                loop_blocked_ns=of_loops["blocked_ns"],
+                loop_blocked_share=min(1.0, of_loops["blocked_ns"] / loop_ns) if loop_ns else 0.0,
+                wait_ns=of_waits["wait_ns"],
+                wait_p95_ns=of_waits.quantile(0.95),
+                shared_waits=shared.get(time, 0),
+                refusals=refused.get(time, 0),
+            )
+        )
+    return points

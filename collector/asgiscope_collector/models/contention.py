@@ -10,7 +10,7 @@ class RoleWaits(BaseModel):
 
     executor: str = Field(description="thread role: shared, request, parent or pool")
     calls: int
-    queued: int
+    queued: int = Field(description="of these, the calls that waited a millisecond or longer")
     wait_ns: int
     run_ns: int
     wait_p50_ns: int

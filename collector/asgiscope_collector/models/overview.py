@@ -21,12 +21,14 @@ class ServiceHealth(BaseModel):
     longest_stall_ns: int
     processes: int
     calls: int = Field(description="bridge calls and calls to pools")
-    queued: int = Field(description="of these, the calls that found another before them")
+    queued: int = Field(description="of these, the calls that waited a millisecond or longer")
     wait_ns: int
     wait_p50_ns: int
     wait_p95_ns: int
     wait_p99_ns: int
-    shared_waits: int
+    shared_waits: int = Field(
+        description="calls that waited a millisecond or longer for asgiref's shared thread"
+    )
     refusals: int
     hops_per_request: float
     exact: bool = Field(

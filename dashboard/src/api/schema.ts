@@ -408,6 +408,9 @@ export interface Findings {
   sparkline_step_ns: number;
 }
 
+/** What a trace can be exported as. */
+export type Form = "otlp-json" | "chrome";
+
 /** One step of the overview's series. */
 export interface HealthPoint {
   time_ns: number;
@@ -516,6 +519,69 @@ export interface MatrixHolder {
   function: string;
   call_site: CallSite;
   overlap_ns: number;
+}
+
+/** A metric that some service sends; two of one name that differ in kind, unit or temporality are two. */
+export interface Metric {
+  name: string;
+  kind: "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
+  /** as sent: UCUM */
+  unit: string;
+  description: string;
+  temporality: "unspecified" | "delta" | "cumulative";
+  monotonic: boolean;
+  services: string[];
+  /** keys that its points carry, at most 100 */
+  attributes: string[];
+  points: number;
+  last_seen: string;
+}
+
+/** A metric over a range. */
+export interface MetricDetail {
+  name: string;
+  kind: "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
+  /** as sent: UCUM */
+  unit: string;
+  description: string;
+  temporality: "unspecified" | "delta" | "cumulative";
+  monotonic: boolean;
+  services: string[];
+  /** keys that its points carry, at most 100 */
+  attributes: string[];
+  points: number;
+  last_seen: string;
+  step_ns: number;
+  /** those with the most points first */
+  series: MetricSeries[];
+  /** there are more series than are shown */
+  truncated: boolean;
+}
+
+/** One step of a series. What a kind does not have, or what was not sent, is null. */
+export interface MetricPoint {
+  time_ns: number;
+  /** of a gauge or a sum that may fall: the mean; of a sum that only grows: what it grew by; of a histogram or summary: the mean of what was observed */
+  value: number | null;
+  /** of a gauge or sum: points sent; else what was observed */
+  count: number;
+  min: number | null;
+  max: number | null;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+/** The points of one value of the attribute that was asked to group by; '' without one. */
+export interface MetricSeries {
+  group: string;
+  points: MetricPoint[];
+}
+
+/** A page of metrics, by name. */
+export interface Metrics {
+  metrics: Metric[];
+  total: number;
 }
 
 /** The chains of the services. */
@@ -714,6 +780,7 @@ export interface RoleWaits {
   /** thread role: shared, request, parent or pool */
   executor: string;
   calls: number;
+  /** of these, the calls that waited a millisecond or longer */
   queued: number;
   wait_ns: number;
   run_ns: number;
@@ -845,12 +912,13 @@ export interface ServiceHealth {
   processes: number;
   /** bridge calls and calls to pools */
   calls: number;
-  /** of these, the calls that found another before them */
+  /** of these, the calls that waited a millisecond or longer */
   queued: number;
   wait_ns: number;
   wait_p50_ns: number;
   wait_p95_ns: number;
   wait_p99_ns: number;
+  /** calls that waited a millisecond or longer for asgiref's shared thread */
   shared_waits: number;
   refusals: number;
   hops_per_request: number;
@@ -978,7 +1046,35 @@ export interface SpanLink {
 export type State = "open" | "resolved" | "regressed" | "ignored";
 
 /** How requests ended. */
-export type Status = "ok" | "error";
+export type StatusInput = "ok" | "error";
+
+/** How the collector stands. Sizes are bytes. */
+export interface StatusOutput {
+  ready: boolean;
+  /** why it is not ready, or '' */
+  reason: string;
+  /** whether what is sent is taken; false when the disk is nearly full */
+  accepting: boolean;
+  refusing_because: string;
+  /** accepted and not stored yet */
+  spool_bytes: number;
+  spool_max_bytes: number;
+  disk_free_bytes: number;
+  disk_total_bytes: number;
+  /** with less, what is sent is refused with 503 */
+  disk_min_free_bytes: number;
+  disk_low: boolean;
+  /** embedded, server or cluster */
+  store: string;
+  /** as of the last minute */
+  stored_bytes: number;
+  /** the first day of which spans are kept; '' if there is none */
+  stored_since: string;
+  retention_days: number;
+  rollup_retention_days: number;
+  /** 0: no limit */
+  retention_bytes: number;
+}
 
 /** What a thread is for, seen from asgiref. */
 export type ThreadRole = "event_loop" | "request" | "shared" | "parent" | "pool" | "main" | "other";
@@ -1085,6 +1181,11 @@ export type TracesSort = "newest" | "slowest" | "wait";
 
 /** Method and path below /api/: what each takes, and what it answers. */
 export interface Endpoints {
+  "GET status": {
+    query: object;
+    body: undefined;
+    answer: StatusOutput;
+  };
   "GET overview": {
     query: {
       service?: string;
@@ -1212,7 +1313,7 @@ export interface Endpoints {
     query: {
       route?: string;
       method?: string;
-      status?: Status;
+      status?: StatusInput;
       status_code?: number;
       min_duration_ns?: number;
       max_duration_ns?: number;
@@ -1236,6 +1337,13 @@ export interface Endpoints {
     };
     body: undefined;
     answer: Trace;
+  };
+  "GET traces/{trace_id}/export": {
+    query: {
+      format?: Form;
+    };
+    body: undefined;
+    answer: Json;
   };
   "GET releases": {
     query: {
@@ -1294,6 +1402,34 @@ export interface Endpoints {
     };
     body: undefined;
     answer: Services;
+  };
+  "GET metrics": {
+    query: {
+      search?: string;
+      limit?: number;
+      offset?: number;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: Metrics;
+  };
+  "GET metrics/series": {
+    query: {
+      name: string;
+      attribute?: string[];
+      by?: string;
+      service?: string;
+      environment?: string;
+      version?: string;
+      since?: string;
+      until?: string;
+    };
+    body: undefined;
+    answer: MetricDetail;
   };
   "GET alerts": {
     query: {

@@ -22,6 +22,7 @@ from asgiscope.probes import (
     Unsupported,
     asgiref,
     caches,
+    connections,
     executor,
     files,
     guard,
@@ -82,7 +83,8 @@ class Instrumentation:
         self.watchdog = Watchdog(self.recorder)
         self.ongoing = Ongoing(self.recorder, self.watchdog)
         self.arrivals = Arrivals(self.recorder, self.watchdog)
-        self.watchdog.duties += [self.ongoing.look, self.arrivals.look]
+        self.connections = connections.Connections(self.recorder)
+        self.watchdog.duties += [self.ongoing.look, self.arrivals.look, self.connections.look]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
         self.refused: dict[str, str] = {}
@@ -95,7 +97,8 @@ class Instrumentation:
             "asgiref": lambda: asgiref.install(recorder, self.watchdog, middleware.of),
             "executor": lambda: executor.install(recorder, asgiref.role_of),
             "guard": lambda: guard.install(recorder, middleware.in_file),
-            "orm": lambda: orm.install(recorder),
+            "connections": lambda: connections.install(self.connections),
+            "orm": lambda: orm.install(recorder, self.connections),
             "sessions": lambda: sessions.install(recorder),
             "caches": lambda: caches.install(recorder),
             "templates": lambda: templates.install(recorder),
@@ -251,6 +254,7 @@ def _after_fork() -> None:
         made.watchdog.reset()
         made.ongoing.reset()
         made.arrivals.reset()
+        made.connections.reset()
         made.pipeline.after_fork()
 
 

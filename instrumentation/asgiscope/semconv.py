@@ -122,6 +122,10 @@ class FindingKind(StrEnum):
     """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked."""
     DEADLOCK = "deadlock"
     """Calls wait for one another in a circle: none of them can go on. Cost: as for the same span without it."""
+    CONNECTION_WAIT = "connection_wait"
+    """Work waited for a connection of Django's pool, all of which were in use. Cost: the wait."""
+    CONNECTION_LEFT = "connection_left"
+    """A database connection was left open in a thread that has ended. Cost: 0."""
     HOP_STORM = "hop_storm"
     """One call site crossed the bridge many times in one request. Cost: wait + resume delay of its hops."""
     STREAM_READ_WHOLE = "stream_read_whole"
@@ -344,6 +348,22 @@ DB_ALIAS: Final = "asgiscope.db.alias"
 DB_IN_TRANSACTION: Final = "asgiscope.db.in_transaction"
 DB_OWNER_THREAD_ID: Final = "asgiscope.db.owner_thread_id"
 DB_EXECUTEMANY: Final = "asgiscope.db.executemany"
+DB_CONNECTION_AGE_NS: Final = "asgiscope.db.connection_age_ns"
+"""int: how long the connection had been open when the statement had ended; 0 if that is not known."""
+
+# --- Connections (`connect {alias}`, `connection pool wait`, `connection left open {alias}`) -------------
+
+SPAN_POOL: Final = "connection pool wait"
+"""`getconn` of Django's pool for psycopg."""
+SPAN_CONNECTION_LEFT: Final = "connection left open"
+DB_CONNECTIONS_LEFT: Final = "asgiscope.db.connections_left"
+"""int: connections of the process that are open in threads that have ended."""
+DB_POOL_NAME: Final = "db.client.connection.pool.name"
+DB_POOL_SIZE: Final = "asgiscope.db.pool.size"
+DB_POOL_WAITING: Final = "asgiscope.db.pool.waiting"
+"""int: who waited already when this one came."""
+DB_POOL_HOLDERS: Final = "asgiscope.db.pool.holders"
+"""str[], where every connection was in use: who had them, each with its thread, its line and its route."""
 
 # --- Metrics: tallies of everything recorded, exact whatever the sampling -------------------------------
 # Sent as deltas: a point covers the time since the last one that the receiver acknowledged, so nothing is

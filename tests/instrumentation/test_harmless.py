@@ -117,6 +117,7 @@ _FAULTS = {
     "operations": ("asgiscope.recorder.Recorder", "enter"),
     "operations end": ("asgiscope.recorder.Recorder", "leave"),
     "orm": ("asgiscope.probes.orm", "_describe"),
+    "connections": ("asgiscope.probes.connections.Connections", "_remember"),
     "request begin": ("asgiscope.probes.handler", "_begin"),
     "request end": ("asgiscope.ledger.Ledger", "finish"),
     "outbox": ("asgiscope.emit.outbox.Outbox", "put"),
@@ -227,7 +228,18 @@ def test_an_unsupported_part_is_left_alone() -> None:
     installed, refused = answer
     assert refused == {"orm": "django's CursorWrapper has no callproc"}
     assert installed == sorted(
-        {"asgiref", "caches", "executor", "files", "guard", "handler", "hashing", "mail", "process"}
+        {
+            "asgiref",
+            "caches",
+            "connections",
+            "executor",
+            "files",
+            "guard",
+            "handler",
+            "hashing",
+            "mail",
+            "process",
+        }
         | {"responses", "sessions", "signals", "templates"}
     )
 

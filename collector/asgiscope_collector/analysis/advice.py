@@ -21,6 +21,7 @@ from asgiscope.semconv import (
     ThreadRole,
 )
 
+from asgiscope_collector.analysis.advice_connections import CONNECTIONS
 from asgiscope_collector.models import Advice
 
 _DOCS: Final = "https://docs.djangoproject.com/en/stable/"
@@ -299,6 +300,7 @@ _ONE_THREAD: Final = Advice(
     link=_SENSITIVE,
 )
 _BY_KIND: Final = {
+    **CONNECTIONS,
     FindingKind.POOL_STARVATION: Advice(
         title="Free the pool's workers, or give slow work its own",
         reason="Every worker of the thread pool was busy. The loop's default pool is small on small machines "

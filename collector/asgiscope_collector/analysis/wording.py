@@ -110,6 +110,8 @@ _OTHERS: Final = {
         "{who} streamed a synchronous iterator, {often}{where}: Django read it whole before it sent anything, for "
         "{length} in all"
     ),
+    FindingKind.CONNECTION_WAIT: "{who} waited {length} in all, {often}{where}, for a connection of Django's pool",
+    FindingKind.CONNECTION_LEFT: "{who} left a database connection open in a thread that has ended, {often}{where}",
     FindingKind.SESSION_SAVED: (
         "{who} saved the session on requests that only read, {often}{where}, for {length} in all"
     ),
@@ -124,6 +126,8 @@ _ONGOING: Final = {
     FindingKind.DEADLOCK: "{who} waits in a deadlock for {thread}",
     FindingKind.HOP_STORM: "{who} keeps crossing between loop and threads",
     FindingKind.STREAM_READ_WHOLE: "{who} streams a synchronous iterator",
+    FindingKind.CONNECTION_WAIT: "{who} waits for a connection of Django's pool",
+    FindingKind.CONNECTION_LEFT: "{who} left a database connection open",
     FindingKind.SESSION_SAVED: "{who} keeps saving the session",
 }
 

@@ -371,6 +371,8 @@ export type FindingKind =
   | "sync_middleware"
   | "parked_thread"
   | "deadlock"
+  | "connection_wait"
+  | "connection_left"
   | "hop_storm"
   | "stream_read_whole"
   | "session_saved";

@@ -54,6 +54,20 @@ export const kinds = {
     cost: "parked",
     meaning: "A thread stood still in async_to_sync while a coroutine ran elsewhere.",
   },
+  connection_wait: {
+    label: "Connection wait",
+    one: "wait",
+    many: "waits",
+    cost: "waited",
+    meaning: "Work waited for a database connection of Django's pool: all were in use.",
+  },
+  connection_left: {
+    label: "Connection left open",
+    one: "connection",
+    many: "connections",
+    cost: "lost",
+    meaning: "A database connection was left open in a thread that has ended: nobody can use or close it.",
+  },
   deadlock: {
     label: "Deadlock",
     one: "deadlock",

@@ -1,7 +1,7 @@
-"""Django's ORM: every statement, whichever API made it, and every connection that is opened.
+"""Django's ORM: every statement, whichever API made it.
 
-Owns: `CursorWrapper.execute`, `.executemany`, `.callproc` and `BaseDatabaseWrapper.connect`. The debug cursor
-goes through the same methods, so a statement is seen once. Parameters are never looked at.
+Owns: `CursorWrapper.execute`, `.executemany` and `.callproc`. The debug cursor goes through the same methods, so a
+statement is seen once. Parameters are never looked at.
 
 Overhead model: one `Operation` a statement; its SQL is parsed by the sending thread, once a distinct statement.
 """
@@ -13,23 +13,22 @@ from asgiscope import faults
 from asgiscope import semconv as sc
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
+from asgiscope.probes.connections import SYSTEMS, Connections
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Operation
 
 _MAX_SQL = 8192
 """Characters kept of a statement until its literals are masked."""
-_SYSTEMS = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
 
 
-def install(recorder: Recorder) -> Patches:
-    """Patch the ORM.
+def install(recorder: Recorder, connections: Connections) -> Patches:
+    """Patch the ORM. `connections` knows the age of a connection.
 
     Raises:
         Unsupported: Django is missing or its cursor wrapper has other methods.
     """
     try:
         from django.db.backends import utils  # noqa: PLC0415 - may be missing
-        from django.db.backends.base.base import BaseDatabaseWrapper  # noqa: PLC0415
     except ImportError as error:
         raise Unsupported("Django is not installed") from error
     for name in ("execute", "executemany", "callproc"):
@@ -37,12 +36,11 @@ def install(recorder: Recorder) -> Patches:
             raise Unsupported(f"django's CursorWrapper has no {name}")
     patches = Patches()
     for name in ("execute", "executemany", "callproc"):
-        patches.wrap(utils.CursorWrapper, name, _statement(recorder, name))
-    patches.wrap(BaseDatabaseWrapper, "connect", _connect(recorder))
+        patches.wrap(utils.CursorWrapper, name, _statement(recorder, connections, name))
     return patches
 
 
-def _statement(recorder: Recorder, method: str) -> Wrapper:
+def _statement(recorder: Recorder, connections: Connections, method: str) -> Wrapper:
     many = method == "executemany"
     procedure = method == "callproc"
 
@@ -63,6 +61,8 @@ def _statement(recorder: Recorder, method: str) -> Wrapper:
             try:
                 statement = args[0] if args else kwargs.get("procname" if procedure else "sql", "")
                 _describe(operation, instance, f"CALL {statement}" if procedure else statement, many)
+                if operation.sampled:
+                    operation.attributes[sc.DB_CONNECTION_AGE_NS] = connections.age_ns(instance.db)
             except Exception:  # noqa: BLE001
                 faults.report("orm.describe")
             try:
@@ -81,7 +81,7 @@ def _describe(operation: Operation, cursor: Any, statement: Any, many: bool) -> 
     database = cursor.db
     attributes = operation.attributes
     attributes["sql"] = (statement if isinstance(statement, str) else str(statement))[:_MAX_SQL]
-    attributes[sc.DB_SYSTEM] = _SYSTEMS.get(database.vendor, database.vendor)
+    attributes[sc.DB_SYSTEM] = SYSTEMS.get(database.vendor, database.vendor)
     attributes[sc.DB_ALIAS] = database.alias
     attributes[sc.DB_IN_TRANSACTION] = database.in_atomic_block
     attributes[sc.DB_OWNER_THREAD_ID] = getattr(database, "_thread_ident", 0)
@@ -90,28 +90,3 @@ def _describe(operation: Operation, cursor: Any, statement: Any, many: bool) -> 
     rows = getattr(cursor, "rowcount", -1)
     if isinstance(rows, int) and rows >= 0:
         attributes[sc.DB_ROWS] = rows
-
-
-def _connect(recorder: Recorder) -> Wrapper:
-    def connect(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        operation: Operation | None = None
-        try:
-            operation = recorder.enter("connect", f"connect {instance.alias}")
-            operation.attributes[sc.DB_SYSTEM] = _SYSTEMS.get(instance.vendor, instance.vendor)
-            operation.attributes[sc.DB_ALIAS] = instance.alias
-        except Exception:  # noqa: BLE001
-            faults.report("orm.connect")
-        try:
-            return wrapped(*args, **kwargs)
-        except BaseException as error:
-            if operation is not None:
-                operation.attributes["error"] = type(error).__qualname__
-            raise
-        finally:
-            if operation is not None:
-                try:
-                    recorder.leave(operation)
-                except Exception:  # noqa: BLE001
-                    faults.report("orm.connect")
-
-    return connect

@@ -1,0 +1,57 @@
+"""A PostgreSQL server of a test's own."""
+
+import getpass
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers import free_port
+
+_INSTALLED = Path("/usr/lib/postgresql")
+"""Where Debian's packages put the programs, one folder a version, off PATH."""
+
+
+def _program(name: str) -> str:
+    """The path of one of PostgreSQL's programs; where there is none, a failure under CI and a skip elsewhere."""
+    found = shutil.which(name)
+    if found is None:
+        found = next((str(path) for path in sorted(_INSTALLED.glob(f"*/bin/{name}"), reverse=True)), None)
+    if found is None:
+        reason = "no PostgreSQL on this machine: `apt-get install postgresql`"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[int]:
+    """A server on a free port of the loopback interface, for the user `postgres` without a password.
+
+    It refuses to be run by root: then the user of that name, whom its package makes, runs it.
+    """
+    prefix: list[str] = []
+    if getpass.getuser() == "root":
+        prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+        for parent in (folder, *folder.parents):
+            if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp") and parent != Path("/tmp"):  # noqa: S108
+                parent.chmod(0o755)
+        shutil.chown(folder, "postgres")
+    data, port = folder / "data", free_port()
+
+    def call(name: str, *arguments: str) -> None:
+        command = [*prefix, _program(name), "--pgdata", str(data), *arguments]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    call("initdb", "--username", "postgres", "--auth", "trust", "--no-sync")
+    options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+    call("pg_ctl", "--options", options, "--log", str(folder / "log"), "--wait", "start")
+    try:
+        yield port
+    finally:
+        call("pg_ctl", "--mode", "immediate", "--wait", "stop")

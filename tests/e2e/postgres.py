@@ -4,6 +4,7 @@ import getpass
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,28 +31,26 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[int]:
+def postgres() -> Iterator[int]:
     """A server on a free port of the loopback interface, for the user `postgres` without a password.
 
     It refuses to be run by root: then the user of that name, whom its package makes, runs it.
     """
-    prefix: list[str] = []
-    if getpass.getuser() == "root":
-        prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
-        for parent in (folder, *folder.parents):
-            if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp") and parent != Path("/tmp"):  # noqa: S108
-                parent.chmod(0o755)
-        shutil.chown(folder, "postgres")
-    data, port = folder / "data", free_port()
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        prefix: list[str] = []
+        if getpass.getuser() == "root":
+            shutil.chown(folder, "postgres", "postgres")
+            prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+        port = free_port()
 
-    def call(name: str, *arguments: str) -> None:
-        command = [*prefix, _program(name), "--pgdata", str(data), *arguments]
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        def call(name: str, *arguments: str) -> None:
+            command = [*prefix, _program(name), "--pgdata", f"{folder}/data", *arguments]
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
-    call("initdb", "--username", "postgres", "--auth", "trust", "--no-sync")
-    options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
-    call("pg_ctl", "--options", options, "--log", str(folder / "log"), "--wait", "start")
-    try:
-        yield port
-    finally:
-        call("pg_ctl", "--mode", "immediate", "--wait", "stop")
+        call("initdb", "--username", "postgres", "--auth", "trust", "--no-sync")
+        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        call("pg_ctl", "--options", options, "--log", f"{folder}/log", "--wait", "start")
+        try:
+            yield port
+        finally:
+            call("pg_ctl", "--mode", "immediate", "--wait", "stop")

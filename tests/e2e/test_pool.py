@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,10 @@ SCRIPT = SITES / "pooled.py"
 
 
 @pytest.mark.parametrize("sampler", ["always_on", "always_off"])
-def test_a_wait_for_a_connection_of_the_pool(tmp_path_factory: pytest.TempPathFactory, sampler: str) -> None:
+def test_a_wait_for_a_connection_of_the_pool(sampler: str) -> None:
     """A finding at the line that waited; those who had the connections are named with theirs."""
     environment = make("django>=5.2,<5.3", "psycopg[binary,pool]>=3.2")
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    with Sink() as sink, postgres(folder) as port:
+    with Sink() as sink, postgres() as port:
         done = subprocess.run(
             [environment.python, SCRIPT],
             env={

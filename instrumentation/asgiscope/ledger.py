@@ -191,10 +191,11 @@ class Queue:
         call.queue = self
         call.started = now
         with self.lock:
-            call.depth = len(self.waiting) + len(self.running)
             call.state = State.WAITING
-            call.held_log = self.log
-            call.held_from = len(self.log.runs)
+            if self.waiting or self.running:
+                call.depth = len(self.waiting) + len(self.running)
+                call.held_log = self.log
+                call.held_from = len(self.log.runs)
             self.waiting[call] = None
 
     def withdraw(self, call: Call) -> None:
@@ -212,9 +213,12 @@ class Queue:
             self.waiting.pop(call, None)
             call.run_started = now
             call.state = State.RUNNING
-            call.held_until = self.log
-            call.held_to = len(self.log.runs)
-            call.running_then = tuple(self.running)
+            if (
+                call.held_log is not None
+            ):  # it found others before it; what comes after it, it does not wait for
+                call.held_until = self.log
+                call.held_to = len(self.log.runs)
+                call.running_then = tuple(self.running)
             self.running[call] = None
 
     def end(self, call: Call, now: int) -> None:
@@ -304,16 +308,17 @@ class Ledger:
         """What stands in `async_to_sync`, and the identifier of its thread. Kept as `requests` is."""
         self._made = 0
 
-    def queue(self, executor: object, role: Callable[[], str], workers: Callable[[], int]) -> Queue:
+    def known(self, executor: object) -> Queue | None:
+        """The queue of an executor that has been seen."""
+        return self._queues.get(id(executor))
+
+    def queue(self, executor: object, role: str, workers: int) -> Queue:
         """The queue of an executor, made when first seen. `forget` it when the executor dies."""
-        known = self._queues.get(id(executor))
-        if known is not None:
-            return known
         with self._lock:
             known = self._queues.get(id(executor))
             if known is None:
                 self._made += 1
-                known = self._queues[id(executor)] = Queue(f"{role()}-{self._made}", role(), workers())
+                known = self._queues[id(executor)] = Queue(f"{role}-{self._made}", role, workers)
             return known
 
     def forget(self, executor_id: int) -> None:

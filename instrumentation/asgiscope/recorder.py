@@ -338,7 +338,8 @@ class Recorder:
             crossing = Crossing(call.site, func, queue.role, wait, call.run_ended - begun, call.resume_ns)
             self.tallies.crossed(call.request, crossing)
         if not (notable or call.sampled):
-            call.forget_holders()
+            if call.held_log is not None:
+                call.forget_holders()
             return
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)

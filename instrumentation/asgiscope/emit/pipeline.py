@@ -21,7 +21,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import OTELResourceDetector, ProcessResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, StaticSampler, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.util.http import get_excluded_urls
 
@@ -42,6 +42,8 @@ from asgiscope.scope import Request, Scope
 from asgiscope.semconv import SCHEMA_URL, SCOPE_NAME
 
 logger = logging.getLogger("asgiscope")
+_EMPTY = Context()
+_RATIO_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
 _SCOPE = scope_field(SCOPE_NAME, __version__)
 _ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
 """Providers that asgiscope made known to OpenTelemetry, which keeps the first for the life of the process."""
@@ -50,9 +52,15 @@ _ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
 class ServerSpan(NonRecordingSpan):
     """The request's span as the application sees it through OpenTelemetry's API: it may set attributes on it."""
 
-    def __init__(self, context: SpanContext, request: Request) -> None:
-        super().__init__(context)
+    def __init__(self, request: Request) -> None:
+        super().__init__(trace.INVALID_SPAN_CONTEXT)
         self._request = request
+
+    def get_span_context(self) -> SpanContext:
+        """Made when asked for: most requests run without anybody asking."""
+        request = self._request
+        flags = TraceFlags(TraceFlags.SAMPLED if request.sampled else TraceFlags.DEFAULT)
+        return SpanContext(request.trace_id, request.span_id, is_remote=False, trace_flags=flags)
 
     def is_recording(self) -> bool:
         """Whether what is set on it will be sent."""
@@ -93,6 +101,9 @@ class Pipeline:
         # OpenTelemetry only if the application turns out to have none.
         self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
         self._sampler: Sampler = self._provider.sampler
+        self._bound = ratio_bound(self._sampler)
+        self._fields: tuple[str, ...] = ()
+        """Headers in which a caller's trace context may come."""
         self._recorder: Recorder | None = None
         self._processors: list[_Tagger] = []
         self._told = False
@@ -150,16 +161,17 @@ class Pipeline:
             request.foreign = request.otel = around
             request.sampled = bool(around.trace_flags.sampled)
             return None
-        context = propagate.extract(headers, context=Context(), getter=self._getter)
-        remote = trace.get_current_span(context).get_span_context()
-        if remote.is_valid:
-            request.foreign = remote
-        request.sampled = self._decide(request, context, f"{request.method} ")
+        if any(map(headers, self._fields)):
+            context = propagate.extract(headers, context=Context(), getter=self._getter)
+            remote = trace.get_current_span(context).get_span_context()
+            if remote.is_valid:
+                request.foreign = remote
+            request.sampled = self._decide(request, context, f"{request.method} ")
+        else:
+            request.sampled = self._decide(request, _EMPTY, f"{request.method} ")
         if not self._owns_provider:
             return None
-        flags = TraceFlags(TraceFlags.SAMPLED if request.sampled else TraceFlags.DEFAULT)
-        span_context = SpanContext(request.trace_id, request.span_id, is_remote=False, trace_flags=flags)
-        return otel_context.attach(trace.set_span_in_context(ServerSpan(span_context, request)))
+        return otel_context.attach(trace.set_span_in_context(ServerSpan(request)))
 
     def end(self, token: object) -> None:
         """Make the span that was current before current again."""
@@ -171,9 +183,11 @@ class Pipeline:
         around = self._other_span()
         if around is not None:
             return bool(around.trace_flags.sampled)
-        return self._decide(scope, Context(), type(scope).__name__)
+        return self._decide(scope, _EMPTY, type(scope).__name__)
 
     def _decide(self, scope: Scope, context: Context, name: str) -> bool:
+        if self._bound is not None and context is _EMPTY:
+            return scope.trace_id & _RATIO_BITS < self._bound
         kind = SpanKind.SERVER if isinstance(scope, Request) else SpanKind.INTERNAL
         result = self._sampler.should_sample(context, scope.trace_id, name, kind)
         return result.decision is Decision.RECORD_AND_SAMPLE
@@ -196,6 +210,7 @@ class Pipeline:
             first, self._provider_checked = not self._provider_checked, True
             if not first:
                 return
+            self._fields = tuple(sorted(propagate.get_global_textmap().fields))
             try:
                 provider = trace.get_tracer_provider()
                 if isinstance(provider, trace.ProxyTracerProvider):
@@ -207,6 +222,7 @@ class Pipeline:
                     self._owns_provider = True
                 if isinstance(provider, TracerProvider):
                     self._sampler = provider.sampler
+                    self._bound = ratio_bound(self._sampler)
                     if not self._owns_provider:
                         self._resource = Resource(resource_attributes(provider.resource.attributes))
                     tagger = _Tagger(self, self._owns_provider)
@@ -264,6 +280,24 @@ class Pipeline:
         for processor in self._processors:
             processor.enabled = False
         self.outbox.close(timeout_s)
+
+
+def ratio_bound(sampler: Sampler) -> int | None:
+    """For OpenTelemetry's own samplers, the bound below which the low bits of a root's trace id are sampled.
+
+    They say the same (`TraceIdRatioBased.should_sample`), at a tenth of the cost. None for any other sampler, which
+    is then asked.
+    """
+    if type(sampler) is ParentBased:
+        sampler = getattr(sampler, "_root", sampler)
+    if type(sampler) is TraceIdRatioBased:
+        return sampler.bound
+    if type(sampler) is StaticSampler:
+        decision = getattr(sampler, "_decision", None)
+        if decision is Decision.RECORD_AND_SAMPLE:
+            return _RATIO_BITS + 1
+        return 0 if decision is Decision.DROP else None
+    return None
 
 
 class _Tagger(SpanProcessor):

@@ -115,11 +115,9 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
             call.stack = callsite.here(3)
         if call.sampled:
             recorder.dress(call)
-    queue = recorder.ledger.queue(
-        executor, lambda: role_of(executor), lambda: int(getattr(executor, "_max_workers", 1))
-    )
-    if queue.anchor is None:
-        _anchor(recorder, queue, executor)
+    queue = recorder.ledger.known(executor)
+    if queue is None:
+        queue = _queue(recorder, executor, role_of)
     if queue.workers == 1 and queue.role is ThreadRole.POOL and call is scope:
         queue.role = role_of(executor)  # an application's own, given to a ThreadSensitiveContext by now
     queue.submit(call, recorder.clock())
@@ -135,9 +133,13 @@ def _submitted(args: Any) -> Any:
     return inner
 
 
-def _anchor(recorder: Recorder, queue: Queue, executor: Executor) -> None:
+def _queue(recorder: Recorder, executor: Executor, role_of: RoleOf) -> Queue:
+    """The queue of an executor that is seen for the first time."""
     ledger, key = recorder.ledger, id(executor)
-    queue.anchor = weakref.ref(executor, lambda _: ledger.forget(key))
+    queue = ledger.queue(executor, role_of(executor), int(getattr(executor, "_max_workers", 1)))
+    if queue.anchor is None:
+        queue.anchor = weakref.ref(executor, lambda _: ledger.forget(key))
+    return queue
 
 
 def _run(recorder: Recorder, call: Call, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -6,11 +6,14 @@ Each takes a context and arguments that JSON can carry, and returns what JSON ca
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from asgiscope_collector.analysis import export as exports
 from asgiscope_collector.engine.checks import check_store
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.rebuild import counts
+from asgiscope_collector.engine.rebuild import rebuild as rebuild_day
 from asgiscope_collector.engine.retention import prune as prune_store
 from asgiscope_collector.settings import Settings
 
@@ -51,7 +54,38 @@ def check(context: Context) -> list[dict[str, Any]]:
     return [each.as_json() for each in check_store(context.engine, context.settings)]
 
 
-_ALL: Final[dict[str, Callable[..., Any]]] = {"prune": prune, "export": export, "check": check}
+def rebuild(
+    context: Context,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    every: bool = False,
+    dry_run: bool = False,
+) -> list[dict[str, Any]]:
+    """Compare rollups with spans, day by day, and make those anew that differ; `every` makes all anew."""
+    # The day on which spans began to go by age has lost some of them, and its rollups have not.
+    whole = datetime.now(UTC).date() - timedelta(days=context.settings.retention_days - 1)
+    first = max(whole, date.fromisoformat(since)) if since else whole
+    last = date.fromisoformat(until) if until else date.max
+    told = []
+    with context.paused():
+        for day, spans, counted in counts(context.engine):
+            if not first <= day <= last:
+                continue
+            wanted = every or spans != counted
+            if wanted and not dry_run:
+                rebuild_day(context.engine, day)
+            done = "agrees" if not wanted else "differs" if dry_run else "made anew"
+            told.append({"day": day.isoformat(), "spans": spans, "counted": counted, "done": done})
+    return told
+
+
+_ALL: Final[dict[str, Callable[..., Any]]] = {
+    "prune": prune,
+    "export": export,
+    "check": check,
+    "rebuild": rebuild,
+}
 
 
 def run(name: str, context: Context, arguments: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """A disk that is full: a small one of its own, in a mount namespace, with a real collector on it."""
 
+import os
 import sys
 import threading
 import time
@@ -40,14 +41,21 @@ class SmallDisk:
             self.acknowledged |= sent
         return answer
 
-    def fill(self, leave: int = 0) -> None:
-        """Until so many bytes are left; with 0, until the system refuses to write."""
+    def fill(self, leave: int = 0) -> bool:
+        """Until so many bytes are left; with 0, until the system refuses to write. False, for conditions."""
         with (self.data / "filler").open("ab", buffering=0) as file:
             try:
-                while not leave or self.status()["disk_free_bytes"] > leave:
+                while not leave or self.free > leave:
                     file.write(bytes(MIB if leave else 64 * 1024))
             except OSError:
                 assert not leave
+        return False
+
+    @property
+    def free(self) -> int:
+        """Bytes that are left."""
+        now = os.statvfs(self.data)
+        return now.f_bavail * now.f_frsize
 
     def clear(self) -> None:
         """Make room."""
@@ -71,11 +79,11 @@ def small_disk(folder: Path, **settings: Any) -> Iterator[SmallDisk]:
     """A collector on a disk of 160 MiB; no right beyond a user's own is needed."""
     data, port = folder / "data", free_port()
     data.mkdir()
-    serve = f"exec {sys.executable} -m asgiscope_collector serve --port {port} --data {data}"
+    serve = f"{sys.executable} -m asgiscope_collector serve --port {port} --data {data}"
     # What is on the disk is gone with its namespace: a copy is made when the collector has stopped.
     script = (
-        f"mount -t tmpfs -o size={DISK_MIB}m none {data} && trap '' TERM && "
-        f"({serve.removeprefix('exec ')} & trap 'kill $!' TERM; wait $!; wait $!); cp -a {data} {folder}/copy"
+        f"mount -t tmpfs -o size={DISK_MIB}m none {data} || exit; {serve} & pid=$!; "
+        f"trap 'kill $pid' TERM; wait $pid; wait $pid; cp -a {data} {folder}/copy"
     )
     server = Server(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
@@ -88,8 +96,8 @@ def small_disk(folder: Path, **settings: Any) -> Iterator[SmallDisk]:
     )
     with server:
         it = SmallDisk(server, data, folder / "copy")
-        yield it
-        it.http.close()
+        with it.http:
+            yield it
 
 
 def test_a_nearly_full_disk_refuses_before_damage_and_recovers(tmp_path: Path) -> None:
@@ -132,9 +140,9 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path, interval_ms: int
         posting.start()
         for _ in range(3):
             time.sleep(0.3)
-            disk.fill()
             before = refused
-            disk.until(lambda before=before: refused > before)
+            # What is loaded is deleted, which makes room: it is taken, until there is none.
+            disk.until(lambda before=before: disk.fill() or refused > before)
             disk.clear()
             taken = len(disk.acknowledged)
             disk.until(lambda taken=taken: len(disk.acknowledged) > taken)

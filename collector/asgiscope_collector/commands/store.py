@@ -10,6 +10,7 @@ from asgiscope_collector.control import ControlError, ask
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
 from asgiscope_collector.engine.migrations import SchemaError
+from asgiscope_collector.engine.rebuild import RebuildError
 from asgiscope_collector.operations import Context
 from asgiscope_collector.settings import Settings
 
@@ -48,7 +49,7 @@ def _here(settings: Settings, name: str, *, migrate: bool, **arguments: Any) -> 
     try:
         engine.open(migrate_schema=migrate)
         return operations.run(name, Context(engine, settings), arguments)
-    except SchemaError as error:
+    except (SchemaError, RebuildError) as error:
         raise StoreUnavailableError(str(error)) from error
     except EngineError as error:
         raise StoreUnavailableError(f"the store {settings.store_address} failed: {error}") from error

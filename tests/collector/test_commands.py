@@ -1,0 +1,222 @@
+"""check, prune and export: beside a collector that holds the folder, and without one."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from asgiscope_collector.__main__ import main
+from asgiscope_collector.control import NAME
+from asgiscope_collector.engine.lock import FolderLock
+
+from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
+from tests.servers import Server, free_port
+
+DAY = 86_400 * SECOND
+
+
+class Site:
+    """A collector with a trace of today and one of three days ago."""
+
+    def __init__(self, server: Server, data: Path) -> None:
+        self.server, self.data = server, data
+        self.http = httpx.Client(base_url=server.url, timeout=60, trust_env=False)
+        shop = Sender("shop", resource={"process.pid": 77})
+        self.request = shop.request("GET", "/cart/", duration_ns=80 * MS)
+        self.stall = shop.stall(self.request, blocked_ns=50 * MS, function="show_cart")
+        shop.bridge_call(self.request, "load", wait_ns=MS, attributes={"thread.name": "pool-1"})
+        self.send(shop)
+        old = Sender("shop")
+        self.old = old.request("GET", "/old/", start_ns=time.time_ns() - 3 * DAY)
+        self.send(old)
+
+    def send(self, sender: Sender) -> None:
+        """Store it."""
+        self.post(sender.body(), PROTOBUF_HEADERS)
+
+    def post(self, body: bytes, headers: dict[str, str]) -> None:
+        """Store an OTLP request."""
+        assert self.http.post("/v1/traces", content=body, headers=headers).is_success
+        deadline = time.monotonic() + 60
+        while self.http.get("/api/status").json()["spool_bytes"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def trace(self, trace_id: str) -> dict[str, Any]:
+        """What the API says of a trace."""
+        found: dict[str, Any] = self.http.get(f"/api/traces/{trace_id}").json()
+        return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The collector, in a folder whose name is too long for a socket."""
+    folder, port = tmp_path_factory.mktemp("commands"), free_port()
+    data = folder / ("d" * 120)
+    server = Server(
+        [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port), "--data", str(data)],
+        port,
+        cwd=folder,
+        log=folder / "log",
+        ready="/readyz",
+        ready_status=200,
+    )
+    with server:
+        it = Site(server, data)
+        with it.http:
+            yield it
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, for it opens the store."""
+    return subprocess.run(
+        [sys.executable, "-m", "asgiscope_collector", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_check_beside_a_running_collector(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every part is looked at; the one that holds the folder is named, and asked about its store."""
+    assert main(["check", "--data", str(site.data), "--json"]) == 0
+    found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+    assert found.keys() >= {
+        "configuration",
+        "data folder",
+        "disk",
+        "store",
+        "schema",
+        "size",
+        "clock",
+        "senders",
+    }
+    assert {each["level"] for each in found.values()} <= {"ok", "warning"}
+    assert site.server.process is not None
+    assert f"pid {site.server.process.pid}" in found["data folder"]["text"]
+    assert found["senders"]["text"] == "1 services in the last day"
+    assert main(["check", "--data", str(site.data)]) == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "said"),
+    [
+        ({"RETENTION_DAYS": "soon"}, [], "RETENTION_DAYS is 'soon': write a whole number"),
+        ({"STORE": "mysql://here"}, [], "mysql:// is no store"),
+        ({"STORE": "clickhouse://:secret@127.0.0.1:1/x"}, [], "failed"),
+        ({}, ["--data", "{tmp}/file/data"], "cannot be written"),
+        ({"DISK_MIN_FREE_BYTES": str(10**18)}, [], ""),
+    ],
+)
+def test_check_says_what_is_wrong(
+    variables: dict[str, str],
+    arguments: list[str],
+    said: str,
+    *,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit status 1 and a sentence that says what to do; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for name, value in variables.items():
+        monkeypatch.setenv(f"ASGISCOPE_COLLECTOR_{name}", value)
+    status = main(["check", *(each.format(tmp=tmp_path) for each in arguments)])
+    out = capsys.readouterr().out
+    assert status == bool(said), out
+    assert said in out
+    assert "secret" not in out
+    assert "disk" in out or status
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_exported_trace_can_be_posted_again(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under another id, to compare: what the API says of both is the same."""
+    trace_id, another = site.request.trace_id, "ab" * 16
+    assert main(["export", trace_id, "--data", str(site.data), "--output", str(tmp_path / "trace.json")]) == 0
+    text = (tmp_path / "trace.json").read_text()
+    assert site.http.get(f"/api/traces/{trace_id}/export").json() == json.loads(text)
+    site.post(text.replace(trace_id, another).encode(), {"Content-Type": "application/json"})
+    first, second = site.trace(trace_id), site.trace(another)
+    assert second["total"] == 3
+    assert json.dumps(first).replace(trace_id, another) == json.dumps(second)
+    assert main(["export", "0" * 32, "--data", str(site.data)]) == 1
+    assert "no trace 0000" in capsys.readouterr().err
+    assert site.http.get(f"/api/traces/{'0' * 32}/export").status_code == httpx.codes.NOT_FOUND
+
+
+def test_a_trace_for_perfetto_and_speedscope(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process, its threads by name, every span once; on one thread spans nest or follow each other."""
+    trace_id = site.request.trace_id
+    assert main(["export", trace_id, "--format", "chrome", "--data", str(site.data)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    answer = site.http.get(f"/api/traces/{trace_id}/export", params={"format": "chrome"})
+    assert answer.json() == told
+    assert (
+        answer.headers["Content-Disposition"] == f'attachment; filename="trace-{trace_id[:16]}.chrome.json"'
+    )
+    named = {each["args"]["name"] for each in told["traceEvents"] if each["ph"] == "M"}
+    assert {"shop one", "pool-1"} <= named
+    spans = [each for each in told["traceEvents"] if each["ph"] == "X"]
+    assert len(spans) == 3
+    spans.sort(key=lambda span: (span["ts"], -span["dur"]))
+    for number, one in enumerate(spans):
+        for later in spans[number + 1 :]:
+            ends = one["ts"] + one["dur"]
+            if one["tid"] == later["tid"]:
+                assert later["ts"] >= ends or later["ts"] + later["dur"] <= ends
+
+
+def test_prune_beside_a_running_collector(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """First what would go, then it goes; today stays, even with no room given."""
+    held = ["--data", str(site.data)]
+    assert main(["prune", "--days", "1", "--dry-run", *held]) == 0
+    would = capsys.readouterr().out
+    assert "otel_traces " in would
+    assert "by age" in would
+    assert "would be dropped" in would
+    assert site.trace(site.old.trace_id)["total"] == 1
+    assert main(["prune", "--days", "1", *held]) == 0
+    assert capsys.readouterr().out == would.replace("would be dropped", "dropped")
+    assert site.http.get(f"/api/traces/{site.old.trace_id}").status_code == httpx.codes.NOT_FOUND
+    assert main(["prune", "--bytes", "1K", *held]) == 0
+    assert site.trace(site.request.trace_id)["total"] == 3
+    with pytest.raises(SystemExit):
+        main(["prune", "--bytes", "much", *held])
+
+
+def test_a_holder_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another process that holds the folder and listens to nobody: one line."""
+    (tmp_path / "engine").mkdir()
+    with FolderLock(tmp_path):
+        assert main(["export", "0" * 32, "--data", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "held by the asgiscope-collector with pid" in error
+    assert "does not answer commands" in error
+    assert main(["prune", "--data", str(tmp_path / "nowhere")]) == 1
+    assert "there is no store" in capsys.readouterr().err
+
+
+def test_the_same_without_a_running_collector(site: Site) -> None:
+    """The command opens the store itself. Last, for it stops the collector."""
+    assert site.server.stop() == 0
+    assert not (site.data / NAME).exists()
+    held = ["--data", str(site.data)]
+    told = command("check", *held)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "no collector runs on it, 0 segments wait" in told.stdout
+    exported = command("export", site.request.trace_id, *held)
+    assert json.loads(exported.stdout)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    pruned = command("prune", *held)
+    assert (pruned.returncode, pruned.stdout) == (0, "0.0 MiB dropped\n")

@@ -179,6 +179,7 @@ class Spool:
             if self._closing:
                 raise SpoolUnavailableError("the collector is stopping")
             if reason := self._no_room():
+                self._refused += 1
                 raise SpoolUnavailableError(reason)
             if self._bytes + len(framed) > self._max_bytes:
                 self._refused += 1

@@ -177,6 +177,21 @@ class Silent(_Condition):
         return frozenset({"service", "environment"})
 
 
+class SiteDrops(_Windowed):
+    """Records that a service dropped, because its outbox was full: what is shown of it is not all there was."""
+
+    unit: ClassVar[Unit] = Unit.COUNT
+    sentence: ClassVar[str] = "a service drops more than {over} records in {window}"
+
+    type: Literal["site_drops"]
+    over: int = Field(default=0, ge=0)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """By what the condition can be narrowed down."""
+        return frozenset({"service", "environment"})
+
+
 class CollectorDrops(_Windowed):
     """Bodies that this collector refused for want of room, or set aside because the engine refused them."""
 
@@ -231,6 +246,7 @@ Condition = Annotated[
     | Regressed
     | WorseRelease
     | Silent
+    | SiteDrops
     | CollectorDrops
     | CollectorDisk
     | CollectorLag,

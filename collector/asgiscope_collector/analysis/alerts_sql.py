@@ -27,11 +27,11 @@ _KEEP_WAITS: Final = (
 )
 
 
-def _windows(table: str, columns: str, where: str) -> str:
+def _windows(table: str, columns: str, where: str, version: str = "Version") -> str:
     """Each row of a rollup once for every window that it counts in (`WindowEnd`)."""
     return f"""(
     SELECT
-        Minute, ServiceName, Environment, Version, {columns},
+        Minute, ServiceName, Environment, {version} AS Version, {columns},
         arrayJoin(arrayFilter(
             end -> toUnixTimestamp(Minute) < end AND toUnixTimestamp(Minute) + {{window:UInt32}} >= end,
             {{ends:Array(UInt32)}}
@@ -131,6 +131,12 @@ FROM {_windows("asgiscope_requests", "Route, Requests, Hops", f"Requests > 0 AND
 GROUP BY service, environment, route, WindowEnd
 HAVING requests >= {{min_requests:UInt32}} AND {_KEEP}
 """,
+    "site_drops": f"""
+SELECT {_SERVICE}, {_RELEASE}, WindowEnd AS end, toFloat64(sum(Dropped)) AS value
+FROM {_windows("asgiscope_tally_loop", "Dropped", f"Dropped > 0 AND {_OF}", "ServiceVersion")}
+GROUP BY service, environment, WindowEnd
+HAVING {_KEEP}
+""",
     "new_finding": f"""
 SELECT seen.*, end, 1. AS value
 FROM
@@ -228,13 +234,24 @@ HAVING requests_now >= {{min_requests:UInt64}}
     AND lost_now >= {{min_lost:Float64}}
 """
 
+# A service that nobody visits sends its tallies all the same: it is not silent.
 LAST_SEEN: Final = """
-SELECT
-    ServiceName AS service,
-    Environment AS environment,
-    toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
-    argMax(Version, Minute) AS release
-FROM asgiscope_services
-WHERE Minute >= toDateTime({first:UInt32}) AND Minute < toDateTime({last:UInt32})
+SELECT service, environment, max(last) AS last_ns, argMax(version, last) AS release
+FROM
+(
+    SELECT
+        ServiceName AS service, Environment AS environment, Version AS version,
+        toUnixTimestamp64Nano(max(LastSeen)) AS last
+    FROM asgiscope_services
+    WHERE Minute >= toDateTime({first:UInt32}) AND Minute < toDateTime({last:UInt32})
+    GROUP BY service, environment, version
+    UNION ALL
+    SELECT
+        ServiceName AS service, Environment AS environment, ServiceVersion AS version,
+        toInt64(max(toUnixTimestamp(Minute))) * 1000000000 AS last
+    FROM asgiscope_tally_loop
+    WHERE Minute >= toDateTime({first:UInt32}) AND Minute < toDateTime({last:UInt32})
+    GROUP BY service, environment, version
+)
 GROUP BY service, environment
 """

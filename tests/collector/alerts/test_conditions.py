@@ -12,7 +12,8 @@ from asgiscope_collector.alerts.readings import Gauges
 
 from tests.collector.alerts.alerting import NS, Bench, run, shop, turns, turns_until
 from tests.collector.conftest import Running
-from tests.collector.spans import MS, SECOND, Sender
+from tests.collector.points import Meter
+from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 
 
 def blocked(sender: Sender) -> None:
@@ -128,6 +129,31 @@ def test_a_finding_that_was_resolved_and_comes_back(running: Running, service: s
         await asyncio.to_thread(running.send, sender)
         await turns_until(alerting, lambda: bench.mine(alerting))
         assert bench.mine(alerting)[0].labels["finding"] == finding["id"]
+        await alerting.stop()
+
+    run(work())
+
+
+def test_what_a_site_dropped_and_that_it_is_there(running: Running, service: str, tmp_path: Path) -> None:
+    """Its own tallies tell of dropped records; a site that nobody visits sends them, and is not silent."""
+    bench = Bench(running, service, tmp_path)
+    bench.rules(
+        {"name": "drops", "when": {"type": "site_drops"}},
+        {"name": "silent", "when": {"type": "service_silent", "over": "5m"}},
+    )
+    meter = Meter(service, **{"deployment.environment.name": "prod", "service.version": "1.4"})
+    meter.number("asgiscope.dropped", 7, unit="{record}")
+    answer = running.http.post("/v1/metrics", content=meter.body(), headers=PROTOBUF_HEADERS)
+    assert answer.status_code == 200, answer.text
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        (alert,) = await turns_until(alerting, lambda: bench.mine(alerting))
+        assert alert.labels["environment"] == "prod"
+        await turns(alerting)
+        texts = alerting.board.alerts[alert.fingerprint].annotations
+        assert (texts["value"], texts["release"]) == ("7", "1.4")
+        assert service in {each.service for each in alerting.board.heard.values()}
         await alerting.stop()
 
     run(work())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from importlib.resources import files as resources
 from pathlib import Path
 
@@ -198,6 +199,19 @@ def test_templates_fill_in_fields_and_evaluate_nothing() -> None:
         "shop ${alertname} {0.__class__}: a $5 $nope ${"
     )
     assert "finding_url" in FIELDS
+
+
+def test_the_documentation_is_that_of_the_models() -> None:
+    """Its files are taken, and it tells of every condition, field and kind of receiver."""
+    text = (Path(__file__).parents[3] / "collector/ALERTS.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        files.parse(block)
+    types = set(schema()["$defs"]["Rule"]["properties"]["when"]["discriminator"]["mapping"])
+    types |= set(schema()["properties"]["receivers"]["items"]["discriminator"]["mapping"])
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == types
+    assert not {name for name in FIELDS if f"`{name}`" not in text}
 
 
 @pytest.mark.parametrize(("text", "ns"), [("1h30m", 5400 * 10**9), ("500ms", 5 * 10**8), ("0s", 0)])

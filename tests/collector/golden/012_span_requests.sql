@@ -23,6 +23,36 @@ CREATE TABLE IF NOT EXISTS otlp_traces_request ON CLUSTER 'shop'
 )
 ENGINE = Null;
 
+ALTER TABLE otel_traces_local ON CLUSTER 'shop' MODIFY COLUMN FindingKind LowCardinality(String) DEFAULT SpanAttributes['asgiscope.finding'],
+    MODIFY COLUMN Ongoing Bool DEFAULT SpanAttributes['asgiscope.ongoing'] = 'true',
+    MODIFY COLUMN CostNs UInt64 DEFAULT toUInt64OrZero(SpanAttributes['asgiscope.finding.cost_ns']),
+    MODIFY COLUMN CodeFunction LowCardinality(String) DEFAULT SpanAttributes['code.function.name'],
+    MODIFY COLUMN CodeFile LowCardinality(String) DEFAULT SpanAttributes['code.file.path'],
+    MODIFY COLUMN CodeLine UInt32 DEFAULT toUInt32OrZero(SpanAttributes['code.line.number']),
+    MODIFY COLUMN HttpRoute LowCardinality(String) DEFAULT SpanAttributes['http.route'],
+    MODIFY COLUMN WaitNs UInt64 DEFAULT toUInt64OrZero(SpanAttributes['asgiref.wait_ns']),
+    MODIFY COLUMN BlockedNs UInt64 DEFAULT toUInt64OrZero(SpanAttributes['asgiscope.blocked_ns']),
+    MODIFY COLUMN ExecutorRole LowCardinality(String) DEFAULT SpanAttributes['asgiref.executor'],
+    MODIFY COLUMN Operation LowCardinality(String) DEFAULT arrayFirst(
+        name -> name != '',
+        [
+            SpanAttributes['asgiscope.operation'],
+            SpanAttributes['asgiscope.middleware'],
+            SpanAttributes['db.query.summary'],
+            SpanAttributes['asgiref.function']
+        ]
+    );
+
+ALTER TABLE otel_traces ON CLUSTER 'shop' MODIFY COLUMN FindingKind LowCardinality(String) DEFAULT SpanAttributes['asgiscope.finding'], MODIFY COLUMN Ongoing Bool DEFAULT SpanAttributes['asgiscope.ongoing'] = 'true', MODIFY COLUMN CostNs UInt64 DEFAULT toUInt64OrZero(SpanAttributes['asgiscope.finding.cost_ns']), MODIFY COLUMN CodeFunction LowCardinality(String) DEFAULT SpanAttributes['code.function.name'], MODIFY COLUMN CodeFile LowCardinality(String) DEFAULT SpanAttributes['code.file.path'], MODIFY COLUMN CodeLine UInt32 DEFAULT toUInt32OrZero(SpanAttributes['code.line.number']), MODIFY COLUMN HttpRoute LowCardinality(String) DEFAULT SpanAttributes['http.route'], MODIFY COLUMN WaitNs UInt64 DEFAULT toUInt64OrZero(SpanAttributes['asgiref.wait_ns']), MODIFY COLUMN BlockedNs UInt64 DEFAULT toUInt64OrZero(SpanAttributes['asgiscope.blocked_ns']), MODIFY COLUMN ExecutorRole LowCardinality(String) DEFAULT SpanAttributes['asgiref.executor'], MODIFY COLUMN Operation LowCardinality(String) DEFAULT arrayFirst(
+        name -> name != '',
+        [
+            SpanAttributes['asgiscope.operation'],
+            SpanAttributes['asgiscope.middleware'],
+            SpanAttributes['db.query.summary'],
+            SpanAttributes['asgiref.function']
+        ]
+    );
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_request_mv ON CLUSTER 'shop' TO otel_traces AS
 WITH
     (v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', 'false'), v.double_value IS NOT NULL, toString(assumeNotNull(v.double_value)), hex(v.bytes_value))) AS text,
@@ -30,7 +60,9 @@ WITH
         arrayMap(attribute -> (attribute.key, text(attribute.value)), pairs), 'Map(LowCardinality(String), String)'
     )) AS attributes,
     (bytes -> lower(hex(bytes))) AS id,
-    (ns -> fromUnixTimestamp64Nano(toInt64(ns))) AS time
+    (ns -> fromUnixTimestamp64Nano(toInt64(ns))) AS time,
+    (number -> texts[indexOf(promoted, number)]) AS text_of,
+    (number -> toUInt64(greatest(0, ifNull(integers[indexOf(promoted, number)], 0)))) AS integer_of
 SELECT
     time(span.start_time_unix_nano) AS Timestamp,
     id(span.trace_id) AS TraceId,
@@ -62,20 +94,56 @@ SELECT
     arrayMap(l -> id(l.trace_id), span.links) AS `Links.TraceId`,
     arrayMap(l -> id(l.span_id), span.links) AS `Links.SpanId`,
     arrayMap(l -> l.trace_state, span.links) AS `Links.TraceState`,
-    arrayMap(l -> attributes(l.attributes), span.links) AS `Links.Attributes`
+    arrayMap(l -> attributes(l.attributes), span.links) AS `Links.Attributes`,
+    text_of(1) AS FindingKind,
+    ifNull(span.attributes.value.bool_value[indexOf(promoted, 2)], text_of(2) = 'true') AS Ongoing,
+    integer_of(3) AS CostNs,
+    text_of(4) AS CodeFunction,
+    text_of(5) AS CodeFile,
+    toUInt32(integer_of(6)) AS CodeLine,
+    text_of(7) AS HttpRoute,
+    integer_of(8) AS WaitNs,
+    integer_of(9) AS BlockedNs,
+    text_of(10) AS ExecutorRole,
+    multiIf(
+        text_of(11) != '', text_of(11), text_of(12) != '', text_of(12), text_of(13) != '', text_of(13), text_of(14)
+    ) AS Operation
 FROM
 (
     SELECT
-        ResourceAttributes,
-        scope_span.scope.name AS ScopeName,
-        scope_span.scope.version AS ScopeVersion,
-        arrayJoin(scope_span.spans) AS span
+        *,
+        -- Where each promoted attribute is; 0, which is nowhere, has the value of the type's default.
+        arrayMap(
+            key -> transform(
+                key,
+                [
+                    'asgiscope.finding', 'asgiscope.ongoing', 'asgiscope.finding.cost_ns',
+                    'code.function.name', 'code.file.path', 'code.line.number',
+                    'http.route', 'asgiref.wait_ns', 'asgiscope.blocked_ns',
+                    'asgiref.executor', 'asgiscope.operation', 'asgiscope.middleware',
+                    'db.query.summary', 'asgiref.function'
+                ],
+                CAST(range(1, 15) AS Array(UInt8)),
+                toUInt8(0)
+            ),
+            span.attributes.key
+        ) AS promoted,
+        span.attributes.value.string_value AS texts,
+        span.attributes.value.int_value AS integers
     FROM
     (
         SELECT
-            attributes(resource_span.resource.attributes) AS ResourceAttributes,
-            arrayJoin(resource_span.scope_spans) AS scope_span
-        FROM (SELECT arrayJoin(resource_spans) AS resource_span FROM otlp_traces_request)
+            ResourceAttributes,
+            scope_span.scope.name AS ScopeName,
+            scope_span.scope.version AS ScopeVersion,
+            arrayJoin(scope_span.spans) AS span
+        FROM
+        (
+            SELECT
+                attributes(resource_span.resource.attributes) AS ResourceAttributes,
+                arrayJoin(resource_span.scope_spans) AS scope_span
+            FROM (SELECT arrayJoin(resource_spans) AS resource_span FROM otlp_traces_request)
+        )
     )
 );
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
+from standardwebhooks import Webhook as Signer
 
 from asgiscope_collector.alerts.receivers.config import ReceiverConfig
 from asgiscope_collector.alerts.rules import DEFAULT_NOTIFY, AlertFile, Notify, Rule
@@ -153,9 +154,13 @@ def secret_problems(receiver: ReceiverConfig) -> list[str]:
         if not text and file is None:
             continue
         try:
-            read_secret(text, file)
+            value = read_secret(text, file)
+            if name == "secret":
+                Signer(value)
         except SecretError as error:
             problems.append(f"{name}: {error}")
+        except ValueError:
+            problems.append(f"{name}: it is not base64, as `whsec_...` of Standard Webhooks is")
     return problems
 
 

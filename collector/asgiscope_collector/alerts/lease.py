@@ -38,9 +38,6 @@ FROM
 GROUP BY Term
 """
 _CLAIM: Final = "INSERT INTO asgiscope_alert_lease SELECT {term:UInt64}, now64(6), {owner:String}"
-_FORGET: Final = """
-ALTER TABLE asgiscope_alert_lease DELETE WHERE Term + 2 < {term:UInt64}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,6 @@ class Lease:
             return False
         self._term = term
         logger.info("alerts: this collector evaluates (%s, term %d)", self.owner, term)
-        await self._engine.run(self._engine.execute, _FORGET, {"term": term})
         return await self._take(asked)
 
     async def _take(self, asked: float) -> bool:

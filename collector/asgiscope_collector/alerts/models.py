@@ -1,12 +1,16 @@
 """What the API says of alerts. Times ending in `_ns` are nanoseconds since the epoch, the others RFC 3339."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, Field
 
 from asgiscope_collector.alerts.conditions import Unit
 from asgiscope_collector.alerts.evaluate import AlertState
 from asgiscope_collector.alerts.rules import Matcher, Severity
+
+_YEAR_NS: Final = 366 * 86_400 * 1_000_000_000
+_LATEST_NS: Final = 9_000_000_000 * 1_000_000_000 - _YEAR_NS
 
 
 class Alert(BaseModel):
@@ -92,8 +96,8 @@ class SilenceRequest(BaseModel):
     """A silence to make. It has an end."""
 
     matchers: list[Matcher] = Field(min_length=1, max_length=20)
-    starts_ns: int = Field(default=0, ge=0, description="now, if it is 0")
-    duration_ns: int = Field(gt=0, le=366 * 86_400 * 1_000_000_000)
+    starts_ns: int = Field(default=0, ge=0, le=_LATEST_NS, description="now, if it is 0")
+    duration_ns: int = Field(gt=0, le=_YEAR_NS)
     comment: str = Field(default="", max_length=1000)
 
 

@@ -118,6 +118,7 @@ async def _post(request: HttpRequest, seconds: float, network: Network, context:
     shown = f"[{host}]" if ":" in host else host
     headers = {
         "User-Agent": "asgiscope-collector",
+        "Accept-Encoding": "identity",
         "Host": shown if parts.port is None else f"{shown}:{parts.port}",
         **request.headers,
     }

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from asgiscope_collector.alerts import conditions as c
 from asgiscope_collector.alerts import models, sending, store
@@ -46,6 +47,18 @@ def alert(alerting: Alerting, found: Alert, now_ns: int) -> models.Alert:
         muted_by=alerting.board.muted_by(found, alerting.rule_set, now_ns) if found.firing else [],
         finding_id=found.labels.get("finding", ""),
     )
+
+
+def current(alerting: Alerting, stored: Alert) -> Alert:
+    """An alert of the store as it is now: the board knows what the store has not been told yet."""
+    now = alerting.board.alerts.get(stored.fingerprint)
+    if now is not None and now.id == stored.id:
+        return now
+    if stored.firing and alerting.status.evaluated_ns:
+        # Its end could not be recorded, and it fires no more.
+        held = replace(stored.held, state=AlertState.RESOLVED, ends_ns=stored.held.held_until_ns)
+        return replace(stored, held=held)
+    return stored
 
 
 def rule(alerting: Alerting, active: ActiveRule) -> models.RuleState:

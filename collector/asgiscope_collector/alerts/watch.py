@@ -56,6 +56,9 @@ class RulesFile:
         receivers = len(self.rule_set.file.receivers)
         origin = f" from {self.path}" if self.path else ""
         logger.info("alerts: %d rules, %d receivers%s", len(self.rule_set.rules), receivers, origin)
+        for receiver in self.rule_set.file.receivers:
+            for problem in await asyncio.to_thread(files.secret_problems, receiver):
+                logger.warning("alerts: receiver %s cannot be sent to: %s", receiver.name, problem)
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

@@ -57,14 +57,7 @@ async def list_alerts(
     """What fires, and what fired in the range (by default 24 h); the newest first."""
     found = await store_.run(views.history, store_, asked, rule, limit)
     now_ns = time.time_ns()
-    # The board knows what the store has not been told yet.
-    current = alerting.board.alerts
-    shown = [
-        views.alert(
-            alerting, now if (now := current.get(each.fingerprint)) and now.id == each.id else each, now_ns
-        )
-        for each in found
-    ]
+    shown = [views.alert(alerting, views.current(alerting, each), now_ns) for each in found]
     return models.Alerts(
         alerts=[each for each in shown if service in ("", each.labels.get("service", ""))],
         firing=len(alerting.board.firing()),
@@ -103,7 +96,7 @@ async def find_rule(store_: Store, alerting: Running, asked: LastHour, name: Nam
     state = views.rule(alerting, active)
     return models.RuleDetail(
         **{**state.model_dump(), "history": [each.model_dump() for each in values] or state.history},
-        alerts=[views.alert(alerting, each, now_ns) for each in found],
+        alerts=[views.alert(alerting, views.current(alerting, each), now_ns) for each in found],
     )
 
 

@@ -73,6 +73,10 @@ class Asked:
             lambda span: span.name == name and bool(span.get("asgiscope.ongoing")) and key in span.attributes
         )
 
+    def span(self, name: str) -> SpanView:
+        """The first span of this name."""
+        return self._first(lambda span: span.name == name)
+
     def end_of(self, report: SpanView) -> SpanView:
         """The whole span that was reported while it lasted."""
         return self._first(
@@ -223,6 +227,14 @@ def test_a_deadlock_is_named(site: Site, how: str) -> None:
         waiter["asgiscope.tasks"], "Task needs-the-thread"
     )
     assert asked.end_of(waiter)["asgiscope.deadlock"] == steps
+
+
+def test_a_refusal_below_async_to_sync_names_the_view_that_stands(site: Site) -> None:
+    """The coroutine's stack ends at the loop; what led there goes on in the thread that waits for it."""
+    asked = Asked(site, "/refused-below/")
+    refusal = asked.span("async_unsafe refused")
+    assert refusal["asgiscope.chain"] == ["view refused_below", "async_to_sync", "query auth_user"]
+    assert refusal["code.function.name"] == "refused_below.<locals>.asks"
 
 
 def test_nothing_that_is_quick_is_reported(site: Site) -> None:

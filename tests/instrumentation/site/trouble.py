@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
@@ -85,7 +86,16 @@ async def deadlock(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
+def refused_below(_request: HttpRequest) -> HttpResponse:
+    """A synchronous view whose coroutine runs a query on the loop."""
+
+    async def asks() -> int:
+        return User.objects.count()
+
+    return HttpResponse(str(async_to_sync(asks)()))
+
+
 urlpatterns = [
     path(f"{view.__name__.replace('_', '-')}/", view)
-    for view in (plain, blocks, holds, parks, gives_up, deadlock)
+    for view in (plain, blocks, holds, parks, gives_up, deadlock, refused_below)
 ]

@@ -1,0 +1,97 @@
+"""Channels: consumers share one thread of the process, and who holds it is named."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.e2e.environments import make
+from tests.e2e.running import SITES, line_of, without_settings
+from tests.servers import Server, asgi_command, free_port
+from tests.sink import Sink, SpanView
+
+MS = 1_000_000
+CHAT = SITES / "chat" / "chat_asgi.py"
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def chat(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Sink]]:
+    """Consumers under uvicorn, on either loop."""
+    environment = make("django>=5.2,<5.3", "channels>=4.2", "uvicorn", "uvloop", "websockets")
+    port, log = free_port(), tmp_path_factory.mktemp("chat") / "log"
+    with Sink() as sink:
+        env = {**without_settings(os.environ), "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}
+        command = asgi_command("uvicorn", "chat_asgi:application", port, loop=request.param)
+        command[0] = environment.python
+        with Server(command, port, cwd=CHAT.parent, env=env, log=log, ready="/ready/") as server:
+            yield server, sink
+            assert "asgiscope failed" not in server.output()
+
+
+def call_of(sink: Sink, before: int, path: str, *, first: bool) -> SpanView:
+    """The first or the last call on the shared thread that ran for long, or waited."""
+
+    def both(spans: list[SpanView]) -> list[SpanView]:
+        calls = [s for s in spans[before:] if s.name == path and s.duration >= 50 * MS]
+        return sorted(calls, key=lambda s: s.start) if len(calls) >= 2 else []
+
+    calls: list[SpanView] = sink.wait_for(both)
+    return calls[0 if first else -1]
+
+
+def attributed(call: SpanView) -> float:
+    """The share of a call's wait for which a holder is named."""
+    return float(sum(link["asgiscope.overlap_ns"] for *_, link in call.links) / call["asgiref.wait_ns"])
+
+
+def test_async_consumers_wait_for_one_another(chat: tuple[Server, Sink]) -> None:
+    """One thread for all connections. The second waits before its own code runs: Channels goes there first."""
+    server, sink = chat
+    before = len(sink.spans)
+    url = server.url.replace("http", "ws") + "/chat/"
+    with connect(url) as one, connect(url) as other:
+        one.send(json.dumps({"seconds": 0.4}))
+        time.sleep(0.1)
+        other.send(json.dumps({"seconds": 0.06}))
+        assert [json.loads(one.recv()), json.loads(other.recv())] == [0.4, 0.06]
+    holder = call_of(sink, before, "sync_to_async load", first=True)
+    waiter: SpanView = sink.wait_for(
+        lambda spans: next(
+            (s for s in spans[before:] if s.name == "sync_to_async close_old_connections" and s.links), None
+        )
+    )
+    assert holder["asgiref.executor"] == waiter["asgiref.executor"] == "shared"
+    assert holder["asgiref.run.thread.id"] == waiter["asgiref.run.thread.id"]
+    assert waiter["asgiscope.finding"] == "contention"
+    assert waiter["code.function.name"] == "aclose_old_connections"
+    assert waiter["asgiref.wait_ns"] >= 200 * MS
+    assert attributed(waiter) >= 0.99
+    ((_, span_id, link),) = waiter.links
+    assert span_id == holder.span_id
+    assert (link["code.function.name"], link["code.line.number"]) == (
+        "Chat.receive_json",
+        line_of(CHAT, "# loads"),
+    )
+
+
+def test_sync_consumers_do_too(chat: tuple[Server, Sink]) -> None:
+    """Channels sends each of their messages through the bridge: `dispatch` is what runs."""
+    server, sink = chat
+    before = len(sink.spans)
+    url = server.url.replace("http", "ws") + "/old/"
+    with connect(url) as one, connect(url) as other:
+        one.send("0.4")
+        time.sleep(0.1)
+        other.send("0.06")
+        assert [one.recv(), other.recv()] == ["0.4", "0.06"]
+    waiter = call_of(sink, before, "sync_to_async SyncConsumer.dispatch", first=False)
+    assert waiter["asgiref.executor"] == "shared"
+    assert waiter["asgiscope.finding"] == "contention"
+    assert waiter["asgiref.wait_ns"] >= 200 * MS
+    assert attributed(waiter) >= 0.99
+    assert waiter.links[0][2]["asgiscope.link.function"] == "SyncConsumer.dispatch"

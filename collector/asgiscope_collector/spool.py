@@ -14,10 +14,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from asgiscope_collector.journal import Journal
@@ -192,9 +193,12 @@ class Spool:
             self._changed.notify_all()
             return done
 
-    def next_segment(self, *, age: float, timeout: float) -> Path | None:
+    def next_segment(
+        self, *, age: float, timeout: float, not_before: Mapping[str, float] = MappingProxyType({})
+    ) -> Path | None:
         """Take the oldest segment that nobody has taken; seals what is `age` seconds old or large enough.
 
+        `not_before` holds a signal's segment back until that moment of the monotonic clock, unless it is large.
         What is taken is given back by `remove`, `replace` or `release`. None when there is nothing to load within
         `timeout` seconds, or the spool is closed and empty.
         """
@@ -204,7 +208,7 @@ class Spool:
                 now = time.monotonic()
                 if not self._writing and not self._waiting:
                     for signal, active in list(self._active.items()):
-                        if now - active.since >= age or self._closing:
+                        if now >= max(active.since + age, not_before.get(signal, 0)) or self._closing:
                             self._seal(signal)
                 for segment in self._sealed:
                     if segment not in self._taken:
@@ -214,7 +218,8 @@ class Spool:
                     return None
                 due = deadline
                 if not self._writing:
-                    due = min([deadline, *(active.since + age for active in self._active.values())])
+                    for signal, active in self._active.items():
+                        due = min(due, max(active.since + age, not_before.get(signal, 0)))
                 # At least a millisecond: bodies may be waiting for the writer, which notifies.
                 self._changed.wait(max(0.001, due - now))
 

@@ -50,6 +50,18 @@ def post(server: Server, sent: list[bytes]) -> None:
             assert http.post("/v1/traces", content=body, headers=PROTOBUF_HEADERS).is_success
 
 
+def ten_megabytes(server: Server, http: httpx.Client) -> int:
+    """Send an attribute of ten megabytes, within the bound of a body; its length in the trace that is shown."""
+    sender = Sender("large")
+    span = sender.span("large", attributes={"blob": "x" * 10_000_000})
+    post(server, [sender.body()])
+    deadline = time.monotonic() + 30
+    while (answer := http.get(f"/api/traces/{span.trace_id}")).status_code == httpx.codes.NOT_FOUND:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return len(answer.json()["spans"][0]["attributes"]["blob"])
+
+
 def test_a_retry_after_a_restart_and_after_a_crash_is_counted_once(tmp_path: Path) -> None:
     """Stored before a SIGKILL, spooled before it, and torn by it: known, known, and taken anew."""
     stored, spooled = bodies("retried")
@@ -72,6 +84,8 @@ def test_a_retry_after_a_restart_and_after_a_crash_is_counted_once(tmp_path: Pat
             time.sleep(0.02)
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
             found = http.get("/api/findings", params={"service": "retried"}).json()["findings"]
+            large = ten_megabytes(server, http)
+    assert large == 10_000_000
     assert {finding["call_site"]["function"]: finding["count"] for finding in found} == {
         "view_0": 1,
         "view_1": 1,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from asgiscope_collector import __version__
-from asgiscope_collector.commands import alerts, check, export, prune, rebuild, serve
+from asgiscope_collector.commands import alerts, check, export, password, prune, rebuild, serve
 from asgiscope_collector.commands.common import fail
 from asgiscope_collector.settings import SettingsError
 
-_COMMANDS: Final = (serve, check, prune, export, rebuild, alerts)
+_COMMANDS: Final = (serve, check, prune, export, rebuild, alerts, password)
 """In the order of `--help`."""
 
 

@@ -1,5 +1,6 @@
 """The ASGI app: OTLP in, JSON and the dashboard out."""
 
+import asyncio
 import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -7,12 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from opentelemetry.sdk.trace import TracerProvider
 from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from asgiscope_collector import __version__
+from asgiscope_collector.access.gate import Gate
 from asgiscope_collector.api import (
     alerts,
     blocking,
@@ -25,15 +29,18 @@ from asgiscope_collector.api import (
     middleware,
     overview,
     pools,
+    prometheus,
     refusals,
     releases,
     services,
+    session,
     traces,
 )
 from asgiscope_collector.api.errors import install_handlers
 from asgiscope_collector.collector import Collector
 from asgiscope_collector.security import Guard
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.tracing import trace
 
 STATIC: Final = Path(__file__).parent / "static"
 _NOT_BUILT: Final = (
@@ -64,6 +71,8 @@ def create_app(
     """
     collector = Collector(settings, on_fatal) if on_fatal else Collector(settings)
 
+    tracers: list[TracerProvider] = []
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         collector.start()
@@ -71,6 +80,8 @@ def create_app(
             yield
         finally:
             await collector.stop()
+            for tracer in tracers:
+                await asyncio.to_thread(tracer.shutdown)
 
     app = FastAPI(
         title="asgiscope-collector",
@@ -82,6 +93,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.collector = collector
+    app.state.access = collector.access
     install_handlers(app)
     for module in (
         health,
@@ -99,6 +111,8 @@ def create_app(
         services,
         metrics,
         alerts,
+        session,
+        prometheus,
     ):
         app.include_router(module.router)
     app.router.routes.extend(collector.receiver.routes)
@@ -112,5 +126,19 @@ def create_app(
         async def not_built() -> PlainTextResponse:
             return PlainTextResponse(_NOT_BUILT)
 
-    app.add_middleware(Guard, check_host=settings.loopback)
+    if collector.access.provider is not None:
+        # Where the way to the provider and back is remembered, for ten minutes, signed.
+        app.add_middleware(
+            SessionMiddleware,
+            secret_key=collector.access.sessions.key.hex(),
+            session_cookie="asgiscope_sign_in",
+            max_age=600,
+            path="/api/session",
+            https_only=collector.access.secure,
+        )
+    if collector.access.login:
+        app.add_middleware(Gate, **collector.access.gate())
+    app.add_middleware(Guard, check_host=settings.loopback and not settings.login)
+    if settings.trace_to:
+        tracers.append(trace(app, settings.trace_to))
     return app

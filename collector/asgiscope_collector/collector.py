@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector import operations
+from asgiscope_collector.access.access import Access
 from asgiscope_collector.alerts.lease import Lease, owner_name
 from asgiscope_collector.alerts.loop import Alerting
 from asgiscope_collector.alerts.readings import Gauges
@@ -41,6 +42,7 @@ class Collector:
 
     Raises:
         OSError: the spool's folder cannot be read or written.
+        SettingsError: a file of secrets cannot be used.
     """
 
     def __init__(self, settings: Settings, on_fatal: Callable[[str], None] = logger.critical) -> None:
@@ -64,7 +66,8 @@ class Collector:
             rejected=settings.data / "rejected",
         )
         self._control = ControlServer(settings.data, self._do)
-        self.inbox = Inbox(settings, self.spool)
+        self.access = Access(settings)
+        self.inbox = Inbox(settings, self.spool, self.access.permits)
         self.receiver = Receiver(settings, self.inbox)
         self.grpc: GrpcReceiver | None = None
         self._store = settings.store_address

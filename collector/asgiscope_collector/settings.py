@@ -4,9 +4,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from asgiscope_collector.address import AddressError, StoreAddress
 
@@ -77,7 +78,29 @@ class Settings:
     public_url: str = ""
     """Where people reach the page, for links in messages; the address it listens on, if it is empty."""
 
+    ingest_tokens: str = ""
+    """A file of tokens, one a line; senders show one as `Authorization: Bearer`. Read again when it changes."""
+    people: str = ""
+    """A file of people who may sign in, one a line, as `asgiscope-collector password NAME` prints."""
+    session_hours: int = _setting(12, 1, 720)
+    """How long a sign-in lasts."""
+    proxy_header: str = ""
+    """The header in which a proxy that has asked says who somebody is (`X-Forwarded-User`), taken from ..."""
+    proxies: str = ""
+    """... these networks only, separated by commas (`10.0.0.0/8,::1/128`)."""
+    oidc_issuer: str = ""
+    """An OpenID Connect provider to sign in with; register `<public_url>/api/session/oidc/callback` with it."""
+    oidc_client_id: str = ""
+    oidc_secret_file: str = ""
+    """A file with the client's secret."""
+    oidc_allowed: str = ""
+    """Who may come in, separated by commas: `ann@example.com` or all of a domain, `@example.com`."""
+
     log_level: str = "INFO"
+    log_format: str = "text"
+    """`text`, or `json` for one object a line."""
+    trace_to: str = ""
+    """The base address of another collector, to which this one sends traces of its own API."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -99,11 +122,61 @@ class Settings:
             raise SettingsError(
                 f"{_spell('public_url')} is {self.public_url!r}: write an address as https://asgiscope.example.com"
             )
-        if not self.loopback and not self.insecure_open:
+        self._check_access()
+
+    def _check_access(self) -> None:
+        if bool(self.proxy_header) != bool(self.proxies):
             raise SettingsError(
-                f"--host {self.host} can be reached from other machines, and the collector asks nobody who they "
-                "are: use 127.0.0.1, or --insecure-open if a firewall or a proxy stands before it"
+                f"{_spell('proxy_header')} and {_spell('proxies')} go together: a header that anybody may send "
+                "says nothing"
             )
+        _ = self.trusted_proxies
+        oidc = (self.oidc_issuer, self.oidc_client_id, self.oidc_secret_file, self.oidc_allowed)
+        if any(oidc) and not all(oidc):
+            raise SettingsError(
+                f"{_spell('oidc_issuer')}, client_id, secret_file and allowed go together: one of them is empty"
+            )
+        if self.log_format not in {"text", "json"}:
+            raise SettingsError(f"{_spell('log_format')} is {self.log_format!r}: write text or json")
+        if self.trace_to:
+            self._check_trace_to()
+        if self.loopback or self.insecure_open or (self.ingest_tokens and self.login):
+            return
+        raise SettingsError(
+            f"--host {self.host} can be reached from other machines: name a file of tokens for those who send "
+            f"({PREFIX}INGEST_TOKENS) and a login for those who look ({PREFIX}PEOPLE, OIDC_ISSUER or "
+            "PROXY_HEADER), use 127.0.0.1, or --insecure-open if a firewall or a proxy stands before it"
+        )
+
+    def _check_trace_to(self) -> None:
+        if not re.fullmatch(r"https?://[^\s?#]+", self.trace_to):
+            raise SettingsError(
+                f"{_spell('trace_to')} is {self.trace_to!r}: write an address as http://host:4318"
+            )
+        parts = urlsplit(self.trace_to)
+        near = parts.hostname in {self.host, "localhost", "127.0.0.1", "::1"}
+        if near and (parts.port or (443 if parts.scheme == "https" else 80)) == self.port:
+            raise SettingsError(f"{_spell('trace_to')} is this collector itself: name another")
+
+    @property
+    def login(self) -> bool:
+        """Whether people are asked who they are."""
+        return bool(self.people or self.proxy_header or self.oidc_issuer)
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """The networks of `proxies`.
+
+        Raises:
+            SettingsError: one of them is no network.
+        """
+        found = [each.strip() for each in self.proxies.split(",") if each.strip()]
+        for each in found:
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise SettingsError(f"{_spell('proxies')}: {error}; write networks as 10.0.0.0/8") from None
+        return found
 
     @property
     def store_address(self) -> StoreAddress:

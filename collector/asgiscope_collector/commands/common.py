@@ -4,9 +4,15 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from pythonjsonlogger.json import JsonFormatter
 
 from asgiscope_collector.settings import Settings
+
+_TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
+_FIELDS: Final = "%(levelname)s %(name)s %(message)s"
+_NAMES: Final = {"levelname": "level", "name": "logger"}
 
 
 class Subparsers(Protocol):
@@ -28,9 +34,10 @@ def settings_of(asked: argparse.Namespace, **flags: Any) -> Settings:
         SettingsError: a value cannot be used.
     """
     settings = Settings.from_environment(data=asked.data, **flags)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format=_TEXT)
+    if settings.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter(_FIELDS, rename_fields=_NAMES, timestamp=True))
     return settings
 
 

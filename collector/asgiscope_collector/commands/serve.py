@@ -17,7 +17,7 @@ from asgiscope_collector import __version__
 from asgiscope_collector.app import create_app
 from asgiscope_collector.commands.common import Subparsers, add_data, fail, settings_of
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
-from asgiscope_collector.settings import Settings
+from asgiscope_collector.settings import Settings, SettingsError
 
 logger = logging.getLogger("asgiscope_collector")
 
@@ -61,10 +61,14 @@ def run(asked: argparse.Namespace) -> int:
 
 def serve(settings: Settings) -> int:
     """Serve until a signal comes; 0 if all went well, 1 with one line on stderr if it could not start."""
+    # Its working directory will be the data folder.
     settings = replace(
         settings,
         data=settings.data.absolute(),
-        alerts=str(Path(settings.alerts).absolute()) if settings.alerts else "",
+        alerts=_absolute(settings.alerts),
+        ingest_tokens=_absolute(settings.ingest_tokens),
+        people=_absolute(settings.people),
+        oidc_secret_file=_absolute(settings.oidc_secret_file),
     )
     try:
         with FolderLock(settings.data):
@@ -74,10 +78,14 @@ def serve(settings: Settings) -> int:
             listener = _bind(settings)
             with listener:
                 return _run(settings.with_port(listener.getsockname()[1]), listener)
-    except FolderInUseError as error:
+    except (FolderInUseError, SettingsError) as error:
         return fail(str(error))
     except OSError as error:
         return fail(str(error))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
 
 
 def _run(settings: Settings, listener: socket.socket) -> int:

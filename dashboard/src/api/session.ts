@@ -18,3 +18,9 @@ export async function signIn(name: string, password: string): Promise<boolean> {
   else if (response.status !== 401 && response.status !== 403) throw new Error(`${response.status} ${response.statusText}`);
   return response.ok;
 }
+
+/** Whether an identity provider may vouch instead; false where that cannot be found out. */
+export async function providerOffered(): Promise<boolean> {
+  const response = await fetch(SESSION_PATH, { headers: { accept: "application/json" } });
+  return response.ok && ((await response.json()) as { oidc?: unknown }).oidc === true;
+}

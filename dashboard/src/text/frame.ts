@@ -110,7 +110,7 @@ export const signIn = {
   submit: "Sign in",
   busy: "Signing in …",
   wrong: "Name or password is wrong.",
-  sso: "Sign in with {provider}",
+  sso: "Sign in with the identity provider",
   tokens: "Forgot the password? Whoever runs the collector can set a new one.",
 };
 

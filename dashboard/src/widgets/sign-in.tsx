@@ -1,8 +1,8 @@
 /** Asks who is there, where the collector wants to know. */
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { signIn } from "../api/session";
+import { useEffect, useState } from "preact/hooks";
+import { providerOffered, SESSION_PATH, signIn } from "../api/session";
 import { text } from "../text";
 
 const words = text.signIn;
@@ -10,6 +10,10 @@ const words = text.signIn;
 export function SignIn(): JSX.Element {
   const [slip, setSlip] = useState("");
   const [busy, setBusy] = useState(false);
+  const [provider, setProvider] = useState(false);
+  useEffect(() => {
+    providerOffered().then(setProvider, (error: unknown) => console.error(error));
+  }, []);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
@@ -37,6 +41,7 @@ export function SignIn(): JSX.Element {
       </label>
       <p role="alert" class="slip">{slip}</p>
       <button type="submit" class="primary" disabled={busy}>{busy ? words.busy : words.submit}</button>
+      {provider && <a href={`${SESSION_PATH}/oidc`}>{words.sso}</a>}
       <p class="muted small">{words.tokens}</p>
     </form>
   );

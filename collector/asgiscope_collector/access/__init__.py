@@ -1,0 +1,1 @@
+"""Who may send, and who may look: tokens for senders, a login for people."""

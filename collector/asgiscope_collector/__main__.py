@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from asgiscope_collector import __version__
-from asgiscope_collector.commands import alerts, check, export, password, prune, rebuild, serve
+from asgiscope_collector.commands import alerts, backup, check, export, password, prune, rebuild, restore, serve
 from asgiscope_collector.commands.common import fail
 from asgiscope_collector.settings import SettingsError
 
-_COMMANDS: Final = (serve, check, prune, export, rebuild, alerts, password)
+_COMMANDS: Final = (serve, check, prune, export, rebuild, backup, restore, alerts, password)
 """In the order of `--help`."""
 
 

@@ -15,6 +15,7 @@ from asgiscope_collector.alerts.lease import Lease, owner_name
 from asgiscope_collector.alerts.loop import Alerting
 from asgiscope_collector.alerts.readings import Gauges
 from asgiscope_collector.control import ControlServer
+from asgiscope_collector.engine.checks import broken_parts
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
 from asgiscope_collector.feed import Feed
 from asgiscope_collector.journal import Journal
@@ -195,7 +196,7 @@ class Collector:
             except Exception as error:
                 if self._store.embedded or not isinstance(error, EngineError):
                     logger.exception("the store could not be opened")
-                    self._on_fatal(f"the store {self._store} could not be opened: {error}")
+                    self._on_fatal(f"the store could not be opened, and was left as it is: {error}")
                     return
                 # A server that is away comes back; what is sent meanwhile is spooled.
                 self._opening_failure = str(error)[:300]
@@ -206,6 +207,8 @@ class Collector:
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(pause * 2, _PAUSE_MAX)
             else:
+                for text in await asyncio.to_thread(broken_parts, self.engine):
+                    logger.error("store: %s", text)
                 self.loader.start()
                 await asyncio.to_thread(self._control.start)
                 logger.info("ready: data in %s, store %s", self.settings.data, self._store)

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from asgiscope_collector.analysis import export as exports
+from asgiscope_collector.engine.backup import backup as write_backup
 from asgiscope_collector.engine.checks import check_store
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.rebuild import counts
@@ -80,11 +81,17 @@ def rebuild(
     return told
 
 
+def backup(context: Context, *, name: str) -> dict[str, Any]:
+    """Write everything that is stored to a folder of the data folder's `backups`."""
+    return {"folder": str(write_backup(context.engine, context.settings, name))}
+
+
 _ALL: Final[dict[str, Callable[..., Any]]] = {
     "prune": prune,
     "export": export,
     "check": check,
     "rebuild": rebuild,
+    "backup": backup,
 }
 
 

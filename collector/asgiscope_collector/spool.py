@@ -362,7 +362,7 @@ class Spool:
         for draft in self._folder.glob("*.draft"):
             draft.unlink()
         for segment in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            size, digests = _cut_torn_end(segment)
+            size, digests = _mend(segment)
             if size:
                 self._sealed.append(segment)
                 self._digests[segment] = digests
@@ -373,18 +373,32 @@ class Spool:
             logger.info("spool: %d segments, %d bytes, left by the last run", len(self._sealed), self._bytes)
 
 
-def _cut_torn_end(segment: Path) -> tuple[int, list[bytes]]:
-    """Cut a segment after its last good body; returns the size that stays, in bytes, and its bodies' digests."""
+def _mend(segment: Path) -> tuple[int, list[bytes]]:
+    """Leave in a segment what can be loaded; returns its size, in bytes, and its bodies' digests.
+
+    A torn end was never acknowledged and is cut off. Of a damaged segment the file is set aside as it is.
+    """
     data, signal = segment.read_bytes(), signal_of(segment)
-    good, digests = 0, []
-    for end, body in bodies(data):
-        if not is_request(signal, body):
-            break
-        good = end
-        digests.append(digest_of(signal, body))
-    if good < len(data):
-        logger.warning("spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - good)
-        with segment.open("r+b") as file:
-            file.truncate(good)
+    whole = list(bodies(data))
+    good = [body for _, body in whole if is_request(signal, body)]
+    kept = b"".join(map(frame, good))
+    if len(good) < len(whole):
+        aside = segment.parent.with_name("rejected") / segment.name
+        aside.parent.mkdir(exist_ok=True, mode=0o700)
+        aside.write_bytes(data)
+        damaged = len(whole) - len(good)
+        logger.error(
+            "spool: %s is damaged: %d bodies are lost, the file is kept in %s", segment.name, damaged, aside
+        )
+    elif len(kept) < len(data):
+        logger.warning(
+            "spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - len(kept)
+        )
+    if len(kept) < len(data):
+        # The same name: if the engine has stored it before the crash, it adds nothing now.
+        draft = segment.with_suffix(".draft")
+        draft.write_bytes(kept)
+        with draft.open("rb") as file:
             os.fsync(file.fileno())
-    return good, digests
+        draft.rename(segment)
+    return len(kept), [digest_of(signal, body) for body in good]

@@ -1,10 +1,12 @@
 """check, prune and export: beside a collector that holds the folder, and without one."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     with server:
         it = Site(server, data)
-        with it.http:
+        with closing(it.http):
             yield it
 
 
@@ -193,6 +195,31 @@ def test_prune_beside_a_running_collector(site: Site, capsys: pytest.CaptureFixt
     assert site.trace(site.request.trace_id)["total"] == 3
     with pytest.raises(SystemExit):
         main(["prune", "--bytes", "much", *held])
+
+
+def test_a_backup_is_restored_elsewhere(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Taken while the collector runs; whole, rollups and schema with it; nothing is overwritten."""
+    assert main(["backup", "monday", "--data", str(site.data)]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert main(["backup", "monday", "--data", str(site.data)]) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert main(["backup", "../escape", "--data", str(site.data)]) == 1
+    assert "is no name for a backup" in capsys.readouterr().err
+    exported = site.http.get(f"/api/traces/{site.request.trace_id}/export").text
+
+    shutil.copytree(folder, tmp_path / "data/backups/monday")
+    held = ["--data", str(tmp_path / "data")]
+    restored = command("restore", "monday", *held)
+    assert (restored.returncode, restored.stderr) == (0, "")
+    assert json.loads(command("export", site.request.trace_id, *held).stdout) == json.loads(exported)
+    checked = command("check", *held).stdout
+    assert "up to date" in checked
+    assert "1 services in the last day" in checked
+    again = command("restore", "monday", *held)
+    assert again.returncode == 1
+    assert "is not empty, and restore overwrites nothing" in again.stderr
 
 
 def test_a_holder_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

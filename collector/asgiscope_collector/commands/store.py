@@ -7,6 +7,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector import operations
 from asgiscope_collector.control import ControlError, ask
+from asgiscope_collector.engine.backup import BackupError
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
 from asgiscope_collector.engine.migrations import SchemaError
@@ -19,7 +20,7 @@ class StoreUnavailableError(RuntimeError):
     """The store cannot be used now; the message says why, and what to do."""
 
 
-def on_store(settings: Settings, name: str, *, migrate: bool = True, **arguments: Any) -> Any:
+def on_store(settings: Settings, operation: str, /, *, migrate: bool = True, **arguments: Any) -> Any:
     """What an operation returns: run by the collector that holds the data folder, else here.
 
     Raises:
@@ -27,15 +28,15 @@ def on_store(settings: Settings, name: str, *, migrate: bool = True, **arguments
     """
     settings = replace(settings, data=settings.data.absolute())
     if not settings.store_address.embedded:
-        return _here(settings, name, migrate=migrate, **arguments)
+        return _here(settings, operation, migrate=migrate, **arguments)
     if not settings.engine_folder.is_dir():
         raise StoreUnavailableError(f"there is no store in {settings.data}: name its folder with --data")
     try:
         with FolderLock(settings.data):
-            return _here(settings, name, migrate=migrate, **arguments)
+            return _here(settings, operation, migrate=migrate, **arguments)
     except FolderInUseError as held:
         try:
-            return ask(settings.data, name, arguments)
+            return ask(settings.data, operation, arguments)
         except ControlError as error:
             raise StoreUnavailableError(
                 f"{settings.data} is held by the asgiscope-collector with pid {held.holder}: {error}"
@@ -44,12 +45,12 @@ def on_store(settings: Settings, name: str, *, migrate: bool = True, **arguments
         raise StoreUnavailableError(str(error)) from error
 
 
-def _here(settings: Settings, name: str, *, migrate: bool, **arguments: Any) -> Any:
+def _here(settings: Settings, operation: str, /, *, migrate: bool, **arguments: Any) -> Any:
     engine = Engine(settings)
     try:
         engine.open(migrate_schema=migrate)
-        return operations.run(name, Context(engine, settings), arguments)
-    except (SchemaError, RebuildError) as error:
+        return operations.run(operation, Context(engine, settings), arguments)
+    except (BackupError, RebuildError, SchemaError) as error:
         raise StoreUnavailableError(str(error)) from error
     except EngineError as error:
         raise StoreUnavailableError(f"the store {settings.store_address} failed: {error}") from error

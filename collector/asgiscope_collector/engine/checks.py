@@ -49,6 +49,7 @@ def check_store(engine: Engine, settings: Settings) -> list[Checked]:
     return [
         _version(engine, settings),
         *_schema(engine, settings),
+        *_broken(engine),
         _size(engine, settings),
         _clock(engine),
         _senders(engine),
@@ -104,6 +105,25 @@ def _schema(engine: Engine, settings: Settings) -> list[Checked]:
             )
         )
     return found
+
+
+def broken_parts(engine: Engine) -> list[str]:
+    """What the engine set aside because it could not be read, a sentence a table; all else is served."""
+    rows = engine.rows(
+        "SELECT table, count() AS n, any(path) AS path, "
+        "arrayStringConcat(groupUniqArray(5)(partition_id), ', ') AS days "
+        "FROM system.detached_parts WHERE database = currentDatabase() AND startsWith(name, 'broken') "
+        "GROUP BY table ORDER BY table"
+    )
+    return [
+        f"{row['n']} damaged parts of {row['table']} ({row['days']}) are set aside in "
+        f"{row['path'].rpartition('/')[0]}: their rows are missing until a backup is restored"
+        for row in rows
+    ]
+
+
+def _broken(engine: Engine) -> list[Checked]:
+    return [Checked("damage", Level.ERROR, text) for text in broken_parts(engine)]
 
 
 def _size(engine: Engine, settings: Settings) -> Checked:

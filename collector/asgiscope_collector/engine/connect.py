@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.address import StoreAddress
@@ -80,12 +81,18 @@ def connect(settings: Settings) -> Client:
     address = settings.store_address
     bounds = {"max_execution_time": settings.query_timeout, "max_memory_usage": settings.query_memory_bytes}
     if address.embedded:
-        return clickhouse_connect.get_client(
-            interface="chdb",
-            path=str(settings.engine_folder),
-            settings=bounds,
-            chdb_options={"config-file": str(_configuration(settings))},
-        )
+        try:
+            return clickhouse_connect.get_client(
+                interface="chdb",
+                path=str(settings.engine_folder),
+                settings=bounds,
+                chdb_options={"config-file": str(_configuration(settings))},
+            )
+        except EngineError as error:
+            raise DatabaseError(
+                f"the folder {settings.engine_folder} cannot be read: restore a backup into another folder "
+                f"(asgiscope-collector restore), or start anew with --data ({error})"
+            ) from error
     return _server(settings, address.database, bounds | (_DISTRIBUTED if address.cluster else {}))
 
 

@@ -374,19 +374,15 @@ class Spool:
 
 
 def _mend(segment: Path) -> tuple[int, list[bytes]]:
-    """Leave in a segment what can be loaded; returns its size, in bytes, and its bodies' digests.
-
-    A torn end was never acknowledged and is cut off. Of a damaged segment the file is set aside as it is.
-    """
+    """Cut off a torn end, set a damaged file aside; returns the size that stays and its bodies' digests."""
     data, signal = segment.read_bytes(), signal_of(segment)
-    whole = list(bodies(data))
-    good = [body for _, body in whole if is_request(signal, body)]
+    whole = [body for _, body in bodies(data)]
+    good = [body for body in whole if is_request(signal, body)]
     kept = b"".join(map(frame, good))
-    if len(good) < len(whole):
+    if damaged := len(whole) - len(good):
         aside = segment.parent.with_name("rejected") / segment.name
         aside.parent.mkdir(exist_ok=True, mode=0o700)
         aside.write_bytes(data)
-        damaged = len(whole) - len(good)
         logger.error(
             "spool: %s is damaged: %d bodies are lost, the file is kept in %s", segment.name, damaged, aside
         )
@@ -396,9 +392,9 @@ def _mend(segment: Path) -> tuple[int, list[bytes]]:
         )
     if len(kept) < len(data):
         # The same name: if the engine has stored it before the crash, it adds nothing now.
-        draft = segment.with_suffix(".draft")
-        draft.write_bytes(kept)
-        with draft.open("rb") as file:
+        with (draft := segment.with_suffix(".draft")).open("wb") as file:
+            file.write(kept)
+            file.flush()
             os.fsync(file.fileno())
         draft.rename(segment)
     return len(kept), [digest_of(signal, body) for body in good]

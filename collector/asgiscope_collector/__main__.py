@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from asgiscope_collector import __version__
-from asgiscope_collector.commands import alerts, backup, check, export, password, prune, rebuild, restore, serve
+from asgiscope_collector.commands import (
+    alerts,
+    backup,
+    check,
+    export,
+    password,
+    prune,
+    rebuild,
+    restore,
+    serve,
+)
 from asgiscope_collector.commands.common import fail
 from asgiscope_collector.settings import SettingsError
 

@@ -46,6 +46,12 @@ export function count(value: number): string {
   return `${significant(value / (size as number))}${NNBSP}${unit}`;
 }
 
+/** A size in bytes, as disks and memory are counted: 1,024 to the next unit. */
+export function bytes(value: number): string {
+  const power = value < 1 ? 0 : Math.min(4, Math.floor(Math.log2(value) / 10));
+  return `${significant(value / 1024 ** power)}${NNBSP}${["B", "KiB", "MiB", "GiB", "TiB"][power] ?? ""}`;
+}
+
 export function rate(perSecond: number): string {
   return `${significant(perSecond)}/s`;
 }

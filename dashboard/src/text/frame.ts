@@ -102,6 +102,13 @@ export const states = {
   storeTitle: "The collector needs a look:",
 };
 
+export const store = {
+  refusing: (why: string) => `What is sent is refused: ${why}`,
+  disk: (free: string, total: string, least: string) =>
+    `The disk fills: ${free} of ${total} are free; with less than ${least}, what is sent is refused.`,
+  spool: (size: string, share: string) => `The store does not keep up: ${size} wait to be stored, ${share} of what may.`,
+};
+
 export const signIn = {
   title: "Sign in",
   why: "This collector asks who is there before it shows anything.",

@@ -133,11 +133,19 @@ function Head({ trace, root, verdicts }: { trace: TraceData; root: Span | null; 
       ))}
       <p class="muted small">
         {root.service} · <time title={bothZones(root.start_ns)}>{clock(root.start_ns)}</time> · {plural(trace.total, ...text.nouns.span)} ·{" "}
-        <Rich text={words.id} id={<code>{trace.trace_id}</code>} />
+        <Rich text={words.id} id={<code>{trace.trace_id}</code>} /> ·{" "}
+        <Rich text={words.download} otlp={<Download id={trace.trace_id} format="otlp-json" label={words.otlp} />}
+          chrome={<Download id={trace.trace_id} format="chrome" label={words.chrome} />} />
         {isOngoing(trace) && <span class="ongoing">{words.goingOn}</span>}
       </p>
     </header>
   );
+}
+
+/** For a colleague, a report, or Perfetto. */
+function Download({ id, format, label }: { id: string; format: "otlp-json" | "chrome"; label: string }): JSX.Element {
+  const { url } = question("GET traces/{trace_id}/export", { format }, id);
+  return <a href={url} download>{label}</a>;
 }
 
 function Truncated({ trace, limit }: { trace: TraceData; limit: number }): JSX.Element {

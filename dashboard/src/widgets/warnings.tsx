@@ -3,13 +3,14 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { type Health, readHealth } from "../api/health";
+import { storeWarnings } from "../model/store";
 import { text } from "../text";
 
 const EVERY_MS = 30_000;
 
 export function Warnings(): JSX.Element {
   const health = useHealth();
-  const said = health === null ? [] : [health.reason, ...health.warnings].filter((warning) => warning !== "");
+  const said = health === null ? [] : warningsOf(health);
   return (
     <div role="status">
       {said.length > 0 && (
@@ -24,6 +25,11 @@ export function Warnings(): JSX.Element {
       )}
     </div>
   );
+}
+
+function warningsOf({ reason, warnings, status }: Health): string[] {
+  const ofStore = status === null ? [] : storeWarnings(status);
+  return [reason, ...ofStore, ...warnings].filter((warning) => warning !== "");
 }
 
 /** Asked now and every half minute while the page is seen. */

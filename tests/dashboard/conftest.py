@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import pytest
 from asgiscope_collector.app import STATIC
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.dashboard.demo import RULES, fill, receivers
 from tests.dashboard.opened import Opened
 from tests.dashboard.otlp import Trace, body
 from tests.dashboard.shop import SERVICE, bad_half_hour
@@ -38,21 +39,20 @@ def chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
-def collector(data: Path, port: int | None = None) -> Server:
+def collector(data: Path, port: int | None = None, env: Mapping[str, str] | None = None) -> Server:
     """A collector over the folder `data`, not yet started."""
     port = port or free_port()
     command = [sys.executable, "-m", "asgiscope_collector", "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--data", str(data)]
-    return Server(
-        command, port, cwd=data.parent, log=data.parent / "collector.log", ready="/readyz", ready_status=200
-    )
+    log = data.parent / "collector.log"
+    return Server(command, port, cwd=data.parent, env=env, log=log, ready="/readyz", ready_status=200)
 
 
-def send(url: str, traces: Sequence[Trace], service: str = SERVICE) -> None:
+def send(url: str, traces: Sequence[Trace], service: str = SERVICE, **resource: str) -> None:
     """Deliver traces and wait until the collector answers with the last of them."""
     answer = httpx.post(
         f"{url}/v1/traces",
-        content=body(service, traces),
+        content=body(service, traces, resource),
         headers={"content-type": "application/x-protobuf"},
         timeout=20,
     )
@@ -86,6 +86,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with collector(tmp_path_factory.mktemp("shop") / "data") as server:
         send(server.url, [trace for incident in bad_half_hour(time.time_ns()) for trace in incident.traces])
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a collector that holds what the demo shop sent, with an alert that fires."""
+    folder = tmp_path_factory.mktemp("demo")
+    data, rules = fill(folder), folder / "rules.yaml"
+    with receivers() as receiver:
+        rules.write_text(RULES.format(url=receiver))
+        with collector(data, env={"ASGISCOPE_COLLECTOR_ALERTS": str(rules)}) as server:
+            yield server.url
 
 
 @pytest.fixture

@@ -181,8 +181,8 @@ def link(
     )
 
 
-def body(service: str, traces: Sequence[Trace]) -> bytes:
-    """The traces of one process as an export request."""
+def body(service: str, traces: Sequence[Trace], extra: Mapping[str, str] | None = None) -> bytes:
+    """The traces of one process as an export request; `extra` goes to its resource, `_` standing for dots."""
     resource = Resource(
         attributes=attributes(
             {
@@ -192,6 +192,7 @@ def body(service: str, traces: Sequence[Trace]) -> bytes:
                 "host.name": "web-1",
                 semconv.RESOURCE_DJANGO: "5.2",
                 semconv.RESOURCE_ASGIREF: "3.9",
+                **{name.replace("_", "."): value for name, value in (extra or {}).items()},
             }
         )
     )

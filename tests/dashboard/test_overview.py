@@ -74,7 +74,7 @@ def test_service_and_range_stand_in_the_address_and_travel(shop: str, open_view:
     page.get_by_role("button", name="Last 24 hours").click()
     expect(page).to_have_url(f"{shop}/#/overview?service=shop&since=24h")
     page.reload()
-    expect(page.get_by_role("button", name="Time range: Last 24 hours")).to_be_visible()
+    expect(page.get_by_role("button", name="Time range: Live Last 24 hours")).to_be_visible()
     page.get_by_role("link", name="Traces", exact=True).click()
     expect(page).to_have_url(f"{shop}/#/traces?service=shop&since=24h")
     page.go_back()

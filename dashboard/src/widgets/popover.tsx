@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 export interface PopoverProps {
   id: string;
-  /** What stands on the button, and what it is called where that does not say enough. */
+  /** What stands on the button; `label` says what it opens. */
   button: ComponentChildren;
   label: string;
   open: boolean;
@@ -42,7 +42,7 @@ export function Popover(props: PopoverProps): JSX.Element {
   }, [props.open]);
   return (
     <div class="popover" ref={box}>
-      <button ref={opener} type="button" aria-expanded={props.open} aria-controls={props.id} aria-label={props.label}
+      <button ref={opener} type="button" aria-expanded={props.open} aria-controls={props.id}
         title={props.label} onClick={() => props.onToggle(!props.open)}>
         {props.button}
       </button>

@@ -24,6 +24,7 @@ export function RangePicker(): JSX.Element {
       <Popover id="range-picker" label={words.change(shown)} open={pickerOpen.value} onToggle={(open) => (pickerOpen.value = open)}
         button={
           <>
+            <span class="sr-only">{words.label}: </span>
             <span class={live ? "live-mark" : "past-mark"} title={live ? words.liveMeaning : words.pastMeaning}>
               {live ? words.live : words.past}
             </span>

@@ -53,7 +53,7 @@ class Opened:
         assert self._hosts == {self._host}, "another host was asked for something"
         grave = ("uncaught", "dialog")
         problems = [problem for problem in self._problems if self._quiet or problem.startswith(grave)]
-        assert problems == []
+        assert not problems, "\n".join(problems)
 
     def close(self) -> None:
         """Forget the page."""

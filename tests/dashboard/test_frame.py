@@ -1,0 +1,162 @@
+"""The frame around every page: time ranges, keys, links to share, warnings, signing in."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.dashboard.conftest import Open, collector, opening, send
+from tests.dashboard.opened import Opened
+from tests.dashboard.shop import incident
+
+pytestmark = pytest.mark.browser
+
+HOUR_NS: Final = 3_600_000_000_000
+
+
+def _params(page: Page) -> dict[str, str]:
+    return {
+        name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment.partition("?")[2]).items()
+    }
+
+
+def test_a_range_of_the_past_is_written_moved_and_shared(empty: str, open_view: Open) -> None:
+    """From and to as people write them, in UTC; then earlier, wider and back to now."""
+    send(empty, incident(time.time_ns() - 5 * HOUR_NS).traces)
+    page = open_view(empty)
+    picker = page.get_by_role("button", name="Time range")
+    page.keyboard.press("t")
+    page.get_by_label("Times in").select_option("utc")
+    page.get_by_label("From", exact=True).fill("nonsense")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_text("This is no time.")).to_be_visible()
+    start, end = (time.gmtime(time.time() - hours * 3600) for hours in (6, 4))
+    page.get_by_label("From", exact=True).fill(time.strftime("%Y-%m-%d %H:%M", start))
+    page.get_by_label("To", exact=True).fill(time.strftime("%Y-%m-%d %H:%M", end))
+    page.get_by_role("button", name="Show", exact=True).click()
+    assert _params(page) == {
+        "since": time.strftime("%Y-%m-%dT%H:%M:00Z", start),
+        "until": time.strftime("%Y-%m-%dT%H:%M:00Z", end),
+    }
+    expect(picker).to_contain_text("UTC")
+    expect(page.locator("table.services tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Earlier").click()
+    assert _params(page)["until"] < time.strftime("%Y-%m-%dT%H:%M:00Z", end)
+    page.get_by_role("button", name="Twice as long").click()
+    picker.click()
+    page.get_by_role("button", name="Last 6 hours").click()
+    assert _params(page) == {"since": "6h"}
+    expect(page.locator("table.services tbody tr")).to_have_count(1)
+
+
+def test_a_stretch_of_a_series_becomes_the_range(shop: str, open_view: Open) -> None:
+    """Dragging over a chart zooms in, and the way back is the browser's."""
+    page = open_view(shop)
+    plot = page.locator(".chart .u-over").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 40, steps=5)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Time range: Past")).to_be_visible()
+    assert set(_params(page)) == {"since", "until"}
+    page.go_back()
+    expect(page.get_by_role("button", name="Time range: Live Last hour")).to_be_visible()
+
+
+def test_keys_lead_everywhere_and_are_listed(shop: str, open_view: Open) -> None:
+    """Two keys go to a page, `j` and Enter open a row, `u` leads back up, `?` lists them all."""
+    page = open_view(shop)
+    pages = {
+        "f": "Findings",
+        "c": "Contention",
+        "t": "Traces",
+        "m": "Middleware",
+        "r": "Releases",
+        "a": "Alerts",
+    }
+    for key, title in pages.items():
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        expect(page.locator("main h1")).to_have_text(title)
+    page.keyboard.press("g")
+    page.keyboard.press("f")
+    expect(page.locator("table.findings tbody tr").first).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator("table.findings tbody tr").nth(1).get_by_role("link")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("article.finding")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.locator("main h1")).to_have_text("Findings")
+    page.keyboard.press("?")
+    listed = page.get_by_role("dialog", name="Keyboard")
+    expect(listed).to_contain_text("Copy a link to what is shown")
+    page.keyboard.press("Escape")
+    expect(listed).to_be_hidden()
+
+
+def test_a_copied_link_shows_the_same_later(shop: str, browser: Browser) -> None:
+    """The range that ends now is fixed to the moment of copying; the rest of the address stays."""
+    opened = Opened(browser, width=1440, theme="light", quiet=True)
+    opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = opened.go(shop, "findings?kind=contention&since=6h")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator(".toast")).to_contain_text("Link copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(
+        rf"{shop}/#/findings\?kind=contention&since=\d{{4}}-[^&]+Z&until=\d{{4}}-[^&]+Z",
+        copied.replace("%3A", ":"),
+    )
+    page.goto(copied)
+    page.reload()
+    expect(page.locator("table.findings tbody tr")).to_have_count(1)
+    opened.check()
+    opened.close()
+
+
+def _answer(status: int, body: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=status, content_type="application/json", body=body)
+
+
+def test_who_must_sign_in_is_asked_to(shop: str, open_view: Open) -> None:
+    """A collector that answers 401 gets the form; a wrong password is said; a right one leads to the page."""
+    page = open_view(shop, "nothing-yet", quiet=False)
+    page.route("**/api/**", _answer(401, '{"error": "sign in", "hint": ""}'))
+    page.goto(f"{shop}/#/findings")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("Name").fill("ann")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Name or password is wrong.")).to_be_visible()
+    page.unroute("**/api/**")
+    page.route("**/api/session", _answer(200, "{}"))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("table.findings tbody tr").first).to_be_visible()
+
+
+def test_what_the_collector_warns_of_is_said_on_every_page(tmp_path: Path, browser: Browser) -> None:
+    """A rules file that can no longer be read is told above the middleware, where nobody looked for it."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules: []")
+    with collector(tmp_path / "data", env={"ASGISCOPE_COLLECTOR_ALERTS": str(rules)}) as server:
+        rules.write_text("rules: [{name: mistyped, wen: now}]")
+        deadline = time.monotonic() + 30
+        while "warnings" not in httpx.get(f"{server.url}/readyz").json():
+            assert time.monotonic() < deadline, "the collector does not notice the file"
+            time.sleep(0.2)
+        with opening(browser) as open_view:
+            page = open_view(server.url, "middleware")
+            banner = page.locator(".banner-warn")
+            expect(banner).to_contain_text("The collector needs a look")
+            expect(banner).to_contain_text("alerts:")
+            page.goto(f"{server.url}/#/alerts")
+            expect(page.locator("main .notice").first).to_contain_text("is not used as it is now")

@@ -264,6 +264,11 @@ class Recorder:
         if not refused:
             self.blocked(operation, guarded, inner)
 
+    def lost(self) -> None:
+        """A probe failed when its operation ended: whatever it left open is over."""
+        here = self.here
+        here.blocking, here.guarded, here.inner = 0, False, None
+
     def _nested(self, operation: Operation) -> None:
         """An operation within another ended on the loop: remember it if it explains most of what blocks."""
         here = self.here

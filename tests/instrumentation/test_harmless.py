@@ -80,6 +80,8 @@ print(json.dumps({
 def test_bridges_look_to_inspect_as_they_did() -> None:
     """Frameworks ask whether a callable is a coroutine function; the answer must not change."""
     code = """
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 def look():
     bridge = sync_to_async(len)
     coroutine = bridge("abc")
@@ -87,6 +89,9 @@ def look():
         inspect.iscoroutinefunction(SyncToAsync.__call__), inspect.iscoroutinefunction(bridge.__call__),
         asyncio.iscoroutine(coroutine), coroutine.__qualname__, str(inspect.signature(SyncToAsync.__call__)),
         inspect.iscoroutinefunction(AsyncToSync.__call__), SyncToAsync.__call__.__doc__,
+        # Django 6.1 asks this to choose how `aget_many` crosses to a thread.
+        [cache.get_many.__func__ is BaseCache.get_many for cache in (caches["default"], caches["files"])],
+        caches["default"].get.__name__, str(inspect.signature(caches["default"].get)),
     ]
     return [*seen, asyncio.run(coroutine)]
 print(json.dumps(look()))

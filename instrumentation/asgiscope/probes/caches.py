@@ -5,6 +5,8 @@ makes one. `BaseCache` itself is not touched: Django 6.1 asks `self.get_many.__f
 choose how its async methods cross to a thread, and must get the answer it would have got. Those async methods call
 the synchronous ones in a thread, where they are seen and block nobody.
 
+Known limitation: what a back end does asynchronously by itself, without a thread, is not recorded.
+
 Keys and values are never looked at. Overhead model: see `operations`; a back end's methods that call each other
 (`get_many` that calls `get`) are one operation.
 """

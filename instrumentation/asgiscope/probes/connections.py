@@ -164,6 +164,7 @@ class Connections:
                     self._recorder.leave(operation)
                 except Exception:  # noqa: BLE001
                     faults.report("connections.connect")
+                    self._recorder.lost()
         try:
             self._remember(instance, operation)
         except Exception:  # noqa: BLE001

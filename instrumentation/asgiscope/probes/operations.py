@@ -24,7 +24,7 @@ class Work:
 
     `place` names the probe in fault reports. Work of a kind within work of the same kind (a password hasher's
     `verify` that calls its own `encode`) is one operation, unless `nests`. Of what takes less than `worth_ns`, no
-    span is made.
+    span is made; whether it will be is not known while it lasts, so nothing is recorded as being inside such work.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Work:
 
     def wrapper(self, describe: Describe) -> Wrapper:
         """A wrapper for `Patches.wrap` around a function that does such work."""
-        recorder, kind, nests = self._recorder, self._kind, self._nests
+        recorder, kind, nests, encloses = self._recorder, self._kind, self._nests, not self._worth_ns
         entering, leaving = f"{self._place}.enter", f"{self._place}.leave"
 
         def call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -51,18 +51,20 @@ class Work:
                 faults.report(entering)
             if operation is None:
                 return wrapped(*args, **kwargs)
-            token = current.set(operation)
+            token = current.set(operation) if encloses else None
             try:
                 return wrapped(*args, **kwargs)
             except BaseException as error:
                 operation.attributes["error"] = type(error).__qualname__
                 raise
             finally:
-                current.reset(token)
                 try:
+                    if token is not None:
+                        current.reset(token)
                     self._leave(operation, describe, instance, args, kwargs)
                 except Exception:  # noqa: BLE001
                     faults.report(leaving)
+                    recorder.lost()
 
         return call
 
@@ -89,20 +91,22 @@ class Classes:
         self._patches = patches
         self._names = tuple(names)
         self._wrapper = wrapper
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # never waited for: in a forked child its holder may be gone
         self._seen: weakref.WeakSet[type] = weakref.WeakSet()  # guarded by _lock for writing
 
     def see(self, cls: type) -> None:
-        """Wrap the methods of a class that has been instantiated, once."""
-        if cls in self._seen:
+        """Wrap the methods of a class that has been instantiated, once; at the next if another thread is at it."""
+        if cls in self._seen or not self._lock.acquire(blocking=False):
             return
-        with self._lock:
+        try:
             if cls in self._seen or not self._patches.enabled:
                 return
             self._seen.add(cls)
             for name in self._names:
                 if callable(getattr(cls, name, None)):
                     self._patches.wrap(cls, name, self._wrapper(name))
+        finally:
+            self._lock.release()
 
 
 def dotted(cls: type) -> str:

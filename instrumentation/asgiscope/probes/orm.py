@@ -73,6 +73,7 @@ def _statement(recorder: Recorder, connections: Connections, method: str) -> Wra
                     request.query_ns += operation.ended - operation.started
             except Exception:  # noqa: BLE001
                 faults.report("orm.leave")
+                recorder.lost()
 
     return execute
 

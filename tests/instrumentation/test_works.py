@@ -284,6 +284,6 @@ def test_without_a_sampled_trace_what_is_long_is_told_all_the_same(database: Pat
         stalls = answer.findings("loop_blocked")
         (longest,) = [stall for stall in stalls if stall["asgiscope.cause"] == "cpu"]
         assert at(longest)[1] == "many_queries"
-        assert 0.9 * 200 * MS <= answer.request["asgiscope.request.loop_caused_ns"] <= answer.request.duration
+        assert 100 * MS <= answer.request["asgiscope.request.loop_caused_ns"] <= answer.request.duration
         assert answer.request["asgiscope.request.queries"] >= int(answer.response.text)
         assert not answer.named("SELECT auth_user")

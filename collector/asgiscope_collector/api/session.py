@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped] # ships no types
 from fastapi import APIRouter, Request, Response
@@ -11,13 +11,12 @@ from httpx2 import HTTPError
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from pydantic import BaseModel, Field
 
 from asgiscope_collector.access.gate import OIDC
 from asgiscope_collector.access.sessions import COOKIE
 from asgiscope_collector.api.common import SameOrigin
 from asgiscope_collector.api.errors import problem
-from asgiscope_collector.models import Problem
+from asgiscope_collector.models import Credentials, Problem, Session
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["session"])
@@ -26,22 +25,6 @@ _PER_PLACE: Final = parse("20/minute")
 _PER_NAME: Final = parse("5/minute")
 """Attempts for one name from one address; and from an address in all."""
 _limits = MovingWindowRateLimiter(MemoryStorage())
-
-
-class Credentials(BaseModel):
-    """Name and password."""
-
-    name: Annotated[str, Field(max_length=64)]
-    password: Annotated[str, Field(max_length=1024)]
-
-
-class Session(BaseModel):
-    """Who is signed in, and how one may."""
-
-    user: str = Field(description="'' for nobody")
-    password: bool = Field(description="by name and password")
-    oidc: bool = Field(description="with an identity provider")
-    required: bool = Field(description="whether the collector asks at all")
 
 
 @router.get("/api/session")

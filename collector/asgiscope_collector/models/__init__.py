@@ -45,6 +45,7 @@ from asgiscope_collector.models.releases import (
     Side,
     Verdict,
 )
+from asgiscope_collector.models.session import Credentials, Session
 from asgiscope_collector.models.status import Status
 from asgiscope_collector.models.traces import (
     PathStep,
@@ -70,6 +71,7 @@ __all__ = [
     "Changed",
     "Comparison",
     "Contention",
+    "Credentials",
     "Decide",
     "Decision",
     "Finding",
@@ -109,6 +111,7 @@ __all__ = [
     "RouteTraffic",
     "ServiceHealth",
     "Services",
+    "Session",
     "Shares",
     "Side",
     "Span",

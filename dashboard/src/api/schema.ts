@@ -199,6 +199,12 @@ export interface Contention {
   shared: Occupation;
 }
 
+/** Name and password. */
+export interface Credentials {
+  name: string;
+  password: string;
+}
+
 /** A decision to record. */
 export interface Decide {
   /** open, resolved or ignored */
@@ -940,6 +946,18 @@ export interface Services {
   versions: string[];
 }
 
+/** Who is signed in, and how one may. */
+export interface Session {
+  /** '' for nobody */
+  user: string;
+  /** by name and password */
+  password: boolean;
+  /** with an identity provider */
+  oidc: boolean;
+  /** whether the collector asks at all */
+  required: boolean;
+}
+
 /** How urgent: PagerDuty's words, which other systems know too. */
 export type Severity = "info" | "warning" | "error" | "critical";
 
@@ -1502,5 +1520,20 @@ export interface Endpoints {
     query: object;
     body: undefined;
     answer: Delivery;
+  };
+  "GET session": {
+    query: object;
+    body: undefined;
+    answer: Session;
+  };
+  "POST session": {
+    query: object;
+    body: Credentials;
+    answer: Json;
+  };
+  "DELETE session": {
+    query: object;
+    body: undefined;
+    answer: undefined;
   };
 }

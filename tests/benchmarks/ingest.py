@@ -143,21 +143,29 @@ def main() -> None:
             collector.drained()
 
             took: dict[str, list[float]] = {path: [] for path in QUERIES}
-            began = time.monotonic()
+            began, used = time.monotonic(), collector.cpu
             asking = threading.Thread(target=collector.ask, args=(began + SUSTAINED_SECONDS, took))
             asking.start()
             acknowledged, waited = collector.send(bodies, SUSTAINED_SECONDS)
             asking.join()
             collector.drained()
             stored = acknowledged / (time.monotonic() - began)
-            print(f"stored       {stored:,.0f} spans/s ({waited} requests told to wait)")
+            used = (collector.cpu - used) / acknowledged * 1e6
+            load, cores = os.getloadavg()[0], os.cpu_count()
+            print(
+                f"stored       {stored:,.0f} spans/s ({waited} requests told to wait), for {used:.1f} us of the "
+                f"collector's processor time a span, queries included; the machine's load is {load:.1f} on "
+                f"{cores} cores"
+            )
             for path, times in took.items():
                 p95 = statistics.quantiles(times, n=20)[-1]
                 print(f"  {path:16} p95 {p95 * 1e3:6.0f} ms of {len(times)} while that ran")
+        second = folder / "second"
+        second.mkdir()
         few = folder / "few"
         few.write_bytes(b"".join(frame(made[n % len(made)]) for n in range(PYTHON_SPANS // SPANS)))
         told = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks._python_path", str(few), str(folder / "second")],
+            [sys.executable, "-m", "tests.benchmarks._python_path", str(few), str(second)],
             check=True,
             capture_output=True,
             text=True,

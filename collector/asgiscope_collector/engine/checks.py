@@ -69,7 +69,7 @@ def _version(engine: Engine, settings: Settings) -> Checked:
         return Checked(
             "store",
             Level.ERROR,
-            f"ClickHouse {version} has no setting {missing[0]}: it is too old, use 26.3 or newer",
+            f"ClickHouse {version} has no setting {missing[0]}: it is too old, use 26.5 or newer",
         )
     return Checked("store", Level.OK, f"{settings.store_address} answers, version {version}")
 

@@ -4,12 +4,17 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from asgiscope.semconv import FindingKind, ThreadRole
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from asgiscope_collector.alerts.values import Duration, Share, spell_duration
 from asgiscope_collector.analysis.wording import duration as words
 
 _MINUTE: Final = 60_000_000_000
+Kinds = Annotated[
+    list[FindingKind],
+    # Which kinds there are grows with the instrumentation; the published schema does not have to.
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "description": "kinds of findings"}),
+]
 _HOUR: Final = 60 * _MINUTE
 
 
@@ -117,7 +122,7 @@ class NewFinding(_Windowed):
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "a finding that was never seen before"
     type: Literal["new_finding"]
-    kinds: list[FindingKind] = [FindingKind.REFUSAL]
+    kinds: Kinds = [FindingKind.REFUSAL]
 
 
 class Hops(_Windowed):

@@ -146,12 +146,14 @@ def test_check_finds_secrets_that_are_missing(tmp_path: Path, monkeypatch: pytes
     """By receiver and field."""
     path = tmp_path / "alerts.yaml"
     path.write_text(WHOLE)
-    monkeypatch.setenv("OPS_SECRET", "x")
+    monkeypatch.setenv("OPS_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     assert files.check(str(path)) == [
         "receivers.chat: url: /run/secrets/slack cannot be read: No such file or directory",
         "receivers.pager: routing_key: the environment variable PAGERDUTY_KEY is not set",
         "receivers.am: password: the environment variable AM_PASSWORD is not set",
     ]
+    monkeypatch.setenv("OPS_SECRET", "x")
+    assert "receivers.ops: secret: it is not base64" in files.check(str(path))[0]
     assert files.check(str(tmp_path / "none")) == [
         f"{tmp_path}/none cannot be read: No such file or directory"
     ]

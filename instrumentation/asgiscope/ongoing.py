@@ -23,7 +23,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
-from asgiscope import callsite, stacks
+from asgiscope import callsite, faults, stacks
 from asgiscope.callsite import Frame
 from asgiscope.deadlock import Circle, Waits
 from asgiscope.ledger import Call, State
@@ -182,7 +182,10 @@ class _Look:
             *due,
             *(_Trouble(self._now - scope.started, _state(scope), scope) for scope in others),
         ]:
-            self._trouble(trouble, [text for _, text in circles.get(trouble.scope, ())])
+            try:
+                self._trouble(trouble, [text for _, text in circles.get(trouble.scope, ())])
+            except Exception:  # noqa: BLE001 - one that cannot be told of must not hide the others
+                faults.report("ongoing.trouble")
 
     def _trouble(self, trouble: _Trouble, deadlock: list[str]) -> None:
         scope = trouble.scope

@@ -59,10 +59,14 @@ class Arrivals:
 
     def keep(self, stall: Stall, thread_id: int) -> bool:
         """Keep a stall that has ended, instead of its being sent at once; False if there is no room."""
-        if len(self._kept) >= MAX_KEPT:
+        try:
+            if len(self._kept) >= MAX_KEPT:
+                return False
+            self._kept.append(_Kept(stall, thread_id))
+            self._recorder.begun = self.begun
+        except Exception:  # noqa: BLE001 - then it is sent without them
+            faults.report("unseen.keep")
             return False
-        self._kept.append(_Kept(stall, thread_id))
-        self._recorder.begun = self.begun
         return True
 
     def follows(self, request: Request) -> bool:

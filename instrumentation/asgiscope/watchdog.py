@@ -121,7 +121,10 @@ class Watchdog:
                     elif not watch.stopped:
                         watch.look(now)
                         asked = asked or watch.asked > 0
-                for duty in self.duties:
-                    duty(now)
             except Exception:  # noqa: BLE001 - the watchdog outlives its own mistakes
                 faults.report("watchdog.run")
+            for duty in self.duties:
+                try:
+                    duty(self.recorder.clock())
+                except Exception:  # noqa: BLE001 - one that fails must not keep the others from theirs
+                    faults.report("watchdog.duty")

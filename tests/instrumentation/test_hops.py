@@ -95,7 +95,7 @@ def test_a_thread_that_is_parked_is_a_finding_from_its_bound_on(site: Site) -> N
 
 
 def test_a_new_loop_for_each_call(site: Site) -> None:
-    """A thread of a pool knows no loop of asgiref's: each call makes one, and says so."""
+    """A thread that is new to asgiref knows no loop: each call makes one, and says so."""
     answer = site.get("/new-loops/")
     calls = answer.named("async_to_sync nothing")
     assert [call["asgiref.new_loop"] for call in calls] == [True, True]

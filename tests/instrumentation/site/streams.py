@@ -4,6 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from asgiref.sync import async_to_sync, sync_to_async
@@ -150,11 +151,14 @@ async def nothing() -> None:
 
 
 async def new_loops(_request: HttpRequest) -> HttpResponse:
+    """In a thread of its own: one that has run a call of asgiref's remembers that call's loop."""
+
     def twice() -> None:
         for _ in range(2):
             async_to_sync(nothing)()
 
-    await asyncio.get_running_loop().run_in_executor(None, twice)
+    with ThreadPoolExecutor(1) as pool:
+        await asyncio.get_running_loop().run_in_executor(pool, twice)
     return HttpResponse("ok")
 
 

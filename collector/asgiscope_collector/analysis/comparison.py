@@ -64,7 +64,7 @@ LIMIT {limit:UInt32}
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """One side of a comparison, as the store has it."""
 
     side: Side
@@ -73,9 +73,8 @@ class _Seen:
     minutes: int
 
 
-def compare(engine: Engine, base: Scope, other: Scope, limit: int) -> Comparison:
+def compare(before: Seen, after: Seen, limit: int) -> Comparison:
     """Two sides: the same service, of two versions or in two periods. At most `limit` findings, changes first."""
-    before, after = _seen(engine, base), _seen(engine, other)
     changes = _changes(before, after)
     traffic = _traffic(before, after)
     return Comparison(
@@ -90,7 +89,8 @@ def compare(engine: Engine, base: Scope, other: Scope, limit: int) -> Comparison
     )
 
 
-def _seen(engine: Engine, asked: Scope) -> _Seen:
+def see(engine: Engine, asked: Scope) -> Seen:
+    """One side; the two are asked for side by side."""
     parameters = asked.parameters
     (seen,) = engine.rows(_SEEN, parameters)
     kinds = {"kinds": [kind.value for kind in FindingKind]}
@@ -116,7 +116,7 @@ def _seen(engine: Engine, asked: Scope) -> _Seen:
         loop_blocked_share=min(1.0, loops["blocked_ns"] / loops["loop_ns"]) if loops["loop_ns"] else 0.0,
         refusals=sum(row["count"] for row in found if row["kind"] == FindingKind.REFUSAL),
     )
-    return _Seen(side, {row["id"]: row for row in found}, routes, seen["minutes"])
+    return Seen(side, {row["id"]: row for row in found}, routes, seen["minutes"])
 
 
 _NONE: Final[dict[str, Any]] = {
@@ -129,7 +129,7 @@ _NONE: Final[dict[str, Any]] = {
 }
 
 
-def _changes(before: _Seen, after: _Seen) -> list[FindingChange]:
+def _changes(before: Seen, after: Seen) -> list[FindingChange]:
     ids = list(dict.fromkeys([*before.findings, *after.findings]))
     pairs = [(before.findings.get(each, _NONE), after.findings.get(each, _NONE)) for each in ids]
     n, m = before.side.requests, after.side.requests
@@ -244,7 +244,7 @@ def judge(
     return (Verdict.WORSE if worth > 1 else Verdict.BETTER), f"{', '.join(parts).capitalize()}."
 
 
-def _traffic(before: _Seen, after: _Seen) -> list[RouteTraffic]:
+def _traffic(before: Seen, after: Seen) -> list[RouteTraffic]:
     n, m = before.side.requests or 1, after.side.requests or 1
     nothing = Sums()
     rows = []

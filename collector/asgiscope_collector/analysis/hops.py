@@ -5,7 +5,7 @@ from typing import Any, Final
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
 from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import CallSite, Hops, HopSite, RouteHops
+from asgiscope_collector.models import CallSite, HopSite, RouteHops
 
 _SITES: Final = (
     """
@@ -25,20 +25,19 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 )
 
 
-def hops(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Hops:
-    """A page of routes, and of call sites: `limit` and `offset` are those of either."""
-    parameters: dict[str, Any] = {**asked.parameters, "route": route, "limit": limit, "offset": offset}
+def routes(engine: Engine, asked: Scope, route: str) -> list[RouteHops]:
+    """Every route, the costliest first."""
     counted = Counted.over(engine, asked, route=route)
     found = counted.requests("service", "route", where="({route:String} = '' OR Route = {route:String})")
-    routes = [_route(service, path, sums) for (service, path), sums in found.items()]
-    routes.sort(key=lambda row: (-row.overhead_ns, -row.hops, row.service, row.route))
-    sites = engine.rows(_SITES, parameters)
-    return Hops(
-        routes=routes[offset : offset + limit],
-        routes_total=len(routes),
-        sites=[_site(row) for row in sites],
-        sites_total=sites[0]["total"] if sites else 0,
-    )
+    rows = [_route(service, path, sums) for (service, path), sums in found.items()]
+    return sorted(rows, key=lambda row: (-row.overhead_ns, -row.hops, row.service, row.route))
+
+
+def sites(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> tuple[list[HopSite], int]:
+    """A page of call sites, the costliest first, and how many there are."""
+    parameters: dict[str, Any] = {**asked.parameters, "route": route, "limit": limit, "offset": offset}
+    rows = engine.rows(_SITES, parameters)
+    return [_site(row) for row in rows], rows[0]["total"] if rows else 0
 
 
 def _route(service: str, route: str, sums: Sums) -> RouteHops:

@@ -1,6 +1,7 @@
 """Is anything wrong, and where to look: services over a range, from rollups and tallies alone."""
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asgiscope.semconv import ThreadRole
@@ -11,7 +12,7 @@ from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import HealthPoint, Overview, ServiceHealth, Services
+from asgiscope_collector.models import Findings, HealthPoint, Overview, ReleaseMarker, ServiceHealth, Services
 
 _POINTS: Final = 120
 _FINDINGS: Final = 10
@@ -30,7 +31,8 @@ SELECT
         AS process_ns,
     min(first) AS first_ns,
     max(last) AS last_ns,
-    arraySort(groupUniqArrayArray(20)(environments)) AS environments
+    arraySort(groupUniqArrayArray(20)(environments)) AS environments,
+    arrayReverseSort(groupUniqArrayArray(20)(versions)) AS newest_versions
 FROM
 (
     SELECT
@@ -39,7 +41,8 @@ FROM
         toInt64(uniqMerge(Processes)) AS processes,
         toUnixTimestamp64Nano(min(FirstSeen)) AS first,
         toUnixTimestamp64Nano(max(LastSeen)) AS last,
-        groupUniqArray(20)(Environment) AS environments
+        groupUniqArray(20)(Environment) AS environments,
+        groupUniqArray(20)((toStartOfHour(Minute), Version)) AS versions
     FROM asgiscope_services
     WHERE """
     + IN_MINUTES
@@ -51,31 +54,14 @@ ORDER BY ServiceName
 """
 )
 
-_VERSIONS: Final = (
-    """
-SELECT ServiceName AS service, Version AS version
-FROM asgiscope_services
-WHERE Version != '' AND """
-    + IN_MINUTES
-    + """
-GROUP BY ServiceName, Version
-ORDER BY max(LastSeen) DESC
-LIMIT 20 BY ServiceName
-"""
-)
-
 _REFUSALS: Final = (
-    """
-SELECT ServiceName AS service, sum(Occurrences) AS refusals
+    "SELECT ServiceName AS service, "
+    + STEP
+    + """ AS time, sum(Occurrences) AS refusals
 FROM asgiscope_findings
 WHERE FindingKind = 'refusal' AND """
     + IN_MINUTES
-    + " GROUP BY ServiceName"
-)
-
-_REFUSED: Final = (
-    "SELECT " + STEP + " AS time, sum(Occurrences) AS refusals "
-    "FROM asgiscope_findings WHERE FindingKind = 'refusal' AND " + IN_MINUTES + " GROUP BY time"
+    + " GROUP BY ServiceName, time"
 )
 
 _NAMES: Final = (
@@ -90,21 +76,72 @@ WHERE """
 )
 
 
-def overview(engine: Engine, asked: Scope) -> Overview:
-    """The services' health, how it went over time, and the findings that cost users most."""
-    steps = Steps(asked.range, _POINTS)
-    counted = Counted.over(engine, asked, step=steps.seconds)
-    worst = findings.list_findings(
-        engine, findings.Filter(scope=asked), findings.Sort.IMPACT, limit=_FINDINGS, offset=0
-    )
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the overview says of the services."""
+
+    asked: Scope
+    services: list[ServiceHealth]
+    series: list[HealthPoint]
+    releases: list[ReleaseMarker]
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What is known of one service, or of one step."""
+
+    requests: Sums = field(default_factory=Sums)
+    waits: Sums = field(default_factory=Sums)
+    loops: Sums = field(default_factory=Sums)
+    shared_waits: int = 0
+    refusals: int = 0
+
+
+def overview(health: Health, worst: Findings) -> Overview:
+    """Both halves as one answer; they are asked for side by side."""
+    asked = health.asked.range
     return Overview(
-        since_ns=asked.range.since_ns,
-        until_ns=asked.range.until_ns,
-        step_ns=steps.ns,
-        services=_services(engine, counted),
-        series=_series(engine, counted, steps),
+        since_ns=asked.since_ns,
+        until_ns=asked.until_ns,
+        step_ns=Steps(asked, _POINTS).ns,
+        services=health.services,
+        series=health.series,
         findings=worst.findings,
         findings_total=worst.total,
+        releases=health.releases,
+    )
+
+
+def worst(engine: Engine, asked: Scope) -> Findings:
+    """The findings that cost users most."""
+    asked_for = findings.Filter(scope=asked)
+    return findings.list_findings(engine, asked_for, findings.Sort.IMPACT, limit=_FINDINGS, offset=0)
+
+
+def health(engine: Engine, asked: Scope) -> Health:
+    """The services' health and how it went over time. Every rollup is asked once, and added up here."""
+    steps = Steps(asked.range, _POINTS)
+    counted = Counted.over(engine, asked, step=steps.seconds)
+    seen = {row["service"]: row for row in engine.rows(_SERVICES, counted.parameters)}
+    of, at = defaultdict[str, _Parts](_Parts), defaultdict[int, _Parts](_Parts)
+    for (service, time), sums in counted.requests("service", "time").items():
+        of[service].requests.merge(sums)
+        at[time].requests.merge(sums)
+    for (service, time), sums in counted.loops("service", "time").items():
+        of[service].loops.merge(sums)
+        at[time].loops.merge(sums)
+    for (service, executor, time), sums in counted.waits("service", "executor", "time").items():
+        felt = sums.felt if executor == ThreadRole.SHARED else 0
+        for part in (of[service], at[time]):
+            part.waits.merge(sums)
+            part.shared_waits += felt
+    for row in engine.rows(_REFUSALS, counted.parameters):
+        of[row["service"]].refusals += row["refusals"]
+        at[row["time"]].refusals += row["refusals"]
+    return Health(
+        asked=asked,
+        services=[_health(name, seen.get(name, {}), of[name]) for name in sorted(seen.keys() | of.keys())],
+        series=[_point(time, at[time]) for time in steps.times],
         releases=markers(engine, asked),
     )
 
@@ -115,54 +152,17 @@ def services(engine: Engine, asked: Scope) -> Services:
     return Services(**row)
 
 
-def _services(engine: Engine, counted: Counted) -> list[ServiceHealth]:
-    seen = {row["service"]: row for row in engine.rows(_SERVICES, counted.parameters)}
-    refusals = {row["service"]: row["refusals"] for row in engine.rows(_REFUSALS, counted.parameters)}
-    versions: defaultdict[str, list[str]] = defaultdict(list)
-    for row in engine.rows(_VERSIONS, counted.parameters):
-        versions[row["service"]].append(row["version"])
-    requests, loops = counted.requests("service"), counted.loops("service")
-    waits: defaultdict[str, Sums] = defaultdict(Sums)
-    shared: dict[str, int] = {}
-    for (service, executor), sums in counted.waits("service", "executor").items():
-        waits[service].merge(sums)
-        if executor == ThreadRole.SHARED:
-            shared[service] = sums.felt
-    nothing = Sums(exact=False)
-    return [
-        _health(
-            service,
-            seen.get(service, {}),
-            requests.get((service,), nothing),
-            waits.get(service, nothing),
-            loops.get((service,), nothing),
-            refusals=refusals.get(service, 0),
-            shared_waits=shared.get(service, 0),
-            versions=versions[service],
-        )
-        for service in sorted(seen.keys() | {service for (service,) in requests})
-    ]
-
-
-def _health(
-    service: str,
-    seen: dict[str, Any],
-    requests: Sums,
-    waits: Sums,
-    loops: Sums,
-    *,
-    refusals: int,
-    shared_waits: int,
-    versions: list[str],
-) -> ServiceHealth:
-    first_ns = min(seen.get("first_ns", 2**62), requests.first_minute * _NS)
-    last_ns = max(seen.get("last_ns", 0), requests.last_minute * _NS)
-    if requests.exact:  # a tally is of the time before it
+def _health(service: str, seen: dict[str, Any], part: _Parts) -> ServiceHealth:
+    requests, waits, loops = part.requests, part.waits, part.loops
+    exact = bool(requests.sums) and requests.exact
+    first_ns, last_ns = seen.get("first_ns", 2**62), seen.get("last_ns", 0)
+    seconds = max(1.0, (last_ns - first_ns) / _NS)
+    if exact:  # a tally is of the time before it
         seconds = requests.last_minute - requests.first_minute + _MINUTE
-    else:
-        first_ns, last_ns = seen.get("first_ns", first_ns), seen.get("last_ns", last_ns)
-        seconds = max(1.0, (last_ns - first_ns) / _NS)
-    loop_ns = loops["loop_ns"] if loops.exact else max(_NS, seen.get("process_ns", 0))
+        last_ns = max(last_ns, requests.last_minute * _NS)
+    watched = bool(loops.sums) and loops.exact
+    loop_ns = loops["loop_ns"] if watched else max(_NS, seen.get("process_ns", 0))
+    versions = [version for _, version in seen.get("newest_versions", ()) if version]
     count = requests["requests"]
     return ServiceHealth(
         service=service,
@@ -181,43 +181,27 @@ def _health(
         wait_p50_ns=waits.quantile(0.50),
         wait_p95_ns=waits.quantile(0.95),
         wait_p99_ns=waits.quantile(0.99),
-        shared_waits=shared_waits,
-        refusals=refusals,
+        shared_waits=part.shared_waits,
+        refusals=part.refusals,
         hops_per_request=requests["hops"] / count if count else 0.0,
-        exact=requests.exact and loops.exact,
+        exact=exact and watched,
         environments=seen.get("environments", []),
-        versions=versions,
+        versions=list(dict.fromkeys(versions)),
         last_seen=rfc3339(last_ns),
     )
 
 
-def _series(engine: Engine, counted: Counted, steps: Steps) -> list[HealthPoint]:
-    requests, loops = counted.requests("time"), counted.loops("time")
-    waits: defaultdict[int, Sums] = defaultdict(Sums)
-    shared: dict[int, int] = {}
-    for (time, executor), sums in counted.waits("time", "executor").items():
-        waits[time].merge(sums)
-        if executor == ThreadRole.SHARED:
-            shared[time] = sums.felt
-    refused = {row["time"]: row["refusals"] for row in engine.rows(_REFUSED, counted.parameters)}
-    nothing = Sums()
-    points = []
-    for time in steps.times:
-        of_requests = requests.get((time,), nothing)
-        of_loops, of_waits = loops.get((time,), nothing), waits.get(time, nothing)
-        loop_ns = of_loops["loop_ns"]
-        points.append(
-            HealthPoint(
-                time_ns=time * _NS,
-                requests=of_requests["requests"],
-                errors=of_requests["errors"],
-                hops=of_requests["hops"],
-                loop_blocked_ns=of_loops["blocked_ns"],
-                loop_blocked_share=min(1.0, of_loops["blocked_ns"] / loop_ns) if loop_ns else 0.0,
-                wait_ns=of_waits["wait_ns"],
-                wait_p95_ns=of_waits.quantile(0.95),
-                shared_waits=shared.get(time, 0),
-                refusals=refused.get(time, 0),
-            )
-        )
-    return points
+def _point(time: int, part: _Parts) -> HealthPoint:
+    blocked_ns, loop_ns = part.loops["blocked_ns"], part.loops["loop_ns"]
+    return HealthPoint(
+        time_ns=time * _NS,
+        requests=part.requests["requests"],
+        errors=part.requests["errors"],
+        hops=part.requests["hops"],
+        loop_blocked_ns=blocked_ns,
+        loop_blocked_share=min(1.0, blocked_ns / loop_ns) if loop_ns else 0.0,
+        wait_ns=part.waits["wait_ns"],
+        wait_p95_ns=part.waits.quantile(0.95),
+        shared_waits=part.shared_waits,
+        refusals=part.refusals,
+    )

@@ -12,9 +12,10 @@ from asgiscope_collector.models import Shares, Span, Trace, Traces, TraceSummary
 
 _GHOSTS: Final = 200
 _MINUTE_NS: Final = 60_000_000_000
-_FIRST_WINDOW_NS: Final = 15 * _MINUTE_NS
-_WINDOW_GROWTH: Final = 8
 _EDGE_NS: Final = 5 * _MINUTE_NS
+_ROWS: Final = 2
+_CHOSEN: Final = 8
+"""Of a finding or a call site the newest traces are looked through, so many times the page."""
 
 
 class Status(StrEnum):
@@ -82,45 +83,62 @@ _BEST: Final = """
     ) AS best
 """
 
-_TRACES: Final = f"""
-SELECT {_SUMMARY}
-FROM
-(
-    SELECT TraceId, {_BEST}, argMin(Environment, (Rank, Timestamp)) AS environment
-    FROM asgiscope_trace_index
-    WHERE Timestamp >= fromUnixTimestamp64Nano({{since_ns:Int64}})
-        AND Timestamp < fromUnixTimestamp64Nano({{until_ns:Int64}})
-        AND (
-            {{finding:String}} = ''
-            OR TraceId IN (SELECT TraceId FROM asgiscope_trace_index WHERE FindingId = {{finding:String}})
-        )
-        AND (
-            {{site:String}} = ''
-            OR TraceId IN
-            (
-                SELECT TraceId
-                FROM otel_traces
-                WHERE (CodeFunction = {{site:String}} OR CodeFile = {{site:String}})
-                    AND Timestamp >= fromUnixTimestamp64Nano({{since_ns:Int64}})
-                    AND Timestamp < fromUnixTimestamp64Nano({{until_ns:Int64}})
-            )
-        )
-    GROUP BY TraceId
-)
-WHERE ({{service:String}} = '' OR service = {{service:String}})
-    AND ({{environment:String}} = '' OR environment = {{environment:String}})
-    AND ({{route:String}} = '' OR route = {{route:String}})
-    AND ({{method:String}} = '' OR method = {{method:String}})
-    AND ({{status:String}} = '' OR error = ({{status:String}} = 'error'))
-    AND ({{status_code:UInt16}} = 0 OR status_code = {{status_code:UInt16}})
-    AND duration_ns >= {{min_duration_ns:UInt64}} AND duration_ns <= {{max_duration_ns:UInt64}}
+# Rows that can stand for a trace, without asking what else is known of it: the time and the filters are those of
+# the row. A trace of which a better row is known is left out later.
+_TRACES: Final = """
+SELECT
+    Rank AS rank, TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS start_ns, ServiceName AS service,
+    SpanName AS name, Method AS method, Route AS route, HttpStatus AS status_code, Error AS error,
+    Duration AS duration_ns, Hops AS hops, WaitNs AS wait_ns, LoopCausedNs AS loop_caused_ns,
+    LoopSufferedNs AS loop_suffered_ns, Queries AS queries, Refusals AS refusals
+FROM asgiscope_trace_index
+WHERE Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    AND (NOT {chosen:Bool} OR TraceId IN {ids:Array(String)})
+    AND ({service:String} = '' OR ServiceName = {service:String})
+    AND ({environment:String} = '' OR Environment = {environment:String})
+    AND ({route:String} = '' OR Route = {route:String})
+    AND ({method:String} = '' OR Method = {method:String})
+    AND ({status:String} = '' OR Error = ({status:String} = 'error'))
+    AND ({status_code:UInt16} = 0 OR HttpStatus = {status_code:UInt16})
+    AND Duration >= {min_duration_ns:UInt64} AND Duration <= {max_duration_ns:UInt64}
 """
 
 _ORDER: Final = {
-    Sort.NEWEST: " ORDER BY start_ns DESC, trace_id LIMIT {limit:UInt32}",
-    Sort.SLOWEST: " ORDER BY duration_ns DESC, trace_id LIMIT {limit:UInt32}",
-    Sort.WAIT: " ORDER BY wait_ns DESC, duration_ns DESC, trace_id LIMIT {limit:UInt32}",
+    Sort.NEWEST: " ORDER BY Timestamp DESC, TraceId LIMIT {limit:UInt32}",
+    Sort.SLOWEST: " ORDER BY Duration DESC, TraceId LIMIT {limit:UInt32}",
+    Sort.WAIT: " ORDER BY WaitNs DESC, Duration DESC, TraceId LIMIT {limit:UInt32}",
 }
+
+_OF_FINDING: Final = """
+SELECT TraceId AS trace_id
+FROM asgiscope_trace_index
+WHERE FindingId = {finding:String}
+    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+ORDER BY Timestamp DESC
+LIMIT {limit:UInt32}
+"""
+
+_OF_SITE: Final = """
+SELECT TraceId AS trace_id
+FROM otel_traces
+WHERE (CodeFunction = {site:String} OR CodeFile = {site:String})
+    AND ({service:String} = '' OR ServiceName = {service:String})
+    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+ORDER BY Timestamp DESC
+LIMIT {limit:UInt32}
+"""
+
+_RANKS: Final = """
+SELECT TraceId AS trace_id, min((Rank, Timestamp)) AS best, best.1 AS rank
+FROM asgiscope_trace_index
+WHERE TraceId IN {ids:Array(String)}
+    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+GROUP BY TraceId
+"""
 
 _SUMMARIES: Final = f"""
 SELECT {_SUMMARY}
@@ -192,15 +210,54 @@ LIMIT 1 BY TraceId, SpanId
 
 def list_traces(engine: Engine, asked: Filter, sort: Sort, limit: int) -> Traces:
     """A page of traces; only by time is there a next one."""
-    if sort == Sort.NEWEST:
-        rows = _newest(engine, asked, limit + 1)
-    else:
-        rows = engine.rows(_TRACES + _ORDER[sort], {**asked.parameters, "limit": limit})
-    more, rows = len(rows) > limit, rows[:limit]
+    rows, more = _page(engine, asked, sort, limit)
     return Traces(
         traces=_with_counts(engine, rows),
-        next_before_ns=rows[-1]["start_ns"] if more else None,
+        next_before_ns=rows[-1]["start_ns"] if more and sort == Sort.NEWEST else None,
     )
+
+
+def _page(engine: Engine, asked: Filter, sort: Sort, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """The first rows, one a trace, and whether there are more."""
+    parameters = {**asked.parameters, "chosen": False, "ids": []}
+    if asked.finding or asked.site:
+        chosen = None
+        for sql, wanted in ((_OF_FINDING, asked.finding), (_OF_SITE, asked.site)):
+            if wanted:
+                found = engine.rows(sql, {**asked.parameters, "limit": _CHOSEN * limit})
+                ids = {row["trace_id"] for row in found}
+                chosen = ids if chosen is None else chosen & ids
+        parameters |= {"chosen": True, "ids": sorted(chosen or ())}
+    found, seen = [], set()
+    while True:
+        # Of a trace with a finding there are two rows and more.
+        rows = engine.rows(_TRACES + _ORDER[sort], {**parameters, "limit": _ROWS * limit})
+        for row in _best(engine, rows):
+            if row["trace_id"] not in seen:
+                seen.add(row["trace_id"])
+                found.append(row)
+        full = len(rows) == _ROWS * limit
+        if len(found) > limit or not full or sort != Sort.NEWEST:
+            return found[:limit], len(found) > limit
+        parameters["until_ns"] = min(rows[-1]["start_ns"], parameters["until_ns"] - 1)
+
+
+def _best(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the rows of traces of which a better one is known, and without their rank."""
+    doubtful = [row for row in rows if row["rank"] > 0]
+    ranks: dict[str, int] = {}
+    if doubtful:
+        starts = [row["start_ns"] for row in doubtful]
+        known = engine.rows(
+            _RANKS,
+            {
+                "ids": sorted({row["trace_id"] for row in doubtful}),
+                "since_ns": max(0, min(starts) - _EDGE_NS),
+                "until_ns": max(starts) + _EDGE_NS,
+            },
+        )
+        ranks = {row["trace_id"]: row["rank"] for row in known}
+    return [row for row in rows if row.pop("rank") <= ranks.get(row["trace_id"], 0)]
 
 
 def summaries(engine: Engine, ids: list[str]) -> list[TraceSummary]:
@@ -221,20 +278,6 @@ def _with_counts(engine: Engine, rows: list[dict[str, Any]]) -> list[TraceSummar
         for row in engine.rows(_COUNTS, {"ids": [row["trace_id"] for row in rows]})
     }
     return [TraceSummary(**row, spans=counts.get(row["trace_id"], 0)) for row in rows]
-
-
-def _newest(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
-    """The newest rows: a page is usually within the last minutes, so look there before in the whole range."""
-    sql, window_ns = _TRACES + _ORDER[Sort.NEWEST], _FIRST_WINDOW_NS
-    while True:
-        start_ns = asked.scope.range.until_ns - window_ns
-        if start_ns <= asked.scope.range.since_ns:
-            return engine.rows(sql, {**asked.parameters, "limit": limit})
-        rows = engine.rows(sql, {**asked.parameters, "since_ns": start_ns, "limit": limit})
-        # Near the window's edge, what stands for a trace may lie before it.
-        if len(rows) == limit and rows[-1]["start_ns"] >= start_ns + _EDGE_NS:
-            return rows
-        window_ns *= _WINDOW_GROWTH
 
 
 def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:

@@ -1,5 +1,7 @@
 """`/api/overview`."""
 
+import asyncio
+
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import overview
@@ -12,4 +14,8 @@ router = APIRouter(prefix="/api/overview", tags=["overview"], responses=PROBLEMS
 @router.get("")
 async def read(store: Store, asked: InLastHour) -> Overview:
     """Health of the services over the range (by default 1 h), and their worst findings."""
-    return await store.run(overview.overview, store, asked)
+    return overview.overview(
+        *await asyncio.gather(
+            store.run(overview.health, store, asked), store.run(overview.worst, store, asked)
+        )
+    )

@@ -1,5 +1,6 @@
 """`/api/releases`."""
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Annotated
@@ -54,6 +55,8 @@ async def compare(
             default="24h",
             now_ns=time.time_ns(),
         )
-    return await store.run(
-        comparison.compare, store, replace(asked, range=base, version=base_version), asked, limit
+    sides = await asyncio.gather(
+        store.run(comparison.see, store, replace(asked, range=base, version=base_version)),
+        store.run(comparison.see, store, asked),
     )
+    return comparison.compare(*sides, limit)

@@ -1,4 +1,6 @@
-"""How long the page's questions take over 1, 5 and, with `20`, 20 million spans of a day: p50 and p95 over HTTP.
+"""How long the pages' questions take over 1, 5 and, with `20`, 20 million spans of a day.
+
+Median and p95 over HTTP, and what an answer costs the processor, which other work on the machine changes less.
 
     python -m tests.benchmarks.queries [1 5 20]     # millions of spans; 1 5 by default
 
@@ -7,6 +9,7 @@ sent: three services of forty routes, with bridge calls, queries, and in one tra
 its holder. Then a real collector serves the folder, and each question is asked many times, one after the other.
 """
 
+import os
 import statistics
 import sys
 import tempfile
@@ -160,26 +163,34 @@ def fill(folder: Path, have: int, want: int) -> float:
     return time.monotonic() - began
 
 
-def ask(url: str) -> dict[str, list[float]]:
-    """Milliseconds of each question, each time it was asked."""
-    took: dict[str, list[float]] = {}
+def ask(url: str, pid: int) -> dict[str, tuple[list[float], float]]:
+    """Of each question the milliseconds each time it was asked, and the processor's for one answer."""
+    took: dict[str, tuple[list[float], float]] = {}
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         names = {
             "finding": http.get("/api/findings?limit=1").json()["findings"][0]["id"],
             "trace": http.get("/api/traces?limit=1&until=3h").json()["traces"][0]["trace_id"],
         }
-        for _ in range(ASKED):
-            for name, path in QUESTIONS.items():
+        for name, path in QUESTIONS.items():
+            times, before = [], processor_ms(pid)
+            for _ in range(ASKED):
                 began = time.perf_counter()
                 answer = http.get(path.format(**names))
-                took.setdefault(name, []).append((time.perf_counter() - began) * 1000)
+                times.append((time.perf_counter() - began) * 1000)
                 answer.raise_for_status()
+            took[name] = sorted(times), (processor_ms(pid) - before) / ASKED
     return took
 
 
-def serve(folder: Path) -> dict[str, list[float]]:
+def processor_ms(pid: int) -> float:
+    """What a process has used of the processors, in user and system time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def serve(folder: Path) -> dict[str, tuple[list[float], float]]:
     """The answers' times of a collector over this folder."""
-    port = free_port()
+    port, top = free_port(), folder.parent
     command = [
         sys.executable,
         "-m",
@@ -190,9 +201,9 @@ def serve(folder: Path) -> dict[str, list[float]]:
         "--data",
         str(folder),
     ]
-    where = {"cwd": folder.parent, "log": folder.parent / "log"}
-    with Server(command, port, ready="/readyz", ready_status=200, **where) as server:
-        return ask(server.url)
+    with Server(command, port, cwd=top, log=top / "log", ready="/readyz", ready_status=200) as server:
+        assert server.process is not None
+        return ask(server.url, server.process.pid)
 
 
 def main(sizes: tuple[int, ...] = (1, 5)) -> None:
@@ -204,13 +215,12 @@ def main(sizes: tuple[int, ...] = (1, 5)) -> None:
             seconds = fill(folder, have, size * MILLION)
             rate = (size * MILLION - have) / seconds
             print(
-                f"{size} million spans, {rate:,.0f} spans/s into the table; median and p95 in ms", flush=True
+                f"{size} million spans, {rate:,.0f}/s into the table; ms: median, p95, processor", flush=True
             )
             have = size * MILLION
-            for name, times in serve(folder).items():
-                took = sorted(times)
+            for name, (took, processor) in serve(folder).items():
                 p95 = took[int(0.95 * (len(took) - 1))]
-                print(f"  {name:26}{statistics.median(took):8.0f}{p95:8.0f}", flush=True)
+                print(f"  {name:26}{statistics.median(took):8.0f}{p95:8.0f}{processor:8.0f}", flush=True)
 
 
 if __name__ == "__main__":

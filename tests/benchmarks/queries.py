@@ -26,7 +26,7 @@ from tests.servers import Server, free_port
 MILLION: Final = 1_000_000
 CHUNK: Final = 250_000
 DAY_NS: Final = 86_400_000_000_000
-ASKED: Final = 30
+ASKED: Final = 20
 
 SPANS: Final = """
 INSERT INTO otel_traces

@@ -1,6 +1,7 @@
 """The pure parts: ranges, quantiles, wording, advice; and the schema that must agree with them."""
 
 import random
+from textwrap import indent
 
 import pytest
 from asgiscope.semconv import FindingKind, ThreadRole
@@ -162,6 +163,14 @@ def every_advice() -> list[Advice]:
         for role in roles
         for chain in chains
     ]
+
+
+def test_every_sketch_is_python() -> None:
+    """Each compiles, as the body of an async function."""
+    sketches = {advice.code for advice in every_advice()} - {""}
+    assert len(sketches) > 10
+    for sketch in sketches:
+        compile(f"async def sketch():\n{indent(sketch, '    ')}\n", "a sketch of advice", "exec")
 
 
 def test_no_advice_breaks_thread_safety() -> None:

@@ -220,3 +220,30 @@ def test_traces_that_are_not_there(running: Running) -> None:
     ):
         assert running.http.get(path).status_code == httpx.codes.UNPROCESSABLE_ENTITY, path
     assert running.get("/api/traces", before_ns=1)["traces"] == []
+
+
+def test_the_slowest_of_many(running: Running, service: str) -> None:
+    """Over more rows than the engine reads at once: its own filter for the top rows takes part."""
+    running.collector.engine.execute(
+        """
+        INSERT INTO asgiscope_trace_index
+            (Timestamp, TraceId, Rank, ServiceName, SpanName, Route, Duration, WaitNs, HttpStatus, Error)
+        SELECT
+            now64(9) - toIntervalMillisecond(number), leftPad(lower(hex(cityHash64(number))), 32, '0'), 0,
+            {service:String}, 'GET /', concat('/', toString(number % 3)), (number * 7919) % 100003,
+            (number * 104729) % 100003, 200, 0
+        FROM numbers(100000)
+        """,
+        {"service": service},
+    )
+    for sort, name in (("slowest", "duration_ns"), ("wait", "wait_ns")):
+        found = running.get("/api/traces", service=service, sort=sort, limit=20)
+        assert [trace[name] for trace in found["traces"]] == list(range(100_002, 99_982, -1)), sort
+        assert found["next_before_ns"] is None
+    page = running.get("/api/traces", service=service, route="/1", limit=500)
+    again = running.get(
+        "/api/traces", service=service, route="/1", limit=500, before_ns=page["next_before_ns"]
+    )
+    starts = [trace["start_ns"] for trace in page["traces"] + again["traces"]]
+    assert starts == sorted(starts, reverse=True)
+    assert len(set(starts)) == 1000

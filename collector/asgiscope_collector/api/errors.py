@@ -1,6 +1,7 @@
 """Every error as a `Problem`: what went wrong and what to do."""
 
 import logging
+from http import HTTPStatus
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 from fastapi import FastAPI, Request
@@ -50,6 +51,8 @@ def _answer_bad_requests(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         hint = f"{request.method} {request.url.path} is no route here: see /api/openapi.json"
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            hint = "send JSON in UTF-8, as /api/openapi.json describes it"
         return problem(error.status_code, str(error.detail), hint, dict(error.headers or {}))
 
 

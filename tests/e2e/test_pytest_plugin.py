@@ -67,18 +67,18 @@ def test_tests_are_held_to_their_bounds(environment: Environment, project: Path)
     """Each failure names the line of the application and what to do about it."""
     found, done = pytest_run(environment, project, "checks.py")
     check_outcomes(found)
-    sleepy = f"shop/urls.py:{line_of(URLS, 'time.sleep(0.08)')} in sleepy, /sleepy/"
+    sleepy = f"shop/urls.py:{line_of(URLS, 'time.sleep(0.3)')} in sleepy, /sleepy/"
     for name in ("test_fails_blocking", "OfDjango.test_fails_blocking"):
         message = found[name]
-        assert re.search(r"The event loop was blocked for \d+ ms \(at most 40 ms\)\.", message), message
-        assert f"at {sleepy}\n      time.sleep(0.08)\n  fix: Await asyncio.sleep." in message
+        assert re.search(r"The event loop was blocked for \d+ ms \(at most 200 ms\)\.", message), message
+        assert f"at {sleepy}\n      time.sleep(0.3)\n  fix: Await asyncio.sleep." in message
     message = found["test_fails_refusal_that_was_caught"]
     assert "Refused (1 of at most 0): You cannot call this from an async context" in message
     assert "in forgiving, /forgiving/" in message
     assert "view forgiving -> queryset evaluation -> query shop_order" in message
     assert "fix: Do not reach the database from async code. Await the query: aget" in message
     message = found["test_fails_wait"]
-    assert re.search(r"pack waited \d+ ms for its thread \(at most 40 ms\)\.", message), message
+    assert re.search(r"pack waited \d+ ms for its thread \(at most 200 ms\)\.", message), message
     assert re.search(r"held \d+ ms by pack \(shop/urls.py:\d+ in queued", message), message
     assert "GET /hopping/ crossed to a thread 12 times (at most 8).\n  8 x " in found["test_fails_hops"]
     assert (
@@ -95,8 +95,14 @@ def test_tests_are_held_to_their_bounds(environment: Environment, project: Path)
 
 def test_the_same_under_xdist(environment: Environment, project: Path) -> None:
     """In two processes."""
-    found, _ = pytest_run(environment, project, "-n", "2", "checks.py")
-    check_outcomes(found)
+    found, _ = pytest_run(environment, project, "-n", "2", "-k", "in_bounds or fails_blocking", "checks.py")
+    assert {name: outcome == "passed" for name, outcome in found.items()} == {
+        "test_in_bounds": True,
+        "test_in_bounds_of_the_synchronous_client": True,
+        "test_fails_blocking": False,
+        "OfDjango.test_in_bounds": True,
+        "OfDjango.test_fails_blocking": False,
+    }
 
 
 def test_the_readmes_example_runs(environment: Environment, project: Path) -> None:

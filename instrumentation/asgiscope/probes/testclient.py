@@ -3,6 +3,8 @@
 Owns: `__call__` of `ClientHandler` and `AsyncClientHandler` in `django.test.client`, and
 `asyncio.BaseEventLoop.run_forever`, to watch every loop from its first turn: a coroutine under test may block it
 before it crosses any bridge.
+
+Known limitation: uvloop's loops are no such loops; they are watched from their first request or bridge call on.
 """
 
 import asyncio

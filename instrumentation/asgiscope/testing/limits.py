@@ -25,7 +25,7 @@ class Limits:
     refusals: int | None = 0
     """How many refusals there may be, caught ones too."""
     queue_wait_ms: float | None = None
-    """How long a bridge call may wait for its thread."""
+    """How long a bridge call may wait for its thread because others hold it."""
     hops: int | None = None
     """How often one request may cross to a thread; without any request, how often the test may."""
 
@@ -73,7 +73,9 @@ class Limits:
         if self.queue_wait_ms is None:
             return
         for call in sorted(seen.calls, key=lambda one: -one.wait_ms):
-            if call.wait_ms > self.queue_wait_ms:
+            held_ms = sum(holder.overlap_ms for holder in call.held_by)
+            # Where nobody held the thread for most of it, the machine was busy, not the thread.
+            if call.wait_ms > self.queue_wait_ms and held_ms * 2 >= call.wait_ms:
                 starved = call.thread == ThreadRole.POOL
                 kind = FindingKind.POOL_STARVATION if starved else FindingKind.CONTENTION
                 holder = call.held_by[0] if call.held_by else None

@@ -9,7 +9,7 @@ from asgiscope.testing import Recording
 from django.test import AsyncClient, Client, TestCase
 
 pytestmark = pytest.mark.django_db(transaction=True)
-bounded = pytest.mark.asgiscope(blocking_ms=40, refusals=0, queue_wait_ms=40, hops=8)
+bounded = pytest.mark.asgiscope(blocking_ms=200, refusals=0, queue_wait_ms=200, hops=8)
 
 
 @bounded
@@ -96,7 +96,7 @@ async def test_with_the_fixture(async_client: AsyncClient, asgiscope: Recording)
     assert (request.method, request.route, request.status, request.queries) == ("GET", "/orders/", 200, 1)
     (query,) = asgiscope.queries
     assert (query.summary, query.on_event_loop) == ("SELECT shop_order", False)
-    asgiscope.check(blocking_ms=40, queue_wait_ms=40, hops=8)
+    asgiscope.check(blocking_ms=200, queue_wait_ms=200, hops=8)
 
 
 @bounded

@@ -16,7 +16,7 @@ async def orders(_request: HttpRequest) -> HttpResponse:
 
 
 async def sleepy(_request: HttpRequest) -> HttpResponse:
-    time.sleep(0.08)
+    time.sleep(0.3)
     return HttpResponse("ok")
 
 
@@ -36,7 +36,7 @@ def pack(seconds: float) -> None:
 
 
 async def queued(_request: HttpRequest) -> HttpResponse:
-    await asyncio.gather(*(sync_to_async(pack)(0.06) for _ in range(2)))
+    await asyncio.gather(*(sync_to_async(pack)(0.3) for _ in range(2)))
     return HttpResponse("ok")
 
 

@@ -1,22 +1,24 @@
 """Takes the pictures in dashboard/screenshots: `python -m tests.dashboard.screenshots`.
 
-They show the bad half hour of the shop that the tests look at, in light and dark, on a desk and on a phone.
+They show what the demo shop really sends, in light and dark, on a desk and on a phone.
 """
 
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.dashboard.conftest import CHROMIUM_ARGS, chromium, collector, send
-from tests.dashboard.opened import Opened, pointed_at
-from tests.dashboard.shop import bad_half_hour
+from tests.dashboard.conftest import CHROMIUM_ARGS, chromium, collector
+from tests.dashboard.demo import RULES, fill, receivers
+from tests.dashboard.opened import Opened
+from tests.tools import ROOT
 
-FOLDER: Final = Path(__file__).parents[2] / "dashboard/screenshots"
+FOLDER: Final = ROOT / "dashboard/screenshots"
 WIDTHS: Final = {"desk": 1440, "phone": 390}
+LISTS: Final = ("overview", "contention", "middleware", "alerts")
 
 
 def main() -> int:
@@ -26,20 +28,17 @@ def main() -> int:
         sys.stderr.write("No Chromium on PATH: `apt-get install chromium`.\n")
         return 1
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as name, receivers() as receiver, sync_playwright() as playwright:
+        folder = Path(name)
+        data, rules = fill(folder), folder / "rules.yaml"
+        rules.write_text(RULES.format(url=receiver))
         browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGS))
-        with collector(Path(folder) / "data") as server:
-            incidents = bad_half_hour(time.time_ns())
-            send(server.url, [trace for incident in incidents for trace in incident.traces])
-            trace = f"traces/{incidents[-1].recommend.id.hex()}"
+        with collector(data, env={"ASGISCOPE_COLLECTOR_ALERTS": str(rules)}) as server:
+            views = {**{view: f"{view}?since=15m" for view in LISTS}, **_details(server.url)}
             for theme in ("light", "dark"):
                 for size, width in WIDTHS.items():
                     opened = Opened(browser, width=width, theme=theme, quiet=True)
-                    for view, address in (
-                        ("overview", ""),
-                        ("finding", "findings?kind=contention"),
-                        ("trace", trace),
-                    ):
+                    for view, address in views.items():
                         page = opened.go(server.url, address)
                         _settle(page, view, size)
                         page.screenshot(path=FOLDER / f"{view}-{size}-{theme}.png")
@@ -49,18 +48,33 @@ def main() -> int:
     return 0
 
 
+def _details(url: str) -> dict[str, str]:
+    """A finding that blocks the loop, and a trace in which calls waited for one another."""
+    blocking = _costliest(url, "loop_blocked")
+    waiting = _costliest(url, "contention", service="shop-api")
+    return {
+        "finding": f"findings/{blocking['id']}?since=15m",
+        "trace": f"traces/{waiting['trace_ids'][0]}?since=15m",
+    }
+
+
+def _costliest(url: str, kind: str, **query: str) -> dict[str, Any]:
+    answer = httpx.get(f"{url}/api/findings", params={"since": "1h", "kind": kind, **query})
+    found: dict[str, Any] = answer.json()["findings"][0]
+    return found
+
+
 def _settle(page: Page, view: str, size: str) -> None:
     """Bring a view to what the picture is to show."""
-    if view == "finding":
-        page.locator("tbody a").first.click()
-        expect(page.locator("article.finding .chart canvas")).to_be_visible()
+    if view == "alerts":
+        expect(page.locator("table.alert-table tbody tr").first).to_be_visible(timeout=30_000)
     if view == "trace":
         expect(page.locator("canvas.lanes-canvas")).to_be_visible()
         if size == "desk":
-            page.mouse.click(*pointed_at(page, "recently_viewed"))
+            page.locator(".steps button").filter(has_text="waits").last.click()
             expect(page.get_by_role("complementary")).to_be_visible()
-            page.mouse.move(5, 5)
-        page.evaluate("scrollTo(0, 0)")
+    page.mouse.move(5, 5)
+    page.evaluate("scrollTo(0, 0)")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

@@ -1,15 +1,16 @@
 """The frame around every page: time ranges, keys, links to share, warnings, signing in."""
 
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.conftest import Open, collector, opening, send
 from tests.dashboard.opened import Opened
@@ -123,24 +124,34 @@ def test_a_copied_link_shows_the_same_later(shop: str, browser: Browser) -> None
     opened.close()
 
 
-def _answer(status: int, body: str) -> Callable[[Route], None]:
-    return lambda route: route.fulfill(status=status, content_type="application/json", body=body)
-
-
-def test_who_must_sign_in_is_asked_to(shop: str, open_view: Open) -> None:
-    """A collector that answers 401 gets the form; a wrong password is said; a right one leads to the page."""
-    page = open_view(shop, "nothing-yet", quiet=False)
-    page.route("**/api/**", _answer(401, '{"error": "sign in", "hint": ""}'))
-    page.goto(f"{shop}/#/findings")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.get_by_label("Name").fill("ann")
-    page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("Name or password is wrong.")).to_be_visible()
-    page.unroute("**/api/**")
-    page.route("**/api/session", _answer(200, "{}"))
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("table.findings tbody tr").first).to_be_visible()
+def test_who_must_sign_in_is_asked_to(tmp_path: Path, browser: Browser) -> None:
+    """A real login: nothing is shown before it, a wrong password is told, a right one leads on, and out again."""
+    made = subprocess.run(
+        [sys.executable, "-m", "asgiscope_collector", "password", "ann"],
+        input="correct horse battery",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (tmp_path / "people").write_text(made.stdout)
+    (tmp_path / "people").chmod(0o600)
+    with (
+        collector(tmp_path / "data", env={"ASGISCOPE_COLLECTOR_PEOPLE": str(tmp_path / "people")}) as server,
+        opening(browser) as open_view,
+    ):
+        page = open_view(server.url, "findings", quiet=False)
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.get_by_label("Name").fill("ann")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("name or password is wrong")).to_be_visible()
+        page.get_by_label("Password").fill("correct horse battery")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("main h1")).to_have_text("Findings")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_what_the_collector_warns_of_is_said_on_every_page(tmp_path: Path, browser: Browser) -> None:

@@ -25,7 +25,7 @@ import { chooseTheme, THEMES, type ThemeChoice, themeChoice } from "../widgets/p
 import { RangePicker } from "../widgets/range-picker";
 import { Rich } from "../widgets/rich";
 import { helpOpen, ShortcutHelp, useShortcuts } from "../widgets/shortcuts";
-import { SignIn } from "../widgets/sign-in";
+import { SignedIn, SignIn } from "../widgets/sign-in";
 import { Nothing } from "../widgets/states";
 import { Warnings } from "../widgets/warnings";
 import { useLive, useStream } from "../widgets/use-live";
@@ -143,6 +143,7 @@ function Scope(): JSX.Element {
       )}
       <RangePicker />
       <div class="tools">
+        <SignedIn />
         <CopyLink />
         <button type="button" class="icon-button" aria-label={text.nav.keysTitle} title={text.nav.keysTitle}
           onClick={() => (helpOpen.value = true)}>

@@ -116,9 +116,9 @@ export const signIn = {
   password: "Password",
   submit: "Sign in",
   busy: "Signing in …",
-  wrong: "Name or password is wrong.",
-  sso: "Sign in with the identity provider",
-  tokens: "Forgot the password? Whoever runs the collector can set a new one.",
+  provider: "Sign in with your organisation",
+  forgotten: "Forgot the password? Whoever runs the collector can set a new one.",
+  as: (name: string) => `Signed in as ${name}`,
 };
 
 export const keys = {

@@ -1,29 +1,28 @@
-/** Asks who is there, where the collector wants to know. */
+/** Asks who is there, where the collector wants to know; and the way out again. */
 
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { providerOffered, SESSION_PATH, signIn } from "../api/session";
+import { ApiError, ask, question, send } from "../api/client";
+import { PROVIDER_PATH, signInNeeded } from "../api/session";
+import type { Session } from "../api/types";
 import { text } from "../text";
 
 const words = text.signIn;
 
 export function SignIn(): JSX.Element {
+  const session = useSession();
   const [slip, setSlip] = useState("");
   const [busy, setBusy] = useState(false);
-  const [provider, setProvider] = useState(false);
-  useEffect(() => {
-    providerOffered().then(setProvider, (error: unknown) => console.error(error));
-  }, []);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
     setBusy(true);
     setSlip("");
     try {
-      if (!(await signIn(String(given.get("name")), String(given.get("password"))))) setSlip(words.wrong);
+      await send("POST session", { name: String(given.get("name")), password: String(given.get("password")) });
+      signInNeeded.value = false;
     } catch (error) {
-      console.error(error);
-      setSlip(text.api.silent);
+      setSlip(error instanceof ApiError ? `${error.message}: ${error.hint}` : String(error));
     }
     setBusy(false);
   };
@@ -31,18 +30,56 @@ export function SignIn(): JSX.Element {
     <form class="sign-in" onSubmit={(event) => void submit(event)}>
       <h1>{words.title}</h1>
       <p class="muted">{words.why}</p>
-      <label>
-        {words.name}
-        <input name="name" autocomplete="username" required autofocus />
-      </label>
-      <label>
-        {words.password}
-        <input name="password" type="password" autocomplete="current-password" required />
-      </label>
-      <p role="alert" class="slip">{slip}</p>
-      <button type="submit" class="primary" disabled={busy}>{busy ? words.busy : words.submit}</button>
-      {provider && <a href={`${SESSION_PATH}/oidc`}>{words.sso}</a>}
-      <p class="muted small">{words.tokens}</p>
+      {session?.oidc === true && <a class="provider" href={PROVIDER_PATH}>{words.provider}</a>}
+      {session?.password !== false && (
+        <>
+          <label>
+            {words.name}
+            <input name="name" autocomplete="username" required autofocus maxLength={64} />
+          </label>
+          <label>
+            {words.password}
+            <input name="password" type="password" autocomplete="current-password" required maxLength={1024} />
+          </label>
+          <p role="alert" class="slip">{slip}</p>
+          <button type="submit" class="primary" disabled={busy}>{busy ? words.busy : words.submit}</button>
+          <p class="muted small">{words.forgotten}</p>
+        </>
+      )}
     </form>
+  );
+}
+
+/** Who is signed in and how one may be; null until the collector said. */
+function useSession(): Session | null {
+  const [session, setSession] = useState<Session | null>(null);
+  const needed = signInNeeded.value;
+  useEffect(() => {
+    const closing = new AbortController();
+    ask(question("GET session", {}), closing.signal).then(setSession, (error: unknown) => {
+      // The page says elsewhere that nobody answers; without an answer the form of name and password stands.
+      if (!closing.signal.aborted) console.info("Who is signed in is not known.", error);
+    });
+    return () => closing.abort();
+  }, [needed]);
+  return session;
+}
+
+/** Who is signed in, and the way out; nothing where the collector asks nobody. */
+export function SignedIn(): JSX.Element | null {
+  const session = useSession();
+  if (session === null || !session.required || session.user === "") return null;
+  const signOut = async (): Promise<void> => {
+    try {
+      await send("DELETE session", undefined);
+      signInNeeded.value = true;
+    } catch (error) {
+      console.error(error);
+    }
+  };
+  return (
+    <button type="button" class="quiet" title={words.as(session.user)} onClick={() => void signOut()}>
+      {text.nav.signOut}
+    </button>
   );
 }

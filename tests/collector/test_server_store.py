@@ -4,6 +4,7 @@ Once on one server, and once on a cluster of one shard, whose views and Distribu
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.connect import connect
+from asgiscope_collector.engine.retention import prune, stored
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.spool import frame
 from clickhouse_connect.driver.exceptions import Error as EngineError
@@ -120,6 +122,19 @@ def test_a_second_collector_finds_the_schema_there(on_server: Running) -> None:
 def engine_rows(running: Running) -> list[dict[str, str]]:
     """The migrations that are recorded."""
     return running.rows("SELECT Name FROM asgiscope_migrations ORDER BY Name")
+
+
+def test_what_is_stored_there_is_counted_and_dropped(on_server: Running, sender: Sender) -> None:
+    """Retention looks at the tables that hold the rows: on a cluster, at every shard's."""
+    sender.request("GET", "/old/", start_ns=time.time_ns() - 3 * 86_400 * 10**9)
+    on_server.send(sender)
+    engine, kept = on_server.collector.engine, on_server.collector.settings
+    assert stored(engine, engine.cluster).bytes > 0
+    dropped = prune(engine, replace(kept, retention_days=1), engine.cluster)
+    table = "otel_traces_local" if engine.cluster else "otel_traces"
+    assert table in {day.table for day in dropped}
+    assert not on_server.rows("SELECT 1 FROM otel_traces WHERE ServiceName = {s:String}", s=sender.service)
+    assert on_server.collector.upkeep.failures == 0
 
 
 def test_large_parameters_travel_too(on_server: Running) -> None:

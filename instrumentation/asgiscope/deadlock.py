@@ -11,6 +11,7 @@ Overhead model: nothing until a call has waited beyond the bound of ongoing repo
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
@@ -22,7 +23,8 @@ from asgiscope.recorder import Parked
 from asgiscope.scope import Scope
 from asgiscope.semconv import ThreadRole
 
-_MAX_DEPTH = 64
+_MAX_NODES = 5_000
+"""Followed from one call; of more, those beyond count as able to go on."""
 _THREADS = {
     ThreadRole.REQUEST: "the request's thread",
     ThreadRole.SHARED: "the shared thread",
@@ -40,6 +42,11 @@ class _Needs(NamedTuple):
     nodes: Sequence[object]
     every: bool = False
     """Whether one of the nodes is enough to go on; else all must."""
+
+
+class _Node(NamedTuple):
+    node: object
+    needs: _Needs
 
 
 class Waits:
@@ -94,21 +101,34 @@ class Waits:
                 self._served.setdefault(scope, []).append(task)
 
     def circle(self, call: Call) -> Circle:
-        """The circle that a waiting call is part of, beginning with it; [] if there is none."""
-        return self._through(call, [], call)
+        """The shortest circle that a waiting call is part of, beginning with it; [] if it is in none."""
+        graph = self._reached(call)
+        free = _free(graph)
+        if id(call) not in graph or id(call) in free:
+            return []
+        before: dict[int, int] = {}  # the way on which each was reached first
+        ahead = deque([id(call)])
+        while ahead:
+            at = ahead.popleft()
+            for needed in map(id, graph[at].needs.nodes):
+                if needed == id(call):
+                    return _told(graph, before, at, id(call))
+                if needed in graph and needed not in free and needed not in before:
+                    before[needed] = at
+                    ahead.append(needed)
+        return []
 
-    def _through(self, node: object, path: Circle, origin: Call) -> Circle:
-        """The path from `origin` through `node` back to `origin`, if `node` cannot go on without it; else []."""
-        if node is origin and path:
-            return path
-        needs = None if any(seen is node for seen, _ in path) else self._needs(node)
-        if needs is None or len(path) > _MAX_DEPTH:
-            return []
-        further = [*path, (node if isinstance(node, Scope) else None, needs.step)] if needs.step else path
-        circles = [self._through(one, further, origin) for one in needs.nodes]
-        if needs.every and not all(circles):
-            return []
-        return next(filter(None, circles), [])
+    def _reached(self, call: Call) -> "dict[int, _Node]":
+        """All that a call's going on depends on, and itself, by `id()`; what needs nothing known is left out."""
+        graph: dict[int, _Node] = {}
+        ahead: list[object] = [call]
+        while ahead and len(graph) < _MAX_NODES:
+            node = ahead.pop()
+            needs = None if id(node) in graph else self._needs(node)
+            if needs is not None:
+                graph[id(node)] = _Node(node, needs)
+                ahead += needs.nodes
+        return graph
 
     def _needs(self, node: object) -> _Needs | None:
         """What must go on before `node` can; None if nothing that is known here."""
@@ -133,6 +153,29 @@ class Waits:
                 return _Needs("", _children(node))
             case _:
                 return _needs_of(*stacks.chain(node))
+
+
+def _free(graph: dict[int, _Node]) -> set[int]:
+    """Those that can go on, or might: what is left when nobody else can be set free waits for ever."""
+    free: set[int] = set()
+    grown = True
+    while grown:
+        grown = False
+        for key, (_, needs) in graph.items():
+            able = [id(one) not in graph or id(one) in free for one in needs.nodes]
+            if key not in free and (not able or (any if needs.every else all)(able)):
+                free.add(key)
+                grown = True
+    return free
+
+
+def _told(graph: dict[int, _Node], before: dict[int, int], at: int, origin: int) -> Circle:
+    """The circle in words, from the one with which it begins to the one that closes it."""
+    path = [at]
+    while path[-1] != origin:
+        path.append(before[path[-1]])
+    nodes = [graph[key] for key in reversed(path)]
+    return [(node if isinstance(node, Scope) else None, needs.step) for node, needs in nodes if needs.step]
 
 
 def _needs_of(frames: list[FrameType], future: "asyncio.Future[Any] | None") -> _Needs | None:

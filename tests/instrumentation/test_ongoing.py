@@ -206,7 +206,7 @@ def test_a_parked_thread(site: Site) -> None:
     assert whole["asgiref.parked_ns"] >= 1_390 * MS
 
 
-@pytest.mark.parametrize("how", ["task", "gather", "group"])
+@pytest.mark.parametrize("how", ["task", "gather", "group", "wait", "wait_for"])
 def test_a_deadlock_is_named(site: Site, how: str) -> None:
     """Who waits for whom, in order; and it stays a deadlock when a timeout ends it."""
     asked = Asked(site, "/deadlock/", s="1.3", how=how)

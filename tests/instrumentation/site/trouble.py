@@ -73,6 +73,10 @@ async def deadlock(request: HttpRequest) -> HttpResponse:
         elif request.GET.get("how") == "group":
             async with asyncio.TaskGroup() as group:
                 group.create_task(wait(task))
+        elif request.GET.get("how") == "wait":
+            await asyncio.wait([task])
+        elif request.GET.get("how") == "wait_for":
+            await asyncio.wait_for(task, 30)
         else:
             await task
 

@@ -1,7 +1,9 @@
 """`alerts`: list what fires, try receivers, silence, through a collector that runs; the schema of the rules."""
 
 import argparse
+import getpass
 import json
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +18,8 @@ from asgiscope_collector.settings import Settings
 
 _TIMEOUT: Final = 40.0
 """Seconds: a test of a receiver may take twenty."""
+_PASSWORD: Final = "ASGISCOPE_COLLECTOR_PASSWORD"  # noqa: S105 - the name of a variable
+_UNAUTHORIZED: Final = 401
 _JSON: Final = {"Content-Type": "application/json"}
 _MARKS: Final = {"delivered": "ok", "pending": "waits", "refused": "refused", "abandoned": "failed"}
 
@@ -72,6 +76,9 @@ def register(commands: Subparsers) -> None:
 
 def _add_url(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="where the collector is (as its settings say)")
+    parser.add_argument(
+        "--user", help=f"sign in by this name, with the password in {_PASSWORD} or the one that is typed"
+    )
 
 
 def _guarded(run: Any) -> Any:
@@ -79,12 +86,22 @@ def _guarded(run: Any) -> Any:
         url = asked.url or Settings.from_environment(insecure_open=True, public_url="").page_url
         try:
             with httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT) as client:
+                if asked.user:
+                    _sign_in(client, asked.user)
                 status: int = run(client, asked)
         except _AskingError as error:
             return fail(str(error))
         return status
 
     return guarded
+
+
+def _sign_in(client: httpx.Client, name: str) -> None:
+    password = os.environ.get(_PASSWORD) or getpass.getpass(f"Password of {name}: ")
+    _ask(client, "POST", "/api/session", {"name": name, "password": password})
+    # By hand: a cookie for https is not sent back to the loopback address that the proxy stands before.
+    client.headers["Cookie"] = "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
+    client.cookies.clear()
 
 
 def _ask(
@@ -106,6 +123,8 @@ def _ask(
         found = answer.json()
     except ValueError:
         raise _AskingError(f"what answers at {client.base_url} is no collector") from None
+    if answer.status_code == _UNAUTHORIZED and path != "/api/session":
+        raise _AskingError("this collector asks who you are: say so with --user")
     if answer.is_error:
         raise _AskingError(f"{found.get('error', answer.status_code)}: {found.get('hint', '')}")
     return found

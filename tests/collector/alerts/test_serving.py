@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import argon2
 import httpx
 import pytest
 from asgiscope_collector.__main__ import main
@@ -32,7 +33,7 @@ def write_rules(path: Path, hook: Hook, **file: Any) -> None:
     path.write_text(json.dumps(text))
 
 
-def serve(folder: Path, *prefix: str) -> Server:
+def serve(folder: Path, *prefix: str, env: Mapping[str, str] | None = None) -> Server:
     """A collector with its rules in the folder."""
     port = free_port()
     command = [sys.executable, "-m", *(prefix or ("asgiscope_collector",)), "serve", "--port", str(port)]
@@ -45,6 +46,7 @@ def serve(folder: Path, *prefix: str) -> Server:
             "ASGISCOPE_COLLECTOR_ALERTS": "alerts.yaml",
             "ASGISCOPE_COLLECTOR_LOG_LEVEL": "DEBUG",
             "PYTHONPATH": os.pathsep.join(sys.path),
+            **(env or {}),
         },
         log=folder / "collector.log",
         ready="/readyz",
@@ -176,6 +178,28 @@ def test_no_collector_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> N
     assert "start one with serve, or say with --url where it is" in capsys.readouterr().err
     assert main(["alerts", "schema"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "asgiscope-collector alert rules"
+
+
+def test_a_collector_with_a_login_is_asked_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong password and no name are told in a line."""
+    secret = "correct horse battery"  # noqa: S105 - of this test alone
+    (tmp_path / "people").write_text(f"ada:{argon2.PasswordHasher().hash(secret)}\n")
+    (tmp_path / "people").chmod(0o600)
+    (tmp_path / "alerts.yaml").write_text("")
+    with serve(tmp_path, env={"ASGISCOPE_COLLECTOR_PEOPLE": str(tmp_path / "people")}) as server:
+
+        def listed(*arguments: str) -> tuple[int, str]:
+            status = main(["alerts", "list", "--url", server.url, *arguments])
+            printed = capsys.readouterr()
+            return status, printed.out + printed.err
+
+        assert listed() == (1, "asgiscope-collector: this collector asks who you are: say so with --user\n")
+        monkeypatch.setenv("ASGISCOPE_COLLECTOR_PASSWORD", "wrong")
+        assert listed("--user", "ada") == (1, "asgiscope-collector: name or password is wrong: try again\n")
+        monkeypatch.setenv("ASGISCOPE_COLLECTOR_PASSWORD", secret)
+        assert listed("--user", "ada") == (0, "Nothing fires.\n")
 
 
 def test_a_page_of_another_site_changes_nothing(collector: Server) -> None:

@@ -28,7 +28,6 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 
 CHANGES: Final[dict[int | str, dict[str, Any]]] = {
     **PROBLEMS,
-    400: {"model": Problem, "description": "the body cannot be read"},
     403: {"model": Problem, "description": "sent by a page of another site"},
     415: {"model": Problem, "description": "the body is not JSON"},
 }

@@ -51,8 +51,8 @@ def _answer_bad_requests(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         hint = f"{request.method} {request.url.path} is no route here: see /api/openapi.json"
-        if error.status_code == HTTPStatus.BAD_REQUEST:
-            hint = "send JSON in UTF-8, as /api/openapi.json describes it"
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's own, of a body that is no JSON
+            return problem(422, str(error.detail), "send JSON in UTF-8, as /api/openapi.json describes it")
         return problem(error.status_code, str(error.detail), hint, dict(error.headers or {}))
 
 

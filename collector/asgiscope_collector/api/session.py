@@ -14,7 +14,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from asgiscope_collector.access.gate import OIDC
 from asgiscope_collector.access.sessions import COOKIE
-from asgiscope_collector.api.common import SameOrigin
+from asgiscope_collector.api.common import CHANGES, SameOrigin
 from asgiscope_collector.api.errors import problem
 from asgiscope_collector.models import Credentials, Problem, Session
 
@@ -40,7 +40,9 @@ async def who(request: Request) -> Session:
 
 
 @router.post(
-    "/api/session", dependencies=[SameOrigin], responses={401: {"model": Problem}, 429: {"model": Problem}}
+    "/api/session",
+    dependencies=[SameOrigin],
+    responses={**CHANGES, 401: {"model": Problem}, 429: {"model": Problem}},
 )
 async def sign_in(request: Request, given: Credentials, response: Response) -> Any:
     """Sign in by name and password; the answer sets a cookie."""
@@ -60,7 +62,7 @@ async def sign_in(request: Request, given: Credentials, response: Response) -> A
     return Session(user=given.name, password=True, oidc=access.provider is not None, required=access.login)
 
 
-@router.delete("/api/session", dependencies=[SameOrigin], status_code=204)
+@router.delete("/api/session", dependencies=[SameOrigin], status_code=204, responses=CHANGES)
 async def sign_out(request: Request, response: Response) -> None:
     """Sign out: the browser forgets the cookie."""
     response.delete_cookie(

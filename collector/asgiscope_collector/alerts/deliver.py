@@ -97,6 +97,7 @@ class Deliverer:
         self._clock = clock
         self._jitter = jitter
         self._queues: dict[str, _Queue] = {}
+        self._closed = False
         self.last_error: dict[str, str] = {}
         """By receiver: what went wrong last, until a message is delivered."""
         self.last_delivered_ns: dict[str, int] = {}
@@ -111,7 +112,12 @@ class Deliverer:
         return queue is not None and any(each.decided.group_key == group_key for each in queue.pending)
 
     def enqueue(self, pending: Pending) -> None:
-        """Send a message, after those of the same receiver that are due before it."""
+        """Send a message, after those of the same receiver that are due before it.
+
+        After `close` it is left to whoever sends on what was recorded.
+        """
+        if self._closed:
+            return
         queue = self._queues.setdefault(pending.notification.receiver, _Queue())
         queue.pending.append(pending)
         queue.changed.set()
@@ -143,6 +149,7 @@ class Deliverer:
 
     async def close(self) -> None:
         """Stop sending; what is on its way is resumed by the next start."""
+        self._closed = True
         tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
         self._queues = {}
         for task in tasks:

@@ -153,7 +153,6 @@ class Alerting:
             return
         if not self.leads:
             await self._lead(now_ns)
-        began = self._monotonic()
         if self._lease is not None:
             self.board.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
         changed = await self._evaluate(now_ns)
@@ -164,7 +163,6 @@ class Alerting:
         await self.teller.tell(self.rule_set, now_ns)
         self.board.forget(now_ns)
         self.status.evaluated_ns = now_ns
-        self.status.took_ms = (self._monotonic() - began) // 1_000_000
 
     async def _run(self) -> None:
         while not self._engine.is_open:  # noqa: ASYNC110 - another thread opens it
@@ -247,8 +245,10 @@ class Alerting:
         found: dict[str, list[Found] | str] = {}
         if windowed:
             self._stored_before, self._asked_ns = -1 if stored is None else stored, now_ns
+            began = self._monotonic()
             self.board.hear(await self._heard(now_ns, LATE_SECONDS))
             found = await self._engine.run(_read_all, self._engine, windowed, now_ns)
+            self.status.took_ms = (self._monotonic() - began) // 1_000_000
         changed = self.board.drop_unknown(self.rule_set, now_ns)
         gauges = await asyncio.to_thread(self._gauges)
         for active in due:

@@ -204,7 +204,7 @@ class AlertStatus(BaseModel):
     evaluator: bool = Field(description="whether this collector evaluates; of a cluster's, one does")
     owner: str = Field(description="which collector evaluates")
     evaluated_at: str
-    took_ms: int
+    took_ms: int = Field(description="to read the rules that were due, when any was last")
     failure: str = Field(description="why the newest evaluation failed, or ''")
     interval_ns: int
     rules: int

@@ -55,6 +55,7 @@ export interface AlertStatus {
   /** which collector evaluates */
   owner: string;
   evaluated_at: string;
+  /** to read the rules that were due, when any was last */
   took_ms: number;
   /** why the newest evaluation failed, or '' */
   failure: string;

@@ -19,7 +19,7 @@ from tests.collector.spans import Sender
 NS = 1_000_000_000
 PATH = "T00/very-secret-path"
 SECRET = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiB0ZXN0cw=="  # noqa: S105 - of tests alone
-QUICK = Times(lease=1.5, renew=0.3, settle=0.3, margin=0.5)
+QUICK = Times(lease=3.0, renew=0.5, settle=0.5, margin=1.0)
 
 
 class Clock:

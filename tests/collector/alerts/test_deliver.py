@@ -117,6 +117,8 @@ def test_trouble_is_tried_again_under_the_same_id_and_refusals_are_not() -> None
             await until(lambda: len(bench.ended) == 3)
             assert not deliverer.in_flight("good", '{n="1"}')
             await deliverer.close()
+            deliverer.enqueue(bench.decide("good", 2))
+            assert deliverer.pending("good") == 0, "what is decided after the end is left to the next start"
 
         run(work())
     assert bench.stages("msg_good1") == [

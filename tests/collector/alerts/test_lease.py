@@ -8,7 +8,7 @@ from asgiscope_collector.alerts.lease import Lease, Times
 
 from tests.collector.conftest import Running
 
-TIMES = Times(lease=1.5, renew=0.3, settle=0.3, margin=0.5)
+TIMES = Times(lease=3.0, renew=0.5, settle=0.5, margin=1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_when_the_holder_is_gone_another_takes_over(running: Running) -> None:
         assert await first.keep()
         assert not await second.keep()
         both = 0
-        for _ in range(40):
+        for _ in range(100):
             await second.keep()
             both += first.held and second.held
             if second.held:

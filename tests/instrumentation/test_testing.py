@@ -16,6 +16,8 @@ _CLIENT = """
 import time
 from asgiscope.testing import record
 from django.test import AsyncClient
+def blocked(seen):  # on a busy machine a loop may get no processor, which is nobody's doing
+    return [stall for stall in seen.stalls if not stall.starved]
 """
 
 
@@ -95,9 +97,9 @@ def test_what_is_seen_is_there_at_once(database: Path) -> None:
             with record() as outer:
                 with record() as inner:
                     time.sleep(0.1)
-                    seen = [round(stall.blocked_ms, -1) for stall in inner.stalls]
+                    seen = [round(stall.blocked_ms, -1) for stall in blocked(inner)]
                 await AsyncClient().get("/sync-view/")
-                return [seen, len(inner.stalls), len(inner.requests), len(outer.stalls), len(outer.requests)]
+                return [seen, len(blocked(inner)), len(inner.requests), len(blocked(outer)), len(outer.requests)]
         first = asyncio.run(main())
         with record() as seen:
             asyncio.run(sync_to_async(len)("abc"))
@@ -123,10 +125,10 @@ def test_a_loop_that_runs_again_is_seen_from_its_first_turn() -> None:
             runner.run(block(0))
             time.sleep(0.2)
             runner.run(block(0))
-            between = len(seen.stalls)
+            between = len(blocked(seen))
             time.sleep(0.2)
             runner.run(block(0.1))
-        print(json.dumps([between, [stall.site.function for stall in seen.stalls]]))
+        print(json.dumps([between, [stall.site.function for stall in blocked(seen)]]))
         """,
         bare=True,
     )
@@ -146,7 +148,7 @@ def test_bounds_and_what_is_not_held_against_a_test() -> None:
             import slow_module
         with record() as seen:
             asyncio.run(main())
-        (stall,) = seen.stalls
+        (stall,) = blocked(seen)
         seen.check()
         import django.apps
         django.apps.apps.ready = False

@@ -74,11 +74,15 @@ def message(*alerts: NotifiedAlert, receiver: str = "r") -> Notification:
 
 
 def send(
-    receiver: dict[str, Any], notification: Notification, context: ssl.SSLContext | None = None
+    receiver: dict[str, Any],
+    notification: Notification,
+    context: ssl.SSLContext | None = None,
+    *,
+    allowed: tuple[str, ...] = ("127.0.0.0/8",),
 ) -> Outcome:
-    """One attempt at a receiver of the rules file, loopback allowed."""
+    """One attempt at a receiver of the rules file; loopback is allowed unless a test says otherwise."""
     rules = parse(
-        json.dumps({"network": {"allow_private": ["127.0.0.0/8"]}, "receivers": [{"name": "r", **receiver}]})
+        json.dumps({"network": {"allow_private": allowed}, "receivers": [{"name": "r", **receiver}]})
     )
     sender = Sender(lambda _: rules.receivers[0], lambda: rules.network, time.time_ns)
     sender._context = context
@@ -306,6 +310,18 @@ def test_what_a_mail_server_answers(refuse: str, verdict: Verdict) -> None:
         }
         outcome = send(receiver, message())
     assert (outcome.verdict, outcome.status) == (verdict, int(refuse[:3]))
+
+
+def test_an_address_that_is_not_public_is_not_connected_to() -> None:
+    """Neither by HTTP nor by SMTP, by name nor by number, until the rules allow its network."""
+    with Hook() as hook, mailbox() as (port, taken):
+        for url in (hook.url, hook.url.replace("127.0.0.1", "localhost")):
+            outcome = send({"type": "webhook", "url": url}, message(), allowed=("10.0.0.0/8",))
+            assert outcome.verdict == Verdict.REFUSED
+            assert "which is not public: add its network to network.allow_private" in outcome.text
+        mail = {"type": "email", "host": "localhost", "port": port, "sender": "a@b.c", "to": "d@e.f"}
+        assert send(mail, message(), allowed=()).verdict == Verdict.REFUSED
+    assert (hook.received, taken) == ([], [])
 
 
 def test_a_secret_that_is_missing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,11 @@ _HEADERS: Final = {
 }
 
 
+_OK: Final = 200
+_FOR_GOOD: Final = "public, max-age=31536000, immutable"
+"""For the page's built files, which are named by their contents."""
+
+
 class Guard:
     """ASGI middleware around the whole app."""
 
@@ -54,6 +59,8 @@ class Guard:
                     headers[name] = value
                 if scope["path"].startswith("/api/"):
                     headers["Cache-Control"] = "no-store"
+                elif scope["path"].startswith("/assets/") and message["status"] == _OK:
+                    headers["Cache-Control"] = _FOR_GOOD
             await send(message)
 
         if self._check_host and not _is_loopback(Headers(scope=scope).get("host", "")):

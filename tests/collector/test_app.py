@@ -157,6 +157,8 @@ def test_the_page_and_its_views(pages: httpx.AsyncClient, path: str, status: int
     assert answer.headers["content-type"].startswith(kind)
     assert "root:" not in answer.text
     assert "content-security-policy" in answer.headers
+    lasts = "immutable" in answer.headers.get("cache-control", "")
+    assert lasts == (path == "/assets/app.js"), "only what is named by its contents never changes"
 
 
 def test_before_the_engine_is_open_it_is_not_ready(pages: httpx.AsyncClient) -> None:

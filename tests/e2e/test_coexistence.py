@@ -251,3 +251,42 @@ def test_patches_come_off_in_either_order(
     assert (answer["threads"], answer["faults"]) == ([], {})
     if order == "theirs first":
         assert answer["left"] == []
+
+
+WHO = """
+import json, os, sys
+sys.path.insert(0, os.getcwd())
+import django
+django.setup()
+from asgiscope import instrumentor
+print(json.dumps([instrumentor.active() is not None, getattr(django, "_datadog_patch", False)]))
+os._exit(0)  # the vendor's threads take their time
+"""
+
+
+def test_asgiscope_run_and_a_vendors_own_runner_stand_before_each_other(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """Each puts a `sitecustomize` on the path; whichever is outside, both come in."""
+    scripts = environment.folder / "bin"
+    ours = (str(scripts / "asgiscope"), "run", "--")
+    theirs = (str(scripts / "ddtrace-run"),)
+    for prefix in ((*ours, *theirs), (*theirs, *ours)):
+        done = subprocess.run(
+            [*prefix, environment.python, "-c", WHO],
+            cwd=SITES / "magazine",
+            env={
+                **without_settings(os.environ),
+                **settings_of("ddtrace", 9),
+                "SITE_APM": "",
+                "SITE_DATABASE": str(tmp_path / "site.sqlite3"),
+                "SITE_WITHOUT_ASGISCOPE": "1",
+                "DJANGO_SETTINGS_MODULE": "magazine.settings",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1]) == [True, True], prefix

@@ -51,7 +51,7 @@ class Loader:
             threading.Thread(target=self._run, args=(number,), name=f"asgiscope-loader-{number}", daemon=True)
             for number in range(_THREADS)
         ]
-        self._failures: dict[int, str] = {}  # each thread writes its own
+        self._failures: dict[int, str] = {}  # by thread
         self._rested: dict[str, float] = {}  # when a signal may be loaded again, on the monotonic clock
         self.segments = 0
         self.failures = 0
@@ -107,7 +107,8 @@ class Loader:
                     continue
                 backoff = min(backoff * 2, _BACKOFF_MAX)
             else:
-                self._failures[number] = ""
+                # The other's too: what it could not load may be what this one has just loaded.
+                self._failures.clear()
                 backoff, ended = _BACKOFF_FIRST, time.monotonic()
                 signal = signal_of(segment)
                 self._rested[signal] = ended + _REST[signal] * (ended - began)

@@ -17,7 +17,7 @@ CONNECTIONS: Final = {
             "Call `connection.close()` before a long wait: with a pool that gives the connection back.",
             "Then size it: max_size, for as many threads as query at once, within what the database allows.",
         ],
-        code='"OPTIONS": {"pool": {"max_size": 20, "timeout": 5}}',
+        code='DATABASES["default"]["OPTIONS"] = {"pool": {"max_size": 20, "timeout": 5}}',
         link=f"{_DATABASES}#connection-pool",
     ),
     FindingKind.CONNECTION_LEFT: Advice(
@@ -29,7 +29,7 @@ CONNECTIONS: Final = {
             "Reuse connections through a pool instead: Django's for psycopg, or one beside the database.",
             "In threads and contexts of your own, close them at the end: `connections.close_all()`.",
         ],
-        code='"CONN_MAX_AGE": 0,\n"OPTIONS": {"pool": True}',
+        code='DATABASES["default"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": True}}',
         link=f"{_DATABASES}#persistent-connections",
     ),
 }

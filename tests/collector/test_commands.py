@@ -17,6 +17,7 @@ from asgiscope_collector.control import NAME
 from asgiscope_collector.engine.lock import FolderLock
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
+from tests.collector.truth import truth
 from tests.servers import Server, free_port
 
 DAY = 86_400 * SECOND
@@ -237,12 +238,15 @@ def test_a_holder_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.C
 
 def test_the_same_without_a_running_collector(site: Site) -> None:
     """The command opens the store itself. Last, for it stops the collector."""
+    assert main(["rebuild", "--all", "--data", str(site.data)]) == 0
     assert site.server.stop() == 0
+    told = truth(site.data, "shop")
+    assert told["rollups"] == told["raw"], "what was made anew stays so after a restart"
     assert not (site.data / NAME).exists()
     held = ["--data", str(site.data)]
-    told = command("check", *held)
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "no collector runs on it, 0 segments wait" in told.stdout
+    checked = command("check", *held)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "no collector runs on it, 0 segments wait" in checked.stdout
     exported = command("export", site.request.trace_id, *held)
     assert json.loads(exported.stdout)["resourceSpans"][0]["scopeSpans"][0]["spans"]
     pruned = command("prune", *held)

@@ -6,13 +6,16 @@ RUN := $(UV) run --quiet --frozen --all-packages
 DEMO_SECONDS ?=
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: demo test unit e2e bench suites fmt lint type ui build setup clean
+.PHONY: demo test test-long unit e2e bench suites fmt lint type ui build setup clean
 
 demo: setup $(STATIC)
 	@$(RUN) python deploy/demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: setup $(STATIC) lint type
 	$(RUN) pytest
+
+test-long: setup $(STATIC)
+	$(RUN) pytest -m long
 
 unit: setup
 	$(RUN) pytest tests/instrumentation tests/collector

@@ -57,7 +57,10 @@ def test_a_wheel_is_typed_and_holds_nothing_else(wheels: dict[str, zipfile.ZipFi
     assert f"{name}/py.typed" in names
     tops = {entry.split("/")[0] for entry in names}
     assert tops == {name, next(top for top in tops if top.endswith(".dist-info"))}
-    assert not [entry for entry in names if "__pycache__" in entry or "/test" in entry]
+    parts = {part for entry in names for part in entry.split("/")}
+    assert not [
+        part for part in parts if part in {"__pycache__", "tests", "conftest.py"} or part.startswith("test_")
+    ]
 
 
 def test_the_version_stands_once_in_each_place() -> None:

@@ -11,11 +11,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx
+import pytest
 from asgiscope_collector.__main__ import main
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.collector.truth import truth
 from tests.servers import Server, free_port
+
+pytestmark = pytest.mark.long
 
 KILLS = 20
 SEED = 20261121

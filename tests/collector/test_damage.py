@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from asgiscope_collector.spool import frame
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.collector.truth import truth
 from tests.servers import Server, free_port
+
+pytestmark = pytest.mark.long
 
 
 def body_of(service: str) -> bytes:

@@ -16,6 +16,8 @@ from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.collector.truth import truth
 from tests.servers import Server, free_port
 
+pytestmark = pytest.mark.long
+
 MIB = 1024 * 1024
 DISK_MIB = 160
 

@@ -259,6 +259,8 @@ sys.path.insert(0, os.getcwd())
 import django
 django.setup()
 from asgiscope import instrumentor
+
+pytestmark = pytest.mark.long
 print(json.dumps([instrumentor.active() is not None, getattr(django, "_datadog_patch", False)]))
 os._exit(0)  # the vendor's threads take their time
 """

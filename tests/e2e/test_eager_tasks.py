@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.environments import Environment, later_pythons, make
 from tests.e2e.running import SITES, without_settings
 
+pytestmark = pytest.mark.long
+
 
 def test_eager_tasks() -> None:
     """On each Python that has them: the same answers; calls, holders and stalls at their lines and routes."""

@@ -17,6 +17,8 @@ from tests.collector.clickhouse_server import PASSWORD, USER
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 
 

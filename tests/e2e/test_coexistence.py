@@ -17,6 +17,8 @@ from tests.e2e.running import SITES, Site, without_settings
 from tests.e2e.test_harmless import measure
 from tests.sink import Sink
 
+pytestmark = pytest.mark.long
+
 PATHS = ("plain", "one", "sync-page", "async-visits", "gathered", "stream", "listing", "nested", "contexts")
 COSTS = ("status", "body", "queries", "tasks", "hops ThreadPoolExecutor", "hops CurrentThreadExecutor")
 """What must not differ. Threads may: a vendor starts some of its own, when it likes."""
@@ -259,8 +261,6 @@ sys.path.insert(0, os.getcwd())
 import django
 django.setup()
 from asgiscope import instrumentor
-
-pytestmark = pytest.mark.long
 print(json.dumps([instrumentor.active() is not None, getattr(django, "_datadog_patch", False)]))
 os._exit(0)  # the vendor's threads take their time
 """

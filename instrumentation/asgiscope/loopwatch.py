@@ -103,7 +103,7 @@ class LoopWatch:
         try:
             if self.asked and not self.stopped:
                 now = self.recorder.clock()
-                self.recorder.tallies.beat(now - self.asked, 0)
+                self.recorder.tallies.answered(now - self.asked)
                 self._breathe(now)
         except Exception:  # noqa: BLE001 - what is raised here would reach the loop's exception handler
             faults.report("watchdog.answer")
@@ -225,7 +225,7 @@ class LoopWatch:
         if self.asked:
             self._sample(loop, now)
             return
-        self.recorder.tallies.beat(-1, now - before)
+        self.recorder.tallies.watched(now - before)
         task = asyncio.current_task(loop)
         ident = id(task) if task is not None else 0
         if ident != self._task:
@@ -235,7 +235,7 @@ class LoopWatch:
             frame = sys._current_frames().get(self.thread_id)  # noqa: SLF001 - the only way to another's stack
             if self._seeks and frame is not None and _waits_for_events(frame):
                 self._turned(now)
-                self.recorder.tallies.beat(0, 0)
+                self.recorder.tallies.answered(0)
                 return
             if not self._seeks and now - self.last < self.threshold // 2:
                 return

@@ -145,12 +145,15 @@ class Tallies:
         with self._lock:
             _row(self._rows.blocked, cause, Histogram, cause).add(length_ns)
 
-    def beat(self, lag_ns: int, watched_ns: int) -> None:
-        """A loop answered so late, and was watched so long since it last did."""
+    def answered(self, lag_ns: int) -> None:
+        """A loop turned so long after it was asked to, 0 for one that waits for events."""
         with self._lock:
-            if lag_ns >= 0:
-                self._rows.lag.add(lag_ns)
-            self._rows.loop_ns += watched_ns
+            self._rows.lag.add(lag_ns)
+
+    def watched(self, length_ns: int) -> None:
+        """A loop was watched so long."""
+        with self._lock:
+            self._rows.loop_ns += length_ns
 
     # --- on the sending thread --------------------------------------------------------------------------
 

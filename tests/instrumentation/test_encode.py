@@ -138,7 +138,8 @@ def test_tallies_become_metrics() -> None:
     tallies.add(request)
     tallies.add(request)
     tallies.blocked("call", 60_000_000)
-    tallies.beat(1_000_000, 10_000_000)
+    tallies.answered(1_000_000)
+    tallies.watched(10_000_000)
     metrics = _metrics(tallies)
 
     [duration] = metrics["asgiscope.request.duration"].exponential_histogram.data_points

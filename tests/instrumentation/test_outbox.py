@@ -84,3 +84,36 @@ def test_a_forked_child_sends_its_own_and_only_its_own() -> None:
     assert os.read(read, 1000) == b"['parent']"
     os.close(read)
     os.close(write)
+
+
+def test_the_last_turn_is_told_so_even_if_closed_during_another() -> None:
+    """What was tallied meanwhile would be lost with the process."""
+    told: list[bool] = []
+    turning, closed = threading.Event(), threading.Event()
+
+    def turn(now: bool) -> None:
+        told.append(now)
+        if len(told) == 1:
+            turning.set()
+            closed.wait(30)
+
+    outbox = Outbox(lambda _batch: True, size=100, interval_s=0.01, each_turn=turn)
+    outbox.start()
+    assert turning.wait(30)
+    outbox.close(0)
+    thread = next(each for each in threading.enumerate() if each.name == "asgiscope-export")
+    closed.set()
+    thread.join(30)
+    assert told == [False, True]
+
+
+def test_flushing_does_what_a_turn_would_do_later() -> None:
+    """Also where no record waits; and the turn is over when `flush` returns."""
+    told: list[bool] = []
+    outbox = Outbox(lambda _batch: True, size=100, interval_s=60, each_turn=told.append)
+    outbox.start()
+    assert outbox.flush(30)
+    assert told == [True]
+    assert outbox.flush(30)
+    assert told == [True, True]
+    outbox.close(5)

@@ -21,8 +21,8 @@ _CACHED: Final = 16_384
 _INT64: Final = 1 << 63
 _UINT64: Final = (1 << 64) - 1
 _SMALL: Final = tuple(bytes((value,)) for value in range(128))
-_fixed64 = struct.Struct("<Q").pack
-_double = struct.Struct("<d").pack
+fixed64 = struct.Struct("<Q").pack
+double = struct.Struct("<d").pack
 _SAMPLED_FLAGS: Final = b"\x85\x01\x01\x00\x00\x00"
 """`Span.flags` = 1 (field 16, fixed32): sampled."""
 _LINK_FLAGS: Final = b"\x35\x01\x00\x00\x00"
@@ -93,7 +93,7 @@ def any_value(value: object) -> bytes | None:
         fits = -_INT64 <= value < _INT64
         encoded = b"\x18" + varint(value & _UINT64) if fits else delimited(b"\x0a", str(value).encode())
     elif isinstance(value, float):
-        encoded = b"\x21" + _double(value)
+        encoded = b"\x21" + double(value)
     elif isinstance(value, list | tuple):
         items = (delimited(b"\x0a", delimited(b"\x0a", clean(str(item)).encode())) for item in value)
         encoded = delimited(b"\x2a", b"".join(items))
@@ -126,9 +126,9 @@ class Encoder:
             b"\x30",
             _SMALL[span.kind],
             b"\x39",
-            _fixed64(span.start),
+            fixed64(span.start),
             b"\x41",
-            _fixed64(max(span.end, span.start)),
+            fixed64(max(span.end, span.start)),
         )
         attribute = self._attribute
         for key, value in span.attributes.items():

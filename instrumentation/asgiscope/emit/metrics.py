@@ -9,15 +9,13 @@ from typing import Final
 from asgiscope import faults
 from asgiscope import semconv as sc
 from asgiscope.config import Config
-from asgiscope.emit.encode import delimited, encode_attribute, varint
+from asgiscope.emit.encode import delimited, double, encode_attribute, fixed64, varint
 from asgiscope.emit.http import Answer, Sender
 from asgiscope.tally import SCALE, Histogram, Rows, Tallies
 
 _DELTA: Final = b"\x10\x01"
 """`aggregation_temporality` = AGGREGATION_TEMPORALITY_DELTA, in `Sum` and `ExponentialHistogram` alike."""
 _MONOTONIC: Final = b"\x18\x01"
-_fixed64 = struct.Struct("<Q").pack
-_double = struct.Struct("<d").pack
 _SECONDS: Final = frozenset({"wait_ns", "run_ns", "resume_ns", "loop_caused", "loop_suffered", "query_ns"})
 _NAMES: Final = {"wait_ns": "wait", "run_ns": "run", "resume_ns": "resume", "query_ns": "query_time"}
 """Sums of a request that are called otherwise as a metric."""
@@ -44,23 +42,23 @@ class Meter:
         self._faults: dict[str, int] = dict(faults.counts)
         self._kept = b""
 
-    def turn(self, body: Callable[[Sequence[bytes]], bytes], dropped: int, *, last: bool) -> None:
-        """Add up what waits, and send if it is time. `body` makes a request of metrics."""
+    def turn(self, body: Callable[[Sequence[bytes]], bytes], dropped: int, *, now: bool) -> None:
+        """Add up what waits, and send if it is time, or `now`. `body` makes a request of metrics."""
         if not self._enabled:
             self._tallies.take()
             return
-        if time.monotonic() < self._due and not last:
+        if time.monotonic() < self._due and not now:
             self._tallies.fold()
             return
         self._due = time.monotonic() + self._interval_s
         if self._kept and not self._post():
             return
-        now = time.time_ns()
-        stretch = Stretch(self._since, now)
+        until = time.time_ns()
+        stretch = Stretch(self._since, until)
         counted = dict(faults.counts)
         news = {place: count - self._faults.get(place, 0) for place, count in counted.items()}
         metrics = stretch.metrics(self._tallies.take(), dropped - self._dropped, news)
-        self._since, self._dropped, self._faults = now, dropped, counted
+        self._since, self._dropped, self._faults = until, dropped, counted
         if metrics:
             self._kept = body(metrics)
             self._post()
@@ -77,7 +75,7 @@ class Stretch:
     """Encodes what was tallied between two instants (nanoseconds since the epoch)."""
 
     def __init__(self, start: int, end: int) -> None:
-        self._times = b"\x11" + _fixed64(start) + b"\x19" + _fixed64(end)
+        self._times = b"\x11" + fixed64(start) + b"\x19" + fixed64(end)
         """`start_time_unix_nano` and `time_unix_nano`, fields 2 and 3 of every kind of point."""
 
     def metrics(self, rows: Rows, dropped: int, failed: Mapping[str, int]) -> list[bytes]:
@@ -130,7 +128,7 @@ class Stretch:
                 b"\x0a",
                 _labels(b"\x3a", labels)
                 + self._times
-                + (b"\x21" + _double(value / 1e9) if unit == "s" else b"\x31" + struct.pack("<q", value)),
+                + (b"\x21" + double(value / 1e9) if unit == "s" else b"\x31" + struct.pack("<q", value)),
             )
             for labels, value in points
         )
@@ -170,17 +168,17 @@ def _point(histogram: Histogram) -> bytes:
     return b"".join(
         (
             b"\x21",
-            _fixed64(histogram.count),
+            fixed64(histogram.count),
             b"\x29",
-            _double(histogram.sum_ns / 1e9),
+            double(histogram.sum_ns / 1e9),
             b"\x30",
             varint(SCALE << 1),
             b"\x39",
-            _fixed64(histogram.zero),
+            fixed64(histogram.zero),
             buckets,
             b"\x61",
-            _double(histogram.least / 1e9),
+            double(histogram.least / 1e9),
             b"\x69",
-            _double(histogram.greatest / 1e9),
+            double(histogram.greatest / 1e9),
         )
     )

@@ -26,7 +26,8 @@ class Outbox:
     """A bounded queue and the thread that empties it.
 
     `deliver` is given a list of records and answers whether they arrived. It may take its time.
-    `each_turn` is called on the same thread every `interval_s`, and told whether it is the last time.
+    `each_turn` is called on the same thread every `interval_s`, and told whether it may wait no longer: somebody
+    flushes, or it is the last time.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Outbox:
         size: int,
         interval_s: float,
         shutdown: Callable[[], None] = lambda: None,
-        each_turn: Callable[[bool], None] = lambda _last: None,
+        each_turn: Callable[[bool], None] = lambda _now: None,
     ) -> None:
         self._deliver = deliver
         self._each_turn = each_turn
@@ -56,9 +57,10 @@ class Outbox:
         self.dropped = self.lost = self.delivered = 0
         self._records: deque[Any] = deque()  # appended by anybody, taken by the thread: both atomic
         self._wake = threading.Event()
-        self._idle = threading.Event()
         self._closed = False
         self._lock = threading.RLock()
+        self._asked = 0  # times that somebody flushed, guarded by _lock
+        self._flushed = 0  # how many of them are done, written by the thread
         self._thread: threading.Thread | None = None  # guarded by _lock
 
     def put(self, scope: Any) -> bool:
@@ -92,11 +94,14 @@ class Outbox:
                     self._closed = True
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that is recorded has been sent or lost; False if the time ran out."""
+        """Have each turn's work done now, and wait until all is sent or lost; False if the time ran out."""
         deadline = time.monotonic() + timeout_s
-        while self._records or not self._idle.is_set():
-            if self._thread is None and not self._records:
-                return True
+        with self._lock:
+            self._asked += 1
+            mine = self._asked
+        while self._flushed < mine or self._records:
+            if self._thread is None:
+                return not self._records
             self._wake.set()
             if time.monotonic() >= deadline:
                 return False
@@ -119,14 +124,17 @@ class Outbox:
         while True:
             self._wake.wait(self._interval_s)
             self._wake.clear()
-            self._idle.clear()
+            closed, asked = (
+                self._closed,
+                self._asked,
+            )  # before, so that what comes meanwhile gets a turn of its own
             self._empty()
             try:
-                self._each_turn(self._closed)
+                self._each_turn(closed or asked > self._flushed)
             except Exception:  # noqa: BLE001 - the thread goes on
                 faults.report("outbox.turn")
-            self._idle.set()
-            if self._closed and not self._records:
+            self._flushed = asked
+            if closed and not self._records:
                 return
 
     def _empty(self) -> None:

@@ -21,7 +21,14 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import OTELResourceDetector, ProcessResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, StaticSampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    Decision,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    StaticSampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.util.http import get_excluded_urls
 
@@ -43,7 +50,7 @@ from asgiscope.semconv import SCHEMA_URL, SCOPE_NAME
 
 logger = logging.getLogger("asgiscope")
 _EMPTY = Context()
-_RATIO_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
+RATIO_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
 _SCOPE = scope_field(SCOPE_NAME, __version__)
 _ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
 """Providers that asgiscope made known to OpenTelemetry, which keeps the first for the life of the process."""
@@ -187,7 +194,7 @@ class Pipeline:
 
     def _decide(self, scope: Scope, context: Context, name: str) -> bool:
         if self._bound is not None and context is _EMPTY:
-            return scope.trace_id & _RATIO_BITS < self._bound
+            return scope.trace_id & RATIO_BITS < self._bound
         kind = SpanKind.SERVER if isinstance(scope, Request) else SpanKind.INTERNAL
         result = self._sampler.should_sample(context, scope.trace_id, name, kind)
         return result.decision is Decision.RECORD_AND_SAMPLE
@@ -265,11 +272,11 @@ class Pipeline:
     def _body(self, elements: Sequence[bytes]) -> bytes:
         return request_body(resource_field(self._resource.attributes), _SCOPE, elements, SCHEMA_URL)
 
-    def _turn(self, last: bool) -> None:
-        """Between sendings: add up what was tallied, and send it when it is time."""
+    def _turn(self, now: bool) -> None:
+        """Between sendings: add up what was tallied, and send it when it is time, or now."""
         if self._meter is not None:
             with suppress_instrumentation():
-                self._meter.turn(self._body, self.outbox.dropped + self.outbox.lost, last=last)
+                self._meter.turn(self._body, self.outbox.dropped + self.outbox.lost, now=now)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that is recorded has left; False if the time ran out."""
@@ -288,14 +295,14 @@ def ratio_bound(sampler: Sampler) -> int | None:
     They say the same (`TraceIdRatioBased.should_sample`), at a tenth of the cost. None for any other sampler, which
     is then asked.
     """
-    if type(sampler) is ParentBased:
+    if type(sampler) in {ParentBased, ParentBasedTraceIdRatio}:
         sampler = getattr(sampler, "_root", sampler)
     if type(sampler) is TraceIdRatioBased:
         return sampler.bound
     if type(sampler) is StaticSampler:
         decision = getattr(sampler, "_decision", None)
         if decision is Decision.RECORD_AND_SAMPLE:
-            return _RATIO_BITS + 1
+            return RATIO_BITS + 1
         return 0 if decision is Decision.DROP else None
     return None
 

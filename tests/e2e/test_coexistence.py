@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.environments import Environment, make
 from tests.e2e.running import SITES, Site, without_settings
 from tests.e2e.test_harmless import measure
+from tests.instrumentation.processes import ASK
 from tests.sink import Sink
 
 pytestmark = pytest.mark.long
@@ -166,7 +167,6 @@ import django
 django.setup()
 import asgiscope
 from asgiscope import faults, instrumentor, patching
-from django.core.handlers.asgi import ASGIHandler
 vendor, order = sys.argv[1:]
 places, put = {}, patching.Patches._put
 def noted(self, owner, name, before, ours):
@@ -192,17 +192,6 @@ def vendor_off():
     if vendor == "opentelemetry":  # the others have no way back that works
         from opentelemetry.instrumentation.django import DjangoInstrumentor
         DjangoInstrumentor().uninstrument()
-async def ask():
-    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/reused-loop/", "scheme": "http",
-             "headers": [(b"host", b"127.0.0.1")], "query_string": b"", "client": ("127.0.0.1", 1)}
-    bodies = [{"type": "http.request", "body": b""}]
-    sent = []
-    async def receive():
-        return bodies.pop() if bodies else await asyncio.Event().wait()
-    async def send(message):
-        sent.append(message)
-    await ASGIHandler()(scope, receive, send)
-    return sent[0]["status"]
 told = []
 for step in {"ours first": (ours_on, vendor_on, asgiscope.uninstrument, vendor_off),
              "theirs first": (vendor_on, ours_on, asgiscope.uninstrument, vendor_off),
@@ -212,7 +201,7 @@ for step in {"ours first": (ours_on, vendor_on, asgiscope.uninstrument, vendor_o
     if step is asgiscope.uninstrument:
         left = [f"{owner}.{name}" for (owner, name), before in places.items()
                 if vars(owner).get(name, patching._MISSING) is not before]
-    told.append([step.__name__, asyncio.run(ask()), bool(kept)])
+    told.append([step.__name__, asyncio.run(ask("/reused-loop/")), bool(kept)])
 threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("asgiscope")]
 print(json.dumps({"told": told, "left": left, "threads": threads, "faults": faults.counts}))
 os._exit(0)  # vendors have threads of their own that take their time
@@ -236,7 +225,7 @@ def test_patches_come_off_in_either_order(
     """
     database = {"SITE_DATABASE": str(tmp_path / "site.sqlite3"), "SITE_WITHOUT_ASGISCOPE": "1"}
     done = subprocess.run(
-        [environment.python, "-c", ORDERS, vendor, order],
+        [environment.python, "-c", ASK + ORDERS, vendor, order],
         cwd=SITES / "magazine",
         env={**without_settings(os.environ), **database, "DJANGO_SETTINGS_MODULE": "magazine.settings"},
         capture_output=True,

@@ -105,16 +105,7 @@ def test_the_hops_it_counts_are_the_hops_a_request_makes(database: Path) -> None
         from asgiscope.doctor import site
         from asgiscope.doctor.report import Report
         from asgiscope.testing import record
-        from django.core.handlers.asgi import ASGIHandler
         from django.test import override_settings
-        async def ask(path):
-            scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-            bodies = [{"type": "http.request", "body": b""}]
-            async def receive():
-                return bodies.pop() if bodies else await asyncio.Event().wait()
-            async def send(message):
-                pass
-            await ASGIHandler()(scope, receive, send)
         async def both():
             await ask("/plain/")
             await ask("/parks/")

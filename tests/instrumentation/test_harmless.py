@@ -152,33 +152,19 @@ _UNGUARDED_FAULTS = (
     ("asgiscope.watchdog.LoopWatch", "seen"),
 )
 """What probes of work without a guard run themselves, each made to raise in turn, in one process."""
-_ASK = """
+_FAULTY = """
 import pydoc, logging
 from django.core.handlers.asgi import ASGIHandler
 logging.disable(logging.CRITICAL)
 def broken(*args, **kwargs):
     raise ZeroDivisionError("made to fail")
-async def ask(handler, path):
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"",
-             "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80)}
-    asked, status = [], []
-    async def receive():
-        if not asked:
-            asked.append(None)
-            return {"type": "http.request", "body": b""}
-        await asyncio.Event().wait()
-    async def send(message):
-        if message["type"] == "http.response.start":
-            status.append(message["status"])
-    await handler(scope, receive, send)
-    return status[0]
 async def faults_of(owner, name, paths):
     before = sum(faults.counts.values())
     owner = pydoc.locate(owner)
     whole = getattr(owner, name)
     setattr(owner, name, broken)
     handler = ASGIHandler()
-    answers = [await ask(handler, path) for path in paths]
+    answers = [await ask(path, handler) for path in paths]
     await asyncio.to_thread(instrumentor.active().pipeline.outbox.flush, 0.6)
     setattr(owner, name, whole)
     return answers, sum(faults.counts.values()) - before
@@ -190,7 +176,7 @@ def test_a_failure_inside_never_reaches_the_site(place: str, database: Path) -> 
     """Each part of our own code is made to raise: every page answers as before, and the fault is counted."""
     pages = ("gathered", "sync-view", "async-orm", "parks", "orm-on-loop", "raises", "timeout")
     call = f"faults_of(*{_FAULTS[place]!r}, {[f'/{page}/' for page in pages]!r})"
-    answers, counted = run(f"{_ASK}\nprint(json.dumps(asyncio.run({call})))", SITE_DB=str(database))
+    answers, counted = run(f"{_FAULTY}\nprint(json.dumps(asyncio.run({call})))", SITE_DB=str(database))
     assert answers == [200, 200, 200, 200, 500, 200, 200]
     assert counted > 0
 
@@ -212,7 +198,7 @@ def test_a_failure_in_a_probe_never_reaches_the_site(database: Path) -> None:
     loop = (
         f"[await faults_of(*place, {[f'/{page}/' for page in pages]!r}) for place in {_UNGUARDED_FAULTS!r}]"
     )
-    code = f"{_ASK}\nasync def main():\n    return {loop}\nprint(json.dumps(asyncio.run(main())))"
+    code = f"{_FAULTY}\nasync def main():\n    return {loop}\nprint(json.dumps(asyncio.run(main())))"
     found = run(f"import warnings; warnings.simplefilter('ignore')\n{code}", SITE_DB=str(database))
     assert len(found) == len(_UNGUARDED_FAULTS)
     for place, (answers, counted) in zip(_UNGUARDED_FAULTS, found, strict=True):

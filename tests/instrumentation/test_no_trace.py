@@ -7,7 +7,6 @@ from tests.instrumentation.processes import run
 _LOOK = """
 import gc, logging, signal, sys, threading, types, wrapt
 from asgiscope import patching
-from django.core.handlers.asgi import ASGIHandler
 from django.dispatch import Signal
 
 def ours(value):
@@ -32,18 +31,6 @@ def state():
         "environ": dict(os.environ),
         "excepthooks": [str(sys.excepthook), str(threading.excepthook), str(sys.unraisablehook)],
     }
-
-async def ask(path):
-    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "scheme": "http",
-             "headers": [(b"host", b"127.0.0.1")], "query_string": b"", "client": ("127.0.0.1", 1)}
-    bodies = [{"type": "http.request", "body": b""}]
-    sent = []
-    async def receive():
-        return bodies.pop() if bodies else await asyncio.Event().wait()
-    async def send(message):
-        sent.append(message)
-    await ASGIHandler()(scope, receive, send)
-    return sent[0]["status"]
 
 async def serve():
     return [await ask(path) for path in ("/plain/", "/async-orm/", "/sync-view/", "/gathered/", "/parks/")]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from asgiscope import semconv
 
-from asgiscope_collector.analysis.spans import COLUMNS, typed
+from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, typed
 from asgiscope_collector.engine.client import Engine
 
 _SPANS_MAX: Final = 50_000
@@ -22,15 +22,8 @@ HAVING count() > 0
 _SPANS: Final = (
     "SELECT TraceState AS trace_state, ScopeVersion AS scope_version, Links.TraceState AS link_states, "
     + COLUMNS
-    + """
-FROM otel_traces
-WHERE TraceId = {id:String}
-    AND Timestamp >= toDateTime64({first:Int64}, 9)
-    AND Timestamp < toDateTime64({last:Int64} + 1, 9)
-ORDER BY Ongoing, Duration DESC
-LIMIT 1 BY SpanId
-LIMIT {limit:UInt32}
-"""
+    + OF_TRACE
+    + "LIMIT {limit:UInt32}"
 )
 _KINDS: Final = {"Internal": 1, "Server": 2, "Client": 3, "Producer": 4, "Consumer": 5}
 _STATUS: Final = {"Ok": 1, "Error": 2}

@@ -18,6 +18,17 @@ COLUMNS: Final = """
 """
 """What `span_of` needs, in a SELECT from otel_traces."""
 
+OF_TRACE: Final = """
+FROM otel_traces
+WHERE TraceId = {id:String}
+    AND Timestamp >= toDateTime64({first:Int64}, 9)
+    AND Timestamp < toDateTime64({last:Int64} + 1, 9)
+ORDER BY Ongoing, Duration DESC
+LIMIT 1 BY SpanId
+"""
+"""The spans of a trace between two seconds. A span id may come twice: while it lasts, and whole when it ends; or
+from a sender's retry."""
+
 _INTEGERS: Final = frozenset(
     {
         semconv.BLOCKED_NS,

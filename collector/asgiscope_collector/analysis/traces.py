@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from asgiscope_collector.analysis.scope import Scope
-from asgiscope_collector.analysis.spans import COLUMNS, span_of
+from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of
 from asgiscope_collector.analysis.timeline import critical_path, root_of, shares_of
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Shares, Span, Trace, Traces, TraceSummary
@@ -168,18 +168,11 @@ WHERE TraceId IN {ids:Array(String)}
 GROUP BY TraceId
 """
 
-# The same span id may come twice: while it lasts, and whole when it ends; or from a sender's retry.
 _SPANS: Final = (
     "SELECT *, count() OVER () AS total FROM (SELECT "
     + COLUMNS
-    + """
-    FROM otel_traces
-    WHERE TraceId = {id:String}
-        AND Timestamp >= toDateTime64({first:Int64}, 9)
-        AND Timestamp < toDateTime64({last:Int64} + 1, 9)
-    ORDER BY Ongoing, Duration DESC
-    LIMIT 1 BY SpanId
-)
+    + OF_TRACE
+    + """)
 ORDER BY start_ns, duration_ns DESC, span_id
 LIMIT {limit:UInt32}
 """

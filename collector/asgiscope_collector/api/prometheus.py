@@ -42,6 +42,7 @@ class Figures(MetricSource):
         yield left_out
         for name, text, value in (
             ("refused_requests", "Requests to send that were refused.", inbox.refused_requests),
+            ("recognised_bodies", "Bodies sent again that were stored already.", inbox.retries.recognised),
             ("loaded_segments", "Segments of the spool that were loaded into the store.", loader.segments),
             (
                 "rejected_bodies",

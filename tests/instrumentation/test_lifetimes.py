@@ -196,7 +196,7 @@ def test_loops_that_are_dropped_are_let_go() -> None:
     """Also those that nobody closed."""
     answer = run(
         """
-        import gc, warnings, weakref
+        import gc, time, warnings, weakref
         warnings.simplefilter("ignore")
         loops = []
         def once():

@@ -136,6 +136,11 @@ def _classify(filename: str) -> Owner:
     return Owner.STDLIB if frozen or path.startswith(_stdlib) else Owner.APPLICATION
 
 
+def of_application(file: str) -> bool:
+    """Whether code of this file is the application's. Nothing is remembered: ask once a file."""
+    return _classify(file) is Owner.APPLICATION
+
+
 def own(code: CodeType) -> bool:
     """Whether it is asgiscope's own code."""
     return code.co_filename.startswith(_own)

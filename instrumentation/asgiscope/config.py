@@ -45,6 +45,9 @@ class Config:
     twice that age, four times, and so on."""
     hop_storm: int = 10
     """Bridge calls from one call site in one request from which it is a finding."""
+    source_lines: int = 0
+    """Lines of source either side of a finding's call site that are sent with it, at most 20; 0 sends none, so that
+    no source leaves the process unasked. Only of the application's own modules."""
     queue_size: int = 20_000
     """Records kept for sending; beyond it the newest are dropped and counted."""
     send_interval_ms: float = 250.0
@@ -128,7 +131,8 @@ def _convert(key: str, raw: object, default: object) -> object:
             number = type(default)(str(raw))
         except ValueError:
             number = -1
-        if number <= 0:
-            raise SettingError(f"{PREFIX}{key} is {raw!r}; it takes a number above 0")
+        if number < 0 or (number == 0 and default != 0):
+            wanted = "above 0" if default else "from 0 on"
+            raise SettingError(f"{PREFIX}{key} is {raw!r}; it takes a number {wanted}")
         return number
     return str(raw)

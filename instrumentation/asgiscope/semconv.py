@@ -73,6 +73,9 @@ FINDING_VICTIMS: Final = "asgiscope.finding.victims"
 """int: requests that this occurrence delayed or failed, all of them, also beyond the links kept."""
 FINDING_VICTIMS_NS: Final = "asgiscope.finding.victims_ns"
 """int: the sum of what those requests lost."""
+SOURCE: Final = "asgiscope.source"
+SOURCE_LINE: Final = "asgiscope.source.line"
+"""str[], int: if `ASGISCOPE_SOURCE_LINES` asks, lines around `code.line.number`, and which line the first is."""
 ONGOING: Final = "asgiscope.ongoing"
 """bool: reported while it lasts; the same span id comes again, whole, when it ends."""
 ONGOING_STATE: Final = "asgiscope.ongoing.state"
@@ -256,8 +259,7 @@ SAMPLES: Final = "asgiscope.samples"
 """int: stack samples the watchdog took during the stall; 0 where only a probe saw it. With samples, the stack and
 the call site are those that most samples agree on."""
 BLOCKING_OPERATION: Final = "asgiscope.operation"
-"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, `template shop/home.html`, ...).
-Of operations within each other, the outermost."""
+"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...); of nested ones the outermost."""
 
 
 class Cause(StrEnum):

@@ -310,3 +310,30 @@ def test_an_unknown_finding_is_404(running: Running) -> None:
     assert answer.status_code == httpx.codes.NOT_FOUND
     assert "?since=7d" in answer.json()["hint"]
     assert running.http.get("/api/findings/nothex").status_code == httpx.codes.UNPROCESSABLE_ENTITY
+
+
+def test_source_around_the_call_site_is_that_of_the_newest_span_that_has_some(
+    running: Running, sender: Sender
+) -> None:
+    """Where the site sends none there is none, and what is no source is not taken for it."""
+    now = time.time_ns()
+
+    def send(age_s: int, **attributes: Any) -> None:
+        request = sender.request("GET", "/products/", start_ns=now - age_s * 1_000 * MS)
+        sender.stall(
+            request, blocked_ns=50 * MS, line=31, start_ns=now - age_s * 1_000 * MS, attributes=attributes
+        )
+        running.send(sender)
+
+    def source() -> Any:
+        (found,) = running.findings(service=sender.service)
+        return running.get(f"/api/findings/{found['id']}")["source"]
+
+    send(60)
+    assert source() is None
+    for age_s, text in ((50, "old"), (40, "new")):
+        send(age_s, **{sc.SOURCE: ["def view():", f"    {text}()"], sc.SOURCE_LINE: 30})
+    send(30)
+    assert source() == {"first_line": 30, "line": 31, "lines": ["def view():", "    new()"]}
+    send(20, **{sc.SOURCE: "not a list", sc.SOURCE_LINE: 30})
+    assert source() is None

@@ -21,6 +21,12 @@ EXPORT = Site("export_orders", "/srv/shop/reports/tasks.py", 88)
 RECOMMEND = Site("recommendations", "/srv/shop/catalog/api.py", 63)
 ACCOUNT = Site("_accounts_redirect", "/venv/lib/python3.12/site-packages/allauth/account/middleware.py", 32)
 CART = Site("show_cart", "/srv/shop/cart/views.py", 17)
+SOURCE = (
+    "    async def list_products(request):",
+    "        products = Product.objects.filter(live=True)",
+    "        rows = [card(product) for product in products]",
+    "        return JsonResponse(rows, safe=False)",
+)
 STACK = (
     'File "/usr/lib/python3.12/asyncio/events.py", line 88, in _run',
     'File "/venv/lib/python3.12/site-packages/django/core/handlers/base.py", line 253, in _get_response_async',
@@ -215,6 +221,8 @@ def _products(start_ns: int, victim: Trace, scale: float) -> Trace:
             semconv.SAMPLES: 3,
             semconv.BLOCKING_OPERATION: "SELECT shop_product",
             "code.stacktrace": "\n".join(STACK),
+            semconv.SOURCE: SOURCE,
+            semconv.SOURCE_LINE: 39,
         },
         parent=root,
     )

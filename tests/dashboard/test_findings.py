@@ -94,6 +94,11 @@ def test_a_stall_shows_its_stack_with_the_call_site_marked(shop: str, open_view:
     expect(page.locator(".stack .foreign")).to_have_count(0)
     page.get_by_role("button", name="All 4 frames").click()
     expect(page.locator(".stack .foreign")).to_have_count(3)
+    expect(page.locator(".source li")).to_have_count(4)
+    expect(page.locator(".source .marked .number")).to_have_text("41")
+    expect(page.locator(".source .marked code")).to_have_text(
+        "    rows = [card(product) for product in products]"
+    )
     expect(page.locator(".chart")).to_have_count(1)
 
 

@@ -74,6 +74,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
             semconv.BLOCKED_NS: 50 * MS,
             semconv.CAUSE: "call",
             semconv.BLOCKING_OPERATION: f"SELECT {ATTACKS}",
+            semconv.SOURCE: [f"def {ATTACKS}():", f"    {TURNED}{SCRIPT}{IMAGE}"],
+            semconv.SOURCE_LINE: 40,
             semconv.CODE_STACKTRACE: f'File "{SCRIPT}", line 1\nFile "{TURNED}", line 2, in {IMAGE}',
         },
         parent=root,

@@ -164,7 +164,14 @@ def unsafe_site(
     log = tmp_path_factory.mktemp("log") / "site.log"
     with (
         Sink() as sink,
-        serve(sink, database, log, loop=request.param, DJANGO_ALLOW_ASYNC_UNSAFE="1") as server,
+        serve(
+            sink,
+            database,
+            log,
+            loop=request.param,
+            DJANGO_ALLOW_ASYNC_UNSAFE="1",
+            ASGISCOPE_SOURCE_LINES="2",
+        ) as server,
     ):
         yield Site(server, sink)
         assert "asgiscope failed" not in server.output()

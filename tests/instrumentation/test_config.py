@@ -34,6 +34,7 @@ def test_opentelemetrys_own_switch_counts() -> None:
         ({"ASGISCOPE_DISABLED": "perhaps"}, {}, "ASGISCOPE_DISABLED is 'perhaps'; it takes 1 or 0"),
         ({"ASGISCOPE_WAIT_MS": "soon"}, {}, "ASGISCOPE_WAIT_MS is 'soon'; it takes a number above 0"),
         ({"ASGISCOPE_QUEUE_SIZE": "-1"}, {}, "it takes a number above 0"),
+        ({"ASGISCOPE_SOURCE_LINES": "-1"}, {}, "it takes a number from 0 on"),
         ({}, {"WAIT_SECONDS": 1}, "settings.ASGISCOPE has no setting 'WAIT_SECONDS'; there are: DISABLED"),
     ],
 )

@@ -164,6 +164,10 @@ def test_a_query_let_through_is_one_finding_of_exact_length(unsafe_site: Site) -
     assert query["asgiscope.thread.role"] == "event_loop"
     assert query["db.query.summary"] == "SELECT auth_user"
     assert answer.request["asgiscope.request.queries"] >= 1
+    first, source = stall["asgiscope.source.line"], stall["asgiscope.source"]
+    assert (first, len(source)) == (stall["code.line.number"] - 2, 5)
+    assert '{"users": list(' in source[2]
+    assert "asgiscope.source" not in query.attributes
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from asgiscope_collector.analysis import decisions, traces
 from asgiscope_collector.analysis.findings import Filter, Sort, histogram_of, list_findings
 from asgiscope_collector.analysis.histogram import distribution
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Steps
+from asgiscope_collector.analysis.source import source_of
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import (
@@ -118,6 +119,7 @@ def find(engine: Engine, asked: Filter) -> FindingDetail | None:
             points[int(row.pop("time"))].update(row)
     return FindingDetail(
         **finding.model_dump(),
+        source=source_of(engine, asked),
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
         distribution=distribution(histogram_of(engine, asked)),
         by_route=[route_cost(row) for row in engine.rows(_ROUTES, parameters)],

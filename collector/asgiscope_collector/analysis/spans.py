@@ -59,6 +59,7 @@ _INTEGERS: Final = frozenset(
         semconv.RUN_THREAD_ID,
         semconv.ONGOING_REPORT,
         semconv.SAMPLES,
+        semconv.SOURCE_LINE,
         semconv.SUBMIT_TIME,
         semconv.THREAD_ID,
         semconv.WAIT_NS,
@@ -82,6 +83,7 @@ _LISTS: Final = frozenset(
         semconv.CHAIN_MODES,
         semconv.CHAIN_NAMES,
         semconv.DEADLOCK,
+        semconv.SOURCE,
         semconv.TASKS,
         semconv.THREADS,
     }

@@ -27,6 +27,7 @@ from asgiscope_collector.models.findings import (
     FindingRelease,
     Findings,
     FindingState,
+    SourceContext,
     State,
     VictimRoute,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "Session",
     "Shares",
     "Side",
+    "SourceContext",
     "Span",
     "SpanEvent",
     "SpanLink",

@@ -119,9 +119,20 @@ class FindingRelease(BaseModel):
     last_seen: str
 
 
+class SourceContext(BaseModel):
+    """Lines of source around a call site, as the site read them."""
+
+    first_line: int = Field(description="which line of the file the first of `lines` is")
+    line: int = Field(description="the call site's, as the span with these lines had it")
+    lines: list[str]
+
+
 class FindingDetail(Finding):
     """A finding with how it went over time, where, for whom, and what was decided."""
 
+    source: SourceContext | None = Field(
+        description="of the newest occurrence; null unless the site sends it (`ASGISCOPE_SOURCE_LINES`)"
+    )
     series: list[Point]
     distribution: list[Bucket] = Field(description="of the cost of one occurrence; without empty ends")
     by_route: list[RouteCost]

@@ -357,6 +357,8 @@ export interface FindingDetail {
   /** occurrences in equal steps over the range, oldest first */
   sparkline: number[];
   advice: Advice;
+  /** of the newest occurrence; null unless the site sends it (ASGISCOPE_SOURCE_LINES) */
+  source: SourceContext | null;
   series: Point[];
   /** of the cost of one occurrence; without empty ends */
   distribution: Bucket[];
@@ -1027,6 +1029,15 @@ export type SilenceState = "pending" | "active" | "expired";
 export interface Silences {
   silences: Silence[];
   maintenance: MaintenanceState[];
+}
+
+/** Lines of source around a call site, as the site read them. */
+export interface SourceContext {
+  /** which line of the file the first of lines is */
+  first_line: number;
+  /** the call site's, as the span with these lines had it */
+  line: number;
+  lines: string[];
 }
 
 /** One span. Attribute values are strings, as stored, except the numbers and booleans of semconv. */

@@ -158,6 +158,8 @@ export const finding = {
   times: "Times",
   evidence: "Evidence",
   chain: "What led there",
+  source: "Source",
+  sourceNote: "as it is in the file, the call site marked",
   stack: "Stack",
   stackNote: "innermost last, the application's own frames marked",
   callSite: "call site: ",

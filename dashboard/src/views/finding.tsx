@@ -15,6 +15,7 @@ import { ByRelease, ByRoute, ByVictim, Evidence } from "../widgets/finding-parts
 import { Decisions, StateBox } from "../widgets/finding-state";
 import { linkTo, range, route } from "../widgets/location";
 import { Prose, Rich } from "../widgets/rich";
+import { Source } from "../widgets/source";
 import { Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
 import { AgoText, CallSiteText, KindBadge, Meter, TraceLink } from "../widgets/words";
@@ -63,6 +64,7 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
       <Figures finding={finding} />
       <div class="columns">
         <div>
+          <Source source={finding.source} />
           <WhatToDo advice={finding.advice} />
           <Holders finding={finding} />
           <Chain chain={finding.chain} />

@@ -152,6 +152,7 @@ class Demo:
             {
                 **variables,
                 "OTEL_SERVICE_NAME": service,
+                "ASGISCOPE_SOURCE_LINES": "4",  # the shop's source is public
                 "OTEL_RESOURCE_ATTRIBUTES": f"service.version={fixes or 'as-planted'},"
                 "deployment.environment.name=demo",
             }

@@ -11,6 +11,7 @@ from asgiscope.config import Config
 from asgiscope.emit import hops, sql
 from asgiscope.emit.encode import SpanData, SpanLink
 from asgiscope.emit.names import operation_of, work_name
+from asgiscope.emit.source import Source
 from asgiscope.ledger import Call, attribute
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
 from asgiscope.scope import Operation, Request, Scope
@@ -32,6 +33,7 @@ class SpanMaker:
         self._parked_ns = int(config.parked_ms * 1e6)
         self._hop_storm = config.hop_storm
         self._add_up = add_up
+        self._source = Source(config.source_lines)
         self._epoch = 0
         self.anchor()
         self._makers: dict[type[Scope], Callable[[Any], SpanData]] = {
@@ -247,6 +249,8 @@ class SpanMaker:
             attributes[sc.HTTP_ROUTE] = scope.route
         if scope.parent is None and scope.origin is not None:
             links = [*links, self._link(scope.origin, sc.LinkKind.STARTED_BY, 0)]
+        if sc.FINDING in attributes and sc.CODE_FILE in attributes:
+            attributes |= self._source.around(attributes[sc.CODE_FILE], attributes[sc.CODE_LINE])
         epoch = self._epoch
         return SpanData(
             name,

@@ -1,0 +1,69 @@
+"""The source around a finding's call site, from the newest of its spans that brought some."""
+
+from typing import Final
+
+from asgiscope import semconv
+
+from asgiscope_collector.analysis.findings import Filter
+from asgiscope_collector.analysis.spans import typed
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import SourceContext
+
+_LOOKED_AT: Final = 8
+"""Spans: where only some processes of a service send source, one of the newest will have it."""
+
+_NAMES: Final = [semconv.SOURCE, semconv.SOURCE_LINE, semconv.CODE_LINE]
+_MOST_LINES: Final = 41
+_MOST_CHARACTERS: Final = 200
+"""As asgiscope sends them; another sender's are cut."""
+
+_NEWEST: Final = """
+SELECT DISTINCT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
+FROM asgiscope_trace_index
+WHERE FindingId IN {ids:Array(String)}
+    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    AND ({environment:String} = '' OR Environment = {environment:String})
+ORDER BY time_ns DESC
+LIMIT {limit:UInt32}
+"""
+
+_SOURCE: Final = """
+SELECT arrayMap(name -> SpanAttributes[name], {names:Array(String)}) AS texts
+FROM otel_traces
+WHERE TraceId IN {traces:Array(String)}
+    AND Timestamp >= fromUnixTimestamp64Nano({first_ns:Int64})
+    AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})
+    AND FindingId IN {ids:Array(String)}
+    AND ({version:String} = '' OR Version = {version:String})
+    AND mapContains(SpanAttributes, {source:String})
+ORDER BY Timestamp DESC
+LIMIT 1
+"""
+
+
+def source_of(engine: Engine, asked: Filter) -> SourceContext | None:
+    """The lines around the call site of the finding in `asked.ids`; None where the site sends none."""
+    newest = engine.rows(_NEWEST, {**asked.parameters, "limit": _LOOKED_AT})
+    if not newest:
+        return None
+    times = [row["time_ns"] for row in newest]
+    rows = engine.rows(
+        _SOURCE,
+        {
+            **asked.parameters,
+            "traces": sorted({row["trace_id"] for row in newest}),
+            "first_ns": min(times),
+            "last_ns": max(times),
+            "source": semconv.SOURCE,
+            "names": _NAMES,
+        },
+    )
+    if not rows:
+        return None
+    lines, first, line = typed(dict(zip(_NAMES, rows[0]["texts"], strict=True))).values()
+    # Anybody may send anything under these names: what is not as the contract has it is not shown.
+    if not (isinstance(lines, list) and isinstance(first, int) and isinstance(line, int)):
+        return None
+    shown = [str(one)[:_MOST_CHARACTERS] for one in lines[:_MOST_LINES]]
+    return SourceContext(first_line=first, line=line, lines=shown)

@@ -1,0 +1,23 @@
+/** The lines around a call site as they are shown: numbered, and without what all are indented by. */
+
+import type { SourceContext } from "../api/types";
+
+export interface SourceLine {
+  number: number;
+  text: string;
+  /** The line that the finding names. */
+  marked: boolean;
+}
+
+/** A tab counts as it is written: Python lets no line mix the two. */
+const INDENT = /^[ \t]*/u;
+
+export function sourceLines({ first_line: first, line, lines }: SourceContext): SourceLine[] {
+  const indents = lines.filter((text) => text.trim() !== "").map((text) => INDENT.exec(text)?.[0].length ?? 0);
+  const common = Math.min(...indents, Number.MAX_SAFE_INTEGER);
+  return lines.map((text, index) => ({
+    number: first + index,
+    text: text.slice(common),
+    marked: first + index === line,
+  }));
+}

@@ -18,6 +18,7 @@ INSTRUMENTATION = (
     "config",
     "faults",
     "kernel",
+    "seldom",
     "callsite",
     "stacks",
     "scope",

@@ -3,7 +3,11 @@
 Owns: `StreamingHttpResponse.__init__` (and so `FileResponse`) and `ASGIHandler.send_response`. That Django reads a
 synchronous iterator whole is seen at the bridge; by then nothing tells the view that made the response.
 
-Overhead model: a look at `response.streaming` for each response; a stack walk and a coroutine for one that streams.
+A trace that is not sampled becomes so where its request streams a synchronous iterator, once a minute for each
+route: the finding is known at any rate, and nothing is asked of other requests for it.
+
+Overhead model: a look at `response.streaming` for each response; a coroutine for one that streams, and a stack walk
+where it is told of.
 """
 
 import asyncio
@@ -14,7 +18,8 @@ from asgiscope import callsite, faults
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported, require
 from asgiscope.recorder import Recorder
-from asgiscope.scope import current
+from asgiscope.scope import Request, current
+from asgiscope.seldom import Seldom
 
 
 def install(recorder: Recorder) -> Patches:
@@ -30,16 +35,21 @@ def install(recorder: Recorder) -> Patches:
         raise Unsupported("Django is not installed") from error
     require(StreamingHttpResponse, "__init__", "__aiter__")
     require(ASGIHandler, "send_response")
-    patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder))
-    return patches.wrap(ASGIHandler, "send_response", _send)
+    seldom = Seldom(recorder.clock)
+    patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, seldom))
+    return patches.wrap(ASGIHandler, "send_response", _sends(seldom))
 
 
-def _made(recorder: Recorder) -> Wrapper:
+def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
     def made(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
             scope = recorder.enclosing()
             request = scope.request if scope is not None else None
-            if request is not None and request.sampled and not request.ended:
+            if (
+                request is not None
+                and not request.ended
+                and (request.sampled or seldom.due(request.template))
+            ):
                 request.stream_site = callsite.find(callsite.here(2))
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("responses.made")
@@ -48,11 +58,26 @@ def _made(recorder: Recorder) -> Wrapper:
     return made
 
 
-def _send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
-    response = args[0] if args else kwargs.get("response")
-    if not getattr(response, "streaming", False):
-        return wrapped(*args, **kwargs)
-    return _streaming(wrapped, args, kwargs)
+def _sends(seldom: Seldom) -> Wrapper:
+    def send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        response = args[0] if args else kwargs.get("response")
+        if not getattr(response, "streaming", False):
+            return wrapped(*args, **kwargs)
+        if not getattr(response, "is_async", True):
+            _tell(seldom)
+        return _streaming(wrapped, args, kwargs)
+
+    return send
+
+
+def _tell(seldom: Seldom) -> None:
+    """A synchronous iterator is about to be read whole: see to it that the trace holds that."""
+    try:
+        request = _request()
+        if request is not None and not request.sampled and seldom.take(request.template):
+            request.sampled = True
+    except Exception:  # noqa: BLE001 - never into the application
+        faults.report("responses.tell")
 
 
 async def _streaming(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -66,9 +91,15 @@ async def _streaming(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any
 
 def _gone() -> None:
     try:
-        scope = current.get()
-        request = scope.request if scope is not None else None
-        if request is not None and not request.ended:
+        request = _request()
+        if request is not None:
             request.disconnected = True
     except Exception:  # noqa: BLE001
         faults.report("responses.gone")
+
+
+def _request() -> Request | None:
+    """The request that is being answered here."""
+    scope = current.get()
+    request = scope.request if scope is not None else None
+    return request if request is not None and not request.ended else None

@@ -4,16 +4,19 @@ Owns: those methods, sync and async, of the `SessionStore` class of `settings.SE
 a session. The methods of the classes it inherits from are not touched. Keys and values are never looked at.
 
 A save is a finding where nothing had changed and `SESSION_SAVE_EVERY_REQUEST` asks for it, and where a route that
-only reads saves nine times of ten: whatever it writes, each reader waits for that. Both are told of traces that are
-sampled; a session changed by `session.modified = True` alone leaves no line.
+only reads saves nine times of ten: whatever it writes, each reader waits for that. Every request is counted; of
+those whose traces are not sampled, a route's finding is told once a minute. A session changed by
+`session.modified = True` alone leaves no line.
 
-Overhead model: see `operations`, for each session access, of which a request makes one or two.
+Overhead model: see `operations`, for each session access, of which a request makes one or two; a few dictionary
+look-ups for each load and save.
 """
 
 import functools
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 from asgiscope import callsite, faults
@@ -23,6 +26,7 @@ from asgiscope.probes import Unsupported
 from asgiscope.probes.operations import Work
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Operation, Request, current
+from asgiscope.seldom import Seldom
 
 OPERATIONS = ("load", "save", "create", "delete", "exists", "cycle_key", "flush")
 CHANGES = (
@@ -66,50 +70,69 @@ def install(recorder: Recorder) -> Patches:
     # Its queries are guarded, not the session: signed cookies and a cache in memory cost next to nothing.
     work = Work(recorder, "sessions", sc.SPAN_SESSION, nests=True)
     patches = Patches()
-    saves = Saves(settings)
+    saves = Saves(settings, recorder)
     for name in OPERATIONS:
         if callable(getattr(store, name, None)):
-            patches.wrap(store, name, _sync(work, engine, name, saves))
+            patches.wrap(store, name, _sync(recorder, work, engine, name, saves))
         if callable(getattr(store, f"a{name}", None)):
             patches.wrap(store, f"a{name}", _async(recorder, engine, name, saves))
     for name in CHANGES:
         if callable(getattr(store, name, None)):
-            patches.wrap(store, name, _changes(recorder))
+            patches.wrap(store, name, _changes(saves))
     return patches
 
 
 class Saves:
     """Which routes that only read save the session on every request."""
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, settings: Any, recorder: Recorder) -> None:
         self._settings = settings
+        self._recorder = recorder
+        self._seldom = Seldom(recorder.clock)
         self._routes: dict[str, list[int]] = {}
         """Route -> requests that read their session, requests that saved it. Threads may lose a count."""
 
-    def loaded(self, request: Request | None) -> None:
+    def request(self) -> Request | None:
+        """The request in force here, unless it has ended."""
+        scope = self._recorder.enclosing()
+        request = scope.request if scope is not None else None
+        return request if request is not None and not request.ended else None
+
+    def loaded(self) -> None:
         """A request has read its session."""
-        if request is not None and not request.session_loaded and not request.ended:
+        request = self.request()
+        if request is not None and not request.session_loaded:
             request.session_loaded = True
             if request.method in _READS:
                 self._counts(request)[0] += 1
 
-    def saved(self, operation: Operation, store: Any) -> None:
-        """A session that existed was saved: make it a finding where that was for nothing, or happens each time."""
-        request = operation.request
-        if request is None or not request.session_loaded:
+    def changed(self, frame: FrameType) -> None:
+        """A request has changed its session: keep the line, where it may have to be told."""
+        request = self.request()
+        if request is None or request.session_site is not None:
             return
+        if request.sampled or (self._many(request) and self._seldom.due(request.template)):
+            request.session_site = callsite.near(frame, _DEPTH)
+
+    def saved(self, request: Request, store: Any) -> bool | None:
+        """A session was saved. True or False is a finding: whether that was though nothing had changed."""
+        if not request.session_loaded:
+            return None
         unchanged = bool(self._settings.SESSION_SAVE_EVERY_REQUEST) and not store.modified
         every = False
         if request.method in _READS:
-            counts = self._counts(request)
-            counts[1] += 1
-            every = counts[0] >= _SEEN and counts[1] * 10 >= counts[0] * 9
-        if not (unchanged or every):
-            return
-        operation.attributes[sc.FINDING] = sc.FindingKind.SESSION_SAVED
-        operation.attributes[sc.SESSION_UNCHANGED] = unchanged
-        changed = None if unchanged else request.session_site
-        operation.site = changed or callsite.find_or_innermost(callsite.here(2))
+            self._counts(request)[1] += 1
+            every = self._many(request)
+        return unchanged if unchanged or every else None
+
+    def due(self, request: Request) -> bool:
+        """Whether to tell of a request whose trace is not sampled."""
+        return self._seldom.take(request.template)
+
+    def _many(self, request: Request) -> bool:
+        """Whether nearly all requests to its route save."""
+        loads, saves = self._counts(request)
+        return request.method in _READS and loads >= _SEEN and saves * 10 >= loads * 9
 
     def _counts(self, request: Request) -> list[int]:
         if len(self._routes) >= _MAX_ROUTES:
@@ -117,7 +140,7 @@ class Saves:
         return self._routes.setdefault(request.template, [0, 0])
 
 
-def _changes(recorder: Recorder) -> Wrapper:
+def _changes(saves: Saves) -> Wrapper:
     """Remembers the line that first changes the session of a request; async forms change it once awaited."""
 
     def change(wrapped: Callable[..., Any], store: Any, args: Any, kwargs: Any) -> Any:
@@ -125,10 +148,7 @@ def _changes(recorder: Recorder) -> Wrapper:
         result = wrapped(*args, **kwargs)
         try:
             if not before and (store.modified or hasattr(result, "__await__")):
-                scope = recorder.enclosing()
-                request = scope.request if scope is not None else None
-                if request is not None and request.sampled and request.session_site is None:
-                    request.session_site = callsite.near(sys._getframe(1), _DEPTH)  # noqa: SLF001
+                saves.changed(sys._getframe(1))  # noqa: SLF001 - one's own caller
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("sessions.change")
         return result
@@ -136,17 +156,80 @@ def _changes(recorder: Recorder) -> Wrapper:
     return change
 
 
-def _sync(work: Work, engine: str, name: str, saves: Saves) -> Wrapper:
+def _sync(recorder: Recorder, work: Work, engine: str, name: str, saves: Saves) -> Wrapper:
     def describe(operation: Operation, store: Any, _args: Any, _kwargs: Any) -> None:
-        operation.name = f"{sc.SPAN_SESSION} {name}"
-        operation.attributes[sc.SESSION_ENGINE] = engine
-        operation.attributes[sc.SESSION_OPERATION] = name
-        if name == "load":
-            saves.loaded(operation.request)
-        elif name == "save" and engine != _COOKIES:
-            saves.saved(operation, store)
+        _name(operation, engine, name)
+        request = operation.request
+        if counts and operation.sampled and request is not None:
+            unchanged = saves.saved(request, store)
+            if unchanged is not None:
+                _find(operation, request, unchanged)
 
-    return work.wrapper(describe)
+    counts = name == "save" and engine != _COOKIES
+    access = work.wrapper(describe)
+    if name == "load":
+        return _load(access, saves)
+    return _save(recorder, access, engine, saves) if counts else access
+
+
+def _name(operation: Operation, engine: str, name: str) -> None:
+    operation.name = f"{sc.SPAN_SESSION} {name}"
+    operation.attributes[sc.SESSION_ENGINE] = engine
+    operation.attributes[sc.SESSION_OPERATION] = name
+
+
+def _find(operation: Operation, request: Request, unchanged: bool) -> None:
+    """Make a save a finding, at the line that changed the session, or at the one that saved it for nothing."""
+    operation.attributes[sc.FINDING] = sc.FindingKind.SESSION_SAVED
+    operation.attributes[sc.SESSION_UNCHANGED] = unchanged
+    changed = None if unchanged else request.session_site
+    operation.site = changed or callsite.find_or_innermost(callsite.here(2))
+
+
+def _load(access: Wrapper, saves: Saves) -> Wrapper:
+    def load(wrapped: Callable[..., Any], store: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            saves.loaded()
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("sessions.load")
+        return access(wrapped, store, args, kwargs)
+
+    return load
+
+
+def _save(recorder: Recorder, access: Wrapper, engine: str, saves: Saves) -> Wrapper:
+    """Counts the saves of requests whose traces are not sampled, and tells of one when it is due."""
+
+    def watched(store: Any) -> Operation | None:
+        request = saves.request()
+        if request is None or request.sampled:
+            return None
+        unchanged = saves.saved(request, store)
+        if unchanged is None or not saves.due(request):
+            return None
+        operation = Operation(recorder.enclosing(), recorder.clock(), sc.SPAN_SESSION, sc.SPAN_SESSION)
+        _name(operation, engine, "save")
+        _find(operation, request, unchanged)
+        return operation
+
+    def save(wrapped: Callable[..., Any], store: Any, args: Any, kwargs: Any) -> Any:
+        operation: Operation | None = None
+        try:
+            operation = watched(store)
+        except Exception:  # noqa: BLE001
+            faults.report("sessions.save")
+        if operation is None:
+            return access(wrapped, store, args, kwargs)
+        try:
+            return access(wrapped, store, args, kwargs)
+        finally:
+            try:
+                operation.ended = recorder.clock()
+                recorder.send(operation, notable=True)
+            except Exception:  # noqa: BLE001
+                faults.report("sessions.save")
+
+    return save
 
 
 def _async(recorder: Recorder, engine: str, name: str, saves: Saves) -> Wrapper:
@@ -161,8 +244,8 @@ def _async(recorder: Recorder, engine: str, name: str, saves: Saves) -> Wrapper:
                 operation.attributes[sc.SESSION_ENGINE] = engine
                 operation.attributes[sc.SESSION_OPERATION] = name
                 recorder.dress(operation)
-                if name == "load":
-                    saves.loaded(operation.request)
+            if name == "load":
+                saves.loaded()
         except Exception:  # noqa: BLE001
             faults.report("sessions.enter")
         if operation is None:

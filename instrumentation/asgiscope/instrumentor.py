@@ -22,6 +22,7 @@ from asgiscope.probes import (
     Unsupported,
     asgiref,
     caches,
+    channels,
     connections,
     executor,
     files,
@@ -108,6 +109,7 @@ class Instrumentation:
             "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
             "responses": lambda: responses.install(recorder),
+            "channels": lambda: channels.install(recorder),
             "process": lambda: process.install(self._last_words),
         }
 

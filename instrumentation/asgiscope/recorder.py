@@ -17,7 +17,7 @@ from asgiscope import callsite
 from asgiscope.callsite import Frame
 from asgiscope.config import Config
 from asgiscope.ledger import Call, Ledger
-from asgiscope.scope import Crossing, Operation, Request, Scope, Tags, current
+from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tags, current
 from asgiscope.semconv import Cause, ThreadRole
 from asgiscope.tally import Tallies
 
@@ -187,7 +187,7 @@ class Recorder:
 
     def root(self, scope: Scope) -> None:
         """Decide for a scope that has no parent whether its trace is sampled."""
-        if scope.parent is None and scope.origin is None:
+        if scope.parent is None and (scope.origin is None or type(scope.origin) is Connection):
             scope.sampled = self.sample(scope)
 
     def dress(self, scope: Scope) -> None:
@@ -341,7 +341,7 @@ class Recorder:
         call.func = func = callsite.essence(call.func)
         if begun and queue is not None:
             crossing = Crossing(call.site, func, queue.role, wait, call.run_ended - begun, call.resume_ns)
-            self.tallies.crossed(call.request, crossing)
+            self.tallies.crossed(call.request, crossing, call.origin)
         if not (notable or call.sampled):
             if call.held_log is not None:
                 call.forget_holders()

@@ -140,6 +140,7 @@ class Scope:
     def take_place_of(self, other: "Scope") -> None:
         """Be the span that another scope was reported as."""
         self.parent, self.request, self.level = other.parent, other.request, other.level
+        self.origin = other.origin
         self.sampled, self.foreign = other.sampled, other.foreign
         self._trace_id, self._span_id = other.trace_id, other.span_id
 
@@ -235,6 +236,20 @@ class Request(Scope):
     def path_or_route(self) -> str:
         """The route, or for a path that Django did not resolve, the path, bounded in number."""
         return self.template or _unresolved(self.path)
+
+
+class Connection(Request):
+    """A WebSocket, of which nothing is sent.
+
+    It stands for its handshake: a request that has ended, so that what is done for it later is of its route
+    (`Scope.origin`) and in traces of its own.
+    """
+
+    ended: int = 1
+    sampled: bool = False
+
+    def __init__(self, started: int, path: str) -> None:
+        super().__init__(None, started, "GET", path)
 
 
 class Operation(Scope):

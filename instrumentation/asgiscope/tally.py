@@ -11,7 +11,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from asgiscope.callsite import callable_name
 from asgiscope.scope import Crossing, Request
@@ -96,6 +96,13 @@ BridgeKey = tuple[str, str, str]
 """Function, thread role, route."""
 
 
+class Stray(NamedTuple):
+    """A bridge call outside any request, started by one that has ended."""
+
+    crossing: Crossing
+    origin: Request
+
+
 class Rows:
     """Everything tallied in one stretch of time."""
 
@@ -118,14 +125,16 @@ class Tallies:
         # Reentrant: the garbage collector may bring a thread that holds it back here.
         self._lock = threading.RLock()
         self._rows = Rows()  # guarded by _lock
-        self._inbox: deque[Request | Crossing] = deque()  # appended to by any thread, taken under _lock
+        self._inbox: deque[Request | Crossing | Stray] = (
+            deque()
+        )  # appended to by any thread, taken under _lock
 
     # --- on the application's threads -----------------------------------------------------------------
 
-    def crossed(self, request: Request | None, crossing: Crossing) -> None:
-        """A bridge call has ended."""
+    def crossed(self, request: Request | None, crossing: Crossing, origin: Request | None = None) -> None:
+        """A bridge call has ended, in a request or started by one."""
         if request is None:
-            self._put(crossing)
+            self._put(crossing if origin is None else Stray(crossing, origin))
             return
         request.crossings.append(crossing)
         if request.ended or len(request.crossings) >= _MAX_CROSSINGS:
@@ -135,7 +144,7 @@ class Tallies:
         """A request has ended."""
         self._put(request)
 
-    def _put(self, what: Request | Crossing) -> None:
+    def _put(self, what: Request | Crossing | Stray) -> None:
         self._inbox.append(what)
         if len(self._inbox) >= _INBOX:
             self.fold()
@@ -165,6 +174,8 @@ class Tallies:
                 what = inbox.popleft()
                 if isinstance(what, Request):
                     self.add(what)
+                elif isinstance(what, Stray):
+                    self._bridge(what.crossing, what.origin.path_or_route)
                 else:
                     self._bridge(what, "")
 

@@ -17,16 +17,17 @@ MS = 1_000_000
 CHAT = SITES / "chat" / "chat_asgi.py"
 
 
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+@pytest.fixture(scope="module", params=["uvicorn asyncio", "uvicorn uvloop", "daphne asyncio"])
 def chat(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Sink]]:
-    """Consumers under uvicorn, on either loop."""
-    environment = make("django>=5.2,<5.3", "channels>=4.2", "uvicorn", "uvloop", "websockets")
+    """Consumers under uvicorn on either loop, and under daphne."""
+    name, loop = request.param.split()
+    environment = make("django>=5.2,<5.3", "channels>=4.2", "daphne", "uvicorn", "uvloop", "websockets")
     port, log = free_port(), tmp_path_factory.mktemp("chat") / "log"
     with Sink() as sink:
         env = {**without_settings(os.environ), "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}
-        command = asgi_command("uvicorn", "chat_asgi:application", port, loop=request.param)
+        command = asgi_command(name, "chat_asgi:application", port, loop=loop)
         command[0] = environment.python
         with Server(command, port, cwd=CHAT.parent, env=env, log=log, ready="/ready/") as server:
             yield server, sink
@@ -69,10 +70,12 @@ def test_async_consumers_wait_for_one_another(chat: tuple[Server, Sink]) -> None
     assert holder["asgiref.run.thread.id"] == waiter["asgiref.run.thread.id"]
     assert waiter["asgiscope.finding"] == "contention"
     assert waiter["code.function.name"] == "aclose_old_connections"
+    assert holder["http.route"] == waiter["http.route"] == "/chat/"
     assert waiter["asgiref.wait_ns"] >= 200 * MS
     assert attributed(waiter) >= 0.99
     ((_, span_id, link),) = waiter.links
     assert span_id == holder.span_id
+    assert link["http.route"] == "/chat/"
     assert (link["code.function.name"], link["code.line.number"]) == (
         "Chat.receive_json",
         line_of(CHAT, "# loads"),
@@ -94,4 +97,5 @@ def test_sync_consumers_do_too(chat: tuple[Server, Sink]) -> None:
     assert waiter["asgiscope.finding"] == "contention"
     assert waiter["asgiref.wait_ns"] >= 200 * MS
     assert attributed(waiter) >= 0.99
+    assert waiter["http.route"] == "/old/"
     assert waiter.links[0][2]["asgiscope.link.function"] == "SyncConsumer.dispatch"

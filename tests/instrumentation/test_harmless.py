@@ -224,6 +224,7 @@ def test_an_unsupported_part_is_left_alone() -> None:
         {
             "asgiref",
             "caches",
+            "channels",
             "connections",
             "executor",
             "files",

@@ -64,7 +64,9 @@ def test_a_query_of_a_consumer(channels: Site) -> None:
     )
     assert call["asgiref.executor"] == "shared"
     assert call["asgiscope.hop.reason"] == "code"
-    assert "http.route" not in call.attributes
+    assert call["http.route"] == query["http.route"] == "/chat/"
+    assert call.parent_id == ""
+    assert not call.links
     assert query["thread.id"] == call["asgiref.run.thread.id"]
     assert call["asgiref.wait_ns"] + call["asgiref.run_ns"] + call["asgiref.resume_ns"] == call.duration
 
@@ -86,7 +88,7 @@ def test_a_consumer_that_blocks_the_loop_has_requests_for_victims(channels: Site
     )
     (stall,) = [s for s in channels.sink.spans[before:] if s.get("asgiscope.finding") == "loop_blocked"]
     assert at(stall) == ("channel.py", "Chat.receive", line_of("channel.py", "time.sleep(0.2)"))
-    assert "http.route" not in stall.attributes
+    assert stall["http.route"] == "/chat/"
     assert abs(stall.duration - 200 * MS) <= 80 * MS
     (link,) = [link for link in stall.links if link[1] == victim.span_id]
     assert link[2]["asgiscope.overlap_ns"] == stall["asgiscope.blocked_ns"]
@@ -94,11 +96,12 @@ def test_a_consumer_that_blocks_the_loop_has_requests_for_victims(channels: Site
 
 
 def test_a_consumer_that_is_refused(channels: Site) -> None:
-    """As a view is; no request failed for it."""
-    answers, spans = say(channels, "/chat/", "refused")
+    """As a view is; no request failed for it. Nested routers make one route."""
+    answers, spans = say(channels, "/rooms/12/chat/", "refused")
     assert answers == ["SynchronousOnlyOperation"]
     (refusal,) = [span for span in spans if span.get("asgiscope.finding") == "refusal"]
     assert at(refusal)[1] == "Chat.receive"
+    assert refusal["http.route"] == "/rooms/<int:room>/chat/"
     assert refusal["asgiscope.finding.victims"] == 0
     assert refusal["asgiscope.chain"] == ["query auth_user"]
 
@@ -111,3 +114,4 @@ def test_a_synchronous_consumer_holds_the_shared_thread(channels: Site) -> None:
     slow = [call for call in calls if call["asgiref.run_ns"] >= 50 * MS]
     assert len(slow) == 2
     assert {call["asgiref.executor"] for call in calls} == {"shared"}
+    assert {call["http.route"] for call in calls} == {"/^echo/$"}

@@ -14,7 +14,7 @@ from asgiscope.emit.names import operation_of, work_name
 from asgiscope.emit.source import Source
 from asgiscope.ledger import Call, attribute
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
-from asgiscope.scope import Operation, Request, Scope
+from asgiscope.scope import Connection, Operation, Request, Scope
 
 MAX_LINKS = 32
 """Holders or victims linked from one span, the worst ones; the totals on the span count them all."""
@@ -247,7 +247,7 @@ class SpanMaker:
     ) -> SpanData:
         if sc.HTTP_ROUTE not in attributes and scope.request is not scope:
             attributes[sc.HTTP_ROUTE] = scope.route
-        if scope.parent is None and scope.origin is not None:
+        if scope.parent is None and scope.origin is not None and type(scope.origin) is not Connection:
             links = [*links, self._link(scope.origin, sc.LinkKind.STARTED_BY, 0)]
         if sc.FINDING in attributes and sc.CODE_FILE in attributes:
             attributes |= self._source.around(attributes[sc.CODE_FILE], attributes[sc.CODE_LINE])

@@ -215,7 +215,7 @@ def _asgirefs(error: RuntimeError) -> bool:
 def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError) -> None:
     try:
         refusal = Refusal(scope.parent, recorder.clock(), "asgiref", type(error).__name__, str(error))
-        refusal.sampled = scope.sampled
+        refusal.sampled, refusal.origin = scope.sampled, scope.origin
         refusal.frames = callsite.here(2)
         refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else "async_to_sync"
         refusal.chain = [refusal.operation]

@@ -12,7 +12,7 @@ from channels.generic.websocket import (  # type: ignore[import-untyped] # the s
 )
 from channels.routing import ProtocolTypeRouter, URLRouter  # type: ignore[import-untyped] # the same
 from django.contrib.auth.models import User
-from django.urls import path
+from django.urls import path, re_path
 
 
 class Chat(AsyncWebsocketConsumer):  # type: ignore[misc] # the same
@@ -61,7 +61,13 @@ def warm_up() -> None:
 application = ProtocolTypeRouter(
     {
         "http": asgi.application,
-        "websocket": URLRouter([path("chat/", Chat.as_asgi()), path("echo/", Echo.as_asgi())]),
+        "websocket": URLRouter(
+            [
+                path("chat/", Chat.as_asgi()),
+                re_path(r"^echo/$", Echo.as_asgi()),
+                path("rooms/<int:room>/", URLRouter([path("chat/", Chat.as_asgi())])),
+            ]
+        ),
         "lifespan": lifespan,
     }
 )

@@ -1,0 +1,135 @@
+"""Channels' routers: which route a WebSocket is of.
+
+Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, wrapped once somebody imports it.
+A router keeps to itself which of its patterns matched, so they are asked once more; those of nested routers make one
+route, as Django's do. A WebSocket lasts long: it has no span, and each thing its consumer does is a trace of its own.
+
+Overhead model: for each connection an object, a context variable, and the patterns matched twice; for a message
+nothing.
+Known limitation: a consumer that is served by other means than these routers has no route.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import wrapt
+
+from asgiscope import faults
+from asgiscope.patching import Patches
+from asgiscope.recorder import Recorder
+from asgiscope.scope import Connection, current
+
+_ROUTING = "channels.routing"
+_installed: list[Callable[[Any], None]] = []
+"""What patches the module; one for each installation, of which there is one as a rule."""
+_hooked = False
+
+
+def install(recorder: Recorder) -> Patches:
+    """Patch Channels' routers, now or once they are imported."""
+    patches = Patches()
+    routers = Routers(recorder)
+
+    def patch(module: Any) -> None:
+        if patches.enabled:
+            patches.wrap(module.ProtocolTypeRouter, "__call__", routers.by_protocol)
+            patches.wrap(module.URLRouter, "__call__", routers.by_path)
+
+    _installed.append(patch)
+    patches.on_remove(lambda: _installed.remove(patch))
+    if _ROUTING in sys.modules:
+        _patch(patch, sys.modules[_ROUTING])
+    else:
+        _hook()
+    return patches
+
+
+def _hook() -> None:
+    """Once a process: wait for what may never be imported."""
+    global _hooked  # noqa: PLW0603 - import hooks cannot be taken back
+    if not _hooked:
+        _hooked = True
+        wrapt.register_post_import_hook(_imported, _ROUTING)
+
+
+def _imported(module: Any) -> None:
+    for patch in _installed:
+        _patch(patch, module)
+
+
+def _patch(patch: Callable[[Any], None], module: Any) -> None:
+    try:
+        patch(module)
+    except Exception:  # noqa: BLE001 - it would make the import fail
+        faults.report("channels.patch")
+
+
+class Routers:
+    """What wraps the two routers."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def by_protocol(self, wrapped: Callable[..., Any], _router: Any, args: Any, kwargs: Any) -> Any:
+        """`ProtocolTypeRouter.__call__`: what middleware does before the path is routed is of it too."""
+        scope = args[0] if args else kwargs.get("scope")
+        if not isinstance(scope, dict) or scope.get("type") != "websocket":
+            return wrapped(*args, **kwargs)
+        return self._serve(wrapped, args, kwargs, scope, None)
+
+    def by_path(self, wrapped: Callable[..., Any], router: Any, args: Any, kwargs: Any) -> Any:
+        """`URLRouter.__call__`: of whatever it routes, requests that Django does not handle too."""
+        scope = args[0] if args else kwargs.get("scope")
+        if not isinstance(scope, dict):
+            return wrapped(*args, **kwargs)
+        return self._serve(wrapped, args, kwargs, scope, router)
+
+    async def _serve(
+        self, wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: dict[str, Any], router: Any
+    ) -> Any:
+        token = None
+        try:
+            connection = current.get()
+            if not isinstance(connection, Connection):
+                connection = Connection(self._recorder.clock(), str(scope.get("path", "")))
+                token = current.set(connection)
+            if router is not None:
+                connection.template = _joined(connection.template, _matching(router, scope))
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("channels.route")
+        try:
+            return await wrapped(*args, **kwargs)
+        finally:
+            if token is not None:
+                _leave(token)
+
+    # What warnings and tracebacks show of the coroutine is what they showed before.
+    _serve.__name__ = "__call__"
+    _serve.__qualname__ = "URLRouter.__call__"
+
+
+def _leave(token: Any) -> None:
+    try:
+        current.reset(token)
+    except ValueError:  # closed by the garbage collector, in another context
+        faults.report("channels.reset")
+
+
+def _matching(router: Any, scope: dict[str, Any]) -> str:
+    """The pattern of the router that the path matches first, '' for none. Follows `URLRouter.__call__`."""
+    path = scope.get("path_remaining")
+    if path is None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = path.lstrip("/")
+    for route in router.routes:
+        if route.pattern.match(path):
+            return str(route.pattern)
+    return ""
+
+
+def _joined(outer: str, inner: str) -> str:
+    """Two patterns as one route, as `URLResolver._join_route` does it; a route begins with a slash."""
+    if not inner:
+        return outer
+    return outer + inner.removeprefix("^") if outer else "/" + inner.lstrip("/")

@@ -110,7 +110,7 @@ class Instrumentation:
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
             "responses": lambda: responses.install(recorder),
             "channels": lambda: channels.install(recorder),
-            "process": lambda: process.install(self._last_words),
+            "process": lambda: process.install(self._last_words, self.config.exit_timeout_ms / 1e3),
         }
 
     def _last_words(self) -> None:

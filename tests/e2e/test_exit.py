@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.api import Api, Evidence, calls_of, server_span
 from tests.e2e.environments import Environment
-from tests.e2e.running import GUNICORN, Site
+from tests.e2e.running import GUNICORN, SITES, Site
 from tests.servers import Server
 
 ASGI_GUNICORN = (
@@ -17,6 +17,7 @@ ASGI_GUNICORN = (
 )
 UVICORN = ("python", "-m", "uvicorn", "magazine.asgi:application", "--port", "{port}", "--no-access-log")
 RUNSERVER = ("python", "-m", "django", "runserver", "--noreload", "127.0.0.1:{port}")
+RELOADER = ("python", "-m", "django", "runserver", "127.0.0.1:{port}")
 HOW: dict[str, dict[str, Any]] = {
     "uvicorn": {"server": "uvicorn"},
     "uvicorn on uvloop": {"server": "uvicorn", "loop": "uvloop"},
@@ -27,6 +28,8 @@ HOW: dict[str, dict[str, Any]] = {
     "gunicorn with uvicorn's workers, loaded before the fork": {"command": (*ASGI_GUNICORN, "--preload")},
     "uvicorn with workers": {"command": (*UVICORN, "--workers", "2")},
     "django's own": {"command": RUNSERVER},
+    "django's own with its reloader": {"command": RELOADER},
+    "django's own with its reloader, by Ctrl-C": {"command": RELOADER, "stop": signal.SIGINT},
     "django's own, by Ctrl-C": {"command": RUNSERVER, "stop": signal.SIGINT},
 }
 NEVER_MS = 3_600_000
@@ -61,3 +64,23 @@ def test_nothing_recorded_is_lost_at_the_exit(
     assert server_span(spans)["name"] == "GET /page-in-thread/"
     (call,) = calls_of(spans, "page_in_thread")
     assert call["trace_id"] == trace_id
+
+
+def test_nothing_recorded_is_lost_when_the_site_is_reloaded(
+    django_52: Environment, tmp_path: Path, collector: Server, api: Api
+) -> None:
+    """Django's reloader has the child end itself when a file has changed, and starts the next."""
+    with Site(
+        "magazine",
+        django_52,
+        tmp_path,
+        endpoint=collector.url,
+        service="reloaded",
+        command=RELOADER,
+        env={"ASGISCOPE_SEND_INTERVAL_MS": str(NEVER_MS)},
+    ) as site:
+        _, trace_id = site.traced("/page-in-thread/")
+        (SITES / "magazine" / "magazine" / "views.py").touch()
+        spans = Evidence(api, site.service).request(trace_id)
+        assert server_span(spans)["name"] == "GET /page-in-thread/"
+        assert "asgiscope failed" not in site.output(), site.output()

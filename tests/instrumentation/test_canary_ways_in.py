@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import multiprocessing.util
+import subprocess
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.management.commands import runserver
 from django.core.servers import basehttp
 from django.core.signals import request_started
 from django.test import client
+from django.utils import autoreload
 from django.utils.deprecation import MiddlewareMixin
 
 
@@ -33,6 +35,13 @@ def test_runserver_takes_run_by_name_from_basehttp() -> None:
     """What is patched there before the command is imported is what serves."""
     assert vars(runserver)["run"] is basehttp.run
     assert "serve_forever" in basehttp.run.__code__.co_names
+
+
+def test_djangos_reloader_runs_its_child_by_subprocess() -> None:
+    """By name from its own module; `subprocess.run` kills what it waits for when it is interrupted."""
+    assert "restart_with_reloader" in autoreload.run_with_reloader.__code__.co_names
+    assert {"subprocess", "run"} <= set(autoreload.restart_with_reloader.__code__.co_names)
+    assert "kill" in subprocess.run.__code__.co_names
 
 
 def test_multiprocessing_takes_finalizers_after_a_fork() -> None:

@@ -9,16 +9,22 @@ handler for SIGTERM at all; while it serves, it gets one that sends what there i
 there: its main thread does nothing but wait for connections, so that the handler runs at once, which elsewhere
 nobody can promise.
 
+Owns: `django.utils.autoreload.restart_with_reloader`, in which the reloader of `manage.py runserver` waits for the
+child that serves. Told to end, it kills that child (`subprocess.run` does). While it waits, `subprocess.Popen.kill`
+sends a SIGTERM first, which the child has a handler for, and kills what has not ended in the time that an exit may
+take. A reload is no kill: the child ends itself.
+
 Owns: what a child of `multiprocessing` does at its end, by `multiprocessing.util`: a forked one skips the
 interpreter's exit functions.
 
 Overhead model: none before the end.
 Known limitations: any other process without a handler for SIGTERM is ended from outside, and what it recorded since
-the last sending is lost with it; so is what a process recorded that is killed, as by runserver's reloader when it
-gets a SIGTERM itself.
+the last sending is lost with it; so is what a process recorded that is killed, as runserver's is where the reloader
+itself does not load asgiscope (`instrument()` in asgi.py instead of the app in INSTALLED_APPS).
 """
 
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -27,7 +33,7 @@ from typing import Any
 import wrapt
 
 from asgiscope import faults
-from asgiscope.patching import Patches
+from asgiscope.patching import Patches, Wrapper
 
 _DEADLY = frozenset(
     number
@@ -38,6 +44,9 @@ _DEADLY = frozenset(
 
 
 _BASEHTTP = "django.core.servers.basehttp"
+_AUTORELOAD = "django.utils.autoreload"
+_MARGIN_S = 1.0
+"""What an exit takes beside the sending."""
 _installed: list["_LastWords"] = []
 """What is to be said at the end; one for each installation, of which there is one as a rule."""
 _hooked = False
@@ -58,8 +67,8 @@ class _LastWords:
             faults.report("process.last_words")
 
 
-def install(last_words: Callable[[], object]) -> Patches:
-    """Have `last_words` called before the process ends itself; it may take as long as an exit may wait."""
+def install(last_words: Callable[[], object], exit_s: float) -> Patches:
+    """Have `last_words` called before the process ends itself; it may take as long as an exit may, `exit_s`."""
     patches = Patches()
     words = _LastWords(patches, last_words)
 
@@ -71,6 +80,8 @@ def install(last_words: Callable[[], object]) -> Patches:
     patches.wrap(signal, "raise_signal", raise_signal)
     if _BASEHTTP in sys.modules:
         patches.wrap(sys.modules[_BASEHTTP], "run", _serve)
+    if _AUTORELOAD in sys.modules and sys.platform != "win32":  # a child there cannot be asked
+        patches.wrap(sys.modules[_AUTORELOAD], "restart_with_reloader", _waits(exit_s + _MARGIN_S))
     _installed.append(words)
     patches.on_remove(lambda: _installed.remove(words))
     _hook()
@@ -108,6 +119,30 @@ def _serve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) 
     finally:
         if ours and signal.getsignal(signal.SIGTERM) is _end:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _waits(patience_s: float) -> Wrapper:
+    """What wraps the reloader's waiting for its child."""
+
+    def kill(wrapped: Callable[..., Any], child: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            child.terminate()
+            child.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            """It has had its time."""
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("process.kill")
+        finally:
+            wrapped(*args, **kwargs)  # what has ended is not killed
+
+    def wait(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        patches = Patches().wrap(subprocess.Popen, "kill", kill)
+        try:
+            return wrapped(*args, **kwargs)
+        finally:
+            patches.remove()
+
+    return wait
 
 
 def _end(number: int, _frame: object) -> None:

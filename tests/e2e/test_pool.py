@@ -1,7 +1,9 @@
-"""Django's pool for psycopg, with a real PostgreSQL: who waits for a connection, for how long, and who has it."""
+"""Connections to a real PostgreSQL: who waits for one of Django's pool, and which are left open behind a thread."""
 
 import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,31 +14,45 @@ from tests.sink import Sink
 
 MS = 1_000_000
 SCRIPT = SITES / "pooled.py"
+LEFT = SITES / "left.py"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[int]:
+    """A server's port."""
+    with postgres() as port:
+        yield port
+
+
+def run(script: Path, port: int, sink: Sink, sampler: str) -> int:
+    """Run a script with that server and its spans going to the sink: the number it prints."""
+    environment = make("django>=5.2,<5.3", "psycopg[binary,pool]>=3.2")
+    done = subprocess.run(
+        [environment.python, script],
+        env={
+            **without_settings(os.environ),
+            "SITE_PORT": str(port),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+            "OTEL_TRACES_SAMPLER": sampler,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "asgiscope failed" not in done.stderr
+    return int(done.stdout)
 
 
 @pytest.mark.parametrize("sampler", ["always_on", "always_off"])
-def test_a_wait_for_a_connection_of_the_pool(sampler: str) -> None:
+def test_a_wait_for_a_connection_of_the_pool(server: int, sampler: str) -> None:
     """A finding at the line that waited; those who had the connections are named with theirs."""
-    environment = make("django>=5.2,<5.3", "psycopg[binary,pool]>=3.2")
-    with Sink() as sink, postgres() as port:
-        done = subprocess.run(
-            [environment.python, SCRIPT],
-            env={
-                **without_settings(os.environ),
-                "SITE_PORT": str(port),
-                "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
-                "OTEL_TRACES_SAMPLER": sampler,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "asgiscope failed" not in done.stderr
+    with Sink() as sink:
+        truth = run(SCRIPT, server, sink, sampler) * MS
         (wait,) = sink.findings("connection_wait")
-        truth = int(done.stdout) * MS
         assert wait.name == "connection pool wait"
+        assert wait["asgiscope.finding.victims"] == 0  # not within a request
         assert truth - 30 * MS <= wait["asgiscope.finding.cost_ns"] == wait.duration <= truth + MS
         assert (wait["code.function.name"], wait["code.line.number"]) == (
             "waits",
@@ -51,3 +67,24 @@ def test_a_wait_for_a_connection_of_the_pool(sampler: str) -> None:
         assert len(opened) == (2 if sampler == "always_on" else 0)
         for query in [s for s in sink.spans if s.kind == 3]:
             assert 0 < query["asgiscope.db.connection_age_ns"] < 10_000 * MS
+
+
+def test_connections_left_open_behind_the_threads_of_requests(server: int) -> None:
+    """Those that `CONN_MAX_AGE` keeps, and one of a pool, which has one less; at any rate of sampling."""
+    with Sink() as sink:
+        assert run(LEFT, server, sink, "always_off") == 3
+        found = sink.findings("connection_left")
+    assert [span["asgiscope.db.alias"] for span in found] == ["default", "default", "pooled"]
+    asks = ("asks", line_of(LEFT, "as cursor:  # asks"), "/asks/")
+    keeps = ("keeps", line_of(LEFT, "as cursor:  # keeps it"), None)
+    for span, (function, line, route) in zip(found, (asks, asks, keeps), strict=True):
+        assert span.name == f"connection left open {span['asgiscope.db.alias']}"
+        assert (span["code.function.name"], span["code.line.number"]) == (function, line)
+        assert span.get("http.route") == route
+        assert span["db.system.name"] == "postgresql"
+        assert span["asgiscope.thread.role"] == "request"
+        assert span["asgiscope.db.owner_thread_id"] == span["thread.id"]
+        assert span["asgiscope.db.connections_left"] == 3
+        assert span["asgiscope.db.connection_age_ns"] > 0
+        assert span["asgiscope.finding.victims"] == span["asgiscope.finding.cost_ns"] == 0
+    assert len({span["thread.name"] for span in found}) == 3

@@ -219,7 +219,7 @@ class SpanMaker:
         error = attributes.pop("error", "")
         if error:
             attributes["error.type"] = error
-        if sc.FINDING in attributes:
+        if sc.FINDING in attributes and sc.FINDING_COST_NS not in attributes:
             cost = operation.ended - operation.started
             attributes |= _finding(attributes[sc.FINDING], cost, 1, cost)
         attributes |= _code(_frame_site(operation.site))

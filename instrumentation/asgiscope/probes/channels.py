@@ -1,8 +1,8 @@
 """Channels' routers: which route a WebSocket is of.
 
-Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, wrapped once somebody imports it.
-A router keeps to itself which of its patterns matched, so they are asked once more; those of nested routers make one
-route, as Django's do. A WebSocket lasts long: it has no span, and each thing its consumer does is a trace of its own.
+Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, wrapped once it is imported. A
+router keeps to itself which of its patterns matched, so they are asked once more; those of nested routers make one
+route, as Django's do. A WebSocket lasts long: it has no span, and what its consumer does is in traces of its own.
 
 Overhead model: for each connection an object, a context variable, and the patterns matched twice; for a message
 nothing.

@@ -1,6 +1,7 @@
 /** The critical path as one line over the bars: along the foot of each, and down or up to the next. */
 
-import type { CriticalPath } from "../model/critical";
+import type { Step } from "../model/critical";
+import { eachVisible, type Row } from "../model/visible";
 import type { Brush } from "./paint";
 
 /** Where things are in this frame. */
@@ -16,17 +17,11 @@ export interface Frame {
 /** Steps narrower than this are joined: of ten thousand most are. CSS pixels. */
 const LEAST = 1;
 
-export function drawCritical(brush: Brush, path: CriticalPath, frame: Frame): void {
+export function drawCritical(brush: Brush, steps: Row<Step>, frame: Frame): void {
   const points: [number, number][] = [];
-  for (const { key, start, end } of path.steps) {
-    if (end < frame.start || start > frame.end) continue;
+  eachVisible(steps, frame, (LEAST / frame.width) * (frame.end - frame.start), ({ key, start, end }) => {
     const y = frame.foot(key);
-    if (y === null) continue;
-    const left = Math.max(frame.x(start), -10);
-    const right = Math.min(frame.x(end), frame.width + 10);
-    const before = points.at(-1);
-    if (right - left < LEAST && before !== undefined && left - before[0] < LEAST) continue;
-    points.push([left, y], [right, y]);
-  }
+    if (y !== null) points.push([Math.max(frame.x(start), -10), y], [Math.min(frame.x(end), frame.width + 10), y]);
+  });
   brush.path(points);
 }

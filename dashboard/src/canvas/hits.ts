@@ -25,7 +25,7 @@ export function hitAt(places: readonly LanePlace[], time: number, y: number, sla
   const { lane } = place;
   if (y >= place.rowsTop && y < place.tailsTop) {
     const row = Math.floor((y - place.rowsTop) / ROW_HEIGHT);
-    const bar = nearest(lane.bars.filter((candidate) => candidate.row === row), time, slackNs);
+    const bar = nearest(place.rows[row]?.pieces ?? [], time, slackNs);
     if (bar !== null) return hit(bar, "bar");
   }
   if (y >= place.tailsTop && y < place.tailsTop + TAIL_HEIGHT + 2) {

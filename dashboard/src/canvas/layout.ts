@@ -1,6 +1,7 @@
 /** Where lanes and rows stand vertically; y in CSS pixels from the top of the first lane. */
 
-import type { Lane, Timeline } from "../model/lanes";
+import type { Bar, Lane, Tail, Timeline } from "../model/lanes";
+import { type Row, rowOf } from "../model/visible";
 
 export const AXIS_HEIGHT = 22;
 export const HEADER_HEIGHT = 20;
@@ -12,6 +13,10 @@ const PADDING = 8;
 
 export interface LanePlace {
   lane: Lane;
+  /** The bars of each row; those of one row hardly overlap. */
+  rows: readonly Row<Bar>[];
+  refusals: Row<Bar>;
+  tails: Row<Tail>;
   top: number;
   /** Where the row of stall labels stands; equals `rowsTop` where there is none. */
   bandsTop: number;
@@ -27,10 +32,19 @@ export function layoutOf(timeline: Timeline): LanePlace[] {
     const rowsTop = bandsTop + (lane.bands.length > 0 ? BAND_LABEL_HEIGHT : 0);
     const tailsTop = rowsTop + lane.rows * ROW_HEIGHT;
     const bottom = tailsTop + (lane.tails.length > 0 ? TAIL_HEIGHT + 2 : 0) + PADDING;
-    const place = { lane, top, bandsTop, rowsTop, tailsTop, bottom };
+    const rows = rowsOf(lane);
+    const tails = rowOf([...lane.tails].sort((a, b) => a.start - b.start));
+    const refusals = rowOf(lane.bars.filter(({ kind }) => kind === "refusal"));
+    const place = { lane, rows, refusals, tails, top, bandsTop, rowsTop, tailsTop, bottom };
     top = bottom;
     return place;
   });
+}
+
+function rowsOf(lane: Lane): Row<Bar>[] {
+  const rows: Bar[][] = Array.from({ length: lane.rows }, () => []);
+  for (const bar of lane.bars) rows[bar.row]?.push(bar);
+  return rows.map(rowOf);
 }
 
 export function heightOf(places: readonly LanePlace[]): number {

@@ -56,10 +56,13 @@ export class Minimap extends CanvasView {
 
   /** Ghosts that reach far out do not squeeze the trace itself, unless the view went out there. */
   #whole(): Viewport {
-    const margin = this.#timeline.length * 0.02;
+    const { length } = this.#timeline;
+    const margin = length * 0.02;
+    // Further than what rounding makes of the same place: all would be drawn anew.
+    const beyond = margin * 1.001;
     return {
-      start: Math.min(-margin, this.#view.start),
-      end: Math.max(this.#timeline.length + margin, this.#view.end),
+      start: this.#view.start < -beyond ? this.#view.start : -margin,
+      end: this.#view.end > length + beyond ? this.#view.end : length + margin,
     };
   }
 

@@ -1,7 +1,7 @@
 /** The strokes of the timeline: bars, bands, tails, arrows, axis. Positions in CSS pixels. */
 
 import type { SpanKind } from "../model/spans";
-import { type Fill, type Palette, readPattern } from "./palette";
+import { type Colour, type Fill, type Palette, readPattern } from "./palette";
 
 const FONT = "11px ui-monospace, 'SFMono-Regular', Menlo, 'DejaVu Sans Mono', monospace";
 const LABEL_FONT = "600 11px system-ui, sans-serif";
@@ -16,6 +16,11 @@ const FILLS: Record<Exclude<SpanKind, "stall">, Fill> = {
   work: "work",
 };
 
+/** The colour of what is too narrow for more than its outline. */
+export function edgeOf(kind: Exclude<SpanKind, "stall">): Colour {
+  return `${FILLS[kind]}-edge`;
+}
+
 export interface Rect {
   x: number;
   y: number;
@@ -28,6 +33,9 @@ export class Brush {
   readonly charWidth: number;
   readonly #stripes: CanvasPattern | null;
   readonly #dots: CanvasPattern | null;
+  readonly #widths = new Map<string, number>();
+  /** What the context's font was set to: setting it costs more than to draw a short text. */
+  #font = "";
 
   constructor(
     readonly context: CanvasRenderingContext2D,
@@ -38,6 +46,18 @@ export class Brush {
     this.charWidth = context.measureText("0").width;
     this.#stripes = readPattern(context, "stripes", palette["wait-edge"], ratio);
     this.#dots = readPattern(context, "dots", palette["parked-edge"], ratio);
+  }
+
+  /** Before a frame: a canvas that was resized has forgotten everything. */
+  begin(): void {
+    this.#font = "";
+    this.context.textBaseline = "middle";
+  }
+
+  sliver(colour: Colour, rect: Rect, dimmed: boolean): void {
+    this.context.globalAlpha = dimmed ? 0.25 : 1;
+    this.#fill(rect, this.palette[colour]);
+    this.context.globalAlpha = 1;
   }
 
   bar(kind: SpanKind, rect: Rect, ghost: boolean, dimmed: boolean): void {
@@ -96,25 +116,25 @@ export class Brush {
     const fits = Math.floor(room / this.charWidth);
     if (fits < 3) return;
     const shown = text.length > fits ? `${text.slice(0, fits - 1)}\u2026` : text;
-    context.font = FONT;
+    this.#write(FONT);
     if (backed) {
       context.fillStyle = palette.bg;
       context.fillRect(x - 2, y - 6, shown.length * this.charWidth + 4, 13);
     }
     context.fillStyle = palette.text;
-    context.textBaseline = "middle";
     context.fillText(shown, x, y);
   }
 
   /** The heading of a lane: the role strongly, the thread's name beside it. */
   heading(role: string, thread: string, y: number, width: number): void {
     const { context, palette } = this;
-    context.textBaseline = "middle";
-    context.font = LABEL_FONT;
+    this.#write(LABEL_FONT);
     context.fillStyle = palette.text;
     context.fillText(role, 8, y);
-    const used = context.measureText(role).width + 16;
-    context.font = FONT;
+    const measured = this.#widths.get(role) ?? context.measureText(role).width;
+    this.#widths.set(role, measured);
+    const used = measured + 16;
+    this.#write(FONT);
     const fits = Math.floor((width - used - 8) / this.charWidth);
     if (fits < 3) return;
     context.fillStyle = palette.muted;
@@ -170,6 +190,10 @@ export class Brush {
     context.moveTo(x1, y1);
     context.lineTo(x2, y2);
     context.stroke();
+  }
+
+  #write(font: string): void {
+    if (font !== this.#font) this.context.font = this.#font = font;
   }
 
   #fill({ x, y, width, height }: Rect, style: string | CanvasPattern): void {

@@ -1,12 +1,13 @@
 /** Draws a trace's lanes, and says what lies under the pointer. */
 
-import type { Arrow } from "../model/arrows";
-import type { CriticalPath } from "../model/critical";
+import { type Arrow, arrowsByKey } from "../model/arrows";
+import type { CriticalPath, Step } from "../model/critical";
 import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
 import type { Band, Bar, Timeline } from "../model/lanes";
 import { labelOf } from "../model/labels";
 import { clamp, pan, reveal, ticks, timeOf, type Viewport, xOf, zoom } from "../model/viewport";
+import { eachVisible, type Row, rowOf } from "../model/visible";
 import { text } from "../text";
 import { CanvasView } from "./canvas-view";
 import { drawCritical } from "./critical-line";
@@ -15,8 +16,9 @@ import { type Hit, hitAt } from "./hits";
 import {
   AXIS_HEIGHT, BAND_LABEL_HEIGHT, BAR_HEIGHT, HEADER_HEIGHT, heightOf, type LanePlace, layoutOf, rowTop, TAIL_HEIGHT,
 } from "./layout";
-import { Brush, type Rect } from "./paint";
+import { Brush, edgeOf, type Rect } from "./paint";
 import { readPalette } from "./palette";
+import { Slivers } from "./slivers";
 
 export interface TimelineEvents {
   onView(view: Viewport): void;
@@ -43,6 +45,11 @@ export class ThreadTimeline extends CanvasView {
   #selected: string | null = null;
   #matches: ReadonlySet<string> | null = null;
   #critical: CriticalPath | null = null;
+  #steps: Row<Step> = rowOf([]);
+  /** The arrows of each waiter and holder. */
+  #arrowsOf: Map<string, Arrow[]>;
+  /** What stands in each bar that was wide enough for it: made once, for a frame has no time to. */
+  #labels = new Map<Bar, string>();
   #criticalOnly = false;
   #brush: Brush | null = null;
   readonly #events: TimelineEvents;
@@ -54,6 +61,7 @@ export class ThreadTimeline extends CanvasView {
     this.#timeline = timeline;
     this.#places = layoutOf(timeline);
     this.#placeOf = placesByKey(this.#places);
+    this.#arrowsOf = arrowsByKey(timeline.arrows);
     this.#view = home(timeline);
     this.#unlisten = listen(canvas, {
       zoomAt: (x, factor) => this.#setView(zoom(this.#view, factor, this.#timeAt(x), timelineBounds(this.#timeline))),
@@ -77,6 +85,8 @@ export class ThreadTimeline extends CanvasView {
     this.#timeline = timeline;
     this.#places = layoutOf(timeline);
     this.#placeOf = placesByKey(this.#places);
+    this.#arrowsOf = arrowsByKey(timeline.arrows);
+    this.#labels.clear();
     this.#setView(whole ? home(timeline) : clamp(this.#view, timelineBounds(timeline)));
     this.invalidate();
   }
@@ -99,6 +109,7 @@ export class ThreadTimeline extends CanvasView {
   /** The path to mark, and whether all else is dimmed. */
   setCritical(path: CriticalPath, only: boolean): void {
     this.#critical = path;
+    this.#steps = rowOf(path.steps);
     this.#criticalOnly = only;
     this.invalidate();
   }
@@ -185,6 +196,7 @@ export class ThreadTimeline extends CanvasView {
   protected override draw(): void {
     this.#brush ??= new Brush(this.context, readPalette(this.canvas.parentElement ?? document.body), this.ratio);
     const brush = this.#brush;
+    brush.begin();
     const marks = ticks(this.#view, Math.max(2, Math.floor(this.width / 110)));
     for (const mark of marks) {
       const x = Math.round(this.#x(mark)) + 0.5;
@@ -195,7 +207,7 @@ export class ThreadTimeline extends CanvasView {
       if (top > this.height || this.#y(place.bottom) < AXIS_HEIGHT) continue;
       this.#drawLane(brush, place);
     }
-    if (this.#critical !== null) drawCritical(brush, this.#critical, this.#frame());
+    drawCritical(brush, this.#steps, this.#frame());
     const arrows = this.#arrowsInView();
     arrows.forEach((arrow, index) => this.#drawArrow(brush, arrow, (index + 1) / (arrows.length + 1)));
     this.#drawMarks(brush);
@@ -208,30 +220,35 @@ export class ThreadTimeline extends CanvasView {
     const heading = lane.process === this.#timeline.lanes[0]?.process ? roleName(lane.role) : `${roleName(lane.role)} of ${lane.process}`;
     brush.line(0, this.#y(place.top) + 0.5, this.width, this.#y(place.top) + 0.5, brush.palette.line);
     brush.heading(heading, lane.thread, this.#y(place.top) + HEADER_HEIGHT / 2 + 1, this.width);
-    /** Up to which x each row is painted: of thousands of short bars those that would hide each other are left out. */
-    const painted: number[] = [];
-    for (const bar of lane.bars) {
-      if (bar.end < this.#view.start || bar.start > this.#view.end) continue;
-      const rect = this.#rectOf(place, bar);
-      if (rect.width <= LEAST_WIDTH && rect.x < (painted[bar.row] ?? -Infinity)) continue;
-      painted[bar.row] = rect.x + rect.width;
-      this.#drawBar(brush, bar, rect);
-    }
-    let tailed = -Infinity;
-    for (const tail of lane.tails) {
-      if (tail.end < this.#view.start || tail.start > this.#view.end) continue;
-      const span = this.#span(tail.start, tail.end);
-      if (span.width <= LEAST_WIDTH && span.x < tailed) continue;
-      tailed = span.x + span.width;
-      brush.tail({ ...span, y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 });
-    }
+    const leastNs = (LEAST_WIDTH / this.width) * (this.#view.end - this.#view.start);
+    const slivers = new Slivers(brush);
+    place.rows.forEach((row, index) => {
+      const y = this.#y(rowTop(place, index));
+      if (y > this.height || y + BAR_HEIGHT < AXIS_HEIGHT) return;
+      eachVisible(row, this.#view, leastNs, (bar) => {
+        if (bar.kind !== "refusal") this.#drawBar(brush, slivers, bar, this.#rectOf(place, bar));
+      });
+      slivers.flush();
+    });
+    // However short, and whatever stands beside it: a refusal is seen.
+    eachVisible(place.refusals, this.#view, leastNs, (bar) => this.#drawBar(brush, slivers, bar, this.#rectOf(place, bar)));
+    eachVisible(place.tails, this.#view, leastNs, ({ start, end }) => {
+      slivers.add("wait-edge", { ...this.#span(start, end), y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 }, false);
+    });
+    slivers.flush();
   }
 
-  #drawBar(brush: Brush, bar: Bar, rect: Rect): void {
+  #drawBar(brush: Brush, slivers: Slivers, bar: Bar, rect: Rect): void {
     const unfound = this.#matches !== null && !this.#matches.has(bar.key);
     const dimmed = unfound || (this.#criticalOnly && this.#critical?.keys.has(bar.key) !== true);
+    if (rect.width <= LEAST_WIDTH && !bar.ghost && bar.kind !== "refusal" && bar.kind !== "stall") {
+      const waited = bar.runStart - bar.start > bar.end - bar.runStart;
+      slivers.add(waited ? "wait-edge" : edgeOf(bar.kind), rect, dimmed);
+      return;
+    }
+    slivers.flush();
     const middle = rect.y + rect.height / 2 + 0.5;
-    const name = rect.width > LEAST_LABELLED || bar.kind === "refusal" ? labelOf(bar.span, bar.kind) : "";
+    const name = rect.width > LEAST_LABELLED || bar.kind === "refusal" ? this.#labelOf(bar) : "";
     if (bar.runStart <= bar.start) {
       brush.bar(bar.kind, rect, bar.ghost, dimmed);
       // A refusal takes no time: its name stands beside its mark.
@@ -250,6 +267,12 @@ export class ThreadTimeline extends CanvasView {
     if (roomy) this.#label(brush, name, run, middle);
   }
 
+  #labelOf(bar: Bar): string {
+    const known = this.#labels.get(bar) ?? labelOf(bar.span, bar.kind);
+    this.#labels.set(bar, known);
+    return known;
+  }
+
   /** A label starts where its box comes into view, so that it stays readable while the box is panned. */
   #label(brush: Brush, text: string, rect: Rect, y: number, backed = false): void {
     const x = Math.max(rect.x, 0);
@@ -266,14 +289,14 @@ export class ThreadTimeline extends CanvasView {
   }
 
   #arrowsInView(): Arrow[] {
-    const pointed = [this.#selected, this.#hovered];
     const { start, end } = this.#view;
-    const visible = this.#timeline.arrows.filter((arrow) => arrow.start <= end && arrow.end >= start);
-    const chosen = visible.filter(({ waiter, holder }) => pointed.includes(waiter.key) || pointed.includes(holder.key));
+    const shown = (arrow: Arrow): boolean => arrow.start <= end && arrow.end >= start;
+    const pointed = [this.#selected, this.#hovered].flatMap((key) => this.#arrowsOf.get(key ?? "") ?? []);
+    const chosen = [...new Set(pointed)].filter(shown);
     if (chosen.length > 0) return chosen.slice(0, MOST_ARROWS_OF_ONE);
     const firsts = new Map<Bar, Arrow>();
-    for (const arrow of visible) {
-      if (!firsts.has(arrow.waiter)) firsts.set(arrow.waiter, arrow);
+    for (const arrow of this.#timeline.arrows) {
+      if (shown(arrow) && !firsts.has(arrow.waiter)) firsts.set(arrow.waiter, arrow);
       if (firsts.size === MOST_ARROWS) break;
     }
     return [...firsts.values()];

@@ -39,3 +39,16 @@ function overlap(span: Span, originNs: number, waiter: Bar, holder: Bar): { star
   // Clocks of two processes, or a holder still running when it was reported: keep to the wait.
   return start <= end ? { start, end } : { start: waiter.start, end: waiter.runStart };
 }
+
+/** The arrows of each waiter and of each holder, in the order of `arrows`. */
+export function arrowsByKey(arrows: readonly Arrow[]): Map<string, Arrow[]> {
+  const found = new Map<string, Arrow[]>();
+  for (const arrow of arrows) {
+    for (const { key } of [arrow.waiter, arrow.holder]) {
+      const known = found.get(key);
+      if (known === undefined) found.set(key, [arrow]);
+      else known.push(arrow);
+    }
+  }
+  return found;
+}

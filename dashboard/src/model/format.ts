@@ -14,11 +14,16 @@ const DURATION_UNITS: readonly (readonly [number, string])[] = [
   [1, "ns"],
 ];
 
+/** One for each number of digits: to make one costs as much as to write a hundred numbers. */
+const NUMBERS = [0, 1, 2].map(
+  (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
+
 /** `value` with three significant digits at most and no exponent: 1,234 · 123 · 12.3 · 1.23. */
 export function significant(value: number): string {
   const size = Math.abs(value);
   const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-  return trimmed(value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  return trimmed(NUMBERS[digits]?.format(value) ?? "");
 }
 
 function trimmed(text: string): string {
@@ -41,7 +46,7 @@ export function percent(share: number): string {
 
 /** A whole number: exact below ten thousand, else with k, M or G. */
 export function count(value: number): string {
-  if (value < 10_000) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  if (value < 10_000) return NUMBERS[0]?.format(value) ?? "";
   const [size, unit] = value >= 1e9 ? [1e9, "G"] : value >= 1e6 ? [1e6, "M"] : [1e3, "k"];
   return `${significant(value / (size as number))}${NNBSP}${unit}`;
 }

@@ -259,7 +259,7 @@ SAMPLES: Final = "asgiscope.samples"
 """int: stack samples the watchdog took during the stall; 0 where only a probe saw it. With samples, the stack and
 the call site are those that most samples agree on."""
 BLOCKING_OPERATION: Final = "asgiscope.operation"
-"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...): of nested ones the outer."""
+"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...); nested: the outermost."""
 
 
 class Cause(StrEnum):

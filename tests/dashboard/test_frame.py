@@ -12,9 +12,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.collector.identity_provider import CLIENT, SECRET, Provider
 from tests.dashboard.conftest import Open, collector, opening, send
 from tests.dashboard.opened import Opened
 from tests.dashboard.shop import incident
+from tests.servers import free_port
 
 pytestmark = pytest.mark.browser
 
@@ -152,6 +154,34 @@ def test_who_must_sign_in_is_asked_to(tmp_path: Path, browser: Browser) -> None:
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         page.reload()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_an_identity_provider_leads_in(tmp_path: Path, browser: Browser) -> None:
+    """There by the link, back by the provider's word: signed in under the address it vouches for, and out again."""
+    secret, port = tmp_path / "secret", free_port()
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    with Provider(email="Eve@Example.com", email_verified=True) as provider:
+        env = {
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "OIDC_ISSUER": provider.url,
+            "OIDC_CLIENT_ID": CLIENT,
+            "OIDC_SECRET_FILE": str(secret),
+            "OIDC_ALLOWED": "@example.com",
+        }
+        settings = {f"ASGISCOPE_COLLECTOR_{name}": value for name, value in env.items()}
+        with collector(tmp_path / "data", port, env=settings) as server:
+            opened = Opened(browser, width=1440, theme="light", quiet=False)
+            page = opened.go(server.url, "findings")
+            expect(page.get_by_label("Password")).to_have_count(0)
+            page.get_by_role("link", name="Sign in with your organisation").click()
+            out = page.get_by_role("button", name="Sign out")
+            expect(out).to_have_attribute("title", re.compile("eve@example.com"))
+            expect(page.locator(".howto")).to_be_visible()
+            out.click()
+            expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+            opened.check(also=urlsplit(provider.url).netloc)
+            opened.close()
 
 
 def test_what_the_collector_warns_of_is_said_on_every_page(tmp_path: Path, browser: Browser) -> None:

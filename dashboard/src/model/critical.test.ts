@@ -20,16 +20,17 @@ function withPath(spans: Span[], ...path: [Span, number, number][]): Trace {
 const whole = withPath([root, call, query], [root, 0, 20], [call, 20, 60], [query, 60, 80], [call, 80, 100]);
 
 describe("criticalPathOf", () => {
-  it("tells waiting from running", () => {
+  it("tells waiting, running and coming back apart", () => {
     const { steps } = criticalPathOf(whole, T0);
-    const said = steps.map(({ span: on, start, end, waiting }) => [on.name, start / MS, end / MS, waiting]);
+    const said = steps.map(({ span: on, start, end, part }) => [on.name, start / MS, end / MS, part]);
 
     expect(said).toEqual([
-      ["GET products/", 0, 20, false],
-      ["sync_to_async shop.load", 20, 50, true],
-      ["sync_to_async shop.load", 50, 60, false],
-      ["SELECT orders", 60, 80, false],
-      ["sync_to_async shop.load", 80, 100, false],
+      ["GET products/", 0, 20, "run"],
+      ["sync_to_async shop.load", 20, 50, "wait"],
+      ["sync_to_async shop.load", 50, 60, "run"],
+      ["SELECT orders", 60, 80, "run"],
+      ["sync_to_async shop.load", 80, 90, "run"],
+      ["sync_to_async shop.load", 90, 100, "resume"],
     ]);
   });
 

@@ -1,7 +1,8 @@
 /**
  * The critical path of a request as it is drawn: the collector says on which span it lies at each moment.
  *
- * A bridge call's queue wait is a step of its own: it makes no progress, and the calls that held the thread do.
+ * A bridge call's queue wait and its resume delay are steps of their own: it makes no progress meanwhile, and who
+ * does is the call that held the thread, or what kept the loop busy.
  */
 
 import * as sem from "../api/semconv";
@@ -14,7 +15,7 @@ export interface Step {
   span: Span;
   start: number;
   end: number;
-  waiting: boolean;
+  part: "wait" | "run" | "resume";
 }
 
 export interface CriticalPath {
@@ -32,22 +33,26 @@ export function criticalPathOf(trace: Trace, originNs: number): CriticalPath {
     return span === undefined ? [] : stepsOn(span, startNs - originNs, startNs - originNs + durationNs, originNs);
   });
   const keys = new Set(steps.map(({ key }) => key));
-  for (const { span, waiting } of steps) {
-    if (waiting) for (const link of linksOf(span, sem.HELD_BY)) keys.add(keyOf(link));
+  for (const { span, part } of steps) {
+    if (part === "wait") for (const link of linksOf(span, sem.HELD_BY)) keys.add(keyOf(link));
   }
   return { steps, keys };
 }
 
-/** A stretch on a span, parted where its queue wait ends. */
+/** A stretch on a span, parted where its queue wait ends and where its function returned. */
 function stepsOn(span: Span, start: number, end: number, originNs: number): Step[] {
   const key = keyOf(span);
-  const runStart = kindOf(span) === "bridge" ? span.start_ns - originNs + phasesOf(span).waitNs : start;
-  const waitEnd = Math.min(Math.max(runStart, start), end);
-  const both = [
-    { key, span, start, end: waitEnd, waiting: true },
-    { key, span, start: waitEnd, end, waiting: false },
+  if (kindOf(span) !== "bridge") return [{ key, span, start, end, part: "run" }];
+  const { waitNs, runNs } = phasesOf(span);
+  const within = (time: number): number => Math.min(Math.max(time, start), end);
+  const ran = within(span.start_ns - originNs + waitNs);
+  const returned = within(span.start_ns - originNs + waitNs + runNs);
+  const parts: Step[] = [
+    { key, span, start, end: ran, part: "wait" },
+    { key, span, start: ran, end: returned, part: "run" },
+    { key, span, start: returned, end, part: "resume" },
   ];
-  return both.filter((step) => step.end > step.start);
+  return parts.filter((step) => step.end > step.start);
 }
 
 /** For how long the path lies on a span, ns. */

@@ -241,7 +241,11 @@ export const trace = {
   criticalSteps: (shown: number, all: number) =>
     shown < all ? `the ${shown} longest of ${all} steps` : `${all} ${all === 1 ? "step" : "steps"}`,
   criticalMeaning: "What decided how long the request took: make one of these shorter, and it ends earlier.",
-  waitsIn: (name: string) => `${name} waits`,
+  stepOf: {
+    wait: (name: string) => `${name} waits`,
+    run: (name: string) => name,
+    resume: (name: string) => `${name} is done, and waits for the event loop`,
+  },
   step: "Step",
   at: "At",
   length: "Length",

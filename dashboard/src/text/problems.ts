@@ -146,4 +146,5 @@ export const releases = {
   share: "Share of requests",
   tests: "How it is tested",
   noRequests: "No requests on one of the sides: there is nothing to compare.",
+  noRequestsHint: "Choose a range above before which there was traffic too, for instance a shorter one.",
 };

@@ -80,7 +80,7 @@ function Compared({ query }: { query: Record<string, string> }): JSX.Element {
       {(data) =>
         data.base.requests === 0 || data.other.requests === 0 ? (
           <Nothing title={words.noRequests}>
-            <p class="muted">{words.periodHint}</p>
+            <p class="muted">{words.noRequestsHint}</p>
           </Nothing>
         ) : (
           <div class={asked.stale ? "stale" : ""}>

@@ -27,17 +27,17 @@ export function CriticalSteps({ path, selected, onSelect }: CriticalStepsProps):
       </h2>
       <p class="muted small">{words.criticalMeaning}</p>
       <ol class="steps">
-        {steps.map(({ key, span, start, end, waiting }) => (
+        {steps.map(({ key, span, start, end, part }) => (
           <li key={`${key} ${start}`} class={key === selected ? "selected" : ""}>
             <span class="num">{duration(start)}</span>
             <span>
               <button type="button" class="link" onClick={() => onSelect(key)}>
-                {waiting ? words.waitsIn(span.name) : span.name}
+                {words.stepOf[part](span.name)}
               </button>
             </span>
             <span class="num">
               <b>{duration(end - start)}</b> <small class="muted">{percent((end - start) / whole)}</small>
-              <Meter share={(end - start) / whole} level={waiting ? "warn" : ""} />
+              <Meter share={(end - start) / whole} level={part === "run" ? "" : "warn"} />
             </span>
           </li>
         ))}

@@ -1,6 +1,7 @@
 """Channels' routers in one process: the route of a connection, faults inside, and no trace of us after."""
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # type: ignore[import-untyped] # has no types
+from django.http import HttpResponse
 from django.urls import path, re_path
 
 from tests.instrumentation.processes import run
@@ -95,6 +96,6 @@ def test_canary_of_the_routers() -> None:
     assert "__call__" in vars(ProtocolTypeRouter)
     assert "__call__" in vars(URLRouter)
     assert {"path_remaining", "root_path"} <= set(URLRouter.__call__.__code__.co_consts)
-    router = URLRouter([path("chat/", lambda: None), re_path(r"^echo/$", lambda: None)])
+    router = URLRouter([path("chat/", HttpResponse), re_path(r"^echo/$", HttpResponse)])
     assert [bool(route.pattern.match("echo/")) for route in router.routes] == [False, True]
     assert [str(route.pattern) for route in router.routes] == ["chat/", "^echo/$"]

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import django
 from django.conf import settings
@@ -56,20 +58,20 @@ def keeps() -> None:
 async def get(target: str) -> int:
     """Ask the site for a path, as a server does."""
     messages = [{"type": "http.request", "body": b""}]
-    sent: list[dict[str, int]] = []
+    sent: list[Mapping[str, Any]] = []
 
     async def receive() -> dict[str, object]:
         if not messages:
             await asyncio.Event().wait()
         return dict(messages.pop())
 
-    async def send(message: dict[str, int]) -> None:
+    async def send(message: Mapping[str, Any]) -> None:
         sent.append(message)
 
     headers = [(b"host", b"127.0.0.1")]
     scope = {"type": "http", "method": "GET", "path": target, "query_string": b"", "headers": headers}
     await ASGIHandler()(scope, receive, send)
-    return sent[0]["status"]
+    return int(sent[0]["status"])
 
 
 LEFT = 3

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MAX_DEPTH = 128
 """Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
 MAX_STACK = 48
 """Frames kept of a stack."""
 _MAX_FILES = 50_000
+_MAX_SITES = 10_000
 
 
 class Owner(IntEnum):
@@ -66,8 +67,15 @@ class Frame(NamedTuple):
         return id(self.code), self.lasti
 
 
+# A member of an enumeration is slow to look up; these are read several times a call.
+_BOUNDARY: Final = Owner.BOUNDARY
+_LAYER: Final = Owner.LAYER
+_APPLICATION: Final = Owner.APPLICATION
+
 _owners: dict[str, Owner] = {}
 """By file name: its hash is cached, a code object's is not, and equal code in two files compares equal."""
+_sites: dict[tuple[int, int], Frame] = {}
+"""Lines of the application that made calls, by `Frame.key`: the same object each time for the same line."""
 _app_paths: tuple[str, ...] = ()
 _stdlib = tuple(
     {
@@ -103,6 +111,7 @@ def configure(app_paths: str) -> None:
     global _app_paths  # noqa: PLW0603 - set once, before any probe is installed
     _app_paths = tuple(str(Path(p).resolve()) + os.sep for p in app_paths.split(os.pathsep) if p)
     _owners.clear()
+    _sites.clear()
 
 
 def owner(code: CodeType) -> Owner:
@@ -150,14 +159,26 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
     """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call."""
     while frame is not None and depth:
         code = frame.f_code
-        who = owner(code)
-        if who is Owner.APPLICATION:
-            return Frame(code, frame.f_lasti)
-        if who is Owner.BOUNDARY or who is Owner.LAYER:
+        who = _owners.get(code.co_filename)
+        if who is None:
+            who = owner(code)
+        if who is _APPLICATION:
+            lasti = frame.f_lasti
+            return _sites.get((id(code), lasti)) or _site(code, lasti)
+        if who is _BOUNDARY or who is _LAYER:
             return None
         frame = frame.f_back
         depth -= 1
     return None
+
+
+def _site(code: CodeType, lasti: int) -> Frame:
+    """A line that is seen for the first time. What is kept keeps its code, so that its `id()` stays its own."""
+    if len(_sites) >= _MAX_SITES:
+        _sites.clear()
+    frame = Frame(code, lasti)
+    _sites[frame.key] = frame
+    return frame
 
 
 def stack(frame: FrameType | None) -> list[Frame]:
@@ -219,6 +240,8 @@ def essence(func: object) -> object:
     seen: Any = func
     for _ in range(8):
         kind = type(seen)
+        if kind is CodeType:
+            return seen
         if kind is FunctionType:
             wrapped = seen.__dict__.get("__wrapped__")
             if wrapped is None:
@@ -242,7 +265,7 @@ def essence(func: object) -> object:
 def callable_name(func: object) -> str:
     """A callable's qualified name, or that of what it was reduced to."""
     known = essence(func)
-    return known.co_qualname if isinstance(known, CodeType) else str(known)
+    return known.co_qualname if type(known) is CodeType else str(known)
 
 
 def definition(func: object) -> Site | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame, Site
 from asgiscope.scope import Request, Scope
@@ -36,6 +36,13 @@ class State(IntEnum):
     ENDED = 3
 
 
+# A member of an enumeration is slow to look up; these are read several times a call.
+NEW: Final = State.NEW
+WAITING: Final = State.WAITING
+RUNNING: Final = State.RUNNING
+ENDED: Final = State.ENDED
+
+
 class Culprit(NamedTuple):
     """A sync-only middleware that makes Django send requests through a thread."""
 
@@ -52,43 +59,70 @@ class Call(Scope):
     submitter again; the queue's lock orders the three.
     """
 
-    state: State = State.NEW
-    future: Future[Any] | None = None
+    __slots__ = (
+        "busy_after",
+        "cancelled",
+        "depth",
+        "func",
+        "future",
+        "held_from",
+        "held_log",
+        "held_to",
+        "held_until",
+        "holders",
+        "kind",
+        "maker",
+        "middleware",
+        "queue",
+        "resumed",
+        "run_ended",
+        "run_started",
+        "run_tags",
+        "running_then",
+        "settled",
+        "site",
+        "stack",
+        "state",
+        "unnamed_ns",
+    )
+
+    func: object
+    """The callable, and once the call has ended only what names it."""
+    state: State
+    future: Future[Any] | None
     """What its executor promised, until its caller runs again."""
-    queue: "Queue | None" = None
-    depth: int = 0
-    run_started: int = 0
-    run_ended: int = 0
-    resumed: int = 0
-    cancelled: bool = False
-    settled: bool = False
-    maker: CodeType | None = None
+    queue: "Queue | None"
+    maker: CodeType | None
     """What made the call: its caller's code, the framework's too."""
-    middleware: Culprit | None = None
-    site: Frame | None = None
-    stack: "list[Frame] | tuple[()]" = ()
-    run_tags: tuple[int, str] | None = None
+    middleware: Culprit | None
+    site: Frame | None
+    stack: list[Frame] | tuple[()]
+    run_tags: tuple[int, str] | None
     """Identifier and name of the thread it ran on."""
-    held_log: "RunLog | None" = None
+    held_log: "RunLog | None"
     """Where its queue's log of runs stood when it began to wait, at `held_from`."""
-    held_from: int = 0
-    held_until: "RunLog | None" = None
+    held_until: "RunLog | None"
     """And when it began to run, at `held_to`."""
-    held_to: int = 0
-    busy_after: int = 0
+    busy_after: int
     """What its queue's runs had taken in all when this one had ended."""
-    running_then: "tuple[Call, ...]" = ()
+    running_then: "tuple[Call, ...]"
     """The runs that went on when this call's began: none where the queue has one worker."""
-    holders: "list[Call] | tuple[()]" = ()
+    holders: "list[Call] | tuple[()]"
     """The runs that are told apart, once `settle_holders` has chosen them."""
-    unnamed_ns: int = 0
+    unnamed_ns: int
     """What the other runs of the wait took."""
 
     def __init__(self, parent: Scope | None, now: int, kind: str, func: object) -> None:
-        super().__init__(parent, now)
+        Scope.__init__(self, parent, now)  # by its name: `super()` costs as much as half of what it calls
         self.kind = kind
         self.func = func
-        """The callable, and once the call has ended only what names it."""
+        self.state = NEW
+        self.depth = self.run_started = self.run_ended = self.resumed = 0
+        self.held_from = self.held_to = self.busy_after = self.unnamed_ns = 0
+        self.cancelled = self.settled = False
+        self.future = self.queue = self.maker = self.middleware = self.site = self.run_tags = None
+        self.held_log = self.held_until = None
+        self.stack = self.running_then = self.holders = ()
 
     def forget_holders(self) -> None:
         """Calls that waited for one another must not keep all their forebears alive."""
@@ -191,20 +225,22 @@ class Queue:
         call.queue = self
         call.started = now
         with self.lock:
-            call.state = State.WAITING
-            if self.waiting or self.running:
-                call.depth = len(self.waiting) + len(self.running)
+            call.state = WAITING
+            waiting = self.waiting
+            depth = len(waiting) + len(self.running)
+            if depth:
+                call.depth = depth
                 call.held_log = self.log
                 call.held_from = len(self.log.runs)
-            self.waiting[call] = None
+            waiting[call] = None
 
     def withdraw(self, call: Call) -> None:
         """A call leaves before it ran: the executor refused it, or it was cancelled in the queue."""
         with self.lock:
             self.waiting.pop(call, None)
             call.forget_holders()
-            if call.state is State.WAITING:
-                call.state = State.ENDED
+            if call.state is WAITING:
+                call.state = ENDED
                 call.cancelled = True
 
     def start(self, call: Call, now: int) -> None:
@@ -212,7 +248,7 @@ class Queue:
         with self.lock:
             self.waiting.pop(call, None)
             call.run_started = now
-            call.state = State.RUNNING
+            call.state = RUNNING
             if (
                 call.held_log is not None
             ):  # it found others before it; what comes after it, it does not wait for
@@ -225,7 +261,7 @@ class Queue:
         """The call's function has returned or raised."""
         with self.lock:
             call.run_ended = now
-            call.state = State.ENDED
+            call.state = ENDED
             self.running.pop(call, None)
             if not self.waiting:
                 if self.log.runs:

@@ -1,12 +1,15 @@
 """Patches that pass through, come off again, and never raise into the application.
 
 A patch replaces one attribute of a foreign object by a `wrapt.FunctionWrapper`, which keeps the function's
-signature, flags and identity for `inspect`. If somebody else has wrapped the attribute after us, ours cannot be
-cut out of the middle without breaking theirs: it then stays and passes straight through.
+signature, flags and identity for `inspect`; on the hottest paths by a plain function. If somebody else has wrapped
+the attribute after us, ours cannot be cut out of the middle without breaking theirs: it then stays and passes
+straight through.
 """
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from types import FunctionType
 from typing import Any, Self
 
 import wrapt
@@ -14,6 +17,8 @@ import wrapt
 from asgiscope import faults
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+Around = Callable[[Callable[..., Any], Sized], Callable[..., Any]]
+"""Makes the function that goes around another. It passes straight through when the second argument is empty."""
 _MISSING = object()
 
 
@@ -22,12 +27,13 @@ class Patches:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
-        self._enabled = True
+        self._on: list[None] = [None]
+        """Empty when they are off. wrapt looks at its truth, where a function would be called each time."""
 
     @property
     def enabled(self) -> bool:
         """Whether they are on, or may yet be added to."""
-        return self._enabled
+        return bool(self._on)
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> Self:
         """Wrap the function `owner.name`; `wrapper(wrapped, instance, args, kwargs)` as in wrapt.
@@ -38,8 +44,21 @@ class Patches:
         inherited = vars(owner).get(name, _MISSING)
         # As it stands in the class that defines it: bound, another class's wrapper would be wrapped with it.
         original = inherited if inherited is not _MISSING else inspect.getattr_static(owner, name)
-        ours = wrapt.FunctionWrapper(original, wrapper, enabled=lambda: self._enabled)
+        ours = wrapt.FunctionWrapper(original, wrapper, enabled=self._on)  # type: ignore[arg-type] # any truth will do
         return self._put(owner, name, inherited, ours)
+
+    def around(self, owner: type, name: str, make: Around) -> Self:
+        """Put a plain function around the method `owner.name`: a call through wrapt costs half a microsecond more.
+
+        `make(original, on)` gives it; both are called with the instance first. Not for coroutine functions: what
+        `inspect` says of those is read from their code.
+
+        Raises:
+            KeyError: the class does not define it; the probe's version check was wrong.
+        """
+        found = vars(owner)[name]
+        original = found if type(found) is FunctionType else _bound(found)  # wrapt's, of another tool
+        return self._put(owner, name, found, functools.wraps(found)(make(original, self._on)))
 
     def replace(self, owner: Any, name: str, replacement: Any) -> Self:
         """Put `replacement` in the place of `owner.name` (a module's global, for the most part)."""
@@ -66,9 +85,18 @@ class Patches:
 
     def remove(self) -> None:
         """Take them off."""
-        self._enabled = False
+        self._on.clear()
         while self._undo:
             try:
                 self._undo.pop()()
             except Exception:  # noqa: BLE001 - one that sticks must not keep the rest on
                 faults.report("patching.remove")
+
+
+def _bound(descriptor: Any) -> Callable[..., Any]:
+    """A method that is no plain function, called with its instance first."""
+
+    def call(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return descriptor.__get__(instance, type(instance))(*args, **kwargs)
+
+    return call

@@ -22,6 +22,8 @@ from asgiscope.semconv import Cause, ThreadRole
 from asgiscope.tally import Tallies
 
 _MS = 1_000_000
+_new = tuple.__new__
+_current = current.get
 _OPERATION_DEPTH = 20
 """Frames between a query's cursor and the line that asked for it: the ORM is some ten deep."""
 _REFUSED = "SynchronousOnlyOperation"
@@ -116,7 +118,13 @@ class Here(threading.local):
     """Among those nested in it was one that Django guards."""
     inner: tuple[Operation, list[Frame]] | None = None
     """The nested operation that explains most of the outermost so far, and where it was called."""
-    name: str = ""
+    thread: tuple[int, str] | None = None
+    """Its identifier and name, once somebody has asked."""
+
+    def know(self) -> tuple[int, str]:
+        """Ask."""
+        self.thread = known = (get_ident(), threading.current_thread().name)
+        return known
 
 
 class Outbox(Protocol):
@@ -162,15 +170,12 @@ class Recorder:
 
         Its request may have ended: see `Scope.origin`.
         """
-        return current.get() or self.here.call
+        return _current() or self.here.call
 
     def tags(self) -> Tags:
         """The tags of this very moment and thread."""
         here = self.here
-        name = here.name
-        if not name:
-            name = here.name = threading.current_thread().name
-        ident = get_ident()
+        ident, name = here.thread or here.know()
         loop = _get_running_loop()
         if loop is not None:
             task = current_task(loop)
@@ -334,15 +339,17 @@ class Recorder:
         if call.settled:  # its thread and its caller may come to the end at the same time
             return
         call.settled = True
-        queue = call.queue
-        begun = call.run_started
+        queue, begun, sampled = call.queue, call.run_started, call.sampled
         wait = begun - call.started if begun else 0
-        notable = wait >= self.wait_ns or (call.middleware is not None and call.sampled)
+        notable = wait >= self.wait_ns or (sampled and call.middleware is not None)
         call.func = func = callsite.essence(call.func)
         if begun and queue is not None:
-            crossing = Crossing(call.site, func, queue.role, wait, call.run_ended - begun, call.resume_ns)
+            ended = call.run_ended
+            resume = max(call.resumed - ended, 0)
+            # As `Crossing(...)`, without the function that a named tuple's own `__new__` is.
+            crossing = _new(Crossing, (call.site, func, queue.role, wait, ended - begun, resume))
             self.tallies.crossed(call.request, crossing, call.origin)
-        if not (notable or call.sampled):
+        if not (notable or sampled):
             if call.held_log is not None:
                 call.forget_holders()
             return

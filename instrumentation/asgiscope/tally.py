@@ -7,10 +7,10 @@ inbox when it ends. The sending thread adds them up. Only when it does not come 
 add itself up, so that memory stays bounded and nothing goes uncounted.
 """
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from math import ceil, log2
 from typing import Final, NamedTuple, TypeVar
 
 from asgiscope.callsite import callable_name
@@ -46,7 +46,7 @@ class Histogram:
 
     def add(self, duration_ns: int) -> None:
         """Count a duration."""
-        if not self.count or duration_ns < self.least:
+        if duration_ns < self.least or not self.count:
             self.least = duration_ns
         self.greatest = max(self.greatest, duration_ns)
         self.count += 1
@@ -54,8 +54,9 @@ class Histogram:
             self.zero += 1
             return
         self.sum_ns += duration_ns
-        index = math.ceil(math.log2(duration_ns / _SECOND) * _PER_OCTAVE) - 1
-        self.buckets[index] = self.buckets.get(index, 0) + 1
+        index = ceil(log2(duration_ns / _SECOND) * _PER_OCTAVE) - 1
+        buckets = self.buckets
+        buckets[index] = buckets.get(index, 0) + 1
 
 
 class BridgeRow:
@@ -108,6 +109,8 @@ class Rows:
 
     def __init__(self) -> None:
         self.bridges: dict[BridgeKey, BridgeRow] = {}
+        self.found: dict[tuple[int, str, str], tuple[object, BridgeRow]] = {}
+        """By `id()` of the function in the place of its name; the function is kept, so that no other has its id."""
         self.requests: dict[str, RequestRow] = {}
         self.blocked: dict[str, Histogram] = {}
         """By cause."""
@@ -136,8 +139,9 @@ class Tallies:
         if request is None:
             self._put(crossing if origin is None else Stray(crossing, origin))
             return
-        request.crossings.append(crossing)
-        if request.ended or len(request.crossings) >= _MAX_CROSSINGS:
+        crossings = request.crossings
+        crossings.append(crossing)
+        if request.ended or len(crossings) >= _MAX_CROSSINGS:
             self._put(request)
 
     def ended(self, request: Request) -> None:
@@ -199,12 +203,22 @@ class Tallies:
                 row.sums[name] += now - before
 
     def _bridge(self, crossing: Crossing, route: str) -> None:
-        name = callable_name(crossing.func)
-        key = (name, str(crossing.role), route)
-        row = _row(self._rows.bridges, key, BridgeRow, (OVERFLOW, str(crossing.role), OVERFLOW))
-        row.wait.add(crossing.wait_ns)
-        row.run.add(crossing.run_ns)
-        row.resume_ns += crossing.resume_ns
+        _, func, role, wait_ns, run_ns, resume_ns = crossing
+        row = self._row_of(func, role, route)
+        row.wait.add(wait_ns)
+        row.run.add(run_ns)
+        row.resume_ns += resume_ns
+
+    def _row_of(self, func: object, role: str, route: str) -> BridgeRow:
+        """The row of a function; found by its `id()`, because code is slow to name and to hash."""
+        known = self._rows.found.get((id(func), role, route))
+        if known is not None:
+            return known[1]
+        key = (callable_name(func), str(role), route)
+        row = _row(self._rows.bridges, key, BridgeRow, (OVERFLOW, str(role), OVERFLOW))
+        if len(self._rows.found) < MAX_ROWS:
+            self._rows.found[id(func), role, route] = func, row
+        return row
 
     def take(self) -> Rows:
         """Everything since the last time."""

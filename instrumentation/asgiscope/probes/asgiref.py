@@ -16,10 +16,10 @@ from threading import get_ident
 from typing import Any
 
 from asgiscope import callsite, faults
-from asgiscope.ledger import Call, Culprit, State
+from asgiscope.ledger import ENDED, NEW, WAITING, Call, Culprit
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
-from asgiscope.probes.executor import submit_wrapper, watch_cancellation
+from asgiscope.probes.executor import around_submit, watch_cancellation
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import current
 from asgiscope.semconv import SPAN_SYNC_TO_ASYNC, ThreadRole
@@ -53,11 +53,11 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf)
 
     bridges = Bridges(recorder, watchdog, middleware_of)
     recorder.context = functools.partial(_context, sync.SyncToAsync.thread_sensitive_context)
-    submit = submit_wrapper(recorder, role_of, _standing)
+    submit = around_submit(recorder, role_of, _standing)
     patches = Patches().on_remove(lambda: setattr(recorder, "context", int))
     patches.wrap(sync.SyncToAsync, "__call__", bridges.sync_to_async)
     patches.wrap(sync.AsyncToSync, "__call__", bridges.async_to_sync)
-    return patches.wrap(current_thread_executor.CurrentThreadExecutor, "submit", submit)
+    return patches.around(current_thread_executor.CurrentThreadExecutor, "submit", submit)
 
 
 class Bridges:
@@ -98,7 +98,7 @@ class Bridges:
         try:
             return await wrapped(*args, **kwargs)
         except RuntimeError as error:
-            if call.state is State.NEW and _asgirefs(error):
+            if call.state is NEW and _asgirefs(error):
                 _refuse(recorder, call, error)
             raise
         finally:
@@ -189,14 +189,14 @@ def _over(recorder: Recorder, call: Call, token: Any) -> None:
         now = recorder.clock()
         call.ended = call.resumed = now
         future, call.future = call.future, None
-        if call.state is State.NEW:  # refused, or run by an executor that is no ThreadPoolExecutor
+        if call.state is NEW:  # refused, or run by an executor that is no ThreadPoolExecutor
             call.func = callsite.essence(call.func)
             recorder.send(call, notable=False)
             return
-        if call.state is not State.ENDED:
+        if call.state is not ENDED:
             # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
             call.cancelled = True
-            if future is not None and call.state is State.WAITING:
+            if future is not None and call.state is WAITING:
                 watch_cancellation(recorder, call, future)
             return
         recorder.settle(call)

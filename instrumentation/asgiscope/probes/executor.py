@@ -4,29 +4,30 @@ Owns: `asyncio.to_thread`, and `concurrent.futures.ThreadPoolExecutor.submit`, a
 uvloop's `run_in_executor` both call. Submissions from threads without a running loop pass through untouched, but
 for one: asgiref starting a new loop for `async_to_sync`.
 
-Overhead model: for submissions from a loop, the ledger's work and one function around the submitted one.
+Overhead model: for submissions from a loop, the ledger's work and one function around the submitted one. It runs
+for every hop, so that names it looks up are local and what can be is done once a thread.
 """
 
 import asyncio
 import contextvars
 import functools
 import sys
-import threading
 import weakref
 from asyncio.events import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from asgiscope import callsite, faults
 from asgiscope.callsite import Frame
-from asgiscope.ledger import Call, Queue, State
-from asgiscope.patching import Patches, Wrapper
+from asgiscope.ledger import NEW, WAITING, Call, Queue
+from asgiscope.patching import Around, Patches
 from asgiscope.recorder import Recorder
 from asgiscope.scope import current
 from asgiscope.semconv import SPAN_EXECUTOR, ThreadRole
 
 RoleOf = Callable[[object], ThreadRole]
+_POOL: Final = ThreadRole.POOL
 
 
 _site: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("asgiscope_to_thread", default=None)
@@ -35,7 +36,7 @@ _site: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("asgiscope_
 
 def install(recorder: Recorder, role_of: RoleOf) -> Patches:
     """Patch thread pools, and `asyncio.to_thread` to know who calls it."""
-    patches = Patches().wrap(ThreadPoolExecutor, "submit", submit_wrapper(recorder, role_of))
+    patches = Patches().around(ThreadPoolExecutor, "submit", around_submit(recorder, role_of))
     return patches.wrap(asyncio, "to_thread", _to_thread)
 
 
@@ -60,35 +61,36 @@ async def _threaded(frame: Frame | None, wrapped: Callable[..., Any], args: Any,
 _threaded.__name__ = _threaded.__qualname__ = "to_thread"
 
 
-def submit_wrapper(
-    recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], Any] | None = None
-) -> Wrapper:
-    """What wraps an executor's `submit`. `actual` names the executor that an executor hands its work on to."""
+def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], Any] | None = None) -> Around:
+    """What goes around an executor's `submit`. `actual` names the executor that one hands its work on to."""
 
-    def submit(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        call: Call | None = None
-        try:
-            call = _claim(recorder, instance if actual is None else actual(instance), role_of, args)
-            if call is not None:
-                args = (functools.partial(_run, recorder, call, args[0]), *args[1:])
-        except Exception:  # noqa: BLE001 - never into the application
-            faults.report("executor.submit")
-            call = None
-        if call is None:
-            return wrapped(*args, **kwargs)
-        try:
-            future = wrapped(*args, **kwargs)
-        except BaseException:
-            _withdraw(call)
-            call.state = State.NEW  # refused by the executor before it began
-            raise
-        if call.kind == SPAN_EXECUTOR:
-            watch_cancellation(recorder, call, future)
-        else:  # its caller is ours: it looks when it is cancelled, which is seldom
-            call.future = future
-        return future
+    def make(original: Callable[..., Any], on: Sized) -> Callable[..., Any]:
+        def submit(executor: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if not on or not args:
+                return original(executor, *args, **kwargs)
+            call: Call | None = None
+            try:
+                call = _claim(recorder, executor if actual is None else actual(executor), role_of, args)
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report("executor.submit")
+            if call is None:
+                return original(executor, *args, **kwargs)
+            try:
+                func, *rest = args
+                future = original(executor, functools.partial(_run, recorder, call, func), *rest, **kwargs)
+            except BaseException:
+                _withdraw(call)
+                call.state = NEW  # refused by the executor before it began
+                raise
+            if call.kind == SPAN_EXECUTOR:
+                watch_cancellation(recorder, call, future)
+            else:  # its caller is ours: it looks when it is cancelled, which is seldom
+                call.future = future
+            return future
 
-    return submit
+        return submit
+
+    return make
 
 
 def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -> Call | None:
@@ -97,16 +99,15 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
     loop = _get_running_loop()
     if loop is None:
         parked = recorder.here.parked
-        if parked is not None and args and args[0] is asyncio.run:
+        if parked is not None and args[0] is asyncio.run:
             parked.new_loop = True
             parked.awaited = args[1] if len(args) > 1 else None
         return None
-    if not args:
-        return None
-    if type(scope) is Call and scope.state is State.NEW:
+    clock = recorder.clock
+    if type(scope) is Call and scope.state is NEW:
         call = scope
     else:
-        call = Call(recorder.enclosing(), recorder.clock(), SPAN_EXECUTOR, args[0])
+        call = Call(recorder.enclosing(), clock(), SPAN_EXECUTOR, args[0])
         recorder.root(call)
         call.func = _submitted(args)
         call.site = _site.get() if args[0] is not call.func else None
@@ -118,9 +119,9 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
     queue = recorder.ledger.known(executor)
     if queue is None:
         queue = _queue(recorder, executor, role_of)
-    if queue.workers == 1 and queue.role is ThreadRole.POOL and call is scope:
+    if queue.workers == 1 and queue.role is _POOL and call is scope:
         queue.role = role_of(executor)  # an application's own, given to a ThreadSensitiveContext by now
-    queue.submit(call, recorder.clock())
+    queue.submit(call, clock())
     return call
 
 
@@ -149,10 +150,7 @@ def _run(recorder: Recorder, call: Call, func: Callable[..., Any], /, *args: Any
     queue = call.queue
     try:
         here.call = call
-        name = here.name
-        if not name:
-            name = here.name = threading.current_thread().name
-        call.run_tags = (threading.get_ident(), name)
+        call.run_tags = here.thread or here.know()
         if queue is not None:
             queue.start(call, recorder.clock())
     except Exception:  # noqa: BLE001
@@ -165,10 +163,10 @@ def _run(recorder: Recorder, call: Call, func: Callable[..., Any], /, *args: Any
             now = recorder.clock()
             if queue is not None:
                 queue.end(call, now)
-            parked = here.parked
-            if parked is not None and queue is not None and queue.role == ThreadRole.PARENT:
-                parked.busy_ns += call.run_ns
-            if call.kind == SPAN_EXECUTOR or call.resumed:  # nobody waits, or its caller has given up
+                parked = here.parked
+                if parked is not None and queue.role == ThreadRole.PARENT:
+                    parked.busy_ns += call.run_ns
+            if call.resumed or call.kind == SPAN_EXECUTOR:  # its caller has given up, or nobody waits
                 call.ended = now
                 recorder.settle(call)
         except Exception:  # noqa: BLE001
@@ -189,7 +187,7 @@ def watch_cancellation(recorder: Recorder, call: Call, future: "Future[Any]") ->
 
 
 def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
-    if future.cancelled() and call.state is State.WAITING:
+    if future.cancelled() and call.state is WAITING:
         _withdraw(call)
         call.ended = recorder.clock()
         call.func = callsite.essence(call.func)

@@ -21,6 +21,7 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
@@ -42,10 +43,12 @@ _EVERY_SAMPLE = 50
 class Sample:
     """A loop thread's stack at an instant."""
 
-    __slots__ = ("frames", "plumbing", "scope", "time")
+    __slots__ = ("frames", "plumbing", "scope", "task", "time")
 
-    def __init__(self, time: int, frames: list[Frame], scope: Scope | None) -> None:
+    def __init__(self, time: int, frames: list[Frame], scope: Scope | None, task: int) -> None:
         self.time = time
+        self.task = task
+        """The `id()` of the task that ran, 0 for none: a callback."""
         self.frames = frames
         self.scope = scope
         self.plumbing = callsite.find(frames) is None and any(
@@ -147,29 +150,41 @@ class LoopWatch:
         rest = sum(end - begin for begin, end in gaps)
         if rest < self.threshold:
             return rest
-        begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
-        samples = [s for s in list(self.samples) if any(b <= s.time <= e for b, e in gaps)]
+        samples = _sampled(gaps, list(self.samples))
         # With a beat overdue, a loop that stands in its own machinery and uses no processor is ready to run, and
         # gets no processor or no GIL.
-        working = [sample for sample in samples if not sample.plumbing]
-        starved = not working and cpu_ns is not None and cpu_ns * 2 < rest
-        samples = [] if starved else working or samples
-        cause = Cause.CPU if samples else Cause.UNKNOWN
-        frames, scope = _explain(samples)
-        stall = Stall(scope, begin, end, cause)
+        starved = all(sample.plumbing for sample in samples) and cpu_ns is not None and cpu_ns * 2 < rest
+        pieces = [] if starved else _cut(gaps, samples)
+        alone = [(begin, end) for begin, end in pieces if end - begin >= self.threshold]
+        short = _uncovered(start, now, [*alone, *((s, e) for s, e, sent in self.notes if sent)])
+        together = sum(end - begin for begin, end in short)
+        stalls = [self._stall([piece], samples, starved) for piece in alone]
+        if together >= self.threshold:  # none of them long, and the loop was blocked all the while
+            stalls.append(self._stall(short, samples, starved))
+        if stalls:
+            self.adopt(max(stalls, key=lambda stall: stall.blocked_ns), whole=True)
+        for stall in stalls:
+            self.recorder.stalled(stall, self.thread_id)
+        return rest
+
+    def _stall(self, gaps: list[tuple[int, int]], samples: list[Sample], starved: bool) -> Stall:
+        """What blocked the loop in the gaps, which are one stall where they are each too short to be any."""
+        begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
+        within = _sampled(gaps, samples)
+        working = [] if starved else [sample for sample in within if not sample.plumbing] or within
+        frames, scope = _explain(working)
+        stall = Stall(scope, begin, end, Cause.CPU if working else Cause.UNKNOWN)
         self.recorder.root(stall)
-        stall.blocked_ns = rest
+        stall.blocked_ns = sum(end - begin for begin, end in gaps)
         stall.starved = starved
-        stall.samples = len(samples)
+        stall.samples = len(working)
         stall.frames = frames
-        self.adopt(stall, whole=True)
         if stall.request is not None and not starved:
             # What probes saw and did not send is in the sum already.
-            stall.request.loop_caused += rest - _within(
+            stall.request.loop_caused += stall.blocked_ns - _within(
                 gaps, [(s, e) for s, e, sent in self.notes if not sent]
             )
-        self.recorder.stalled(stall, self.thread_id)
-        return rest
+        return stall
 
     def adopt(self, stall: Stall, *, whole: bool = False) -> None:
         """Have a stall that has ended be the end of the one reported while it lasted, if it is most of that.
@@ -268,7 +283,8 @@ class LoopWatch:
         frames = callsite.stack(frame)
         del frame
         if frames:
-            self.samples.append(Sample(now, frames, scope_of(asyncio.current_task(loop))))
+            task = asyncio.current_task(loop)
+            self.samples.append(Sample(now, frames, scope_of(task), id(task) if task is not None else 0))
         if len(self.samples) >= _EVERY_SAMPLE:
             self.next_sample = now + (self.period << (len(self.samples) // _EVERY_SAMPLE))
 
@@ -303,6 +319,25 @@ def _uncovered(start: int, end: int, covered: list[tuple[int, int]]) -> list[tup
     if at < end:
         gaps.append((at, end))
     return gaps
+
+
+def _sampled(gaps: list[tuple[int, int]], samples: list[Sample]) -> list[Sample]:
+    """The samples taken in the gaps."""
+    return [sample for sample in samples if any(begin <= sample.time <= end for begin, end in gaps)]
+
+
+def _cut(gaps: list[tuple[int, int]], samples: list[Sample]) -> list[tuple[int, int]]:
+    """The gaps, cut where one task gave way to the next: a loop answers only when all that were ready have run."""
+    pieces = []
+    for begin, end in gaps:
+        at = begin
+        for before, after in pairwise(_sampled([(begin, end)], samples)):
+            if before.task != after.task:
+                middle = (before.time + after.time) // 2
+                pieces.append((at, middle))
+                at = middle
+        pieces.append((at, end))
+    return pieces
 
 
 def _within(gaps: list[tuple[int, int]], covered: list[tuple[int, int]]) -> int:

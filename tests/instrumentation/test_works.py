@@ -245,6 +245,29 @@ def test_two_operations_one_after_the_other_are_two_stalls(unsafe_site: Site) ->
     ]
 
 
+def test_what_a_probe_saw_is_cut_out_of_what_the_watchdog_did(site: Site) -> None:
+    """One turn of the loop, three stalls: each at its line, none of the time counted twice."""
+    answer = site.get("/mixed/")
+    before, exact, after = stalls_of(answer)
+    assert [stall["asgiscope.cause"] for stall in (before, exact, after)] == ["cpu", "call", "cpu"]
+    assert at(before) == ("works.py", "mixed", line_of("works.py", "time.sleep(0.15)  # before"))
+    assert exact["asgiscope.operation"] == "signal paid"
+    assert at(after) == ("works.py", "mixed", line_of("works.py", "time.sleep(0.18)  # after"))
+    assert (before.end, after.start) == (exact.start, exact.end)
+    for stall, seconds in ((before, 0.15), (after, 0.18)):
+        assert seconds * 1000 * MS - PERIOD <= stall.duration <= seconds * 1000 * MS + 8 * PERIOD
+
+
+def test_tasks_that_block_one_after_the_other_are_two_stalls(site: Site) -> None:
+    """Though the loop answers only when both have run; each at its line and as long as it blocked."""
+    first, second = stalls_of(site.get("/together/"))
+    assert at(first) == ("works.py", "first_half", line_of("works.py", "time.sleep(0.15)  # first"))
+    assert at(second) == ("works.py", "second_half", line_of("works.py", "time.sleep(0.18)  # second"))
+    assert first.end == second.start
+    for stall, seconds in ((first, 0.15), (second, 0.18)):
+        assert seconds * 1000 * MS - 2 * PERIOD <= stall.duration <= seconds * 1000 * MS + 8 * PERIOD
+
+
 @pytest.mark.parametrize("view", ["slow-storage", "own-open"])
 def test_requests_in_flight_lose_what_the_stall_took(site: Site, database: Path, view: str) -> None:
     """A stream that is under way all along: its overlap is the whole stall, and it says so itself."""

@@ -96,7 +96,11 @@ def _parked_frame(recorder: Recorder, scope: Scope | None) -> FrameType | None:
     while scope is not None and not isinstance(scope, Parked):
         scope = scope.parent
     ident = recorder.ledger.parked.get(scope) if scope is not None else None
-    return sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
+    frame = sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
+    # It may not stand yet: what hands the coroutine to the loop is in the files at which a stack ends.
+    while frame is not None and callsite.owner(frame.f_code) is Owner.BOUNDARY:
+        frame = frame.f_back
+    return frame
 
 
 def chain(frame: FrameType | None, middleware_in: Any, parked_frame: FrameType | None = None) -> list[str]:

@@ -1,5 +1,6 @@
 """Views that do on the event loop what Django does synchronously without a guard."""
 
+import asyncio
 import sqlite3
 import time
 from pathlib import Path
@@ -119,6 +120,30 @@ async def save_user(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(user.username)
 
 
+async def mixed(_request: HttpRequest) -> HttpResponse:
+    """In one turn of the loop: what no probe sees, what one sees, and another that none does."""
+    time.sleep(0.15)  # before
+    paid.send(None)
+    time.sleep(0.18)  # after
+    return HttpResponse("ok")
+
+
+async def together(_request: HttpRequest) -> HttpResponse:
+    """Two tasks that are ready at once: the loop answers nobody until both have run."""
+    await asyncio.gather(first_half(), second_half())
+    return HttpResponse("ok")
+
+
+async def first_half() -> None:
+    await asyncio.sleep(0)
+    time.sleep(0.15)  # first
+
+
+async def second_half() -> None:
+    await asyncio.sleep(0)
+    time.sleep(0.18)  # second
+
+
 async def many_queries(_request: HttpRequest) -> HttpResponse:
     """Each so short that nothing is said of it, and together long."""
     end = time.perf_counter() + 0.2
@@ -149,5 +174,7 @@ urlpatterns = [
         raw_driver,
         save_user,
         many_queries,
+        mixed,
+        together,
     )
 ]

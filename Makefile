@@ -11,8 +11,9 @@ STATIC := collector/asgiscope_collector/static/index.html
 demo: setup $(STATIC)
 	@$(RUN) python deploy/demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
+# Two workers side by side: see tests/conftest.py.
 test: setup $(STATIC) lint type
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-long: setup $(STATIC)
 	$(RUN) pytest -m long

@@ -1,0 +1,44 @@
+"""How the tests are shared out where several workers run them side by side (`make test`, pytest-xdist).
+
+A group stays with one worker, in order, because its tests share what is slow to start. Groups are given out in the
+order of the tests: those that take longest come first, so that no worker is left alone with one at the end.
+"""
+
+import re
+from typing import Any, Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+_FIRST: Final = ("tests/e2e", "tests/dashboard", "asyncio", "uvloop")
+"""Folders whose tests share a collector, or a browser; and the sites of tests/instrumentation on either loop."""
+_LOOP: Final = re.compile(r"\[.*?\b(asyncio|uvloop)\b")
+
+
+def group_of(nodeid: str) -> str:
+    """Which group a test belongs to: its file, unless what it shares is shared more widely."""
+    file, _, test = nodeid.partition("::")
+    for folder in _FIRST[:2]:
+        if file.startswith(f"{folder}/"):
+            return folder
+    loop = _LOOP.search(test)
+    return loop[1] if loop else file
+
+
+class _InGroups(LoadScopeScheduling):  # type: ignore[misc]
+    """xdist's own scheduling by groups does not know the names of tests as pytest 9.2 keeps them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Called where tests are given out."""
+    return _InGroups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Called in each worker: what takes longest comes first."""
+    if hasattr(config, "workerinput"):
+        place = {group: number for number, group in enumerate(_FIRST)}
+        items.sort(key=lambda item: place.get(group_of(item.nodeid), len(place)))

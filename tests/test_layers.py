@@ -52,6 +52,7 @@ COLLECTOR = (
     "access",
     "otlp",
     "journal",
+    "segments",
     "engine",
     "spool",
     "loader",

@@ -17,6 +17,7 @@ from asgiscope_collector.alerts.readings import Gauges
 from asgiscope_collector.control import ControlServer
 from asgiscope_collector.engine.checks import broken_parts
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
+from asgiscope_collector.engine.rebuild import finish
 from asgiscope_collector.feed import Feed
 from asgiscope_collector.journal import Journal
 from asgiscope_collector.loader import Loader
@@ -209,6 +210,7 @@ class Collector:
             else:
                 for text in await asyncio.to_thread(broken_parts, self.engine):
                     logger.error("store: %s", text)
+                await asyncio.to_thread(finish, self.engine, self.settings.data)
                 self.loader.start()
                 await asyncio.to_thread(self._control.start)
                 logger.info("ready: data in %s, store %s", self.settings.data, self._store)

@@ -1,8 +1,8 @@
 """From the spool into the engine: one segment, one insert, exactly once.
 
-The engine remembers the names of the segments it stored, in the spans and in every rollup, so a load that is
-repeated after a crash or an error adds nothing. A segment that the engine cannot decode is taken apart: what
-it refuses is set aside in `rejected/`, the rest is loaded.
+A segment whose load was begun and not seen to end, in this run or an earlier one, is settled (engine/settle.py):
+what of it is stored is looked up, and nothing else is loaded meanwhile. A segment that the engine cannot decode
+is taken apart: what it refuses is set aside in `rejected/`, the rest is loaded.
 """
 
 import io
@@ -19,7 +19,9 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.spool import Spool, bodies, frame, signal_of
+from asgiscope_collector.engine.settle import settle, withdraw
+from asgiscope_collector.segments import bodies, frame, signal_of
+from asgiscope_collector.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +96,7 @@ class Loader:
                 continue
             began = time.monotonic()
             try:
-                with self._loading[number]:
-                    self._load(segment)
+                self._load(segment, number)
             except Exception as error:
                 self._spool.release(segment)
                 self.failures += 1
@@ -113,13 +114,18 @@ class Loader:
                 signal = signal_of(segment)
                 self._rested[signal] = ended + _REST[signal] * (ended - began)
 
-    def _load(self, segment: Path) -> None:
+    def _load(self, segment: Path, number: int) -> None:
         try:
-            with segment.open("rb") as file:
-                self._engine.load(signal_of(segment), file, segment.name)
+            if self._spool.doubt(segment):
+                with self._loading[number], segment.open("rb") as file:
+                    self._engine.load(signal_of(segment), file, segment.name)
+            else:
+                with self.paused():
+                    settle(self._engine, segment)
         except EngineError:
-            if not self._take_apart(segment):
-                raise
+            with self.paused():
+                if not self._take_apart(segment):
+                    raise
             return
         self._spool.remove(segment)
         self.segments += 1
@@ -146,7 +152,8 @@ class Loader:
             self._rejected,
             torn,
         )
-        # Under a new name: nothing of the old one was stored, for a segment is decoded before it is written.
+        # What came before the refused body may be stored already, a block at a time.
+        withdraw(self._engine, segment)
         self._spool.replace(segment, kept)
         return True
 

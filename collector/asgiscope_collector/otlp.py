@@ -21,6 +21,7 @@ _REQUESTS: Final[dict[str, type[Any]]] = {
     "traces": ExportTraceServiceRequest,
     "metrics": ExportMetricsServiceRequest,
 }
+_POINTS: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 _IDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
 
 M = TypeVar("M")
@@ -84,6 +85,30 @@ def is_request(signal: str, data: bytes) -> bool:
     except MalformedError:
         return False
     return True
+
+
+def times_of(signal: str, data: bytes) -> list[int]:
+    """When each span of a request began, or each data point was taken, in nanoseconds since the epoch.
+
+    Raises:
+        MalformedError: the bytes are no request of the signal.
+    """
+    request: Any = from_protobuf(data, _REQUESTS[signal])
+    if signal == "traces":
+        return [
+            span.start_time_unix_nano
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+    return [
+        point.time_unix_nano
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for kind in _POINTS
+        for point in getattr(metric, kind).data_points
+    ]
 
 
 def digest_of(signal: str, body: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """What was acknowledged and is not stored yet: request bodies on disk, in segments that survive a crash.
 
-A segment is a file of bodies of one signal, each with its length before it as a varint, so the engine reads it as
-it is. One thread writes: it takes all that waits, appends it, syncs each segment once, and only then are those
+One thread writes: it takes all that waits, appends it, syncs each segment once, and only then are those
 requests acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
+One whose load has begun is in doubt until it is deleted, over a crash too: parts of it may be stored.
 After a crash the last segment may end in a torn body, which nobody was told was stored: it is cut off.
 """
 
@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,54 +22,17 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from asgiscope_collector.journal import Journal
-from asgiscope_collector.otlp import SIGNALS, digest_of, is_request
+from asgiscope_collector.otlp import SIGNALS
+from asgiscope_collector.segments import SUFFIX, frame, mend, name_of, signal_of, write_synced
 
 logger = logging.getLogger(__name__)
 
-_SUFFIX: Final = ".otlp"
-"""Of a segment of spans; one of another signal has the signal's name before it (`.metrics.otlp`)."""
-_VARINT_BITS: Final = 7
-_VARINT_MORE: Final = 0x80
-_VARINT_MAX_SHIFT: Final = 63
+_DOUBT: Final = ".doubt"
+"""After a segment's name: an empty file, there before the segment is first loaded and gone after the segment."""
 
 
 class SpoolUnavailableError(RuntimeError):
     """A body cannot be accepted now: the spool is full, its disk failed, or it is closing."""
-
-
-def frame(body: bytes) -> bytes:
-    """A body with its length before it."""
-    length, prefix = len(body), bytearray()
-    while length >= _VARINT_MORE:
-        prefix.append(length & (_VARINT_MORE - 1) | _VARINT_MORE)
-        length >>= _VARINT_BITS
-    prefix.append(length)
-    return bytes(prefix) + body
-
-
-def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each whole body of a segment, with the offset after it; ends before the first that is torn."""
-    offset = 0
-    while offset < len(data):
-        length, shift, position = 0, 0, offset
-        while True:
-            if position >= len(data) or shift > _VARINT_MAX_SHIFT:
-                return
-            byte = data[position]
-            length |= (byte & (_VARINT_MORE - 1)) << shift
-            position, shift = position + 1, shift + _VARINT_BITS
-            if byte < _VARINT_MORE:
-                break
-        if position + length > len(data):
-            return
-        offset = position + length
-        yield offset, data[position:offset]
-
-
-def signal_of(segment: Path) -> str:
-    """What a segment's bodies are: `traces` or `metrics`."""
-    suffixes = segment.name.split(".")
-    return suffixes[1] if suffixes[1] in SIGNALS else SIGNALS[0]
 
 
 class _Waiting(NamedTuple):
@@ -229,6 +192,19 @@ class Spool:
             self._taken.discard(segment)
             self._changed.notify_all()
 
+    def doubt(self, segment: Path) -> bool:
+        """Note on the disk that a segment's load begins; False if it was noted before, by this run or another.
+
+        Raises:
+            OSError: it is not noted.
+        """
+        try:
+            _doubt_of(segment).touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            return False
+        self._sync_folder()
+        return True
+
     def remove(self, segment: Path) -> None:
         """Forget a segment: it is stored."""
         size = segment.stat().st_size
@@ -239,6 +215,7 @@ class Spool:
             # It is stored all the same, and a full disk needs its room: only a retry after a restart is not known.
             logger.exception("spool: the digests of %s could not be kept", segment.name)
         segment.unlink()
+        _doubt_of(segment).unlink(missing_ok=True)
         with self._changed:
             self._sealed.remove(segment)
             self._taken.discard(segment)
@@ -252,13 +229,9 @@ class Spool:
         data = b"".join(frame(body) for body in kept)
         name = self._new_name(signal_of(segment))
         if data:
-            draft = name.with_suffix(".draft")
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(name)
+            write_synced(name, data)
         segment.unlink()
+        _doubt_of(segment).unlink(missing_ok=True)
         self._sync_folder()
         with self._changed:
             self._sealed.remove(segment)
@@ -346,10 +319,8 @@ class Spool:
             active.path.unlink()
 
     def _new_name(self, signal: str) -> Path:
-        # Unique over restarts, for the engine remembers it: time, then a count, then this process.
         self._sequence += 1
-        kind = "" if signal == SIGNALS[0] else f".{signal}"
-        return self._folder / f"{time.time_ns():020d}-{self._sequence:08d}-{os.getpid()}{kind}{_SUFFIX}"
+        return self._folder / name_of(self._sequence, time.time_ns(), signal)
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -361,8 +332,11 @@ class Spool:
     def _recover(self) -> None:
         for draft in self._folder.glob("*.draft"):
             draft.unlink()
-        for segment in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            size, digests = _mend(segment)
+        for doubt in self._folder.glob(f"*{_DOUBT}"):
+            if not doubt.with_suffix("").exists():
+                doubt.unlink()
+        for segment in sorted(self._folder.glob(f"*{SUFFIX}")):
+            size, digests = mend(segment)
             if size:
                 self._sealed.append(segment)
                 self._digests[segment] = digests
@@ -373,28 +347,5 @@ class Spool:
             logger.info("spool: %d segments, %d bytes, left by the last run", len(self._sealed), self._bytes)
 
 
-def _mend(segment: Path) -> tuple[int, list[bytes]]:
-    """Cut off a torn end, set a damaged file aside; returns the size that stays and its bodies' digests."""
-    data, signal = segment.read_bytes(), signal_of(segment)
-    whole = [body for _, body in bodies(data)]
-    good = [body for body in whole if is_request(signal, body)]
-    kept = b"".join(map(frame, good))
-    if damaged := len(whole) - len(good):
-        aside = segment.parent.with_name("rejected") / segment.name
-        aside.parent.mkdir(exist_ok=True, mode=0o700)
-        aside.write_bytes(data)
-        logger.error(
-            "spool: %s is damaged: %d bodies are lost, the file is kept in %s", segment.name, damaged, aside
-        )
-    elif len(kept) < len(data):
-        logger.warning(
-            "spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - len(kept)
-        )
-    if len(kept) < len(data):
-        # The same name: if the engine has stored it before the crash, it adds nothing now.
-        with (draft := segment.with_suffix(".draft")).open("wb") as file:
-            file.write(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(segment)
-    return len(kept), [digest_of(signal, body) for body in good]
+def _doubt_of(segment: Path) -> Path:
+    return segment.with_name(segment.name + _DOUBT)

@@ -14,8 +14,8 @@ from typing import Any
 
 import clickhouse_connect
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.segments import bodies
 from asgiscope_collector.settings import Settings
-from asgiscope_collector.spool import bodies
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")

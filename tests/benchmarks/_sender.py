@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from asgiscope_collector.spool import bodies
+from asgiscope_collector.segments import bodies
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from asgiscope_collector.spool import frame
+from asgiscope_collector.segments import frame
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.servers import Server, free_port

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.spool import frame
+from asgiscope_collector.segments import frame
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
@@ -60,16 +60,13 @@ def counts(server: Server, service: str) -> tuple[int, int]:
 
 
 def settled(server: Server, service: str) -> tuple[int, int]:
-    """`counts` once they no longer change and agree."""
-    deadline = time.monotonic() + 60
-    before = (-1, -2)
-    while time.monotonic() < deadline:
-        now = counts(server, service)
-        if now == before and now[0] == now[1]:
-            return now
-        before = now
-        time.sleep(1)
-    return before
+    """`counts` once everything is stored. On a busy machine a load may take longer than any pause between looks."""
+    deadline = time.monotonic() + 120
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+        while http.get("/api/status").json()["spool_bytes"]:
+            assert time.monotonic() < deadline, server.output()
+            time.sleep(0.1)
+    return counts(server, service)
 
 
 def stop(server: Server) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import io
 
 import pytest
-from asgiscope_collector.spool import bodies, frame
+from asgiscope_collector.segments import bodies, frame
 
 from tests.collector.conftest import Running
 from tests.collector.spans import Sender

@@ -11,7 +11,7 @@ import httpx
 from asgiscope_collector.journal import DIGEST_BYTES, Journal
 from asgiscope_collector.otlp import digest_of
 from asgiscope_collector.receive.retries import Retries
-from asgiscope_collector.spool import frame
+from asgiscope_collector.segments import frame
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port

@@ -7,7 +7,7 @@ import pytest
 from asgiscope_collector.engine import rebuild
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.operations import Context, run
-from asgiscope_collector.spool import frame
+from asgiscope_collector.segments import frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

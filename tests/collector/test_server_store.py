@@ -15,8 +15,8 @@ import pytest
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.connect import connect
 from asgiscope_collector.engine.retention import prune, stored
+from asgiscope_collector.segments import frame
 from asgiscope_collector.settings import Settings
-from asgiscope_collector.spool import frame
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.clickhouse_server import PASSWORD, USER

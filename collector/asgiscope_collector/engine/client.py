@@ -46,6 +46,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.cluster = cluster_of(settings.store_address)
+        self.embedded = settings.store_address.embedded
         self._schema = files(__package__).joinpath("otlp.proto").read_text(encoding="utf-8")
         self._threads = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="asgiscope-query")
         self._waiting = 0  # touched on the event loop only

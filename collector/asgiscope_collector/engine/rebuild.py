@@ -1,57 +1,27 @@
 """Rollups made anew of the spans: after a view failed, and for a table that another program had filled.
 
-A view that fails leaves spans without their row in its rollup. Whole days are compared and made anew: into a table
-beside, which then takes the day's place: readers see the old sums, for a moment none, then the new. Nothing may be
-stored meanwhile; the caller sees to that, and a day that grew all the same is left as it was.
+A view that fails leaves spans without their row in its rollup. Whole days are compared and made anew. Nothing may
+be stored meanwhile; the caller sees to that, and a day that grew all the same is told of and stays noted. A
+segment that is in doubt may be among the spans that are counted: its minutes are made anew again when it is
+settled.
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.rollups import WholeDay, remake, rollups
+from asgiscope_collector.segments import write_synced
 
 logger = logging.getLogger(__name__)
 
-_SECONDS: Final = 3600
-_BESIDE: Final = "asgiscope_rebuilding"
-_VIEWS: Final = r"""
-SELECT
-    name,
-    extract(create_table_query, ' TO (?:`?\\w+`?\\.)?`?(\\w+)`?') AS target,
-    as_select AS select
-FROM system.tables
-WHERE database = currentDatabase() AND engine = 'MaterializedView' AND has(
-    (SELECT dependencies_table FROM system.tables WHERE database = currentDatabase() AND name = 'otel_traces'), name
-)
-ORDER BY name
-"""
+_NOTE: Final = "rebuilding"
 
 
 class RebuildError(RuntimeError):
     """Rollups cannot be made anew; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rollup:
-    """A table that a view of the spans keeps, by day."""
-
-    view: str
-    target: str
-    select: str
-
-
-def rollups_of_spans(engine: Engine) -> list[Rollup]:
-    """The tables that views of `otel_traces` write to."""
-    by_day = {
-        row["name"]
-        for row in engine.rows(
-            "SELECT name FROM system.tables WHERE database = currentDatabase() AND match(partition_key, '^toDate')"
-        )
-    }
-    found = [Rollup(row["name"], row["target"], row["select"]) for row in engine.rows(_VIEWS)]
-    return [each for each in found if each.target in by_day]
 
 
 def counts(engine: Engine) -> list[tuple[date, int, int]]:
@@ -73,50 +43,46 @@ def counts(engine: Engine) -> list[tuple[date, int, int]]:
     return [(row["day"], row["raw"], row["rolled"]) for row in rows]
 
 
-def rebuild(engine: Engine, day: date) -> list[str]:
+def rebuild(engine: Engine, data: Path, day: date) -> list[str]:
     """Make every rollup of the spans of a day anew; returns the tables' names.
+
+    The day is noted in the data folder until it is done: see `finish`.
 
     Raises:
         RebuildError: there is a cluster, or the day grew meanwhile.
+        OSError: the data folder cannot be written.
     """
     if engine.cluster:
         raise RebuildError(
             "on a cluster, rebuild on each shard with the cluster's own tools: nothing was changed"
         )
-    done = []
-    for rollup in rollups_of_spans(engine):
-        _rebuild(engine, rollup, day)
+    before, done = _spans(engine, day), []
+    write_synced(data / _NOTE, day.isoformat().encode())
+    for rollup in rollups(engine, "traces"):
+        remake(engine, rollup, WholeDay(day))
         done.append(rollup.target)
         logger.info("rebuild: %s of %s", day, rollup.target)
+    if _spans(engine, day) != before:
+        raise RebuildError(f"spans of {day} were stored meanwhile: try again when fewer come")
+    (data / _NOTE).unlink()
     return done
 
 
-def _rebuild(engine: Engine, rollup: Rollup, day: date) -> None:
-    beside = f"{_BESIDE}_{rollup.target}"
-    database = engine.rows("SELECT currentDatabase() AS name")[0]["name"]
-    # The view's own words, over one day: a filter for the table, for a condition would have to find its place.
-    only = f"{{'{database}.otel_traces': 'toDate(Timestamp) = toDate(\\'{day}\\')'}}"
-    before = _spans(engine, day)
-    engine.execute(f"DROP TABLE IF EXISTS {beside}")
+def finish(engine: Engine, data: Path) -> None:
+    """Make the day anew that an earlier run began and did not end.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.Error: not now.
+    """
+    note = data / _NOTE
+    if not note.exists():
+        return
+    day = date.fromisoformat(note.read_text())
+    logger.warning("rebuild: the rollups of %s were being made anew when the last run ended: once more", day)
     try:
-        engine.execute(f"CREATE TABLE {beside} AS {rollup.target}")
-        names = engine.rows(f"DESCRIBE ({rollup.select})")
-        listed = ", ".join(f"`{row['name']}`" for row in names)
-        engine.execute(
-            f"INSERT INTO {beside} ({listed}) {rollup.select} SETTINGS additional_table_filters = {only}",
-            seconds=_SECONDS,
-        )
-        if _spans(engine, day) != before:
-            raise RebuildError(f"spans of {day} were stored meanwhile: try again when fewer come")
-        # Not REPLACE PARTITION: after a restart within minutes, the engine brings back the parts that it replaced.
-        engine.execute(f"ALTER TABLE {rollup.target} DROP PARTITION '{day}'", seconds=_SECONDS)
-        engine.execute(
-            f"INSERT INTO {rollup.target} ({listed}) "  # noqa: S608 - names that the engine gave
-            f"SELECT {listed} FROM {beside} SETTINGS insert_deduplicate = 0",
-            seconds=_SECONDS,
-        )
-    finally:
-        engine.execute(f"DROP TABLE IF EXISTS {beside}")
+        rebuild(engine, data, day)
+    except RebuildError:
+        logger.exception("rebuild: %s", day)
 
 
 def _spans(engine: Engine, day: date) -> int:

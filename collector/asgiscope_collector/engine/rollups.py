@@ -1,0 +1,190 @@
+"""The tables that views keep, and how a part of them is made anew of what the views read.
+
+Every row of a rollup comes of one minute of what its view reads, or of one hour or day, as the name of its time
+column says; each is partitioned by day. So the rows of some minutes, or of a day, can be taken out and put in
+again: made in a table beside by the view's own words, then attached, which no view of a view sees. Nothing may be
+stored meanwhile; the caller sees to that.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from asgiscope_collector.engine.client import Engine
+
+SECONDS: Final = 3600
+_BESIDE: Final = "asgiscope_rebuilding"
+_TABLES: Final = r"""
+SELECT
+    name,
+    extract(create_table_query, ' TO (?:`?\\w+`?\\.)?`?(\\w+)`?') AS target,
+    as_select AS select,
+    extract(partition_key, '^toDate\\((\\w+)\\)$') AS time,
+    dependencies_table AS views
+FROM system.tables
+WHERE database = currentDatabase()
+"""
+_FLOORS: Final = {"Hour": "toStartOfHour", "Day": "toDate"}
+_OF_MINUTE: Final = "toStartOfMinute"
+_ROOTS: Final = {"traces": "otel_traces", "metrics": "otlp_metrics_point"}
+
+KEPT_POINTS: Final = {
+    "gauge": "otel_metrics_gauge",
+    "sum": "otel_metrics_sum",
+    "histogram": "otel_metrics_histogram",
+    "exponential_histogram": "otel_metrics_exponential_histogram",
+    "summary": "otel_metrics_summary",
+}
+"""Where the data points of each kind are; the table that the views of metrics read keeps nothing."""
+_POINTS: Final = re.compile(r"(?<=FROM )`?(?:\w+`?\.`?)?otlp_metrics_point\b`?")
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A table that a view keeps; `sources` are the tables that the view's words read, each with its time column."""
+
+    view: str
+    target: str
+    time: str
+    select: str
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """Some minutes, in seconds since the epoch, of which all is made anew."""
+
+    starts: Sequence[int]
+
+    def condition(self, column: str, floor: str) -> str:
+        """What is true for a row whose time falls into the hour, day or minute of one of these."""
+        first, last = min(self.starts), max(self.starts)
+        inside = ", ".join(f"{floor}(toDateTime({start}))" for start in self.starts)
+        return (
+            f"{column} >= {floor}(toDateTime({first})) AND {floor}({column}) <= {floor}(toDateTime({last})) "
+            f"AND {floor}({column}) IN ({inside})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDay:
+    """A day, of which all is made anew."""
+
+    day: date
+
+    def condition(self, column: str, _floor: str) -> str:
+        """What is true for its rows."""
+        return f"toDate({column}) = toDate('{self.day}')"
+
+
+def rollups(engine: Engine, signal: str) -> list[Rollup]:
+    """The tables that views of spans or of data points keep, and views of those; each after what it is made of."""
+    passing = _ROOTS["metrics"]
+    tables = {row["name"]: row for row in engine.rows(_TABLES)}
+    found: list[Rollup] = []
+    left = deque([_ROOTS[signal]])
+    while left:
+        source = left.popleft()
+        for name in sorted(tables[source]["views"]):
+            view = tables[name]
+            target = view["target"]
+            if not tables[target]["time"] or target in KEPT_POINTS.values():
+                continue
+            select: str = view["select"]
+            read: tuple[str, ...] = (source,)
+            if source == passing:
+                select = _POINTS.sub(f"({_points(engine)}) AS {passing}", select)
+                read = tuple(KEPT_POINTS.values())
+            sources = tuple((each, tables[each]["time"]) for each in read)
+            found.append(Rollup(name, target, tables[target]["time"], select, sources))
+            left.append(target)
+    return found
+
+
+def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
+    """Make that part of a rollup anew. Readers see the old sums, for a moment none, then the new.
+
+    Broken off, it leaves the part without its rows: whoever calls this does so again after a crash.
+    """
+    beside, floor = f"{_BESIDE}_{rollup.target}", _FLOORS.get(rollup.time, _OF_MINUTE)
+    engine.execute(f"DROP TABLE IF EXISTS {beside}")
+    try:
+        engine.execute(f"CREATE TABLE {beside} AS {rollup.target}")
+        _fill(engine, rollup, part, beside, floor)
+        for day in _days(engine, part):
+            if isinstance(part, WholeDay):
+                # Not REPLACE PARTITION: after a restart within minutes, the engine brings back what it replaced.
+                engine.execute(f"ALTER TABLE {rollup.target} DROP PARTITION '{day}'", seconds=SECONDS)
+            else:
+                _delete(engine, rollup.target, day, part.condition(rollup.time, floor))
+            engine.execute(
+                f"ALTER TABLE {rollup.target} ATTACH PARTITION '{day}' FROM {beside}", seconds=SECONDS
+            )
+    finally:
+        engine.execute(f"DROP TABLE IF EXISTS {beside}")
+
+
+def _delete(engine: Engine, table: str, day: date, condition: str) -> None:
+    # A mutation waits its turn among the merges: most rollups have nothing to take out.
+    if engine.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1"):  # noqa: S608 - names that the engine gave
+        engine.execute(
+            f"DELETE FROM {table} IN PARTITION '{day}' WHERE {condition} "  # noqa: S608 - as above
+            "SETTINGS lightweight_deletes_sync = 2",
+            seconds=SECONDS,
+        )
+
+
+def _fill(engine: Engine, rollup: Rollup, part: Minutes | WholeDay, beside: str, floor: str) -> None:
+    database = engine.rows("SELECT currentDatabase() AS name")[0]["name"]
+    # The view's own words: a filter for the tables it reads, for a condition would have to find its place in them.
+    filters = ", ".join(
+        _quoted(f"{database}.{table}") + ": " + _quoted(part.condition(time, floor))
+        for table, time in rollup.sources
+    )
+    names = ", ".join(f"`{row['name']}`" for row in engine.rows(f"DESCRIBE ({rollup.select})"))
+    engine.execute(
+        f"INSERT INTO {beside} ({names}) {rollup.select} SETTINGS additional_table_filters = {{{filters}}}",
+        seconds=SECONDS,
+    )
+
+
+def _points(engine: Engine) -> str:
+    """What passes by the views of metrics, read where it is kept: what a kind has not is its type's default."""
+    columns: dict[str, dict[str, str]] = {}
+    for row in engine.rows(
+        "SELECT table, name, type FROM system.columns "
+        "WHERE database = currentDatabase() AND table IN {tables:Array(String)} ORDER BY table, position",
+        {"tables": [_ROOTS["metrics"], *KEPT_POINTS.values()]},
+    ):
+        columns.setdefault(row["table"], {})[row["name"]] = row["type"]
+    wanted = columns[_ROOTS["metrics"]]
+    selects = []
+    for kind, table in KEPT_POINTS.items():
+        values = [
+            f"CAST({_quoted(kind)}, {_quoted(type_)}) AS Kind"
+            if name == "Kind"
+            else f"`{name}`"
+            if name in columns[table]
+            else f"defaultValueOfTypeName({_quoted(type_)}) AS `{name}`"
+            for name, type_ in wanted.items()
+        ]
+        selects.append(f"SELECT {', '.join(values)} FROM {table}")  # noqa: S608 - names that the engine gave
+    return " UNION ALL ".join(selects)
+
+
+def _days(engine: Engine, part: Minutes | WholeDay) -> Iterator[date]:
+    if isinstance(part, WholeDay):
+        yield part.day
+        return
+    rows: Iterable[dict[str, Any]] = engine.rows(
+        "SELECT DISTINCT toDate(toDateTime(arrayJoin({starts:Array(UInt32)}))) AS day ORDER BY day",
+        {"starts": list(part.starts)},
+    )
+    yield from (row["day"] for row in rows)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

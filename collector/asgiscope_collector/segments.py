@@ -1,0 +1,109 @@
+"""A segment: a file of request bodies of one signal, each with its length before it as a varint.
+
+So the engine reads it as it is. Its name is its own for good, over restarts too.
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from asgiscope_collector.otlp import SIGNALS, digest_of, is_request, times_of
+
+logger = logging.getLogger(__name__)
+
+SUFFIX: Final = ".otlp"
+"""Of a segment of spans; one of another signal has the signal's name before it (`.metrics.otlp`)."""
+_VARINT_BITS: Final = 7
+_VARINT_MORE: Final = 0x80
+_VARINT_MAX_SHIFT: Final = 63
+_MINUTE_NS: Final = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a segment holds: how many spans or data points, and of which minutes (seconds since the epoch)."""
+
+    items: int
+    minutes: tuple[int, ...]
+
+
+def frame(body: bytes) -> bytes:
+    """A body with its length before it."""
+    length, prefix = len(body), bytearray()
+    while length >= _VARINT_MORE:
+        prefix.append(length & (_VARINT_MORE - 1) | _VARINT_MORE)
+        length >>= _VARINT_BITS
+    prefix.append(length)
+    return bytes(prefix) + body
+
+
+def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each whole body of a segment, with the offset after it; ends before the first that is torn."""
+    offset = 0
+    while offset < len(data):
+        length, shift, position = 0, 0, offset
+        while True:
+            if position >= len(data) or shift > _VARINT_MAX_SHIFT:
+                return
+            byte = data[position]
+            length |= (byte & (_VARINT_MORE - 1)) << shift
+            position, shift = position + 1, shift + _VARINT_BITS
+            if byte < _VARINT_MORE:
+                break
+        if position + length > len(data):
+            return
+        offset = position + length
+        yield offset, data[position:offset]
+
+
+def signal_of(segment: Path) -> str:
+    """What a segment's bodies are: `traces` or `metrics`."""
+    suffixes = segment.name.split(".")
+    return suffixes[1] if suffixes[1] in SIGNALS else SIGNALS[0]
+
+
+def name_of(number: int, now_ns: int, signal: str) -> str:
+    """A name that no other segment has had: the engine remembers it. Time, then a count, then this process."""
+    kind = "" if signal == SIGNALS[0] else f".{signal}"
+    return f"{now_ns:020d}-{number:08d}-{os.getpid()}{kind}{SUFFIX}"
+
+
+def contents(signal: str, of: Iterable[bytes]) -> Contents:
+    """Count what bodies hold; one that is no request of the signal holds nothing."""
+    times = [time for body in of if is_request(signal, body) for time in times_of(signal, body)]
+    return Contents(len(times), tuple(sorted({time // _MINUTE_NS * 60 for time in times})))
+
+
+def write_synced(file: Path, data: bytes) -> None:
+    """Put this in the place of the file, on the disk when it returns; the folder is the caller's to sync."""
+    with (draft := file.with_suffix(".draft")).open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.rename(file)
+
+
+def mend(segment: Path) -> tuple[int, list[bytes]]:
+    """Cut off a torn end, set a damaged file aside; returns the size that stays and its bodies' digests."""
+    data, signal = segment.read_bytes(), signal_of(segment)
+    whole = [body for _, body in bodies(data)]
+    good = [body for body in whole if is_request(signal, body)]
+    kept = b"".join(map(frame, good))
+    if damaged := len(whole) - len(good):
+        aside = segment.parent.with_name("rejected") / segment.name
+        aside.parent.mkdir(exist_ok=True, mode=0o700)
+        aside.write_bytes(data)
+        logger.error(
+            "spool: %s is damaged: %d bodies are lost, the file is kept in %s", segment.name, damaged, aside
+        )
+    elif len(kept) < len(data):
+        logger.warning(
+            "spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - len(kept)
+        )
+    if len(kept) < len(data):
+        # The same name: what the engine has stored of it is found by that.
+        write_synced(segment, kept)
+    return len(kept), [digest_of(signal, body) for body in good]

@@ -1,0 +1,170 @@
+"""A segment that may be stored in part: whatever a crash, a full disk or a rebuild has left, it is stored once."""
+
+import io
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.rebuild import finish, rebuild
+from asgiscope_collector.engine.rollups import Minutes, Rollup, remake, rollups
+from asgiscope_collector.engine.settle import settle
+from asgiscope_collector.segments import bodies, contents, frame, name_of
+
+from tests.collector.conftest import Running
+from tests.collector.points import Meter
+from tests.collector.spans import MS, SECOND, Sender
+
+Sums = dict[str, list[dict[str, Any]]]
+RAW = {"traces": "otel_traces", "metrics": "otel_metrics_sum"}
+UNMERGED = {"asgiscope_delays", "asgiscope_trace_index", "otel_traces_trace_id_ts"}
+
+
+def two_minutes(service: str) -> bytes:
+    """A request and what it met, over a minute's end and, an hour before, once more."""
+    end = time.time_ns() // (60 * SECOND) * 60 * SECOND
+    sender = Sender(service, resource={"service.version": "1"})
+    for start in (end - 30 * MS, end - 3600 * SECOND):
+        request = sender.request("GET", "/", start_ns=start, duration_ns=90 * MS)
+        sender.bridge_call(request, "load", wait_ns=MS, start_ns=start + 20 * MS)
+        sender.stall(request, blocked_ns=5 * MS, start_ns=start + 40 * MS)
+    return sender.body()
+
+
+def tallies(service: str) -> bytes:
+    """A minute of an event loop, and of requests."""
+    meter = Meter(service)
+    meter.number("asgiscope.loop.time", 60.0)
+    meter.histogram("asgiscope.loop.blocked", [1.5, 2.5], {"asgiscope.cause": "call"}, buckets=(9, [2]))
+    meter.number("asgiscope.request.hops", 7, {"http.route": "/"})
+    return bytes(meter.body())
+
+
+BODY: dict[str, Callable[[str], bytes]] = {"traces": two_minutes, "metrics": tallies}
+
+
+def sums(engine: Engine, signal: str, service: str) -> Sums:
+    """Every rollup of a signal, of one service where it knows services, as values that can be compared."""
+    told = {}
+    for rollup in rollups(engine, signal):
+        columns = engine.rows(
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {t:String}",
+            {"t": rollup.target},
+        )
+        values = ", ".join(_plain(column["name"], column["type"]) for column in columns)
+        known = "ServiceName" in {column["name"] for column in columns}
+        merged = "" if rollup.target in UNMERGED else "FINAL"
+        told[rollup.target] = engine.rows(
+            f"SELECT {values} FROM {rollup.target} {merged} WHERE {'ServiceName = {s:String}' if known else '1'} "
+            "ORDER BY ALL",
+            {"s": service},
+        )
+    return told
+
+
+def _plain(name: str, kind: str) -> str:
+    if kind.startswith("AggregateFunction"):
+        return f"toString(finalizeAggregation({name})) AS `{name}_`"
+    return (
+        f"toString(arraySort({name})) AS `{name}_`" if "Array(" in kind else f"toString({name}) AS `{name}_`"
+    )
+
+
+def rows(engine: Engine, signal: str, service: str) -> int:
+    """What is kept of a service."""
+    sql = f"SELECT count() AS n FROM {RAW[signal]} WHERE ServiceName = {{s:String}}"
+    return int(engine.rows(sql, {"s": service})[0]["n"])
+
+
+def delete(engine: Engine, table: str, condition: str, service: str) -> None:
+    """Take rows away behind the engine's notes of tokens."""
+    engine.execute(
+        f"DELETE FROM {table} WHERE {condition} SETTINGS lightweight_deletes_sync = 2", {"s": service}
+    )
+
+
+@pytest.mark.parametrize("signal", ["traces", "metrics"])
+def test_whatever_is_left_of_a_segment_it_is_stored_once(
+    running: Running, tmp_path: Path, service: str, signal: str
+) -> None:
+    """Nothing, all of it, all without its tokens, tokens without rows, half of the rows, some of the rollups."""
+    engine, name = running.collector.engine, f"{service}.{signal}"
+    body = BODY[signal](name)
+    segment = tmp_path / name_of(1, time.time_ns(), signal)
+    segment.write_bytes(frame(body))
+    settle(engine, segment)
+    wanted, kept = sums(engine, signal, name), rows(engine, signal, name)
+    assert kept == {"traces": 6, "metrics": 2}[signal]
+    assert all(
+        wanted[each]
+        for each in ("asgiscope_services", "asgiscope_findings", "asgiscope_calls")
+        if each in wanted
+    )
+
+    def same() -> bool:
+        settle(engine, segment)
+        return (rows(engine, signal, name), sums(engine, signal, name)) == (kept, wanted)
+
+    assert same()
+    if signal == "traces":
+        rebuild(engine, running.collector.settings.data, datetime.now(UTC).date())
+        assert same()
+    by_service = [each for each in wanted if _knows_services(engine, each)]
+    for table in (RAW[signal], *by_service):
+        delete(engine, table, "ServiceName = {s:String}", name)
+    engine.load(signal, io.BytesIO(frame(body)), segment.name)
+    assert same()
+    delete(engine, RAW[signal], "ServiceName = {s:String} AND rand() % 2 = 0", name)
+    assert same()
+    for table in by_service[::2]:
+        delete(engine, table, "ServiceName = {s:String}", name)
+    assert same()
+
+
+def _knows_services(engine: Engine, table: str) -> bool:
+    return bool(engine.rows(f"SELECT 1 FROM system.columns WHERE table = '{table}' AND name = 'ServiceName'"))
+
+
+def test_rows_of_a_rollup_come_of_the_minutes_that_they_say(running: Running, service: str) -> None:
+    """Each rollup made anew, minute by minute, is what the views have kept: also a trace over a minute's end."""
+    engine, body = running.collector.engine, two_minutes(service)
+    engine.load("traces", io.BytesIO(frame(body)), service)
+    wanted = sums(engine, "traces", service)
+    held = contents("traces", [each for _, each in bodies(frame(body))])
+    assert (held.items, len(held.minutes)) == (6, 3)
+    for rollup in rollups(engine, "traces"):
+        for minute in held.minutes:
+            remake(engine, rollup, Minutes([minute]))
+    assert sums(engine, "traces", service) == wanted
+    assert running.get("/api/traces", service=service)["traces"][0]["spans"] == 3
+
+
+def test_a_rebuild_that_was_broken_off_is_ended_by_the_next_start(running: Running, sender: Sender) -> None:
+    """The day is noted in the data folder while its rollups are taken out."""
+    engine, data = running.collector.engine, running.collector.settings.data
+    sender.stall(sender.request("GET", "/"), blocked_ns=MS)
+    running.send(sender)
+    wanted = sums(engine, "traces", sender.service)
+    delete(engine, "asgiscope_findings", "ServiceName = {s:String}", sender.service)
+    finish(engine, data)
+    assert sums(engine, "traces", sender.service) != wanted
+    (data / "rebuilding").write_text(datetime.now(UTC).date().isoformat())
+    finish(engine, data)
+    assert sums(engine, "traces", sender.service) == wanted
+    assert not (data / "rebuilding").exists()
+
+
+def test_each_rollup_is_found_after_what_it_is_made_of(running: Running) -> None:
+    """Views of views too; every table that is partitioned by the time of a view's rows."""
+    found: list[Rollup] = []
+    for signal in ("traces", "metrics"):
+        found += rollups(running.collector.engine, signal)
+    made = [rollup.target for rollup in found]
+    assert len(made) == len(set(made))
+    assert made.index("asgiscope_findings") < made.index("asgiscope_finding_days")
+    assert made.index("asgiscope_services") < made.index("asgiscope_releases")
+    assert {"asgiscope_trace_index", "asgiscope_tally_loop", "otel_traces_trace_id_ts"} <= set(made)
+    assert all(time for rollup in found for _, time in rollup.sources)

@@ -45,15 +45,15 @@ def fill(folder: Path) -> Path:
 
 
 @contextmanager
-def receivers() -> Iterator[str]:
-    """An address that takes what is sent to `/team`, and refuses the rest."""
+def receivers(refusal: str = "mailbox full") -> Iterator[str]:
+    """An address that takes what is sent to `/team`, and refuses the rest with these words."""
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             self.send_response(200 if self.path == "/team" else 507)
             self.end_headers()
-            self.wfile.write(b"thanks" if self.path == "/team" else b"mailbox full")
+            self.wfile.write(b"thanks" if self.path == "/team" else refusal.encode())
 
         def log_message(self, *_: object) -> None:
             """Requests are no news."""

@@ -1,15 +1,19 @@
 """Everything a span holds is somebody else's text: it is shown, and never acts."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import pytest
 from asgiscope import semconv
 from asgiscope.semconv import FindingKind, LinkKind, ThreadRole
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open, collector, send
+from tests.dashboard.demo import receivers
 from tests.dashboard.opened import pointed_at
 from tests.dashboard.otlp import MS, Site, Thread, Trace, Value, link
 
@@ -24,6 +28,24 @@ LOOP: Final = Thread(1, f"Main{IMAGE}", ThreadRole.EVENT_LOOP)
 SHARED: Final = Thread(2, f"pool{SCRIPT}", ThreadRole.SHARED)
 SERVICE: Final = f"shop{IMAGE}"
 ROUTE: Final = f"route/{ATTACKS}"
+
+VERSIONS: Final = (f"1.0{IMAGE}", f"2.0{SCRIPT}")
+RULES: Final[dict[str, Any]] = {
+    "defaults": False,
+    "network": {"allow_private": ["127.0.0.0/8"]},
+    "rules": [
+        {
+            "name": "refusals",
+            "when": {"type": "refusals", "over": 0, "window": "60m"},
+            "labels": {"team": ATTACKS},
+            "annotations": {
+                "runbook": "https://wiki.example.com/refusals?kind=$kind",
+                "note": ATTACKS.replace("$", "$$") + " $summary",
+                "script": "javascript:alert(6)",
+            },
+        }
+    ],
+}
 
 Attacked = tuple[str, Trace]
 
@@ -102,9 +124,62 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
         {**LOOP.tags, semconv.DB_SYSTEM: "sqlite", semconv.DB_TEXT: ATTACKS},
         parent=root,
     )
-    with collector(tmp_path_factory.mktemp("attacked") / "data") as server:
-        send(server.url, [other, trace], SERVICE)
-        yield server.url, trace
+    for_other_pages(trace, root)
+    older = Trace(start - 60_000_000_000)
+    older.request(LOOP, "GET", ROUTE, 100, {})
+    folder = tmp_path_factory.mktemp("attacked")
+    with receivers(ATTACKS) as receiver:
+        told = {"receivers": [{"name": "pager", "type": "webhook", "url": f"{receiver}/full"}]}
+        (folder / "rules.yaml").write_text(json.dumps(RULES | told))
+        env = {"ASGISCOPE_COLLECTOR_ALERTS": str(folder / "rules.yaml")}
+        with collector(folder / "data", env=env) as server:
+            send(server.url, [older], SERVICE, **{"service.version": VERSIONS[0]})
+            send(server.url, [other, trace], SERVICE, **{"service.version": VERSIONS[1]})
+            decided(server.url)
+            yield server.url, trace
+
+
+def for_other_pages(trace: Trace, root: Span) -> None:
+    """What the pages of middleware and of decisions show."""
+    trace.add(
+        semconv.SPAN_MIDDLEWARE_CHAIN,
+        0,
+        0.1,
+        {
+            semconv.CHAIN_NAMES: [f"shop.{ATTACKS}", IMAGE, "view"],
+            semconv.CHAIN_MODES: ["sync", f"both{SCRIPT}", "async"],
+            semconv.CHAIN_ADAPTED: ["", "sync_to_async", f"async_to_sync{IMAGE}"],
+        },
+    )
+    trace.bridge(
+        (LOOP, SHARED),
+        f"middleware{ATTACKS}",
+        SITE,
+        100,
+        phases_ms=(1, 1, 1),
+        parent=root,
+        route=ROUTE,
+        values={**_finding(FindingKind.SYNC_MIDDLEWARE, 2), semconv.MIDDLEWARE: f"shop.{ATTACKS}"},
+    )
+
+
+def decided(url: str) -> None:
+    """Ignore a finding and silence an alert, for hostile reasons."""
+    query = {"since": "1h", "kind": FindingKind.SYNC_MIDDLEWARE.value}
+    (found,) = httpx.get(f"{url}/api/findings", params=query).json()["findings"]
+    for path, body in (
+        (f"findings/{found['id']}/state", {"state": "ignored", "reason": ATTACKS}),
+        (
+            "alerts/silences",
+            {
+                "matchers": [{"name": "team", "value": f"other {ATTACKS}"}],
+                "duration_ns": 3_600_000_000_000,
+                "comment": ATTACKS,
+            },
+        ),
+    ):
+        answer = httpx.post(f"{url}/api/{path}", json=body)
+        assert answer.is_success, answer.text
 
 
 def _finding(kind: FindingKind, cost_ms: int) -> Mapping[str, Value]:
@@ -121,7 +196,7 @@ def _untouched(page: Page) -> None:
     assert "\u202e" not in page.locator("body").inner_text()
 
 
-@pytest.mark.parametrize("view", ["", "findings", "traces"])
+@pytest.mark.parametrize("view", ["", "findings", "traces", "contention", "middleware", "releases"])
 def test_lists_show_text_as_text(attacked: Attacked, open_view: Open, view: str) -> None:
     """Names with markup in them stand there letter by letter."""
     page = open_view(attacked[0], view)
@@ -131,14 +206,38 @@ def test_lists_show_text_as_text(attacked: Attacked, open_view: Open, view: str)
     _untouched(page)
 
 
-@pytest.mark.parametrize("kind", ["contention", "loop_blocked", "refusal"])
+@pytest.mark.parametrize("kind", ["contention", "loop_blocked", "refusal", "sync_middleware&state=ignored"])
 def test_findings_show_text_as_text(attacked: Attacked, open_view: Open, kind: str) -> None:
-    """The detail too: place, holders, stack, chain, route."""
+    """The detail too: place, source, holders, stack, chain, route, and why it is ignored."""
     page = open_view(attacked[0], f"findings?kind={kind}")
     page.locator("tbody a").first.click()
     expect(page.locator("article.finding")).to_contain_text(IMAGE)
     expect(page.locator("article.finding")).to_contain_text(SCRIPT)
     _untouched(page)
+
+
+def test_releases_are_compared_by_their_hostile_names(attacked: Attacked, open_view: Open) -> None:
+    """Both versions stand in the choice and over the figures."""
+    page = open_view(attacked[0], "releases")
+    for version in VERSIONS:
+        expect(page.locator("main")).to_contain_text(version)
+    _untouched(page)
+
+
+def test_alerts_show_text_as_text(attacked: Attacked, open_view: Open) -> None:
+    """What fires, with the rule's own words; the rule; the silence and its reason; what the receiver answered."""
+    page = open_view(attacked[0], "alerts")
+    row = page.locator("table.alert-table tbody tr").first
+    expect(row).to_contain_text("Firing", timeout=30_000)
+    expect(row).to_contain_text(ATTACKS)
+    expect(row).to_contain_text("javascript:alert(6)")
+    expect(row.get_by_role("link", name="wiki.example.com")).to_have_attribute("rel", "noopener noreferrer")
+    _untouched(page)
+    for view in ("rules", "rules&rule=refusals", "silences", "deliveries"):
+        page.goto(f"{attacked[0]}/#/alerts?tab={view}")
+        wanted = "refusals" if view == "rules" else ATTACKS
+        expect(page.locator("main")).to_contain_text(wanted, timeout=20_000)
+        _untouched(page)
 
 
 def test_a_trace_shows_text_as_text(attacked: Attacked, open_view: Open) -> None:

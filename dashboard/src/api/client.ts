@@ -36,6 +36,8 @@ export interface Question<T> {
   readonly url: string;
   /** About a range of the past: the answer stays as it is. */
   readonly settled: boolean;
+  /** The answer becomes another as time passes, also while nothing is stored: an alert that fires, or is resolved. */
+  readonly timed: boolean;
   readonly answer?: T;
 }
 
@@ -45,7 +47,8 @@ export function question<E extends Readable>(
   query: Query<E>,
   ...ids: readonly string[]
 ): Question<Endpoints[E]["answer"]> {
-  return { url: urlOf(endpoint, query, ids), settled: "until" in query && query.until !== "" };
+  const settled = "until" in query && query.until !== "";
+  return { url: urlOf(endpoint, query, ids), settled, timed: endpoint.startsWith("GET alerts") };
 }
 
 /** Path and query relative to the page, so that path prefixes work. */

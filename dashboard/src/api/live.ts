@@ -130,7 +130,7 @@ export class Live<T> {
   #patience(): number {
     if (this.#failures > 0) return Math.min(POLL_MS * 2 ** (this.#failures - 1), SLOWEST_POLL_MS);
     if (this.#missed) return Math.max(0, this.#askedAt + LEAST_GAP_MS - Date.now());
-    return streaming.peek() ? SLOWEST_POLL_MS : POLL_MS;
+    return streaming.peek() && this.#question?.timed !== true ? SLOWEST_POLL_MS : POLL_MS;
   }
 
   #unschedule(): void {

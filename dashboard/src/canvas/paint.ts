@@ -148,7 +148,7 @@ export class Brush {
     context.beginPath();
     points.forEach(([x, y], index) => (index === 0 ? context.moveTo(x, y) : context.lineTo(x, y)));
     context.lineJoin = "round";
-    for (const [colour, line] of [[palette.bg, 5], [palette.accent, 2.5]] as const) {
+    for (const [colour, line] of [[palette.bg, 4.5], [palette.accent, 2.5]] as const) {
       context.strokeStyle = colour;
       context.lineWidth = line;
       context.stroke();

@@ -343,7 +343,8 @@ export class ThreadTimeline extends CanvasView {
       const place = this.#placeOf.get(key);
       if (place === undefined) return null;
       const bar = this.#timeline.bars.get(key);
-      return this.#y(bar === undefined ? place.bandsTop + BAND_LABEL_HEIGHT - 5 : rowTop(place, bar.row) + BAR_HEIGHT - 1);
+      // Below the letters that stand in it, underscores too.
+      return this.#y((bar === undefined ? place.bandsTop : rowTop(place, bar.row)) + BAR_HEIGHT + 0.5);
     };
     return { width: this.width, x: (time) => this.#x(time), foot, ...this.#view };
   }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { matchersOf, readMatchers, scaleOf, silenceOf, valueText, writeMatchers } from "./alerting";
+import { matchersOf, ownNotes, readMatchers, scaleOf, silenceOf, valueText, writeMatchers } from "./alerting";
 
 it("writes values in the unit of their rule", () => {
   const written = [[0.126, "share"], [2.5e9, "ns"], [12, "count"], [2.5, "ratio"], [null, "ns"]] as const;
@@ -32,4 +32,16 @@ it("makes no silence of everything, and none without an end", () => {
   expect(silenceOf([{ name: "service", value: " shop " }], "4h", " why ")).toEqual({
     matchers: [{ name: "service", value: "shop" }], duration_ns: 4 * 3600e9, comment: "why",
   });
+});
+
+it("takes a rule's own annotations for words, and only an address of the web for a link", () => {
+  const annotations = {
+    summary: "s", condition: "c", runbook: "https://wiki.example.com/a?b=c", note: "see https://x.example", bad: "javascript:alert(1)",
+  };
+
+  expect(ownNotes({ annotations }).map(({ name, host }) => [name, host])).toEqual([
+    ["bad", ""],
+    ["note", ""],
+    ["runbook", "wiki.example.com"],
+  ]);
 });

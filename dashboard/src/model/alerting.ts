@@ -60,3 +60,28 @@ export function silenceOf(matchers: readonly Matcher[], length: string, comment:
   if (given.length === 0 || !(hours > 0)) return null;
   return { matchers: given, duration_ns: hours * HOUR_NS, comment: comment.trim() };
 }
+
+/** What the collector writes into every alert that it has it for; the rest are the rule's own words. */
+const WRITTEN = new Set([
+  "advice", "advice_link", "call_site", "cause", "condition", "finding_url", "held_by", "impact", "release", "route",
+  "since", "summary", "threshold", "trace_url", "value",
+]);
+
+export interface Note {
+  name: string;
+  text: string;
+  /** Where it leads, if it is an address of the web and nothing else. */
+  host: string;
+}
+
+/** A rule's own annotations, such as its runbook, in the order of their names. */
+export function ownNotes({ annotations }: Pick<Alert, "annotations">): Note[] {
+  return Object.entries(annotations)
+    .filter(([name]) => !WRITTEN.has(name))
+    .sort(([a], [b]) => a.localeCompare(b))
+    .map(([name, text]) => ({ name, text, host: hostOf(text) }));
+}
+
+function hostOf(text: string): string {
+  return /^https?:\/\/\S+$/u.test(text) && URL.canParse(text) ? new URL(text).host : "";
+}

@@ -21,6 +21,7 @@ export const alerts = {
   impact: "Impact: ",
   held: "Held by: ",
   advice: "Do: ",
+  note: (name: string) => `${name}: `,
   toFinding: "Finding",
   toTrace: "Trace",
   toRule: "Rule",

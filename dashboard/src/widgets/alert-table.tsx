@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import type { Alert, AlertState, Severity } from "../api/types";
-import { matchersOf, writeMatchers } from "../model/alerting";
+import { matchersOf, ownNotes, writeMatchers } from "../model/alerting";
 import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
 import { text } from "../text";
@@ -77,6 +77,12 @@ function AlertRow({ alert }: { alert: Alert }): JSX.Element {
             </div>
           );
         })}
+        {ownNotes(alert).map(({ name, text, host }) => (
+          <div key={name} class="small">
+            <span class="muted">{words.note(name)}</span>
+            {host === "" ? text : <a href={text} target="_blank" rel="noopener noreferrer">{host}</a>}
+          </div>
+        ))}
         <div class="links small">
           {alert.finding_id !== "" && <a href={linkTo("finding", alert.finding_id)}>{words.toFinding}</a>}
           <TraceOf url={notes["trace_url"] ?? ""} />

@@ -294,6 +294,8 @@ def attribute(call: Call) -> Attribution:
     if call.held_log is not None:
         call.settle_holders()
     unnamed = call.unnamed_ns
+    if not (call.holders or unnamed):
+        return Attribution([], 0, call.wait_ns)
     runs = [
         (max(run.run_started, submitted), min(run.run_ended or begun, begun), run) for run in call.holders
     ]

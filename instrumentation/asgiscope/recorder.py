@@ -355,7 +355,8 @@ class Recorder:
             return
         if notable and call.site is None and not call.stack:
             call.stack = callsite.here(2)
-        call.settle_holders()
+        if call.held_log is not None:
+            call.settle_holders()
         if not self.send(call, notable):
             call.forget_holders()
 

@@ -1,12 +1,14 @@
 """Spans as OTLP protobuf bytes.
 
 Written for the few messages that are sent, because it is what a span costs most: OpenTelemetry's encoder makes an
-object a field, then walks them. Here an attribute that was sent before is a look-up and an append. What it writes
-is held against opentelemetry-proto's own parser by a test.
+object a field, then walks them. Here an attribute that was sent before is a look-up and an append, and what many
+spans have in common (`Block`) is encoded once for all of them. What it writes is held against opentelemetry-proto's
+own parser by a test.
 
 Field numbers: opentelemetry/proto/{trace,common,resource}/v1 of opentelemetry-proto 1.x, which never change.
 """
 
+import functools
 import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -23,6 +25,7 @@ _UINT64: Final = (1 << 64) - 1
 _SMALL: Final = tuple(bytes((value,)) for value in range(128))
 fixed64 = struct.Struct("<Q").pack
 double = struct.Struct("<d").pack
+_kind_and_times: Final = struct.Struct("<BBBQBQ").pack
 _SAMPLED_FLAGS: Final = b"\x85\x01\x01\x00\x00\x00"
 """`Span.flags` = 1 (field 16, fixed32): sampled."""
 _LINK_FLAGS: Final = b"\x35\x01\x00\x00\x00"
@@ -38,6 +41,20 @@ class SpanLink(NamedTuple):
     trace_id: int
     span_id: int
     attributes: Attributes
+
+
+class Block:
+    """Attributes that many spans have in common: those of a call site, of a thread, of a statement.
+
+    Kept by who makes the spans, for as long as more may come. Not to be changed once a span has it.
+    """
+
+    __slots__ = ("attributes", "encoded")
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self.encoded: bytes | None = None
+        """As elements of `Span.attributes`; written by the encoder."""
 
 
 class SpanData(NamedTuple):
@@ -57,18 +74,26 @@ class SpanData(NamedTuple):
     tags: Tags | None
     links: Iterable[SpanLink]
     failed: bool
+    shared: tuple[Block, ...] = ()
+    """More attributes; none is in two of the blocks, or in `attributes` as well."""
 
 
 def varint(value: int) -> bytes:
     """An unsigned integer in base 128, low digits first."""
-    if value < 128:  # noqa: PLR2004 - one digit
+    if value < 1 << 7:
         return _SMALL[value]
-    digits = bytearray()
-    while value > 127:  # noqa: PLR2004
-        digits.append(value & 127 | 128)
-        value >>= 7
-    digits.append(value)
-    return bytes(digits)
+    if value < 1 << 14:
+        return bytes((value & 127 | 128, value >> 7))
+    if value < 1 << 21:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
+    low = bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128, value >> 21 & 127 | 128))
+    return low + _high(value >> 28) if value >= 1 << 28 else low[:3] + _SMALL[value >> 21]
+
+
+@functools.lru_cache(256)
+def _high(value: int) -> bytes:
+    """`varint`, of what nanoseconds since the epoch or a thread's identifier have in common."""
+    return varint(value)
 
 
 def delimited(tag: bytes, payload: bytes) -> bytes:
@@ -105,68 +130,52 @@ class Encoder:
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, str | bool], bytes] = {}
-        self._keys: dict[str, bytes] = {}
+        self._names: dict[str, bytes] = {}
+        self._heads: dict[str, list[bytes]] = {}
+        """An attribute's key -> what stands before an integer, by the integer's length."""
         self._tags: dict[Tags, bytes] = {}
 
     def span(self, span: SpanData) -> bytes:
         """A span as an element of `ScopeSpans.spans`."""
-        parts = [
-            b"\x0a\x10",
-            span.trace_id.to_bytes(16, "big"),
-            b"\x12\x08",
-            span.span_id.to_bytes(8, "big"),
-        ]
-        if span.parent_id:
-            parts += (b"\x22\x08", span.parent_id.to_bytes(8, "big"))
-        name = clean(span.name).encode()
-        parts += (
-            b"\x2a",
-            varint(len(name)),
-            name,
-            b"\x30",
-            _SMALL[span.kind],
-            b"\x39",
-            fixed64(span.start),
-            b"\x41",
-            fixed64(max(span.end, span.start)),
-        )
-        attribute = self._attribute
-        for key, value in span.attributes.items():
-            parts.append(attribute(key, value))
-        if span.tags is not None:
-            parts.append(self._tagged(span.tags))
-        for link in span.links:
-            told = [
-                b"\x0a\x10",
-                link.trace_id.to_bytes(16, "big"),
-                b"\x12\x08",
-                link.span_id.to_bytes(8, "big"),
-            ]
-            for key, value in link.attributes.items():
-                one = attribute(key, value)
-                if one:
-                    told += (b"\x22", one[1:])  # the same `KeyValue` in a field of another number
-            told.append(_LINK_FLAGS)
-            parts.append(delimited(b"\x6a", b"".join(told)))
-        if span.failed:
+        name, trace_id, span_id, parent_id, kind, start, end, attributes, tags, links, failed, shared = span
+        parts = [b"\x0a\x10", trace_id.to_bytes(16, "big"), b"\x12\x08", span_id.to_bytes(8, "big")]
+        if parent_id:
+            parts += (b"\x22\x08", parent_id.to_bytes(8, "big"))
+        parts.append(self._names.get(name) or self._named(name))
+        parts.append(_kind_and_times(0x30, kind, 0x39, start, 0x41, max(start, end)))
+        attribute, heads = self._attribute, self._heads
+        for key, value in attributes.items():
+            if type(value) is int and -_INT64 <= value < _INT64:
+                number = varint(value if value >= 0 else value & _UINT64)
+                parts += ((heads.get(key) or self._head(key))[len(number)], number)
+            else:
+                parts.append(attribute(key, value))
+        for block in shared:
+            if block.encoded is None:
+                block.encoded = b"".join([attribute(key, value) for key, value in block.attributes.items()])
+            parts.append(block.encoded)
+        if tags is not None:
+            parts.append(self._tags.get(tags) or self._tagged(tags))
+        for link in links:
+            parts.append(self._linked(link))
+        if failed:
             parts.append(_ERROR)
         parts.append(_SAMPLED_FLAGS)
         return delimited(b"\x12", b"".join(parts))
 
+    def _linked(self, link: SpanLink) -> bytes:
+        """An element of `Span.links`."""
+        told = [b"\x0a\x10", link.trace_id.to_bytes(16, "big"), b"\x12\x08", link.span_id.to_bytes(8, "big")]
+        for key, value in link.attributes.items():
+            one = self._attribute(key, value)
+            if one:
+                told += (b"\x22", one[1:])  # the same `KeyValue` in a field of another number
+        told.append(_LINK_FLAGS)
+        return delimited(b"\x6a", b"".join(told))
+
     def _attribute(self, key: str, value: object) -> bytes:
         """An element of `Span.attributes`; nothing for what is absent or cannot be sent."""
         kind = type(value)
-        if kind is int and -_INT64 <= value < _INT64:  # type: ignore[operator]
-            prefix = self._keys.get(key)
-            if prefix is None:
-                prefix = self._keys[key] = delimited(b"\x0a", key.encode())
-                if len(self._keys) > _CACHED:
-                    self._keys.clear()
-            number = varint(value & _UINT64)  # type: ignore[operator]
-            length = len(number) + 1
-            return b"".join(
-                (b"\x4a", varint(len(prefix) + 2 + length), prefix, b"\x12", _SMALL[length], b"\x18", number)
-            )
         if kind is str or kind is bool:
             if value == "":
                 return b""
@@ -181,14 +190,32 @@ class Encoder:
         return made
 
     def _tagged(self, tags: Tags) -> bytes:
-        known = self._tags.get(tags)
-        if known is None:
-            if len(self._tags) >= _CACHED // 8:
-                self._tags.clear()
-            attribute = self._attribute
-            made = [attribute(key, value) for key, value in tags.attributes().items()]
-            known = self._tags[tags] = b"".join(made)
-        return known
+        if len(self._tags) >= _CACHED // 8:
+            self._tags.clear()
+        attribute = self._attribute
+        made = b"".join([attribute(key, value) for key, value in tags.attributes().items()])
+        self._tags[tags] = made
+        return made
+
+    def _named(self, name: str) -> bytes:
+        """`Span.name`."""
+        made = delimited(b"\x2a", clean(name).encode())
+        if len(name) <= _CACHED_VALUE:
+            if len(self._names) >= _CACHED // 8:
+                self._names.clear()
+            self._names[name] = made
+        return made
+
+    def _head(self, key: str) -> list[bytes]:
+        """What stands before the digits of an integer, for any number of digits."""
+        if len(self._heads) >= _CACHED // 8:
+            self._heads.clear()
+        name = delimited(b"\x0a", clean(key).encode())
+        made = self._heads[key] = [
+            b"\x4a" + varint(len(name) + 3 + digits) + name + b"\x12" + _SMALL[digits + 1] + b"\x18"
+            for digits in range(11)
+        ]
+        return made
 
 
 def encode_attribute(tag: bytes, key: str, value: object) -> bytes:
@@ -217,5 +244,7 @@ def request(resource_field: bytes, scope_field: bytes, elements: Iterable[bytes]
     Two such bodies one after the other are one with both, as protobuf has it.
     """
     schema = delimited(b"\x1a", schema_url.encode())
-    scoped = delimited(b"\x12", b"".join((scope_field, *elements, schema)))
-    return delimited(b"\x0a", resource_field + scoped + schema)
+    spans = b"".join(elements)
+    scoped = b"\x12" + varint(len(scope_field) + len(spans) + len(schema)) + scope_field
+    length = len(resource_field) + len(scoped) + len(spans) + 2 * len(schema)
+    return b"".join((b"\x0a", varint(length), resource_field, scoped, spans, schema, schema))

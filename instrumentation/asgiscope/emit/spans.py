@@ -8,9 +8,10 @@ from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
-from asgiscope.emit import hops, sql
-from asgiscope.emit.encode import SpanData, SpanLink
+from asgiscope.emit import hops
+from asgiscope.emit.encode import Block, SpanData, SpanLink
 from asgiscope.emit.names import operation_of, work_name
+from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
 from asgiscope.ledger import Call, attribute
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
@@ -34,6 +35,7 @@ class SpanMaker:
         self._hop_storm = config.hop_storm
         self._add_up = add_up
         self._source = Source(config.source_lines)
+        self._shared = Shared()
         self._epoch = 0
         self.anchor()
         self._makers: dict[type[Scope], Callable[[Any], SpanData]] = {
@@ -104,57 +106,59 @@ class SpanMaker:
             if hops >= self._hop_storm:
                 attributes[sc.REQUEST_HOPS_AT_SITE] = hops
                 attributes |= _finding(sc.FindingKind.HOP_STORM, cost, 1, cost)
-                attributes |= _code(callsite.site_of(site))
+                attributes |= code(callsite.site_of(site))
                 attributes[sc.HTTP_ROUTE] = request.path_or_route
         failed = request.status >= 500 or bool(request.error)  # noqa: PLR2004 - server errors
         name = f"{request.method} {request.template}".strip()
         return self._span(request, name, attributes, kind=SERVER, failed=failed)
 
     def _call(self, call: Call) -> SpanData:
-        queue = call.queue
+        queue, begun, ended, request = call.queue, call.run_started, call.run_ended, call.request
+        wait = begun - call.started if begun else 0
+        known = self._shared.call(call)
+        shared: tuple[Block, ...] = (known.block,)
+        if queue is not None:
+            shared = (known.block, self._shared.thread(queue, call.run_tags))
         attributes: Attributes = {
-            sc.BRIDGE_FUNCTION: callsite.callable_name(call.func),
             sc.SUBMIT_TIME: self._epoch + call.started,
             sc.QUEUE_DEPTH: call.depth,
-            sc.WAIT_NS: call.wait_ns,
-            sc.RUN_NS: call.run_ns,
+            sc.WAIT_NS: wait,
+            sc.RUN_NS: ended - begun if ended else 0,
             sc.RESUME_NS: call.resume_ns,
         }
-        if queue is not None:
-            attributes[sc.THREAD_SENSITIVE] = queue.role != sc.ThreadRole.POOL
-            attributes[sc.EXECUTOR_ROLE] = str(queue.role)
-            attributes[sc.EXECUTOR_ID] = queue.id
-            attributes[sc.EXECUTOR_WORKERS] = queue.workers
-        if call.run_tags is not None:
-            attributes[sc.RUN_THREAD_ID] = call.run_tags[0]
-            attributes[sc.RUN_THREAD_NAME] = call.run_tags[1]
         if call.cancelled:
             attributes[sc.CANCELLED] = True
-        attributes |= _code(_call_site(call)) | hops.attributes(call, callsite.callable_name(call.func))
         links: list[SpanLink] = []
-        if call.run_started:
+        if begun:
             held = attribute(call)
             call.forget_holders()
             attributes[sc.IDLE_NS] = held.idle_ns
-            worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
-            links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
-            taken = call.wait_ns - held.idle_ns
-            victims = 1 if call.request is not None else 0
-            if call.wait_ns >= self._wait_ns and taken * 2 >= call.wait_ns:
-                kind = sc.FindingKind.CONTENTION
-                if queue is not None and queue.role == sc.ThreadRole.POOL:
-                    kind = sc.FindingKind.POOL_STARVATION
-                attributes |= _finding(kind, call.wait_ns, victims, call.wait_ns * victims)
-            elif call.middleware is not None:
-                cost = call.wait_ns + call.resume_ns
-                attributes[sc.MIDDLEWARE] = call.middleware.path
-                attributes |= _code(call.middleware.site)
-                attributes |= _finding(sc.FindingKind.SYNC_MIDDLEWARE, cost, victims, cost * victims)
-            elif hops.reads_stream(call):
-                cost = call.run_ns
-                attributes |= _code(_frame_site(call.request.stream_site if call.request else None))
-                attributes |= _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
-        return self._span(call, f"{call.kind} {callsite.callable_name(call.func)}", attributes, links=links)
+            if held.holders:
+                worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
+                links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
+            if wait >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
+                for block in shared:  # what was found may have another line, and its source goes with it
+                    attributes |= block.attributes
+                shared = ()
+                attributes |= self._found(call, wait, wait - held.idle_ns, 1 if request is not None else 0)
+        return self._span(call, known.name, attributes, links=links, shared=shared)
+
+    def _found(self, call: Call, wait: int, taken: int, victims: int) -> Attributes:
+        """What a bridge call is evidence of; `taken` is the part of its wait that others took."""
+        if wait >= self._wait_ns and taken * 2 >= wait:
+            kind = sc.FindingKind.CONTENTION
+            if call.queue is not None and call.queue.role == sc.ThreadRole.POOL:
+                kind = sc.FindingKind.POOL_STARVATION
+            return _finding(kind, wait, victims, wait * victims)
+        if call.middleware is not None:
+            cost = wait + call.resume_ns
+            found = _finding(sc.FindingKind.SYNC_MIDDLEWARE, cost, victims, cost * victims)
+            return {sc.MIDDLEWARE: call.middleware.path, **code(call.middleware.site), **found}
+        if hops.reads_stream(call):
+            cost = call.run_ns
+            site = _frame_site(call.request.stream_site if call.request else None)
+            return code(site) | _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
+        return {}
 
     def _stall(self, stall: Stall) -> SpanData:
         victims = [*((one, lost, 0) for one, lost in stall.victims), *stall.unseen]
@@ -166,7 +170,7 @@ class SpanMaker:
             sc.BLOCKING_OPERATION: work_name(stall.work) or operation_of(stall.frames),
             sc.CODE_STACKTRACE: callsite.render(stall.frames),
         }
-        attributes |= _code(_frame_site(callsite.find_or_innermost(stall.frames)))
+        attributes |= code(_frame_site(callsite.find_or_innermost(stall.frames)))
         if not stall.starved:
             attributes |= _finding(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, len(hit), sum(hit))
         worst = sorted(victims, key=lambda one: one[1:], reverse=True)[:MAX_LINKS]
@@ -182,7 +186,7 @@ class SpanMaker:
             sc.EXCEPTION_MESSAGE: refusal.message,
             sc.CODE_STACKTRACE: callsite.render(refusal.frames),
         }
-        attributes |= _code(_frame_site(callsite.find_or_innermost(refusal.frames)))
+        attributes |= code(_frame_site(callsite.find_or_innermost(refusal.frames)))
         attributes |= _finding(sc.FindingKind.REFUSAL, 0, 1 if refusal.request is not None else 0, 0)
         return self._span(refusal, sc.SPAN_REFUSED, attributes, failed=True)
 
@@ -192,7 +196,7 @@ class SpanMaker:
             sc.NEW_LOOP: parked.new_loop,
             sc.PARKED_NS: parked.parked_ns,
         }
-        attributes |= _code(_frame_site(callsite.find(parked.frames)) or callsite.definition(parked.func))
+        attributes |= code(_frame_site(callsite.find(parked.frames)) or callsite.definition(parked.func))
         role = parked.tags.role if parked.tags is not None else ""
         serves = parked.request is not None or role not in (sc.ThreadRole.MAIN, sc.ThreadRole.OTHER)
         if parked.parked_ns >= self._parked_ns and serves:
@@ -205,25 +209,25 @@ class SpanMaker:
 
     def _operation(self, operation: Operation) -> SpanData:
         attributes = dict(operation.attributes)
-        kind = INTERNAL
-        name = operation.name
-        if operation.kind == "query":
-            kind = CLIENT
-            statement = sql.describe(str(attributes.pop("sql", "")))
-            name = statement.summary
-            attributes[sc.DB_OPERATION] = statement.operation
-            attributes[sc.DB_SUMMARY] = statement.summary
-            attributes[sc.DB_TEXT] = statement.text
-            if statement.collection:
-                attributes[sc.DB_COLLECTION] = statement.collection
         error = attributes.pop("error", "")
         if error:
             attributes["error.type"] = error
-        if sc.FINDING in attributes and sc.FINDING_COST_NS not in attributes:
-            cost = operation.ended - operation.started
-            attributes |= _finding(attributes[sc.FINDING], cost, 1, cost)
-        attributes |= _code(_frame_site(operation.site))
-        return self._span(operation, name, attributes, kind=kind, failed=bool(error))
+        kind, name = INTERNAL, operation.name
+        shared: tuple[Block, ...] = ()
+        if operation.kind == "query":
+            kind = CLIENT
+            known = self._shared.statement(operation, attributes)
+            name, shared = known.name, (known.block,)
+        else:
+            attributes |= code(_frame_site(operation.site))
+        if sc.FINDING in attributes:
+            for block in shared:
+                attributes |= block.attributes
+            shared = ()
+            if sc.FINDING_COST_NS not in attributes:
+                cost = operation.ended - operation.started
+                attributes |= _finding(attributes[sc.FINDING], cost, 1, cost)
+        return self._span(operation, name, attributes, kind=kind, failed=bool(error), shared=shared)
 
     def _chain(self, chain: Chain) -> SpanData:
         attributes: Attributes = {
@@ -244,6 +248,7 @@ class SpanMaker:
         kind: int = INTERNAL,
         links: Sequence[SpanLink] = (),
         failed: bool = False,
+        shared: tuple[Block, ...] = (),
     ) -> SpanData:
         if sc.HTTP_ROUTE not in attributes and scope.request is not scope:
             attributes[sc.HTTP_ROUTE] = scope.route
@@ -264,6 +269,7 @@ class SpanMaker:
             scope.tags,
             links,
             failed,
+            shared,
         )
 
     def _victim(self, request: Request, lost: int, most: int) -> SpanLink:
@@ -277,7 +283,7 @@ class SpanMaker:
         attributes = {sc.LINK: str(kind), sc.OVERLAP_NS: overlap, sc.HTTP_ROUTE: scope.route, **more}
         if isinstance(scope, Call):
             attributes[sc.LINK_FUNCTION] = callsite.callable_name(scope.func)
-            attributes |= _code(_call_site(scope))
+            attributes |= code(_call_site(scope))
         return SpanLink(scope.trace_id, scope.span_id, attributes)
 
 
@@ -288,12 +294,6 @@ def _finding(kind: sc.FindingKind, cost: int, victims: int, victims_ns: int) -> 
         sc.FINDING_VICTIMS: victims,
         sc.FINDING_VICTIMS_NS: victims_ns,
     }
-
-
-def _code(site: Site | None) -> Attributes:
-    if site is None:
-        return {}
-    return {sc.CODE_FUNCTION: site.function, sc.CODE_FILE: site.file, sc.CODE_LINE: site.line}
 
 
 def _frame_site(frame: Frame | None) -> Site | None:

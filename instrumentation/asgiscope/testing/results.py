@@ -230,8 +230,12 @@ def query_of(span: SpanData) -> Query | None:
 
 
 def _attributes(carrier: SpanData | SpanLink) -> dict[str, Any]:
-    tags = carrier.tags.attributes() if isinstance(carrier, SpanData) and carrier.tags is not None else {}
-    return {**carrier.attributes, **tags}
+    attributes = dict(carrier.attributes)
+    if isinstance(carrier, SpanData):
+        for block in carrier.shared:
+            attributes |= block.attributes
+        attributes |= carrier.tags.attributes() if carrier.tags is not None else {}
+    return attributes
 
 
 def _site(attributes: Mapping[str, Any]) -> CallSite | None:

@@ -40,7 +40,18 @@ async def page(_request: HttpRequest, number: int) -> JsonResponse:
     )
 
 
-urlpatterns = [path("page/<int:number>/", page)]
+@sync_to_async
+def count() -> int:
+    """One query."""
+    return ContentType.objects.count()
+
+
+async def short(_request: HttpRequest, number: int) -> JsonResponse:
+    """One query over one bridge call."""
+    return JsonResponse({"number": number, "count": await count()})
+
+
+urlpatterns = [path("page/<int:number>/", page), path("short/<int:number>/", short)]
 
 if os.environ["BENCH_MODE"] != "bare":
     import asgiscope

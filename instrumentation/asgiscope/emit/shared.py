@@ -1,0 +1,106 @@
+"""What the spans of one call site, of one thread or of one statement have in common, worked out once.
+
+Used by the sending thread alone. Code and lines are found by their `id()`, because code is slow to hash; an entry
+keeps what it is found by, so that nothing else can have its `id()` meanwhile.
+"""
+
+from typing import Any, Final, NamedTuple, TypeVar
+
+from asgiscope import callsite
+from asgiscope import semconv as sc
+from asgiscope.callsite import Site
+from asgiscope.emit import hops, sql
+from asgiscope.emit.encode import Block
+from asgiscope.ledger import Call, Queue
+from asgiscope.scope import Operation
+
+_CACHED: Final = 4_096
+_NOWHERE: Final = (0, 0)
+_STATEMENT: Final = (sc.DB_SYSTEM, sc.DB_ALIAS, sc.DB_IN_TRANSACTION)
+"""What a probe tells of a statement that is the same for many, beside its text."""
+
+
+class Known(NamedTuple):
+    """A name for spans, and what they have in common."""
+
+    name: str
+    block: Block
+    keeps: object
+    """What it was found by."""
+
+
+class Shared:
+    """Remembers what spans have in common."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[Any, ...], Known] = {}
+        self._threads: dict[tuple[Any, ...], Block] = {}
+        self._statements: dict[tuple[Any, ...], Known] = {}
+
+    def call(self, call: Call) -> Known:
+        """Of the bridge calls that one line makes of one function: both, and why it is a hop."""
+        frame = call.site or (callsite.find(call.stack) if call.stack else None)
+        key = (id(call.func), frame.key if frame is not None else _NOWHERE, id(call.maker), call.kind)
+        known = None if call.middleware is not None else self._calls.get(key)
+        if known is None:
+            function = callsite.callable_name(call.func)
+            site = callsite.site_of(frame) if frame is not None else callsite.definition(call.func)
+            block = Block({sc.BRIDGE_FUNCTION: function, **hops.attributes(call, function), **code(site)})
+            known = Known(f"{call.kind} {function}", block, (call.func, frame, call.maker))
+            if call.middleware is None:
+                _keep(self._calls, key, known)
+        return known
+
+    def thread(self, queue: Queue, run_tags: tuple[int, str] | None) -> Block:
+        """Of the calls that a thread ran for an executor: both."""
+        key = (queue.id, queue.role, run_tags)
+        known = self._threads.get(key)
+        if known is None:
+            attributes: dict[str, Any] = {
+                sc.THREAD_SENSITIVE: queue.role != sc.ThreadRole.POOL,
+                sc.EXECUTOR_ROLE: str(queue.role),
+                sc.EXECUTOR_ID: queue.id,
+                sc.EXECUTOR_WORKERS: queue.workers,
+            }
+            if run_tags is not None:
+                attributes[sc.RUN_THREAD_ID], attributes[sc.RUN_THREAD_NAME] = run_tags
+            known = _keep(self._threads, key, Block(attributes))
+        return known
+
+    def statement(self, operation: Operation, attributes: dict[str, Any]) -> Known:
+        """Of the queries of one statement that one line makes. Takes what they share out of `attributes`."""
+        text = attributes.pop("sql", "")
+        told = [attributes.pop(key, None) for key in _STATEMENT]
+        frame = operation.site
+        key = (text, *told, frame.key if frame is not None else _NOWHERE)
+        known = self._statements.get(key)
+        if known is None:
+            statement = sql.describe(str(text))
+            described = {
+                sc.DB_OPERATION: statement.operation,
+                sc.DB_SUMMARY: statement.summary,
+                sc.DB_TEXT: statement.text,
+                sc.DB_COLLECTION: statement.collection,
+                **dict(zip(_STATEMENT, told, strict=True)),
+                **(code(callsite.site_of(frame)) if frame is not None else {}),
+            }
+            block = Block({name: value for name, value in described.items() if value not in ("", None)})
+            known = _keep(self._statements, key, Known(statement.summary, block, frame))
+        return known
+
+
+def code(site: Site | None) -> dict[str, Any]:
+    """A line as attributes."""
+    if site is None:
+        return {}
+    return {sc.CODE_FUNCTION: site.function, sc.CODE_FILE: site.file, sc.CODE_LINE: site.line}
+
+
+V = TypeVar("V")
+
+
+def _keep(known: dict[tuple[Any, ...], V], key: tuple[Any, ...], value: V) -> V:
+    if len(known) >= _CACHED:
+        known.clear()
+    known[key] = value
+    return value

@@ -8,7 +8,6 @@ Each scope is written by one thread at a time: its submitter, then the thread it
 
 import contextvars
 import random
-import threading
 from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame
@@ -234,23 +233,22 @@ class Request(Scope):
         """Nothing: it is never another's. `Scope` and `copy` set it as that of any scope."""
 
     def add_up(self) -> list[Crossing]:
-        """Add what has ended to the sums, and give it, each call once."""
-        with _adding:
-            taken = self.crossings[:]
-            del self.crossings[: len(taken)]  # what comes in between stays for the next time
-            self.hops += len(taken)
-            sites = self.sites
-            for site, _, role, wait_ns, run_ns, resume_ns in taken:
-                self.wait_ns += wait_ns
-                self.run_ns += run_ns
-                self.resume_ns += resume_ns
-                # A hop storm is made of hops taken one after another; pool calls go side by side.
-                if site is not None and role != _POOL:
-                    known = sites.get(site.key)
-                    if known is None:
-                        known = sites[site.key] = [0, 0, site]
-                    known[0] += 1
-                    known[1] += wait_ns + resume_ns
+        """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held."""
+        taken = self.crossings[:]
+        del self.crossings[: len(taken)]  # what comes in between stays for the next time
+        self.hops += len(taken)
+        sites = self.sites
+        for site, _, role, wait_ns, run_ns, resume_ns in taken:
+            self.wait_ns += wait_ns
+            self.run_ns += run_ns
+            self.resume_ns += resume_ns
+            # A hop storm is made of hops taken one after another; pool calls go side by side.
+            if site is not None and role != _POOL:
+                known = sites.get(site.key)
+                if known is None:
+                    known = sites[site.key] = [0, 0, site]
+                known[0] += 1
+                known[1] += wait_ns + resume_ns
         return taken
 
     @property
@@ -293,10 +291,6 @@ class Operation(Scope):
         self.site: Frame | None = None
         self.attributes: dict[str, Any] = {}
 
-
-_adding: Final = threading.Lock()
-"""Guards the move of crossings into sums. Held by a sending thread or, for a request of very many crossings, by its
-own; nothing that it guards allocates objects with weak references or finalizers."""
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("asgiscope_scope", default=None)
 """The innermost scope of this context."""

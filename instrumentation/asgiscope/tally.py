@@ -7,6 +7,7 @@ inbox when it ends. The sending thread adds them up. Only when it does not come 
 add itself up, so that memory stays bounded and nothing goes uncounted.
 """
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,8 @@ SCALE: Final = 4
 MAX_ROWS: Final = 1000
 """Rows of one kind between two sendings."""
 _INBOX: Final = 4096
+_AT_ONCE: Final = 2
+_PORTION: Final = 64
 _MAX_CROSSINGS: Final = 256
 """Bridge calls kept of a request that has not ended."""
 _PER_OCTAVE: Final = 1 << SCALE
@@ -150,8 +153,10 @@ class Tallies:
 
     def _put(self, what: Request | Crossing | Stray) -> None:
         self._inbox.append(what)
-        if len(self._inbox) >= _INBOX:
-            self.fold()
+        if (
+            len(self._inbox) >= _INBOX
+        ):  # the sending thread is held up: more leaves than comes, a little at a time
+            self.fold(_AT_ONCE)
 
     def blocked(self, cause: str, length_ns: int) -> None:
         """An event loop was blocked."""
@@ -170,18 +175,24 @@ class Tallies:
 
     # --- on the sending thread --------------------------------------------------------------------------
 
-    def fold(self) -> None:
-        """Add up what waits in the inbox."""
-        inbox = self._inbox
-        with self._lock:
-            for _ in range(len(inbox)):
-                what = inbox.popleft()
-                if isinstance(what, Request):
-                    self.add(what)
-                elif isinstance(what, Stray):
-                    self._bridge(what.crossing, what.origin.path_or_route)
-                else:
-                    self._bridge(what, "")
+    def fold(self, most: int = sys.maxsize) -> None:
+        """Add up what waits in the inbox, a portion at a time: who has blocked a loop asks for the lock too."""
+        left = min(len(self._inbox), most)
+        while left > 0:
+            with self._lock:
+                for _ in range(min(left, _PORTION)):
+                    if not self._inbox:
+                        return
+                    self._take(self._inbox.popleft())
+            left -= _PORTION
+
+    def _take(self, what: Request | Crossing | Stray) -> None:
+        if isinstance(what, Request):
+            self.add(what)
+        elif isinstance(what, Stray):
+            self._bridge(what.crossing, what.origin.path_or_route)
+        else:
+            self._bridge(what, "")
 
     def add(self, request: Request) -> None:
         """Add up a request, each part of it once, however often this is asked."""
@@ -222,8 +233,8 @@ class Tallies:
 
     def take(self) -> Rows:
         """Everything since the last time."""
+        self.fold()
         with self._lock:
-            self.fold()
             rows, self._rows = self._rows, Rows()
             return rows
 

@@ -41,7 +41,11 @@ class Watchdog:
     def _start(self) -> None:
         if self._thread is None and not self._stop.is_set():
             thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # there are too many, or the interpreter is going down
+                faults.report("watchdog.start")
+                return
             self._thread = thread
 
     def watches(self) -> list[tuple[asyncio.AbstractEventLoop, LoopWatch]]:

@@ -48,8 +48,8 @@ def test_a_stream_that_is_read_whole(unsampled: Site) -> None:
         line_of("streams.py", "return StreamingHttpResponse(lines())"),
     )
     assert read["asgiscope.finding.cost_ns"] == read["asgiref.run_ns"] >= 60 * MS
-    (request,) = [span for span in unsampled.sink.spans if span.name == "GET /sync-stream/"]
-    assert (read.trace_id, read.parent_id) == (request.trace_id, request.span_id)
+    (request,) = [span for span in unsampled.sink.spans if span.span_id == read.parent_id]
+    assert (request.name, request.trace_id) == ("GET /sync-stream/", read.trace_id)
 
 
 def test_a_session_that_is_always_saved(unsampled: Site) -> None:

@@ -7,6 +7,7 @@ outbox and a thread of its own; what the parent had not sent stays the parent's.
 
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -20,6 +21,7 @@ logger = logging.getLogger("asgiscope")
 
 BATCH = 1024
 """Records turned into spans and sent at once: some 0.8 MB. A body costs half a millisecond whatever its size."""
+_RETRY_S = 1.0
 
 
 class Outbox:
@@ -62,6 +64,7 @@ class Outbox:
         self._asked = 0  # times that somebody flushed, guarded by _lock
         self._flushed = 0  # how many of them are done, written by the thread
         self._thread: threading.Thread | None = None  # guarded by _lock
+        self._retry_at = 0.0  # guarded by _lock: when to try again to start the thread
 
     def put(self, scope: Any) -> bool:
         """Take a record, or drop it and count it where there is no room. Never blocks."""
@@ -84,14 +87,15 @@ class Outbox:
     def start(self) -> None:
         """Start the thread, once."""
         with self._lock:
-            if self._thread is None and not self._closed:
+            if self._thread is None and not self._closed and time.monotonic() >= self._retry_at:
                 try:
                     thread = threading.Thread(target=self._run, name="asgiscope-export", daemon=True)
                     thread.start()
                     self._thread = thread
-                except RuntimeError:  # the interpreter is going down
+                except RuntimeError:
                     faults.report("outbox.start")
-                    self._closed = True
+                    self._closed = sys.is_finalizing()  # else there are too many threads now, and fewer later
+                    self._retry_at = time.monotonic() + _RETRY_S
 
     def flush(self, timeout_s: float) -> bool:
         """Have each turn's work done now, and wait until all is sent or lost; False if the time ran out."""

@@ -119,10 +119,11 @@ class Bridges:
                 recorder.root(parked)
             if parked.sampled:
                 recorder.dress(parked)
+            self._watchdog.attend()
+            # What must be taken back comes last: nothing here can fail after it.
             outer, here.parked = here.parked, parked
             token = current.set(parked)
             recorder.ledger.parked[parked] = get_ident()
-            self._watchdog.attend()
         except Exception:  # noqa: BLE001
             faults.report("asgiref.async_to_sync")
             return wrapped(*args, **kwargs)
@@ -144,10 +145,12 @@ def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) ->
         parked.awaited = None
         current.reset(token)
         parked.ended = recorder.clock()
+        parked.func = callsite.essence(
+            parked.func
+        )  # tasks made meanwhile keep the record as long as they last
         notable = parked.parked_ns >= recorder.parked_ns
         if not on_loop and (notable or parked.sampled):
             parked.frames = callsite.here(2)
-            parked.func = callsite.essence(parked.func)
             recorder.send(parked, notable)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.unpark")

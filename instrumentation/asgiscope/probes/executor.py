@@ -187,8 +187,11 @@ def watch_cancellation(recorder: Recorder, call: Call, future: "Future[Any]") ->
 
 
 def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
-    if future.cancelled() and call.state is WAITING:
-        _withdraw(call)
-        call.ended = recorder.clock()
-        call.func = callsite.essence(call.func)
-        recorder.send(call, notable=False)
+    try:
+        if future.cancelled() and call.state is WAITING:
+            _withdraw(call)
+            call.ended = recorder.clock()
+            call.func = callsite.essence(call.func)
+            recorder.send(call, notable=False)
+    except Exception:  # noqa: BLE001
+        faults.report("executor.done")

@@ -125,12 +125,14 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             tags = _begin(
                 recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1"))
             )
-            if recorder.begun is not None:
-                recorder.begun(request, scope, args[1] if len(args) > 1 else kwargs.get("receive"))
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("handler.asgi")
             return await wrapped(*args, **kwargs)
         try:
+            if recorder.begun is not None:
+                _tell_begun(
+                    recorder.begun, request, scope, args[1] if len(args) > 1 else kwargs.get("receive")
+                )
             return await wrapped(*args, **kwargs)
         except BaseException as error:
             request.error = type(error).__qualname__
@@ -189,12 +191,21 @@ def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
     return call
 
 
+def _tell_begun(
+    begun: Callable[[Request, dict[str, Any], object], None], request: Request, scope: Any, receive: Any
+) -> None:
+    try:
+        begun(request, scope, receive)
+    except Exception:  # noqa: BLE001
+        faults.report("handler.begun")
+
+
 def _begin(
     recorder: Recorder, tracing: Tracing, request: Request, headers: Callable[[str], list[str]]
 ) -> tuple[Any, object]:
-    span_token = tracing.begin(request, headers)
     request.tags = recorder.tags()
     request.thread_id = request.tags.thread_id
+    span_token = tracing.begin(request, headers)  # nothing that may fail comes after it: `_end` takes it back
     recorder.ledger.begin(request)
     return current.set(request), span_token
 

@@ -1,0 +1,102 @@
+"""What goes wrong in asgiscope, or is held up, leaves nothing behind and keeps nobody waiting."""
+
+import threading
+from typing import Any
+
+import pytest
+from asgiscope import tally
+from asgiscope.emit import outbox
+from asgiscope.scope import Request
+from asgiscope.tally import Tallies
+
+from tests.instrumentation.processes import run
+
+
+def test_a_sending_thread_that_is_held_up_leaves_no_mountain_to_a_request() -> None:
+    """A collector that hangs keeps it: whoever finds the inbox full adds up a little, and all is counted."""
+    tallies = Tallies()
+    before = 0
+    for number in range(tally._INBOX + 500):
+        request = Request(None, 1, "GET", "/")
+        request.template, request.ended = "/", number + 1
+        tallies.ended(request)
+        added = before + 1 - len(tallies._inbox)
+        assert added <= tally._AT_ONCE
+        before = len(tallies._inbox)
+        assert before <= tally._INBOX
+    assert tallies.take().requests["/"].duration.count == tally._INBOX + 500
+
+
+def test_a_thread_that_cannot_be_started_now_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may have as many threads as it may for a moment; what was recorded then is sent."""
+    monkeypatch.setattr(outbox, "_RETRY_S", 0.0)
+    arrived: list[Any] = []
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    box = outbox.Outbox(lambda batch: arrived.extend(batch) or True, size=10, interval_s=0.01)  # type: ignore[func-returns-value] # one line
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert box.put("first")
+    assert not box.started
+    assert box.put("second")
+    assert box.flush(10)
+    box.close(5)
+    assert arrived == ["first", "second"]
+
+
+def test_a_failure_where_a_call_begins_leaves_nothing_behind() -> None:
+    """No request in flight for ever, no thread that seems to be parked, no scope in force."""
+    answer = run(
+        """
+        from asgiscope.scope import current
+        made = instrumentor.active()
+        recorder, ledger = made.recorder, made.ledger
+        def broken(*args, **kwargs):
+            raise ZeroDivisionError("made to fail")
+        recorder.begun = broken
+        statuses = [asyncio.run(ask("/plain/"))]
+        recorder.begun = None
+        made.pipeline.begin = broken
+        statuses.append(asyncio.run(ask("/plain/")))
+        made.watchdog.attend = broken
+        async def three():
+            return 3
+        statuses.append(async_to_sync(three)())
+        print(json.dumps([statuses, len(ledger.requests), len(ledger.parked), recorder.here.parked is None,
+                          current.get() is None, sorted(faults.counts)]))
+        """
+    )
+    assert answer == [
+        [200, 200, 3],
+        *(0, 0, True, True),
+        ["asgiref.async_to_sync", "handler.asgi", "handler.begun"],
+    ]
+
+
+def test_a_task_made_below_a_bridge_does_not_keep_what_the_bridge_was_called_with() -> None:
+    """The task goes on, and remembers where it was made; not the object whose method was called."""
+    answer = run(
+        """
+        import gc, weakref
+        kept = []
+        class Document:
+            async def read(self):
+                kept.append(asyncio.get_running_loop().create_task(asyncio.Event().wait()))
+        async def main():
+            def below():
+                document = Document()
+                async_to_sync(document.read)()
+                return weakref.ref(document)
+            reference = await sync_to_async(below)()
+            await asyncio.sleep(0)
+            gc.collect()
+            alive = reference() is not None
+            kept[0].cancel()
+            return alive
+        print(json.dumps(asyncio.run(main())))
+        """,
+        OTEL_TRACES_SAMPLER="always_off",
+    )
+    assert answer is False

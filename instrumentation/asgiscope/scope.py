@@ -264,11 +264,10 @@ class Connection(Request):
     (`Scope.origin`) and in traces of its own.
     """
 
-    ended: int = 1
-    sampled: bool = False
-
     def __init__(self, started: int, path: str) -> None:
         super().__init__(None, started, "GET", path)
+        self.ended = started
+        self.sampled = False
 
 
 class Operation(Scope):

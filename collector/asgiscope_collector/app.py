@@ -2,6 +2,7 @@
 
 import asyncio
 import mimetypes
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import PlainTextResponse, Response
@@ -43,6 +45,8 @@ from asgiscope_collector.settings import Settings
 from asgiscope_collector.tracing import trace
 
 STATIC: Final = Path(__file__).parent / "static"
+_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
+"""In `Accept-Encoding`, unless it is refused there (RFC 9110, 12.5.3)."""
 _NOT_BUILT: Final = (
     "asgiscope-collector is running, but its page is not built: run `make ui` in the source tree, or install "
     "the released package.\nThe API is at /api, its description at /api/openapi.json.\n"
@@ -50,15 +54,30 @@ _NOT_BUILT: Final = (
 
 
 class _Pages(StaticFiles):
-    """The built page; every path that is no file is a view of it."""
+    """The built page; every path that is no file is a view of it. Assets come packed, as they were built."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if path.startswith("assets/"):
+            return await self._asset(path, scope)
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or path.startswith(("api/", "v1/", "assets/")):  # noqa: PLR2004
+            if error.status_code != 404 or path.startswith(("api/", "v1/")):  # noqa: PLR2004
                 raise
             return await super().get_response("index.html", scope)
+
+    async def _asset(self, path: str, scope: Scope) -> Response:
+        packed = _GZIP.search(Headers(scope=scope).get("accept-encoding", "")) is not None
+        try:
+            response = await super().get_response(f"{path}.gz" if packed else path, scope)
+        except HTTPException as error:
+            if not packed or error.status_code != 404:  # noqa: PLR2004
+                raise
+            response, packed = await super().get_response(path, scope), False
+        if packed:
+            response.headers["content-encoding"] = "gzip"
+        response.headers["vary"] = "accept-encoding"
+        return response
 
 
 def create_app(

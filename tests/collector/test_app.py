@@ -1,6 +1,7 @@
 """Around the API: health, headers, host names, the page, settings, the command line."""
 
 import asyncio
+import gzip
 import re
 import subprocess
 import sys
@@ -159,6 +160,25 @@ def test_the_page_and_its_views(pages: httpx.AsyncClient, path: str, status: int
     assert "content-security-policy" in answer.headers
     lasts = "immutable" in answer.headers.get("cache-control", "")
     assert lasts == (path == "/assets/app.js"), "only what is named by its contents never changes"
+
+
+@pytest.mark.parametrize(
+    ("asks", "packed"),
+    [("gzip, br", True), ("br;q=1, gzip;q=0.5", True), ("gzip;q=0", False), ("br", False), ("", False)],
+)
+def test_assets_come_packed_to_who_takes_them(
+    pages: httpx.AsyncClient, built: Path, asks: str, packed: bool
+) -> None:
+    """As the build laid them there; where it did not, or the client wants it plain, as they are."""
+    (built / "assets/app.js.gz").write_bytes(gzip.compress(b"export {}"))
+    (built / "assets/old.js").write_text("export {}")
+    for name, encoded in (("app", packed), ("old", False)):
+        answer = asyncio.run(pages.get(f"/assets/{name}.js", headers={"accept-encoding": asks}))
+        assert answer.text == "export {}"
+        assert ("content-encoding" in answer.headers) == encoded
+        assert answer.headers["vary"] == "accept-encoding"
+        assert answer.headers["content-type"].startswith("text/javascript")
+        assert "immutable" in answer.headers["cache-control"]
 
 
 def test_before_the_engine_is_open_it_is_not_ready(pages: httpx.AsyncClient) -> None:

@@ -238,10 +238,12 @@ def essence(func: object) -> object:
     of the call has been sent.
     """
     seen: Any = func
+    if type(seen) is CodeType:
+        return seen
+    if type(seen) is FunctionType and "__wrapped__" not in seen.__dict__:
+        return seen.__code__
     for _ in range(8):
         kind = type(seen)
-        if kind is CodeType:
-            return seen
         if kind is FunctionType:
             wrapped = seen.__dict__.get("__wrapped__")
             if wrapped is None:

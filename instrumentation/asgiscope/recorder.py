@@ -11,7 +11,7 @@ from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from asgiscope import callsite
 from asgiscope.callsite import Frame
@@ -24,7 +24,8 @@ from asgiscope.tally import Tallies
 _MS = 1_000_000
 _new = tuple.__new__
 _current = current.get
-_OPERATION_DEPTH = 20
+_EVENT_LOOP: Final = ThreadRole.EVENT_LOOP
+_OPERATION_DEPTH = 22
 """Frames between a query's cursor and the line that asked for it: the ORM is some ten deep."""
 _REFUSED = "SynchronousOnlyOperation"
 """What an operation on the loop ends with when Django's guard refuses it: then it did not block."""
@@ -121,6 +122,9 @@ class Here(threading.local):
     thread: tuple[int, str] | None = None
     """Its identifier and name, once somebody has asked."""
 
+    tags: Tags | None = None
+    """Where it recorded last."""
+
     def know(self) -> tuple[int, str]:
         """Ask."""
         self.thread = known = (get_ident(), threading.current_thread().name)
@@ -177,18 +181,23 @@ class Recorder:
         here = self.here
         ident, name = here.thread or here.know()
         loop = _get_running_loop()
+        role: str = ThreadRole.OTHER
+        task_name = ""
         if loop is not None:
+            role = _EVENT_LOOP
             task = current_task(loop)
-            task_name = task.get_name() if task is not None else ""
-            return Tags(ident, name, ThreadRole.EVENT_LOOP, True, task_name, self.context())
-        call = here.call
-        if call is not None and call.queue is not None:
-            role = call.queue.role
+            if task is not None:
+                task_name = task.get_name()
+        elif here.call is not None and here.call.queue is not None:
+            role = here.call.queue.role
         elif threading.main_thread().ident == ident:
             role = ThreadRole.MAIN
-        else:
-            role = ThreadRole.OTHER
-        return Tags(ident, name, role, False, "", self.context())
+        context, last = self.context(), here.tags
+        # Most often as before: then one object serves many records.
+        if last is not None and last[5] == context and last[4] == task_name and last[2] is role:
+            return last
+        here.tags = tags = Tags(ident, name, role, loop is not None, task_name, context)
+        return tags
 
     def root(self, scope: Scope) -> None:
         """Decide for a scope that has no parent whether its trace is sampled."""

@@ -1,8 +1,8 @@
-"""Memory over an hour's worth of traffic: what 20 requests a second would be in an hour, as fast as they go.
+"""Memory over an hour's worth of traffic: what 10 requests a second would be in an hour, as fast as they go.
 
 Three processes of the same site side by side: without asgiscope, with it and a collector that answers, and with it
 and nobody who listens. Every trace is sampled. Each request makes one bridge call and one query. Flat is what does
-not grow from the first quarter on: until then caches and, with nobody listening, the outbox fill.
+not grow from the first third on: until then caches and, with nobody listening, the outbox fill.
 """
 
 import http.server
@@ -18,17 +18,17 @@ from typing import Final
 from tests.servers import free_port
 
 SITE: Final = Path(__file__).with_name("site_request")
-REQUESTS: Final = 20 * 3600
-MARKS: Final = 8
+REQUESTS: Final = 10 * 3600
+MARKS: Final = 6
 _MIB: Final = 1024 * 1024
 _CHILD: Final = """
 import asyncio, json, os, sys
 from bench_site import application
 requests, marks = int(sys.argv[1]), int(sys.argv[2])
-async def receive():
-    return {"type": "http.request", "body": b"", "more_body": False}
 async def request(number):
-    answered = []
+    answered, received = [], iter([{"type": "http.request", "body": b"", "more_body": False}])
+    async def receive():
+        return next(received, None) or await asyncio.Event().wait()
     async def send(message):
         answered.append(message.get("status"))
     scope = {
@@ -83,9 +83,9 @@ def main() -> None:
     for mode, lines in found.items():
         resident = [json.loads(line) / _MIB for line in lines.splitlines()]
         assert len(resident) == MARKS, f"{mode} ended early"
-        since = resident[-1] - resident[MARKS // 4 - 1]
+        since = resident[-1] - resident[MARKS // 3 - 1]
         figures = "".join(f"{each:8.1f}" for each in resident)
-        print(f"{mode:11}{figures} MiB; {since:+.1f} since the first quarter")
+        print(f"{mode:11}{figures} MiB; {since:+.1f} since the first third")
 
 
 def _child(mode: str, port: int, folder: Path) -> "subprocess.Popen[str]":

@@ -29,6 +29,7 @@ _NEAR = 8
 """Frames looked at for the line that makes a bridge call; Django's async ORM methods are one or two."""
 
 
+_current = current.get
 MiddlewareOf = Callable[[object], Culprit | None]
 
 
@@ -71,8 +72,8 @@ class Bridges:
     def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
         try:
-            func = instance.func
-            call = Call(self._recorder.enclosing(), self._recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
+            func, recorder = instance.func, self._recorder
+            call = Call(_current() or recorder.here.call, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
             caller = sys._getframe(1)  # noqa: SLF001 - one's own caller
             call.maker = caller.f_code
             call.site = callsite.near(caller, _NEAR)
@@ -191,18 +192,19 @@ def _over(recorder: Recorder, call: Call, token: Any) -> None:
             faults.report("asgiref.reset")
         now = recorder.clock()
         call.ended = call.resumed = now
+        if call.state is ENDED:
+            call.future = None
+            recorder.settle(call)
+            return
         future, call.future = call.future, None
         if call.state is NEW:  # refused, or run by an executor that is no ThreadPoolExecutor
             call.func = callsite.essence(call.func)
             recorder.send(call, notable=False)
             return
-        if call.state is not ENDED:
-            # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
-            call.cancelled = True
-            if future is not None and call.state is WAITING:
-                watch_cancellation(recorder, call, future)
-            return
-        recorder.settle(call)
+        # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
+        call.cancelled = True
+        if future is not None and call.state is WAITING:
+            watch_cancellation(recorder, call, future)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.over")
 

@@ -76,8 +76,8 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
             if call is None:
                 return original(executor, *args, **kwargs)
             try:
-                func, *rest = args
-                future = original(executor, functools.partial(_run, recorder, call, func), *rest, **kwargs)
+                ours = functools.partial(_run, recorder, call, args[0])
+                future = original(executor, ours, *args[1:], **kwargs)
             except BaseException:
                 _withdraw(call)
                 call.state = NEW  # refused by the executor before it began

@@ -3,19 +3,21 @@
 Owns: `CursorWrapper.execute`, `.executemany` and `.callproc`. The debug cursor goes through the same methods, so a
 statement is seen once. Parameters are never looked at.
 
-Overhead model: one `Operation` a statement; its SQL is parsed by the sending thread, once a distinct statement.
+Overhead model: two clock readings where no span comes of it: off the loop, in a trace that is not sampled. Else an
+`Operation` a statement; its SQL is parsed by the sending thread, once a distinct statement.
 """
 
-from collections.abc import Callable
+from asyncio.events import _get_running_loop
+from collections.abc import Callable, Sized
 from typing import Any
 
 from asgiscope import faults
 from asgiscope import semconv as sc
-from asgiscope.patching import Patches, Wrapper
+from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.connections import SYSTEMS, Connections
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Operation
+from asgiscope.scope import Operation, Request
 
 _MAX_SQL = 8192
 """Characters kept of a statement until its literals are masked."""
@@ -36,46 +38,82 @@ def install(recorder: Recorder, connections: Connections) -> Patches:
             raise Unsupported(f"django's CursorWrapper has no {name}")
     patches = Patches()
     for name in ("execute", "executemany", "callproc"):
-        patches.wrap(utils.CursorWrapper, name, _statement(recorder, connections, name))
+        patches.around(utils.CursorWrapper, name, Statements(recorder, connections, name).around)
     return patches
 
 
-def _statement(recorder: Recorder, connections: Connections, method: str) -> Wrapper:
-    many = method == "executemany"
-    procedure = method == "callproc"
+class Statements:
+    """What goes around one method of Django's cursors."""
 
-    def execute(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    def __init__(self, recorder: Recorder, connections: Connections, method: str) -> None:
+        self._recorder = recorder
+        self._connections = connections
+        self._many = method == "executemany"
+        self._procedure = method == "callproc"
+
+    def around(self, original: Callable[..., Any], on: Sized) -> Callable[..., Any]:
+        """See `Patches.around`."""
+        recorder, record = self._recorder, self._record
+
+        def execute(cursor: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if not on:
+                return original(cursor, *args, **kwargs)
+            try:
+                scope = recorder.enclosing()
+                counted = scope is not None and not scope.sampled and _get_running_loop() is None
+                request = scope.request if scope is not None and counted else None
+                started = recorder.clock()
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report("orm.enter")
+                return original(cursor, *args, **kwargs)
+            if not counted:
+                return record(original, cursor, args, kwargs)
+            try:
+                return original(cursor, *args, **kwargs)
+            finally:
+                # As a record's, whose request it is not where that had ended before.
+                if request is not None and not 0 < request.ended < started:
+                    _count(request, recorder.clock() - started)
+
+        return execute
+
+    def _record(self, original: Callable[..., Any], cursor: Any, args: Any, kwargs: Any) -> Any:
         operation: Operation | None = None
         try:
-            operation = recorder.enter("query", "query")
-        except Exception:  # noqa: BLE001 - never into the application
+            operation = self._recorder.enter("query", "query")
+        except Exception:  # noqa: BLE001
             faults.report("orm.enter")
         if operation is None:
-            return wrapped(*args, **kwargs)
+            return original(cursor, *args, **kwargs)
         try:
-            return wrapped(*args, **kwargs)
+            return original(cursor, *args, **kwargs)
         except BaseException as error:
             operation.attributes["error"] = type(error).__qualname__
             raise
         finally:
-            try:
-                statement = args[0] if args else kwargs.get("procname" if procedure else "sql", "")
-                _describe(operation, instance, f"CALL {statement}" if procedure else statement, many)
-                if operation.sampled:
-                    operation.attributes[sc.DB_CONNECTION_AGE_NS] = connections.age_ns(instance.db)
-            except Exception:  # noqa: BLE001
-                faults.report("orm.describe")
-            try:
-                recorder.leave(operation)
-                request = operation.request
-                if request is not None:
-                    request.queries += 1
-                    request.query_ns += operation.ended - operation.started
-            except Exception:  # noqa: BLE001
-                faults.report("orm.leave")
-                recorder.lost()
+            self._recorded(operation, cursor, args, kwargs)
 
-    return execute
+    def _recorded(self, operation: Operation, cursor: Any, args: Any, kwargs: Any) -> None:
+        recorder = self._recorder
+        try:
+            statement = args[0] if args else kwargs.get("procname" if self._procedure else "sql", "")
+            _describe(operation, cursor, f"CALL {statement}" if self._procedure else statement, self._many)
+            if operation.sampled:
+                operation.attributes[sc.DB_CONNECTION_AGE_NS] = self._connections.age_ns(cursor.db)
+        except Exception:  # noqa: BLE001
+            faults.report("orm.describe")
+        try:
+            recorder.leave(operation)
+            if operation.request is not None:
+                _count(operation.request, operation.ended - operation.started)
+        except Exception:  # noqa: BLE001
+            faults.report("orm.leave")
+            recorder.lost()
+
+
+def _count(request: Request, length_ns: int) -> None:
+    request.queries += 1
+    request.query_ns += length_ns
 
 
 def _describe(operation: Operation, cursor: Any, statement: Any, many: bool) -> None:

@@ -67,6 +67,7 @@ def test_a_wait_for_a_connection_of_the_pool(server: int, sampler: str) -> None:
         assert len(opened) == (2 if sampler == "always_on" else 0)
         for query in [s for s in sink.spans if s.kind == 3]:
             assert 0 < query["asgiscope.db.connection_age_ns"] < 10_000 * MS
+            assert query["db.response.returned_rows"] == 1
 
 
 def test_connections_left_open_behind_the_threads_of_requests(server: int) -> None:

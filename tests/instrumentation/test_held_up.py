@@ -100,3 +100,45 @@ def test_a_task_made_below_a_bridge_does_not_keep_what_the_bridge_was_called_wit
         OTEL_TRACES_SAMPLER="always_off",
     )
     assert answer is False
+
+
+def test_patches_come_and_go_under_load() -> None:
+    """Recordings and installations take turns while threads cross bridges: nothing fails, nothing is left over."""
+    answer = run(
+        """
+        import threading, time
+        from asgiscope import testing
+        over, rounds, failed = threading.Event(), [], []
+        async def back(number):
+            return number + 1
+        async def crosses():
+            while not over.is_set():
+                assert await sync_to_async(async_to_sync(back))(1) == 2
+                assert await asyncio.to_thread(len, "abc") == 3
+                await asyncio.sleep(0.001)
+                rounds.append(1)
+        async def three():
+            await asyncio.gather(*(crosses() for _ in range(3)))
+        def loop():
+            try:
+                asyncio.run(three())
+            except BaseException as error:
+                failed.append(repr(error))
+                raise
+        threads = [threading.Thread(target=loop) for _ in range(2)]
+        for thread in threads: thread.start()
+        for turn in range(12):
+            with testing.record():
+                time.sleep(0.01)
+            if turn % 4 == 0:
+                asgiscope.uninstrument()
+                asgiscope.instrument()
+        over.set()
+        for thread in threads: thread.join()
+        ledger = instrumentor.active().ledger
+        left = [queue.id for queue in ledger.queues() if queue.waiting or queue.running]
+        print(json.dumps([len(rounds) > 10, failed, left, len(ledger.parked), dict(faults.counts)]))
+        """,
+        ASGISCOPE_EXIT_TIMEOUT_MS="100",
+    )
+    assert answer == [True, [], [], 0, {}]

@@ -170,16 +170,19 @@ def test_an_executor_that_the_application_gave_to_a_context() -> None:
             settled.append([str(call.queue.role), call.wait_ns > 40e6, bool(attribute(call).holders)])
             settle(call)
         recorder.settle = keep
+        import uvloop
         async def main(used):
             with ThreadPoolExecutor(1) as executor:
                 if used:
                     await asyncio.get_running_loop().run_in_executor(executor, len, "abc")
                 async with ThreadSensitiveContext(executor=executor):
                     await asyncio.gather(sync_to_async(time.sleep)(0.05), sync_to_async(time.sleep)(0.05))
-        asyncio.run(main(False))
-        asyncio.run(main(True))
+        for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(main(False))
+                runner.run(main(True))
         print(json.dumps(settled))
         """
     )
     request = [["request", False, False], ["request", True, True]]
-    assert answer == [*request, ["pool", False, False], *request]
+    assert answer == [*request, ["pool", False, False], *request] * 2

@@ -97,7 +97,7 @@ def _remainder(call: SpanView) -> int:
 def test_asyncios_debug_mode() -> None:
     """It checks threads and slow callbacks: it finds nothing of ours to complain of."""
     code = """
-        import logging, time
+        import logging, time, uvloop
         from django.test import AsyncClient
         told = []
         class Keep(logging.Handler):
@@ -105,13 +105,17 @@ def test_asyncios_debug_mode() -> None:
                 told.append(record.getMessage())
         logging.getLogger("asyncio").addHandler(Keep())
         async def main():
+            assert asyncio.get_running_loop().get_debug()
             paths = ("/gathered/", "/parks/", "/pooled/")
             answers = [(await AsyncClient().get(path)).status_code for path in paths]
             time.sleep(0.15)
             await asyncio.sleep(0.05)
             return answers
-        answers = asyncio.run(main())
+        answers = []
+        for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+            with asyncio.Runner(loop_factory=factory) as runner:
+                answers.append(runner.run(main()))
         print(json.dumps([answers, [line.split(" took ")[0] for line in told if "asgiscope" in line],
                           len([line for line in told if "took" in line]) > 0, dict(faults.counts)]))
         """
-    assert run(code, PYTHONASYNCIODEBUG="1") == [[200, 200, 200], [], True, {}]
+    assert run(code, PYTHONASYNCIODEBUG="1") == [[[200, 200, 200]] * 2, [], True, {}]

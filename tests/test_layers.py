@@ -50,6 +50,7 @@ COLLECTOR = (
     "settings",
     "security",
     "access",
+    "answers",
     "otlp",
     "journal",
     "segments",

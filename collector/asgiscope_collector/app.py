@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from asgiscope_collector import __version__
 from asgiscope_collector.access.gate import Gate
+from asgiscope_collector.answers import Answers
 from asgiscope_collector.api import (
     alerts,
     blocking,
@@ -145,6 +146,7 @@ def create_app(
         async def not_built() -> PlainTextResponse:
             return PlainTextResponse(_NOT_BUILT)
 
+    app.add_middleware(Answers, state=collector.stored)
     if collector.access.provider is not None:
         # Where the way to the provider and back is remembered, for ten minutes, signed.
         app.add_middleware(

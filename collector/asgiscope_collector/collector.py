@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 _PAUSE_FIRST: Final = 1.0
 _PAUSE_MAX: Final = 30.0
+_NS: Final = 1_000_000_000
+_MINUTE: Final = 60
+_OTHERS_WRITE: Final = 1
 
 
 class Collector:
@@ -123,6 +126,15 @@ class Collector:
             disk_free=self.disk.free_bytes / self.disk.total_bytes,
             lag_ns=max(0, time.time_ns() - oldest_ns) if oldest_ns else 0,
         )
+
+    def stored(self) -> tuple[int, int]:
+        """The state of the store: while it is the same, a question has the same answer.
+
+        Another one after each write, and each minute, for ranges move with the clock and the engine drops what is
+        too old. With a server, to which others write too, each second.
+        """
+        seconds = _MINUTE if self._store.embedded else _OTHERS_WRITE
+        return self.engine.writes, time.time_ns() // (seconds * _NS)
 
     async def status(self) -> Status:
         """How the collector stands: what it takes, what it keeps, what room it has."""

@@ -58,7 +58,7 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers[name] = value
                 if scope["path"].startswith("/api/"):
-                    headers["Cache-Control"] = "no-store"
+                    headers.setdefault("Cache-Control", "no-store")
                 elif scope["path"].startswith("/assets/") and message["status"] == _OK:
                     headers["Cache-Control"] = _FOR_GOOD
             await send(message)

@@ -1,5 +1,6 @@
 """What people decided about findings: rows that are only ever added, so that who decided what stays known."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from asgiscope_collector.analysis.times import rfc3339
@@ -17,6 +18,21 @@ INSERT INTO asgiscope_decisions (FindingId, DecidedAt, State, Reason, DecidedBy)
 SELECT {id:String}, fromUnixTimestamp64Nano({at:Int64}), {state:String}, {reason:String}, {by:String}
 """
 
+_NEWEST: Final = """
+SELECT
+    FindingId AS id, toUnixTimestamp64Nano(max(DecidedAt)) AS at_ns,
+    argMax((State, Reason, DecidedBy), DecidedAt) AS decided
+FROM asgiscope_decisions
+GROUP BY FindingId
+"""
+
+_SEEN: Final = """
+SELECT FindingId AS id, toUnixTimestamp64Nano(max(LastSeen)) AS seen_ns
+FROM asgiscope_finding_days
+WHERE FindingId IN {ids:Array(String)}
+GROUP BY FindingId
+"""
+
 _HISTORY: Final = """
 SELECT State AS state, Reason AS reason, DecidedBy AS by, toUnixTimestamp64Nano(DecidedAt) AS at
 FROM asgiscope_decisions
@@ -24,6 +40,21 @@ WHERE FindingId = {id:String}
 ORDER BY DecidedAt DESC
 LIMIT {limit:UInt32}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The newest decision about a finding, and when it was seen last."""
+
+    verdict: State
+    reason: str
+    by: str
+    at_ns: int
+    seen_ns: int
+
+
+Decided = dict[str, Verdict]
+"""By the finding's id. Those that nobody decided about are open."""
 
 
 class UndecidableError(ValueError):
@@ -52,6 +83,36 @@ def decide(engine: Engine, finding_id: str, decision: Decide, by: str, now_ns: i
     }
     engine.execute(_INSERT, parameters)
     return FindingState(state=decision.state, reason=reason, by=by, at=rfc3339(now_ns))
+
+
+def newest(engine: Engine) -> Decided:
+    """Every finding that somebody decided about."""
+    rows = engine.rows(_NEWEST)
+    resolved = [row["id"] for row in rows if _parts(row)[0] == State.RESOLVED]
+    seen = {}
+    if resolved:
+        seen = {row["id"]: row["seen_ns"] for row in engine.rows(_SEEN, {"ids": resolved})}
+    found = {}
+    for row in rows:
+        verdict, reason, by = _parts(row)
+        found[row["id"]] = Verdict(State(verdict), reason, by, row["at_ns"], seen.get(row["id"], 0))
+    return found
+
+
+def _parts(row: dict[str, Any]) -> tuple[str, str, str]:
+    decided = row["decided"]
+    verdict, reason, by = decided.values() if isinstance(decided, dict) else decided
+    return verdict, reason, by
+
+
+def state_of(decided: Verdict | None, last_ns: int) -> FindingState:
+    """The state of a finding that was seen last at `last_ns`."""
+    if decided is None:
+        return FindingState(state=State.OPEN, reason="", by="", at=None)
+    state = decided.verdict
+    if state == State.RESOLVED and max(last_ns, decided.seen_ns) > decided.at_ns:
+        state = State.REGRESSED
+    return FindingState(state=state, reason=decided.reason, by=decided.by, at=rfc3339(decided.at_ns))
 
 
 def history(engine: Engine, finding_id: str) -> list[Decision]:

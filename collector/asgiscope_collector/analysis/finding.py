@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from asgiscope_collector.analysis import decisions, traces
-from asgiscope_collector.analysis.findings import Filter, Sort, histogram_of, list_findings
+from asgiscope_collector.analysis.findings import Filter, known
 from asgiscope_collector.analysis.histogram import distribution
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Steps
 from asgiscope_collector.analysis.source import source_of
@@ -21,41 +21,34 @@ from asgiscope_collector.models import (
 )
 
 _POINTS: Final = 120
+_ROUTES: Final = 100
+_RELEASES: Final = 50
 _NS: Final = 1_000_000_000
 
-_SERIES: Final = (
+# Three sums of the same rows, each by its key: a row has the one key that it is of, and 0 or '' for the others.
+_SUMS: Final = (
     "SELECT "
     + STEP
-    + """ AS time, sum(Occurrences) AS count, sum(TotalNs) AS total_ns
+    + """ AS time, Route AS route, Version AS version,
+    grouping(time) = 0 AS by_time, grouping(route) = 0 AS by_route,
+    sum(Occurrences) AS count, sum(TotalNs) AS total_ns,
+    sum(VictimRequests) AS victims, sum(VictimNs) AS victims_ns,
+    toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns, toUnixTimestamp64Nano(max(LastSeen)) AS last_ns
 FROM asgiscope_findings
 WHERE FindingId IN {ids:Array(String)} AND """
     + IN_MINUTES
-    + " GROUP BY time"
+    + " GROUP BY GROUPING SETS ((time), (route), (version))"
 )
 
-_REQUESTS: Final = (
+_TRAFFIC: Final = (
     "SELECT "
     + STEP
-    + """ AS time, sum(Requests) AS requests
+    + """ AS time, Version AS version, grouping(time) = 0 AS by_time,
+    sum(Requests) AS requests, sumIf(Requests, Route IN {routes:Array(String)}) AS of_routes
 FROM asgiscope_requests
-WHERE Route IN {routes:Array(String)} AND """
+WHERE """
     + IN_MINUTES
-    + " GROUP BY time"
-)
-
-_ROUTES: Final = (
-    """
-SELECT
-    Route AS route, sum(Occurrences) AS count, sum(TotalNs) AS total_ns,
-    sum(VictimRequests) AS victims, sum(VictimNs) AS victims_ns
-FROM asgiscope_findings
-WHERE FindingId IN {ids:Array(String)} AND """
-    + IN_MINUTES
-    + """
-GROUP BY Route
-ORDER BY total_ns + victims_ns DESC, count DESC, route
-LIMIT 100
-"""
+    + " GROUP BY GROUPING SETS ((time), (version))"
 )
 
 _VICTIMS: Final = """
@@ -73,38 +66,13 @@ ORDER BY total_ns DESC, route
 LIMIT 100
 """
 
-_RELEASES: Final = (
-    """
-SELECT
-    Version AS version, sum(Occurrences) AS count, sum(TotalNs) AS total_ns,
-    toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns, toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
-    any(requests) AS requests
-FROM asgiscope_findings
-LEFT JOIN
-(
-    SELECT Version, sum(Requests) AS requests
-    FROM asgiscope_requests
-    WHERE """
-    + IN_MINUTES
-    + """
-    GROUP BY Version
-) AS traffic USING Version
-WHERE FindingId IN {ids:Array(String)} AND """
-    + IN_MINUTES
-    + """
-GROUP BY Version
-ORDER BY first_ns DESC
-LIMIT 50
-"""
-)
-
 
 def find(engine: Engine, asked: Filter) -> FindingDetail | None:
     """The finding of `asked.ids`; None if the range has none."""
-    found = list_findings(engine, asked, Sort.IMPACT, limit=1, offset=0).findings
-    if not found:
+    found = known(engine, asked).get(asked.ids[0])
+    if found is None:
         return None
-    finding = found[0]
+    finding = found.finding
     steps = Steps(asked.scope.range, _POINTS)
     scope = replace(asked.scope, service=finding.service)
     parameters = {
@@ -114,17 +82,29 @@ def find(engine: Engine, asked: Filter) -> FindingDetail | None:
         "routes": finding.routes,
     }
     points: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    for sql in (_SERIES, _REQUESTS):
-        for row in engine.rows(sql, parameters):
-            points[int(row.pop("time"))].update(row)
+    routes, releases, requests = [], [], {}
+    for row in engine.rows(_SUMS, parameters):
+        if row["by_time"]:
+            points[row["time"]] |= {"count": row["count"], "total_ns": row["total_ns"]}
+        elif row["by_route"]:
+            routes.append(row)
+        else:
+            releases.append(row)
+    for row in engine.rows(_TRAFFIC, parameters):
+        if row["by_time"]:
+            points[row["time"]]["requests"] = row["of_routes"]
+        else:
+            requests[row["version"]] = row["requests"]
+    routes.sort(key=lambda row: (-row["total_ns"] - row["victims_ns"], -row["count"], row["route"]))
+    releases.sort(key=lambda row: (-row["first_ns"], row["version"]))
     return FindingDetail(
         **finding.model_dump(),
         source=source_of(engine, asked),
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
-        distribution=distribution(histogram_of(engine, asked)),
-        by_route=[route_cost(row) for row in engine.rows(_ROUTES, parameters)],
+        distribution=distribution(found.histogram),
+        by_route=[route_cost(row) for row in routes[:_ROUTES]],
         by_victim_route=[VictimRoute(**row) for row in engine.rows(_VICTIMS, parameters)],
-        by_release=[_release(row) for row in engine.rows(_RELEASES, parameters)],
+        by_release=[_release(row, requests.get(row["version"], 0)) for row in releases[:_RELEASES]],
         evidence=traces.summaries(engine, finding.trace_ids),
         decisions=decisions.history(engine, finding.id),
     )
@@ -140,13 +120,13 @@ def route_cost(row: dict[str, Any]) -> RouteCost:
     )
 
 
-def _release(row: dict[str, Any]) -> FindingRelease:
+def _release(row: dict[str, Any], requests: int) -> FindingRelease:
     return FindingRelease(
         version=row["version"],
         count=row["count"],
         total_ns=row["total_ns"],
-        requests=row["requests"],
-        per_thousand_requests=1000 * row["count"] / row["requests"] if row["requests"] else 0.0,
+        requests=requests,
+        per_thousand_requests=1000 * row["count"] / requests if requests else 0.0,
         first_seen=rfc3339(row["first_ns"]),
         last_seen=rfc3339(row["last_ns"]),
     )

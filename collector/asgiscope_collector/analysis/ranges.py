@@ -43,12 +43,15 @@ class Range:
 
 
 def parse_range(since: str | None, until: str | None, *, default: str, now_ns: int) -> Range:
-    """Read `since` and `until`; without them it is from `default` ago until now.
+    """Read `since` and `until`; without them it is from `default` ago until the end of the present minute.
+
+    So an answer is the same all through a minute in which nothing is stored.
 
     Raises:
         BadRangeError: a text is no time, or `since` is not before `until`.
     """
-    until_ns = now_ns if until in {None, "", "now"} else _parse("until", str(until), now_ns)
+    present_ns = -(-now_ns // _MINUTE_NS) * _MINUTE_NS
+    until_ns = present_ns if until in {None, "", "now"} else _parse("until", str(until), now_ns)
     since_ns = _parse("since", since or default, now_ns)
     if since_ns >= until_ns:
         raise BadRangeError(f"since ({since or default}) is not before until ({until or 'now'})")
@@ -57,7 +60,8 @@ def parse_range(since: str | None, until: str | None, *, default: str, now_ns: i
 
 def step_of(asked: Range, points: int) -> int:
     """The step of a series in nanoseconds: whole minutes, at most about `points` of them in the range."""
-    minutes = max(1, -(-(asked.until_ns - asked.since_ns) // (_MINUTE_NS * points)))
+    # The present minute, which has just begun, makes none longer.
+    minutes = max(1, -(-(asked.until_ns - asked.since_ns - _MINUTE_NS) // (_MINUTE_NS * points)))
     return int(minutes * _MINUTE_NS)
 
 

@@ -54,12 +54,18 @@ class Engine:
         self._lock = threading.Lock()
         self._clients: list[Client] = []  # lock: _lock
         self._open = False  # lock: _lock; connections can be made
+        self._writes = 0  # lock: _lock
         self._ready = False
 
     @property
     def is_open(self) -> bool:
         """Whether the schema is in place and queries can be run."""
         return self._ready
+
+    @property
+    def writes(self) -> int:
+        """How often this process has written to the store, whatever came of it: grows before the writer goes on."""
+        return self._writes
 
     def open(self, *, migrate_schema: bool = True) -> None:
         """Load the engine or reach the server, and bring its schema up to date. Takes about a second.
@@ -129,13 +135,19 @@ class Engine:
     ) -> None:
         """Run a statement that returns nothing, in this time instead of a query's."""
         bounds = None if seconds is None else {"max_execution_time": seconds}
-        self._client().command(sql, parameters=parameters, settings=bounds)
+        try:
+            self._client().command(sql, parameters=parameters, settings=bounds)
+        finally:
+            self._wrote()
 
     def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows to a table of ours, all of them or none; each maps columns to values."""
         if rows:
             lines = "\n".join(json.dumps(row) for row in rows)
-            self._client().raw_insert(table, insert_block=lines.encode(), fmt="JSONEachRow")
+            try:
+                self._client().raw_insert(table, insert_block=lines.encode(), fmt="JSONEachRow")
+            finally:
+                self._wrote()
 
     def load(self, signal: str, bodies: BinaryIO, token: str) -> None:
         """Store OTLP request bodies, each with its length before it as a varint; all or none of them.
@@ -145,7 +157,10 @@ class Engine:
         A second load with the same token changes nothing, also after a crash in the middle of the first.
         """
         message, table, _ = _REQUESTS[signal]
-        self._insert(message, table, bodies, {"insert_deduplication_token": token})
+        try:
+            self._insert(message, table, bodies, {"insert_deduplication_token": token})
+        finally:
+            self._wrote()
 
     def check(self, signal: str, bodies: BinaryIO) -> None:
         """Decode bodies as `load` does and store nothing.
@@ -172,6 +187,10 @@ class Engine:
                 **settings,
             },
         )
+
+    def _wrote(self) -> None:
+        with self._lock:
+            self._writes += 1
 
     def _client(self) -> Client:
         client: Client | None = getattr(self._local, "client", None)

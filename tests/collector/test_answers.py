@@ -104,21 +104,17 @@ class Store:
         self.writes = 0
         self.runs = 0
         self.go_on = asyncio.Event()
+        self.came = asyncio.Semaphore(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what was stored when the question came."""
         assert (await receive())["type"] == "http.request"
         self.runs += 1
+        self.came.release()
         body = f"{scope['query_string'].decode()}{self.writes}".encode()
         await self.go_on.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
-
-
-    async def asked(self, runs: int) -> None:
-        """Wait for so many questions to come through."""
-        while self.runs < runs:
-            await asyncio.sleep(0)
 
 
 async def get(answers: Answers, query: bytes = b"") -> bytes:
@@ -143,10 +139,10 @@ def test_what_was_asked_before_a_write_is_not_told_after_it() -> None:
         store = Store()
         answers = Answers(store, state=lambda: store.writes)
         before = asyncio.create_task(get(answers))
-        await store.asked(1)
+        await store.came.acquire()
         store.writes = 1
         after = asyncio.create_task(get(answers))
-        await store.asked(2)
+        await store.came.acquire()
         store.go_on.set()
         assert (await before, await after) == (b"0", b"1")
         assert (await get(answers), store.runs) == (b"1", 2)
@@ -161,7 +157,7 @@ def test_a_reader_that_leaves_takes_nobody_with_it() -> None:
         store = Store()
         answers = Answers(store, state=lambda: store.writes)
         first, second = (asyncio.create_task(get(answers)) for _ in range(2))
-        await store.asked(1)
+        await store.came.acquire()
         first.cancel()
         store.go_on.set()
         assert (await second, store.runs) == (b"0", 1)

@@ -98,7 +98,8 @@ def test_rollups_are_made_anew_of_the_spans(running: Running, sender: Sender) ->
         sender.stall(request, blocked_ns=7 * MS)
     running.send(sender)
     before = [running.findings(service=sender.service), running.rows(ROLLUPS, service=sender.service)]
-    for table in ("asgiscope_services", "asgiscope_findings", "asgiscope_requests"):
+    coarse = ("asgiscope_findings_coarse", "asgiscope_requests_coarse")
+    for table in ("asgiscope_services", "asgiscope_findings", "asgiscope_requests", *coarse):
         engine.execute(
             f"ALTER TABLE {table} DELETE WHERE ServiceName = {{s:String}} SETTINGS mutations_sync = 2",
             {"s": sender.service},

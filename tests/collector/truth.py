@@ -20,6 +20,15 @@ SELECT
     (SELECT sum(Requests) FROM asgiscope_requests WHERE ServiceName = {service:String}) AS requests,
     (SELECT sum(DurationNs) FROM asgiscope_requests WHERE ServiceName = {service:String}) AS requests_ns,
     (
+        SELECT (sum(Occurrences), sum(TotalNs)) FROM asgiscope_findings_coarse
+        WHERE ServiceName = {service:String}
+    ) AS coarse_findings,
+    (
+        SELECT (sum(Requests), sum(DurationNs)) FROM asgiscope_requests_coarse
+        WHERE ServiceName = {service:String}
+    ) AS coarse_requests,
+    (SELECT sum(Calls) FROM asgiscope_calls_coarse WHERE ServiceName = {service:String}) AS coarse_calls,
+    (
         SELECT sum(Spans) FROM otel_traces_trace_id_ts
         WHERE TraceId IN (SELECT TraceId FROM otel_traces WHERE ServiceName = {service:String})
     ) AS lookups
@@ -31,6 +40,9 @@ SELECT
     sumIf(CostNs, FindingId != '') AS findings_ns,
     countIf(SpanKind = 'Server') AS requests,
     sumIf(Duration, SpanKind = 'Server') AS requests_ns,
+    (findings, findings_ns) AS coarse_findings,
+    (requests, requests_ns) AS coarse_requests,
+    countIf(ExecutorRole != '') AS coarse_calls,
     count() AS lookups
 FROM otel_traces
 WHERE ServiceName = {service:String}

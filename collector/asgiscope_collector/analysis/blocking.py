@@ -3,6 +3,7 @@
 from collections import defaultdict
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.finding import route_cost
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope, Steps
@@ -68,11 +69,11 @@ def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
         "limit": limit,
         "offset": offset,
     }
-    sites = engine.rows(_SITES, parameters)
+    sites = coarse.rows(engine, _SITES, parameters)
     routes: defaultdict[str, list[RouteCost]] = defaultdict(list)
     if sites:
         ids = [row["finding_id"] for row in sites]
-        for row in engine.rows(_ROUTES, {**parameters, "ids": ids}):
+        for row in coarse.rows(engine, _ROUTES, {**parameters, "ids": ids}):
             routes[row["finding_id"]].append(route_cost(row))
     loops: defaultdict[str, int] = defaultdict(int)
     points: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.analysis.tallies import Counted
 from asgiscope_collector.engine.client import Engine
@@ -74,25 +75,11 @@ LIMIT 10000
 """
 )
 
-_OCCUPANT_ROWS: Final = (
-    """
-SELECT
-    CalledFunction AS called, CodeFunction AS function, CodeFile AS file, any(ServiceName) AS service,
-    anyLast(Line) AS line, sum(RunNs) AS busy_ns, sum(Calls) AS calls
-FROM asgiscope_calls
-WHERE Executor = 'shared' AND """
-    + IN_MINUTES
-    + """
-GROUP BY CalledFunction, CodeFunction, CodeFile
-ORDER BY busy_ns DESC, called, function, file
-LIMIT {occupants:UInt32}
-"""
-)
-
 _STRIP: Final = (
     "SELECT "
     + STEP
     + """ AS time, CalledFunction AS called, CodeFunction AS function, CodeFile AS file,
+    any(ServiceName) AS service, anyLast(Line) AS line,
     sum(RunNs) AS busy_ns, sum(WaitNs) AS wait_ns, sum(Calls) AS calls
 FROM asgiscope_calls
 WHERE Executor = 'shared' AND """
@@ -108,10 +95,10 @@ _PROCESSES: Final = (
 def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Contention:
     """The matrix of the `limit` waiters and holders that lost most time, of one thread role or of all."""
     parameters: dict[str, Any] = {**asked.parameters, "executor": executor, "limit": limit}
-    (totals,) = engine.rows(_TOTALS, parameters)
-    waiters = engine.rows(_WAITERS, parameters)
+    (totals,) = coarse.rows(engine, _TOTALS, parameters)
+    waiters = coarse.rows(engine, _WAITERS, parameters)
     rows = {row["finding_id"]: place for place, row in enumerate(waiters)}
-    cells = engine.rows(_CELLS, {**parameters, "ids": list(rows)}) if rows else []
+    cells = coarse.rows(engine, _CELLS, {**parameters, "ids": list(rows)}) if rows else []
     overlaps: dict[tuple[str, str, str], int] = {}
     lines: dict[tuple[str, str, str], int] = {}
     for cell in cells:
@@ -182,15 +169,15 @@ def _shared(engine: Engine, asked: Scope) -> Occupation:
     parameters: dict[str, Any] = {
         **asked.parameters,
         "step": steps.seconds,
-        "occupants": _OCCUPANTS,
     }
-    occupants = engine.rows(_OCCUPANT_ROWS, parameters)
+    strip = coarse.rows(engine, _STRIP, parameters)
+    occupants = _occupants(strip)
     places = {_key(row, "called"): place for place, row in enumerate(occupants)}
     points = {
         time: OccupationStep(time_ns=time * _NS, busy_ns=0, wait_ns=0, calls=0, by=[0] * len(places))
         for time in steps.times
     }
-    for row in engine.rows(_STRIP, parameters):
+    for row in strip:
         point = points[row["time"]]
         point.busy_ns += row["busy_ns"]
         point.wait_ns += row["wait_ns"]
@@ -213,6 +200,17 @@ def _shared(engine: Engine, asked: Scope) -> Occupation:
         ],
         steps=list(points.values()),
     )
+
+
+def _occupants(strip: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What occupied the thread most, over all steps."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in sorted(strip, key=lambda row: row["time"]):
+        known = found.setdefault(_key(row, "called"), {**row, "busy_ns": 0, "calls": 0})
+        known["line"] = row["line"]
+        known["busy_ns"] += row["busy_ns"]
+        known["calls"] += row["calls"]
+    return sorted(found.values(), key=lambda row: (-row["busy_ns"], _key(row, "called")))[:_OCCUPANTS]
 
 
 def _key(row: dict[str, Any], called: str) -> tuple[str, str, str]:

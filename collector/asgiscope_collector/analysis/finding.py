@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any, Final
 
-from asgiscope_collector.analysis import decisions, traces
+from asgiscope_collector.analysis import coarse, decisions, traces
 from asgiscope_collector.analysis.findings import Filter, known
 from asgiscope_collector.analysis.histogram import distribution
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Steps
@@ -83,14 +83,14 @@ def find(engine: Engine, asked: Filter) -> FindingDetail | None:
     }
     points: defaultdict[int, dict[str, int]] = defaultdict(dict)
     routes, releases, requests = [], [], {}
-    for row in engine.rows(_SUMS, parameters):
+    for row in coarse.rows(engine, _SUMS, parameters):
         if row["by_time"]:
             points[row["time"]] |= {"count": row["count"], "total_ns": row["total_ns"]}
         elif row["by_route"]:
             routes.append(row)
         else:
             releases.append(row)
-    for row in engine.rows(_TRAFFIC, parameters):
+    for row in coarse.rows(engine, _TRAFFIC, parameters):
         if row["by_time"]:
             points[row["time"]]["requests"] = row["of_routes"]
         else:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import FindingKind
 
-from asgiscope_collector.analysis import decisions, wording
+from asgiscope_collector.analysis import coarse, decisions, wording
 from asgiscope_collector.analysis import findings_sql as sql
 from asgiscope_collector.analysis.advice import advise
 from asgiscope_collector.analysis.decisions import Decided
@@ -101,7 +101,7 @@ def _ranked(
     order = "rank"
     if sort in sql.OF_DAYS:
         ranked, order = sql.BY_DAYS.replace("$ranked", ranked), sql.OF_DAYS[sort]
-    rows = engine.rows(ranked + sql.PAGE.replace("$order", order), parameters)
+    rows = coarse.rows(engine, ranked + sql.PAGE.replace("$order", order), parameters)
     return [row["id"] for row in rows], rows[0]["findings"] if rows else 0
 
 
@@ -117,13 +117,13 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
     """What the range has of the findings of `asked.ids`, by id; those that it does not have are left out."""
     steps = Steps(asked.scope.range, _SPARKS)
     parameters = {**asked.parameters, "step": steps.seconds}
-    rows = engine.rows(sql.KNOWN, parameters)
+    rows = coarse.rows(engine, sql.KNOWN, parameters)
     if not rows:
         return {}
     decided = decisions.newest(engine) if decided is None else decided
     days = {row["id"]: row for row in engine.rows(sql.DAYS, parameters)}
     more = {row["id"]: _More([row["sparkline"].get(time, 0) for time in steps.times]) for row in rows}
-    for row in engine.rows(sql.HOLDERS, parameters):
+    for row in coarse.rows(engine, sql.HOLDERS, parameters):
         if row["id"] in more:
             more[row["id"]].holders.append(holder_of(row))
     if any(row["ongoing_reports"] for row in rows):

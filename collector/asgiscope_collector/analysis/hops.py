@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
 from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.engine.client import Engine
@@ -36,7 +37,7 @@ def routes(engine: Engine, asked: Scope, route: str) -> list[RouteHops]:
 def sites(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> tuple[list[HopSite], int]:
     """A page of call sites, the costliest first, and how many there are."""
     parameters: dict[str, Any] = {**asked.parameters, "route": route, "limit": limit, "offset": offset}
-    rows = engine.rows(_SITES, parameters)
+    rows = coarse.rows(engine, _SITES, parameters)
     return [_site(row) for row in rows], rows[0]["total"] if rows else 0
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import SPAN_SYNC_TO_ASYNC
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import strings_of
 from asgiscope_collector.analysis.scope import IN_MINUTES, OF, Scope
 from asgiscope_collector.analysis.times import rfc3339
@@ -18,14 +19,15 @@ _CHAINS: Final = (
 SELECT
     ServiceName AS service, Environment AS environment,
     argMax((Version, Names, Modes, Adapted), Loaded) AS chain,
-    toUnixTimestamp64Nano(max(Loaded)) AS loaded_ns
+    toUnixTimestamp64Nano(max(Loaded)) AS loaded_ns,
+    count() OVER () AS total
 FROM asgiscope_chains
 WHERE Day <= toDate(toDateTime(intDiv({until_ns:Int64}, 1000000000))) AND """
     + OF
     + """
 GROUP BY ServiceName, Environment
 ORDER BY service, environment
-LIMIT 200
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
 )
 
@@ -36,6 +38,7 @@ SELECT
     sum(Calls) AS calls, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns
 FROM asgiscope_calls
 WHERE (Middleware != '' OR match(CalledFunction, '\\.process_(request|response|view|exception|template_response)$'))
+    AND ServiceName IN {services:Array(String)}
     AND """
     + IN_MINUTES
     + " GROUP BY ServiceName, Environment, Middleware, CalledFunction"
@@ -47,24 +50,30 @@ SELECT
     ServiceName AS service, Environment AS environment, sum(Requests) AS requests,
     sum(asgiscope_requests.Hops) AS hops
 FROM asgiscope_requests
-WHERE """
+WHERE ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
     + " GROUP BY ServiceName, Environment"
 )
 
 
-def middleware(engine: Engine, asked: Scope) -> Middleware:
-    """The chain that each service loaded last before the end of the range, and what it cost in the range."""
-    parameters = asked.parameters
+def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Middleware:
+    """A page of chains: what each service loaded last before the end of the range, and what it cost in it."""
+    parameters: dict[str, Any] = {**asked.parameters, "limit": limit, "offset": offset}
+    rows = engine.rows(_CHAINS, parameters)
+    if not rows:
+        return Middleware(chains=[], total=0)
+    parameters["services"] = sorted({row["service"] for row in rows})
     calls: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in engine.rows(_CALLS, parameters):
+    for row in coarse.rows(engine, _CALLS, parameters):
         calls[row["service"], row["environment"]].append(row)
-    traffic = {(row["service"], row["environment"]): row for row in engine.rows(_REQUESTS, parameters)}
+    traffic = {
+        (row["service"], row["environment"]): row for row in coarse.rows(engine, _REQUESTS, parameters)
+    }
     chains = []
-    for row in engine.rows(_CHAINS, parameters):
+    for row in rows:
         of = row["service"], row["environment"]
         chains.append(_chain(row, calls[of], traffic.get(of, {"requests": 0, "hops": 0})))
-    return Middleware(chains=chains)
+    return Middleware(chains=chains, total=rows[0]["total"])
 
 
 def adaptations(modes: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import ThreadRole
 
-from asgiscope_collector.analysis import findings
+from asgiscope_collector.analysis import coarse, findings
 from asgiscope_collector.analysis.releases import markers
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.analysis.tallies import Counted, Sums
@@ -135,12 +135,15 @@ def health(engine: Engine, asked: Scope) -> Health:
         for part in (of[service], at[time]):
             part.waits.merge(sums)
             part.shared_waits += felt
-    for row in engine.rows(_REFUSALS, counted.parameters):
+    for row in coarse.rows(engine, _REFUSALS, counted.parameters):
         of[row["service"]].refusals += row["refusals"]
         at[row["time"]].refusals += row["refusals"]
     return Health(
         asked=asked,
-        services=[_health(name, seen.get(name, {}), of[name]) for name in sorted(seen.keys() | of.keys())],
+        services=[
+            _health(name, seen.get(name, {}), of[name], counted.minutes.get(name))
+            for name in sorted(seen.keys() | of.keys())
+        ],
         series=[_point(time, at[time]) for time in steps.times],
         releases=markers(engine, asked),
     )
@@ -152,14 +155,16 @@ def services(engine: Engine, asked: Scope) -> Services:
     return Services(**row)
 
 
-def _health(service: str, seen: dict[str, Any], part: _Parts) -> ServiceHealth:
+def _health(
+    service: str, seen: dict[str, Any], part: _Parts, minutes: tuple[int, int] | None
+) -> ServiceHealth:
     requests, waits, loops = part.requests, part.waits, part.loops
     exact = bool(requests.sums) and requests.exact
     first_ns, last_ns = seen.get("first_ns", 2**62), seen.get("last_ns", 0)
     seconds = max(1.0, (last_ns - first_ns) / _NS)
-    if exact:  # a tally is of the time before it
-        seconds = requests.last_minute - requests.first_minute + _MINUTE
-        last_ns = max(last_ns, requests.last_minute * _NS)
+    if exact and minutes:  # a tally is of the time before it
+        seconds = minutes[1] - minutes[0] + _MINUTE
+        last_ns = max(last_ns, minutes[1] * _NS)
     watched = bool(loops.sums) and loops.exact
     loop_ns = loops["loop_ns"] if watched else max(_NS, seen.get("process_ns", 0))
     versions = [version for _, version in seen.get("newest_versions", ()) if version]

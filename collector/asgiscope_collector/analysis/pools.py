@@ -3,6 +3,7 @@
 from collections import defaultdict
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import holder_of
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
@@ -18,14 +19,15 @@ _POOLS: Final = (
     """
 SELECT
     ServiceName AS service, Workers AS workers, sum(Calls) AS calls, sum(Queued) AS queued,
-    sum(RunNs) AS run_ns, sum(WaitNs) AS wait_ns, max(LongestNs) AS longest_ns, sumMap(Buckets) AS waits
+    sum(RunNs) AS run_ns, sum(WaitNs) AS wait_ns, max(LongestNs) AS longest_ns, sumMap(Buckets) AS waits,
+    count() OVER () AS total
 FROM asgiscope_calls
 WHERE Executor = 'pool' AND """
     + IN_MINUTES
     + """
 GROUP BY ServiceName, Workers
 ORDER BY wait_ns DESC, run_ns DESC, service, workers
-LIMIT 100
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
 )
 
@@ -35,7 +37,7 @@ SELECT
     ServiceName AS service, Workers AS workers, CalledFunction AS called, CodeFunction AS function,
     CodeFile AS file, anyLast(Line) AS line, sum(Calls) AS calls, sum(RunNs) AS run_ns, sum(WaitNs) AS wait_ns
 FROM asgiscope_calls
-WHERE Executor = 'pool' AND """
+WHERE Executor = 'pool' AND ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
     + """
 GROUP BY ServiceName, Workers, CalledFunction, CodeFunction, CodeFile
@@ -49,7 +51,7 @@ _SERIES: Final = (
     + STEP
     + """ AS time, sum(Calls) AS calls, sum(RunNs) AS run_ns, sum(WaitNs) AS wait_ns
 FROM asgiscope_calls
-WHERE Executor = 'pool' AND """
+WHERE Executor = 'pool' AND ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
     + " GROUP BY ServiceName, Workers, time"
 )
@@ -61,7 +63,7 @@ FROM
 (
     SELECT ServiceName, Minute, toInt64(uniqMerge(Processes)) AS processes
     FROM asgiscope_services
-    WHERE """
+    WHERE ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
     + """
     GROUP BY ServiceName, Minute
@@ -74,7 +76,7 @@ _STARVED: Final = (
     """
 SELECT ServiceName AS service, sum(Occurrences) AS starved, arraySort(groupUniqArray(100)(FindingId)) AS ids
 FROM asgiscope_findings
-WHERE FindingKind = 'pool_starvation' AND """
+WHERE FindingKind = 'pool_starvation' AND ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
     + " GROUP BY ServiceName"
 )
@@ -86,7 +88,7 @@ SELECT
     argMaxMerge(Line) AS line, HolderRoute AS route, sum(OverlapNs) AS overlap_ns, sum(Waits) AS count,
     argMaxMerge(LongestTrace) AS trace_id
 FROM asgiscope_holders
-WHERE Executor = 'pool' AND """
+WHERE Executor = 'pool' AND ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
     + """
 GROUP BY ServiceName, HolderFunction, CodeFunction, CodeFile, HolderRoute
@@ -96,24 +98,31 @@ LIMIT 20 BY ServiceName
 )
 
 
-def pools(engine: Engine, asked: Scope) -> Pools:
-    """The pools that calls were given to. Those of one size of one service are told together."""
+def pools(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Pools:
+    """A page of the pools that calls were given to. Those of one size of one service are told together."""
     steps = Steps(asked.range, _POINTS)
-    parameters: dict[str, Any] = {**asked.parameters, "step": steps.seconds, "users": _USERS}
-    rows = engine.rows(_POOLS, parameters)
+    parameters: dict[str, Any] = {
+        **asked.parameters,
+        "step": steps.seconds,
+        "users": _USERS,
+        "limit": limit,
+        "offset": offset,
+    }
+    rows = coarse.rows(engine, _POOLS, parameters)
     if not rows:
-        return Pools(step_ns=steps.ns, pools=[])
+        return Pools(step_ns=steps.ns, pools=[], total=0)
+    parameters["services"] = sorted({row["service"] for row in rows})
     users: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for row in engine.rows(_USERS_OF, parameters):
+    for row in coarse.rows(engine, _USERS_OF, parameters):
         users[row["service"], row["workers"]].append(row)
     points: defaultdict[tuple[str, int], dict[int, dict[str, Any]]] = defaultdict(dict)
-    for row in engine.rows(_SERIES, parameters):
+    for row in coarse.rows(engine, _SERIES, parameters):
         points[row["service"], row["workers"]][row["time"]] = row
     holders: defaultdict[str, list[Holder]] = defaultdict(list)
-    for row in engine.rows(_HOLDERS, parameters):
+    for row in coarse.rows(engine, _HOLDERS, parameters):
         holders[row["service"]].append(holder_of(row))
     processes = {row["service"]: row for row in engine.rows(_PROCESSES, parameters)}
-    starved = {row["service"]: row for row in engine.rows(_STARVED, parameters)}
+    starved = {row["service"]: row for row in coarse.rows(engine, _STARVED, parameters)}
     found = []
     for row in rows:
         service, workers = row["service"], row["workers"]
@@ -142,7 +151,7 @@ def pools(engine: Engine, asked: Scope) -> Pools:
                 ],
             )
         )
-    return Pools(step_ns=steps.ns, pools=found)
+    return Pools(step_ns=steps.ns, pools=found, total=rows[0]["total"])
 
 
 def _user(row: dict[str, Any], run_ns: int) -> PoolUser:

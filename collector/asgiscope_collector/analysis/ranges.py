@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from asgiscope_collector.engine.fragments import COARSE_SECONDS
+
 _NS: Final = 1_000_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MINUTE_NS: Final = 60 * _NS
+COARSE_NS: Final = COARSE_SECONDS * _NS
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RELATIVE: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNESCAPED_PLUS: Final = re.compile(r"(?<=T)(.+) (?=\d\d:\d\d$)")
 _DIGITS: Final = re.compile(r"\d{1,19}")
+LONG_NS: Final = 12 * 3600 * _NS
+"""A range from which on rollups are read in coarse rows: see coarse.py."""
 _LATEST_NS: Final = 9_000_000_000 * _NS
 _HINT: Final = "write a relative time as 15m, 6h or 7d, an RFC 3339 time, or nanoseconds since the epoch"
 
@@ -28,6 +33,15 @@ class Range:
 
     since_ns: int
     until_ns: int
+
+    @property
+    def long(self) -> bool:
+        """Whether rollups are read in coarse rows."""
+        return self.until_ns - self.since_ns >= LONG_NS
+
+    def in_rows(self) -> "Range":
+        """Widened to whole coarse rows."""
+        return Range(self.since_ns // COARSE_NS * COARSE_NS, -(-self.until_ns // COARSE_NS) * COARSE_NS)
 
     def in_minutes(self) -> "Range":
         """Widened to whole minutes: rollups know nothing finer."""
@@ -59,9 +73,14 @@ def parse_range(since: str | None, until: str | None, *, default: str, now_ns: i
 
 
 def step_of(asked: Range, points: int) -> int:
-    """The step of a series in nanoseconds: whole minutes, at most about `points` of them in the range."""
+    """The step of a series in nanoseconds: whole minutes, at most about `points` of them in the range.
+
+    Of a long range it is whole coarse rows.
+    """
     # The present minute, which has just begun, makes none longer.
     minutes = max(1, -(-(asked.until_ns - asked.since_ns - _MINUTE_NS) // (_MINUTE_NS * points)))
+    if asked.long:
+        return int(-(-minutes * _MINUTE_NS // COARSE_NS) * COARSE_NS)
     return int(minutes * _MINUTE_NS)
 
 

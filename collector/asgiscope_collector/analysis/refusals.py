@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import FindingKind
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import Filter, Sort, list_findings
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.engine.client import Engine
@@ -49,7 +50,7 @@ def refusals(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
     steps = Steps(asked.range, _POINTS)
     points: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for sql in _SERIES:
-        for row in engine.rows(sql, {**asked.parameters, "step": steps.seconds, "route": route}):
+        for row in coarse.rows(engine, sql, {**asked.parameters, "step": steps.seconds, "route": route}):
             points[row.pop("time")].update(row)
     return Refusals(
         step_ns=steps.ns,

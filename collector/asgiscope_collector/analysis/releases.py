@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.scope import IN_MINUTES, OF, Scope
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
@@ -65,7 +66,7 @@ def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releas
     rows = engine.rows(_RELEASES, parameters)
     traffic = {
         (row["service"], row["environment"], row["version"]): row["requests"]
-        for row in engine.rows(_TRAFFIC, asked.parameters)
+        for row in coarse.rows(engine, _TRAFFIC, asked.parameters)
     }
     return Releases(
         releases=[

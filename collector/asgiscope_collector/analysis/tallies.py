@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.histogram import quantile
+from asgiscope_collector.analysis.ranges import Range
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope
 from asgiscope_collector.engine.client import Engine
 
+_NS: Final = 1_000_000_000
 _BACK_SECONDS: Final = 600
 """Tallies come at least so often: a service that sent some so long before the range sends them from its start."""
 _SECONDS_TO_NS: Final = 16 * math.log2(1e9) - 160
@@ -22,14 +25,30 @@ _ZERO: Final = -16_000.0
 """The bucket of what took no time at all."""
 _FELT_NS: Final = 1_000_000
 
-_BEGIN: Final = """
-SELECT ServiceName AS service, toUnixTimestamp(min(Minute)) AS begins
-FROM asgiscope_tally_loop
-WHERE Minute >= toDateTime(greatest(0, intDiv({since_ns:Int64}, 1000000000) - {back:UInt32}))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND ({service:String} = '' OR ServiceName = {service:String})
-GROUP BY ServiceName
+_BEGIN: Final = (
+    """
+SELECT
+    service, toUnixTimestamp(minIf(minute, tallied)) AS begins,
+    toUnixTimestamp(minIf(minute, tallied AND minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000)))) AS first,
+    toUnixTimestamp(maxIf(minute, tallied)) AS last,
+    max(NOT tallied) AS spans
+FROM
+(
+    SELECT ServiceName AS service, Minute AS minute, true AS tallied
+    FROM asgiscope_tally_loop
+    WHERE Minute >= toDateTime(greatest(0, intDiv({since_ns:Int64}, 1000000000) - {back:UInt32}))
+        AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
+        AND ({service:String} = '' OR ServiceName = {service:String})
+    UNION ALL
+    SELECT ServiceName AS service, Minute AS minute, false AS tallied
+    FROM asgiscope_services
+    WHERE """
+    + IN_MINUTES
+    + """
+)
+GROUP BY service
 """
+)
 
 _OF_SPANS: Final = (
     IN_MINUTES
@@ -55,7 +74,6 @@ _REQUESTS: Final = (
     """
     toUInt64(sum(Requests)) AS requests, sum(t.Hops) AS hops, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns,
     sum(RunNs) AS run_ns, sum(Queries) AS queries, max(LongestNs) AS longest_ns,
-    toUnixTimestamp(min(Minute)) AS first_minute, toUnixTimestamp(max(Minute)) AS last_minute,
     """,
     ("asgiscope_requests", "sumMap(Buckets) AS histogram, toUInt64(0) AS zeros, sum(Errors) AS errors"),
     (
@@ -108,8 +126,6 @@ class Sums:
     histogram: dict[float, int] = field(default_factory=dict)
     exact: bool = True
     """Whether none of it was counted in spans."""
-    first_minute: int = 2**62
-    last_minute: int = 0
 
     def __getitem__(self, name: str) -> int:
         """A sum; 0 where there is none."""
@@ -132,8 +148,6 @@ class Sums:
         for name, value in other.sums.items():
             self.sums[name] = self.sums.get(name, 0) + value
         self.longest_ns = max(self.longest_ns, other.longest_ns)
-        self.first_minute = min(self.first_minute, other.first_minute)
-        self.last_minute = max(self.last_minute, other.last_minute)
         self.exact = self.exact and other.exact
 
     def add(self, row: dict[str, Any], *, tallied: bool) -> None:
@@ -144,8 +158,6 @@ class Sums:
         if zeros := row.pop("zeros", 0):
             self.histogram[_ZERO] = self.histogram.get(_ZERO, 0) + zeros
         self.longest_ns = max(self.longest_ns, row.pop("longest_ns"))
-        self.first_minute = min(self.first_minute, row.pop("first_minute", self.first_minute))
-        self.last_minute = max(self.last_minute, row.pop("last_minute", self.last_minute))
         self.exact = self.exact and tallied
         for name, value in row.items():
             self.sums[name] = self.sums.get(name, 0) + value
@@ -161,15 +173,22 @@ class Counted:
 
     engine: Engine
     parameters: dict[str, Any]
+    minutes: dict[str, tuple[int, int]]
+    """The first and the last minute of the range of which a service's tallies came, seconds since the epoch."""
+    counts_spans: bool
+    """Whether a service has spans of a time of which it sent no tallies."""
 
     @classmethod
     def over(cls, engine: Engine, asked: Scope, **parameters: Any) -> "Counted":
         """What is counted in the scope; `parameters` are those of the keys (`step`) and the condition."""
         known = {**asked.parameters, **parameters}
         rows = engine.rows(_BEGIN, {**known, "back": _BACK_SECONDS})
-        known["tallied"] = [row["service"] for row in rows]
-        known["begins"] = [row["begins"] for row in rows]
-        return cls(engine, known)
+        tallied = {row["service"]: row["begins"] for row in rows if row["begins"]}
+        known |= {"tallied": list(tallied), "begins": list(tallied.values())}
+        minutes = {row["service"]: (row["first"], row["last"]) for row in rows if row["first"]}
+        since = known["since_ns"] // _NS
+        counts_spans = any(row["spans"] and not 0 < row["begins"] <= since for row in rows)
+        return cls(engine, known, minutes, counts_spans)
 
     def requests(self, *by: str, where: str = "1") -> Found:
         """Requests: requests, errors (of spans alone), hops, queries, wait_ns, run_ns, resume_ns, durations."""
@@ -189,16 +208,23 @@ class Counted:
         columns, spans, tallies = what
         found: Found = {}
         for (source, more), condition, tallied in ((spans, _OF_SPANS, False), (tallies, _OF_TALLIES, True)):
-            if tallied and not self.parameters["tallied"]:
+            if not (self.parameters["tallied"] if tallied else self.counts_spans):
                 continue
             keys = "".join(f"{_KEYS[key]} AS {key}, " for key in by)
             grouped = f" GROUP BY {', '.join(by)}" if by else ""
             inner = source.replace("{where}", condition)
             outer = where if inner != source else f"{condition} AND {where}"
             sql = f"SELECT {keys}{columns} {more}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
-            for row in self.engine.rows(sql, self.parameters):
+            for row in self._rows(sql, tallied=tallied):
                 key = tuple(row.pop(name) for name in by)
                 row.pop("tallied", None)
                 if row.pop("rows"):
                     found.setdefault(key, Sums()).add(row, tallied=tallied)
         return found
+
+    def _rows(self, sql: str, *, tallied: bool) -> list[dict[str, Any]]:
+        # Where tallies begin within the range, spans are counted up to that minute.
+        since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
+        if tallied or all(begins <= since for begins in self.parameters["begins"]):
+            return coarse.rows(self.engine, sql, self.parameters)
+        return self.engine.rows(sql, self.parameters)

@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import middleware
-from asgiscope_collector.api.common import PROBLEMS, InLastDay, Store
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, Offset, Store
 from asgiscope_collector.models import Middleware
 
 router = APIRouter(prefix="/api/middleware", tags=["middleware"], responses=PROBLEMS)
 
 
 @router.get("")
-async def read(store: Store, asked: InLastDay) -> Middleware:
+async def read(store: Store, asked: InLastDay, limit: Limit = 100, offset: Offset = 0) -> Middleware:
     """Each service's middleware chain, the hops it costs, and what to change first."""
-    return await store.run(middleware.middleware, store, asked)
+    return await store.run(middleware.middleware, store, asked, limit=limit, offset=offset)

@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import pools
-from asgiscope_collector.api.common import PROBLEMS, InLastDay, Store
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, Offset, Store
 from asgiscope_collector.models import Pools
 
 router = APIRouter(prefix="/api/pools", tags=["pools"], responses=PROBLEMS)
 
 
 @router.get("")
-async def read(store: Store, asked: InLastDay) -> Pools:
+async def read(store: Store, asked: InLastDay, limit: Limit = 100, offset: Offset = 0) -> Pools:
     """Thread pools: how full they were, what ran there, and what kept every worker busy while calls waited."""
-    return await store.run(pools.pools, store, asked)
+    return await store.run(pools.pools, store, asked, limit=limit, offset=offset)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from asgiscope_collector.analysis import comparison, releases
-from asgiscope_collector.analysis.ranges import parse_range
+from asgiscope_collector.analysis.ranges import COARSE_NS, parse_range
 from asgiscope_collector.api.common import (
     PROBLEMS,
     InLastDay,
@@ -46,6 +46,9 @@ async def compare(
     The second side is what `version`, `since` and `until` ask for. The first is `base_version` in the period from
     `base_since` to `base_until`: by default the same period where a version is named, else the one just before.
     """
+    # Findings are read by the minute, traffic of a long range in coarse rows: both of the same time.
+    if asked.range.long:
+        asked = replace(asked, range=asked.range.in_rows())
     length_ns = asked.range.until_ns - asked.range.since_ns
     base = asked.range
     if base_since or base_until or not base_version:
@@ -55,6 +58,8 @@ async def compare(
             default="24h",
             now_ns=time.time_ns(),
         )
+        if base.long:
+            base = replace(base.in_rows(), until_ns=base.until_ns // COARSE_NS * COARSE_NS)
     sides = await asyncio.gather(
         store.run(comparison.see, store, replace(asked, range=base, version=base_version)),
         store.run(comparison.see, store, asked),

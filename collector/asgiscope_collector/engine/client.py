@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from asgiscope_collector.engine.adopt import agree
 from asgiscope_collector.engine.connect import cluster_of, configure_embedded, connect, create_database
-from asgiscope_collector.engine.migrations import migrate
+from asgiscope_collector.engine.migrations import NEVER, coarse_since, migrate
 from asgiscope_collector.engine.retention import set_retention
 from asgiscope_collector.settings import Settings
 
@@ -55,6 +55,8 @@ class Engine:
         self._clients: list[Client] = []  # lock: _lock
         self._open = False  # lock: _lock; connections can be made
         self._writes = 0  # lock: _lock
+        self.coarse_since = NEVER
+        """From when on the coarse rollups are whole, seconds since the epoch; known once the schema is in place."""
         self._ready = False
 
     @property
@@ -87,6 +89,7 @@ class Engine:
                 agree(self, self._settings)
                 migrate(self, self.cluster)
                 set_retention(self, self._settings, self.cluster)
+                self.coarse_since = coarse_since(self)
             else:
                 self.rows("SELECT 1")
         except BaseException:

@@ -12,7 +12,11 @@ _EXEMPLARS: Final = (
     f"filtered_attributes {_ATTRIBUTES}))"
 )
 
+COARSE_SECONDS: Final = 1200
+"""What the coarse rollups sum up: 050_coarse.sql."""
+
 FRAGMENTS: Final = {
+    "coarse_minute": f"toDateTime(intDiv(toUnixTimestamp(Minute), {COARSE_SECONDS}) * {COARSE_SECONDS})",
     # A message of otlp.proto as the engine decodes it.
     "attributes": _ATTRIBUTES,
     "exemplars": _EXEMPLARS,

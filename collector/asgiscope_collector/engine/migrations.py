@@ -19,6 +19,16 @@ logger = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 8
 _PAUSE_SECONDS: Final = 0.25
+NEVER: Final = 2**40
+"""In seconds since the epoch."""
+_DAY: Final = 86_400
+_AT_ONCE_SECONDS: Final = 60
+COARSE_SINCE: Final = """
+SELECT
+    toUnixTimestamp(minIf(AppliedAt, Name = '001_spans.sql')) AS made,
+    toUnixTimestamp(minIf(AppliedAt, Name = '050_coarse.sql')) AS coarse
+FROM asgiscope_migrations
+"""
 DDL_SECONDS: Final = 300
 """On a cluster a statement is done when every node has done it."""
 _RECORD: Final = (
@@ -77,6 +87,18 @@ def migrate(engine: Statements, cluster: Cluster | None = None) -> list[str]:
         logger.info("schema: applied %s", migration.name)
         pending.append(migration.name)
     return pending
+
+
+def coarse_since(engine: Statements, sql: str = COARSE_SINCE) -> int:
+    """From when on the rollups by twenty minutes have all that those by the minute have, seconds since the epoch.
+
+    0 in a store that was made with them. In an older one a day after they came: spans are up to a day ahead.
+    """
+    (row,) = engine.rows(sql)
+    made, coarse = int(row["made"]), int(row["coarse"])
+    if not coarse:
+        return NEVER
+    return 0 if coarse - made < _AT_ONCE_SECONDS else coarse + _DAY
 
 
 def _as_it_is(statement: str) -> list[str]:

@@ -44,6 +44,7 @@ class Chain(BaseModel):
 
 
 class Middleware(BaseModel):
-    """The chains of the services."""
+    """A page of the services' chains, by service and environment."""
 
     chains: list[Chain]
+    total: int

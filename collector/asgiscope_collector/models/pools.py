@@ -48,7 +48,8 @@ class Pool(BaseModel):
 
 
 class Pools(BaseModel):
-    """Thread pools, the longest waits first."""
+    """A page of thread pools, the longest waits first."""
 
     step_ns: int
     pools: list[Pool]
+    total: int

@@ -595,9 +595,10 @@ export interface Metrics {
   total: number;
 }
 
-/** The chains of the services. */
+/** A page of the services' chains, by service and environment. */
 export interface Middleware {
   chains: Chain[];
+  total: number;
 }
 
 /** A function on the shared thread. */
@@ -703,10 +704,11 @@ export interface PoolUser {
   share: number;
 }
 
-/** Thread pools, the longest waits first. */
+/** A page of thread pools, the longest waits first. */
 export interface Pools {
   step_ns: number;
   pools: Pool[];
+  total: number;
 }
 
 /** An error: what went wrong and what to do. */
@@ -1293,6 +1295,8 @@ export interface Endpoints {
   };
   "GET pools": {
     query: {
+      limit?: number;
+      offset?: number;
       service?: string;
       environment?: string;
       version?: string;
@@ -1332,6 +1336,8 @@ export interface Endpoints {
   };
   "GET middleware": {
     query: {
+      limit?: number;
+      offset?: number;
       service?: string;
       environment?: string;
       version?: string;

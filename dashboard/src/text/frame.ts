@@ -150,6 +150,8 @@ export const keys = {
 export const nouns = {
   request: ["request", "requests"],
   finding: ["finding", "findings"],
+  pool: ["pool", "pools"],
+  chain: ["chain", "chains"],
   span: ["span", "spans"],
   route: ["route", "routes"],
   process: ["process", "processes"],

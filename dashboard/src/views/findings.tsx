@@ -3,13 +3,12 @@
 import type { JSX } from "preact";
 import { question } from "../api/client";
 import type { State } from "../api/types";
-import { plural } from "../model/format";
 import { KINDS, wordsOf } from "../model/kinds";
-import { wholeParam } from "../model/route";
 import { text } from "../text";
 import { FindingTable } from "../widgets/finding-table";
 import { FilterBar, SelectFilter, TextFilter } from "../widgets/filters";
-import { route, scope, setParams } from "../widgets/location";
+import { route, scope } from "../widgets/location";
+import { Pager, pageOf } from "../widgets/pager";
 import { NoData, Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
 
@@ -27,7 +26,7 @@ const FILTERS = ["kind", "state", "route", "q"] as const;
 
 export function Findings(): JSX.Element {
   const { params } = route.value;
-  const page = wholeParam(route.value, "page", 1, 1);
+  const page = pageOf("page");
   const asking = question("GET findings", {
     ...scope.value,
     kind: params["kind"],
@@ -56,7 +55,7 @@ export function Findings(): JSX.Element {
           data.findings.length > 0 ? (
             <div class={asked.stale ? "stale" : ""}>
               <FindingTable findings={data.findings} question={asking.url} caption={words.caption} />
-              <Pager page={page} total={data.total} />
+              <Pager name="page" size={PAGE_SIZE} total={data.total} noun={text.nouns.finding} />
             </div>
           ) : filtered || page > 1 ? (
             <Nothing title={words.none} />
@@ -72,22 +71,4 @@ export function Findings(): JSX.Element {
 function stateAsked(choice: string): string | State[] {
   if (choice === "") return [...OPEN];
   return choice === "all" ? "" : choice;
-}
-
-function Pager({ page, total }: { page: number; total: number }): JSX.Element {
-  const pages = Math.max(1, Math.ceil(total / PAGE_SIZE));
-  if (pages === 1) return <p class="muted small">{plural(total, ...text.nouns.finding)}</p>;
-  return (
-    <nav class="pager" aria-label={words.pages}>
-      <button type="button" disabled={page <= 1} onClick={() => setParams({ page: page === 2 ? "" : String(page - 1) })}>
-        {words.previous}
-      </button>
-      <span>
-        {words.page(page, pages, plural(total, ...text.nouns.finding))}
-      </span>
-      <button type="button" disabled={page >= pages} onClick={() => setParams({ page: String(page + 1) })}>
-        {words.next}
-      </button>
-    </nav>
-  );
 }

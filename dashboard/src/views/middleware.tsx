@@ -8,6 +8,7 @@ import { roleName } from "../model/kinds";
 import { text } from "../text";
 import { Icon } from "../widgets/icon";
 import { linkTo, range, scope } from "../widgets/location";
+import { Pager, pageOf } from "../widgets/pager";
 import { Prose, Rich } from "../widgets/rich";
 import { Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
@@ -15,9 +16,11 @@ import { AgoText, CallSiteText, Cell, Meter } from "../widgets/words";
 
 const words = text.middleware;
 const ROWS = 25;
+const CHAINS = 20;
 
 export function Middleware(): JSX.Element {
-  const asked = useLive(question("GET middleware", scope.value), true);
+  const offset = (pageOf("page") - 1) * CHAINS;
+  const asked = useLive(question("GET middleware", { ...scope.value, limit: CHAINS, offset }), true);
   const hops = useLive(question("GET hops", { ...scope.value, limit: ROWS }), true);
   return (
     <>
@@ -30,6 +33,7 @@ export function Middleware(): JSX.Element {
             {data.chains.map((chain) => (
               <ChainBox key={`${chain.service} ${chain.environment}`} chain={chain} />
             ))}
+            {data.total > CHAINS && <Pager name="page" size={CHAINS} total={data.total} noun={text.nouns.chain} />}
           </div>
         )}
       </Shown>

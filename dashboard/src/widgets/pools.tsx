@@ -6,13 +6,17 @@ import type { Pool } from "../api/types";
 import { count, duration, percent } from "../model/format";
 import { text } from "../text";
 import { linkTo, scope } from "./location";
+import { Pager, pageOf } from "./pager";
 import { useLive } from "./use-live";
 import { Cell, Meter } from "./words";
 
 const words = text.contention;
+const PAGE = "pools";
+const PAGE_SIZE = 20;
 
 export function Pools(): JSX.Element | null {
-  const { data } = useLive(question("GET pools", scope.value), true);
+  const offset = (pageOf(PAGE) - 1) * PAGE_SIZE;
+  const { data } = useLive(question("GET pools", { ...scope.value, limit: PAGE_SIZE, offset }), true);
   if (data === null || data.pools.length === 0) return null;
   return (
     <section>
@@ -38,6 +42,7 @@ export function Pools(): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      {data.total > PAGE_SIZE && <Pager name={PAGE} size={PAGE_SIZE} total={data.total} noun={text.nouns.pool} />}
     </section>
   );
 }

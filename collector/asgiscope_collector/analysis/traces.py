@@ -13,6 +13,7 @@ from asgiscope_collector.models import Shares, Span, Trace, Traces, TraceSummary
 _GHOSTS: Final = 200
 _MINUTE_NS: Final = 60_000_000_000
 _EDGE_NS: Final = 5 * _MINUTE_NS
+_BACK_NS: Final = (60 * _MINUTE_NS, 360 * _MINUTE_NS)
 _ROWS: Final = 2
 _CHOSEN: Final = 8
 """Of a finding or a call site the newest traces are looked through, so many times the page."""
@@ -112,7 +113,7 @@ _ORDER: Final = {
 }
 
 _OF_FINDING: Final = """
-SELECT TraceId AS trace_id
+SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
 FROM asgiscope_trace_index
 WHERE FindingId = {finding:String}
     AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
@@ -122,7 +123,7 @@ LIMIT {limit:UInt32}
 """
 
 _OF_SITE: Final = """
-SELECT TraceId AS trace_id
+SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
 FROM otel_traces
 WHERE (CodeFunction = {site:String} OR CodeFile = {site:String})
     AND ({service:String} = '' OR ServiceName = {service:String})
@@ -215,13 +216,21 @@ def _page(engine: Engine, asked: Filter, sort: Sort, limit: int) -> tuple[list[d
     """The first rows, one a trace, and whether there are more."""
     parameters = {**asked.parameters, "chosen": False, "ids": []}
     if asked.finding or asked.site:
-        chosen = None
+        chosen: dict[str, int] | None = None
         for sql, wanted in ((_OF_FINDING, asked.finding), (_OF_SITE, asked.site)):
             if wanted:
-                found = engine.rows(sql, {**asked.parameters, "limit": _CHOSEN * limit})
-                ids = {row["trace_id"] for row in found}
-                chosen = ids if chosen is None else chosen & ids
-        parameters |= {"chosen": True, "ids": sorted(chosen or ())}
+                of_it = _newest(engine, sql, asked, _CHOSEN * limit)
+                chosen = of_it if chosen is None else {id_: at for id_, at in of_it.items() if id_ in chosen}
+        if not chosen:
+            return [], False
+        # As near to what was found as a better row is looked for.
+        first, last = min(chosen.values()) - _EDGE_NS, max(chosen.values()) + _EDGE_NS
+        parameters |= {
+            "chosen": True,
+            "ids": sorted(chosen),
+            "since_ns": max(parameters["since_ns"], first),
+            "until_ns": min(parameters["until_ns"], last),
+        }
     found, seen = [], set()
     while True:
         # Of a trace with a finding there are two rows and more.
@@ -234,6 +243,18 @@ def _page(engine: Engine, asked: Filter, sort: Sort, limit: int) -> tuple[list[d
         if len(found) > limit or not full or sort != Sort.NEWEST:
             return found[:limit], len(found) > limit
         parameters["until_ns"] = min(rows[-1]["start_ns"], parameters["until_ns"] - 1)
+
+
+def _newest(engine: Engine, sql: str, asked: Filter, limit: int) -> dict[str, int]:
+    """When the newest spans of a finding or a call site were, by trace: looked for further and further back."""
+    since_ns, until_ns = asked.scope.range.since_ns, asked.scope.range.until_ns
+    rows: list[dict[str, Any]] = []
+    for back_ns in (*_BACK_NS, until_ns - since_ns):
+        from_ns = max(since_ns, until_ns - back_ns)
+        rows = engine.rows(sql, {**asked.parameters, "since_ns": from_ns, "limit": limit})
+        if len(rows) == limit or from_ns == since_ns:
+            break
+    return {row["trace_id"]: row["time_ns"] for row in rows}
 
 
 def _best(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

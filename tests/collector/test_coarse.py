@@ -98,8 +98,8 @@ def test_a_long_range_reads_coarse_rows(running: Running, spread: str) -> None:
 @pytest.mark.parametrize(
     ("applied", "since"),
     [
-        ({"001_spans.sql": 1000, "050_coarse.sql": 1002}, 0),
-        ({"001_spans.sql": 1000, "050_coarse.sql": 9000}, 9000 + 86_400),
+        ({"001_spans.sql": 1000, "051_coarse.sql": 1002}, 0),
+        ({"001_spans.sql": 1000, "051_coarse.sql": 9000}, 9000 + 86_400),
         ({"001_spans.sql": 1000}, 2**40),
     ],
 )

@@ -10,7 +10,11 @@ from tests.collector.shop import CHAIN, a_shop
 def test_the_chain_with_what_each_layer_costs(running: Running) -> None:
     """The newest load of each environment; the hops of adaptations beside those that requests really made."""
     service = a_shop(running)
-    production, staging = running.get("/api/middleware", service=service)["chains"]
+    whole = running.get("/api/middleware", service=service)
+    production, staging = whole["chains"]
+    pages = [running.get("/api/middleware", service=service, limit=1, offset=n) for n in range(3)]
+    assert [page["chains"] for page in pages] == [[production], [staging], []]
+    assert [page["total"] for page in (whole, *pages)] == [2, 2, 2, 0]
     assert (production["environment"], production["version"]) == ("production", "2.0")
     assert staging["environment"] == "staging"
     assert [(layer["name"], layer["mode"], layer["adapted"]) for layer in production["layers"]] == list(CHAIN)

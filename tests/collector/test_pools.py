@@ -54,7 +54,11 @@ def test_a_full_pool_names_what_filled_it(running: Running, sender: Sender) -> N
             ],
         )
     running.send(sender)
-    small, large = running.get("/api/pools", service=sender.service)["pools"]
+    whole = running.get("/api/pools", service=sender.service)
+    small, large = whole["pools"]
+    pages = [running.get("/api/pools", service=sender.service, limit=1, offset=n) for n in range(2)]
+    assert [page["pools"] for page in pages] == [[small], [large]]
+    assert [page["total"] for page in (whole, *pages)] == [2, 2, 2]
     assert (small["workers"], small["calls"], small["run_ns"]) == (2, 34, 90 * SECOND + 4 * MS)
     assert small["saturation"] == pytest.approx((90 * SECOND + 4 * MS) / (2 * 60 * SECOND))
     assert (small["starved"], len(small["finding_ids"])) == (4, 1)

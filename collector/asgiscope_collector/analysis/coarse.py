@@ -1,6 +1,6 @@
 """A long range read in rows of twenty minutes: a twentieth of the rows of the minutes, with the same sums.
 
-`engine/schema/050_coarse.sql` keeps them. The range is widened to whole rows, as a shorter one is to whole minutes.
+`engine/schema/051_coarse.sql` keeps them. The range is widened to whole rows, as a shorter one is to whole minutes.
 A store that is older than these rows has them from a day after they came.
 """
 

@@ -13,7 +13,7 @@ _EXEMPLARS: Final = (
 )
 
 COARSE_SECONDS: Final = 1200
-"""What the coarse rollups sum up: 050_coarse.sql."""
+"""What the coarse rollups sum up: 051_coarse.sql."""
 
 FRAGMENTS: Final = {
     "coarse_minute": f"toDateTime(intDiv(toUnixTimestamp(Minute), {COARSE_SECONDS}) * {COARSE_SECONDS})",

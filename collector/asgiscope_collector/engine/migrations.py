@@ -26,7 +26,7 @@ _AT_ONCE_SECONDS: Final = 60
 COARSE_SINCE: Final = """
 SELECT
     toUnixTimestamp(minIf(AppliedAt, Name = '001_spans.sql')) AS made,
-    toUnixTimestamp(minIf(AppliedAt, Name = '050_coarse.sql')) AS coarse
+    toUnixTimestamp(minIf(AppliedAt, Name = '051_coarse.sql')) AS coarse
 FROM asgiscope_migrations
 """
 DDL_SECONDS: Final = 300

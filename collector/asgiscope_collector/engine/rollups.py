@@ -1,9 +1,9 @@
 """The tables that views keep, and how a part of them is made anew of what the views read.
 
 Every row of a rollup comes of one minute of what its view reads, or of one hour or day, as the name of its time
-column says; each is partitioned by day. So the rows of some minutes, or of a day, can be taken out and put in
-again: made in a table beside by the view's own words, then attached, which no view of a view sees. Nothing may be
-stored meanwhile; the caller sees to that.
+column says, or of twenty minutes where it is coarse; each is partitioned by day. So the rows of some minutes, or of
+a day, can be taken out and put in again: made in a table beside by the view's own words, then attached, which no
+view of a view sees. Nothing may be stored meanwhile; the caller sees to that.
 """
 
 import re
@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any, Final
 
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.fragments import COARSE_SECONDS
 
 SECONDS: Final = 3600
 _BESIDE: Final = "asgiscope_rebuilding"
@@ -27,8 +28,9 @@ SELECT
 FROM system.tables
 WHERE database = currentDatabase()
 """
-_FLOORS: Final = {"Hour": "toStartOfHour", "Day": "toDate"}
-_OF_MINUTE: Final = "toStartOfMinute"
+_FLOORS: Final = {"Hour": "toStartOfHour({})", "Day": "toDate({})"}
+_OF_MINUTE: Final = "toStartOfMinute({})"
+_OF_COARSE: Final = f"toDateTime(intDiv(toUnixTimestamp({{}}), {COARSE_SECONDS}) * {COARSE_SECONDS})"
 _ROOTS: Final = {"traces": "otel_traces", "metrics": "otlp_metrics_point"}
 
 KEPT_POINTS: Final = {
@@ -61,12 +63,12 @@ class Minutes:
 
     def condition(self, column: str, floor: str) -> str:
         """What is true for a row whose time falls into the hour, day or minute of one of these."""
-        first, last = min(self.starts), max(self.starts)
-        inside = ", ".join(f"{floor}(toDateTime({start}))" for start in self.starts)
-        return (
-            f"{column} >= {floor}(toDateTime({first})) AND {floor}({column}) <= {floor}(toDateTime({last})) "
-            f"AND {floor}({column}) IN ({inside})"
+        first, last, *inside = (
+            floor.format(f"toDateTime({start})")
+            for start in (min(self.starts), max(self.starts), *self.starts)
         )
+        own = floor.format(column)
+        return f"{column} >= {first} AND {own} <= {last} AND {own} IN ({', '.join(inside)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
 
     Broken off, it leaves the part without its rows: whoever calls this does so again after a crash.
     """
-    beside, floor = f"{_BESIDE}_{rollup.target}", _FLOORS.get(rollup.time, _OF_MINUTE)
+    beside = f"{_BESIDE}_{rollup.target}"
+    of_coarse = rollup.target.endswith("_coarse")
+    floor = _OF_COARSE if of_coarse else _FLOORS.get(rollup.time, _OF_MINUTE)
     engine.execute(f"DROP TABLE IF EXISTS {beside}")
     try:
         engine.execute(f"CREATE TABLE {beside} AS {rollup.target}")

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from asgiscope_collector.analysis.ranges import Range
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.fragments import COARSE_SECONDS
 
+_MINUTE: Final = 60
 _NS: Final = 1_000_000_000
 _ROLLUP: Final = re.compile(
     r"\bFROM asgiscope_(calls|findings|holders|requests|tally_bridge|tally_requests)\b( AS\b)?"
@@ -20,13 +22,19 @@ _ROLLUP: Final = re.compile(
 def rows(engine: Engine, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Run a statement about `since_ns` to `until_ns`, whole minutes, in rows that fit the length of the range.
 
-    One that tells minutes apart must not come here, but for `STEP`: of a long range a step is whole coarse rows.
+    What it calls a minute is then a row; a `STEP` of a long range is whole rows.
     """
-    asked = Range(parameters["since_ns"], parameters["until_ns"])
-    whole = asked.in_rows()
-    if not asked.long or whole.since_ns < engine.coarse_since * _NS:
+    if row_seconds(engine, parameters) < COARSE_SECONDS:
         return engine.rows(sql, parameters)
+    whole = Range(parameters["since_ns"], parameters["until_ns"]).in_rows()
     return engine.rows(_coarse(sql), {**parameters, **whole.parameters})
+
+
+def row_seconds(engine: Engine, parameters: dict[str, Any]) -> int:
+    """How much time a row has in which `rows` reads such a range."""
+    asked = Range(parameters["since_ns"], parameters["until_ns"])
+    there = asked.in_rows().since_ns >= engine.coarse_since * _NS
+    return COARSE_SECONDS if asked.long and there else _MINUTE
 
 
 @lru_cache(maxsize=256)

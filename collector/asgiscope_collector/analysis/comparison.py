@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import FindingKind
 
-from asgiscope_collector.analysis import significance
+from asgiscope_collector.analysis import coarse, significance
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
 from asgiscope_collector.analysis.tallies import Counted, Found, Sums
@@ -21,7 +21,7 @@ _SEEN: Final = (
     """
 SELECT
     toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns, toUnixTimestamp64Nano(max(LastSeen)) AS last_ns,
-    uniqExact(Minute) AS minutes
+    uniqExact(intDiv(toUnixTimestamp(Minute), {row:UInt32})) AS minutes
 FROM asgiscope_services
 WHERE """
     + IN_MINUTES
@@ -92,9 +92,9 @@ def compare(before: Seen, after: Seen, limit: int) -> Comparison:
 def see(engine: Engine, asked: Scope) -> Seen:
     """One side; the two are asked for side by side."""
     parameters = asked.parameters
-    (seen,) = engine.rows(_SEEN, parameters)
+    (seen,) = engine.rows(_SEEN, {**parameters, "row": coarse.row_seconds(engine, parameters)})
     kinds = {"kinds": [kind.value for kind in FindingKind]}
-    found = engine.rows(_FINDINGS_OF, {**parameters, **kinds, "limit": _FINDINGS})
+    found = coarse.rows(engine, _FINDINGS_OF, {**parameters, **kinds, "limit": _FINDINGS})
     counted = Counted.over(engine, asked)
     routes = counted.requests("service", "route")
     requests, waits, loops = Sums(), Sums(), Sums()

@@ -46,7 +46,7 @@ async def compare(
     The second side is what `version`, `since` and `until` ask for. The first is `base_version` in the period from
     `base_since` to `base_until`: by default the same period where a version is named, else the one just before.
     """
-    # Findings are read by the minute, traffic of a long range in coarse rows: both of the same time.
+    # A long range is read in coarse rows: two that meet must have none in common.
     if asked.range.long:
         asked = replace(asked, range=asked.range.in_rows())
     length_ns = asked.range.until_ns - asked.range.since_ns

@@ -1,16 +1,30 @@
 """One page in the browser, and everything that went wrong on it."""
 
 import time
-from typing import Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
+
+from tests.tools import ROOT
 
 VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
 """
+
+
+AXE: Final = """
+async () => {
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const runOnly = { type: "tag", values: tags };
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], runOnly });
+  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+    .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | ")}`);
+}
+"""
+LOOKS: Final = tuple((width, theme) for width in (1440, 360) for theme in ("light", "dark"))
 
 
 class Opened:
@@ -81,6 +95,28 @@ def pointed_at(page: Page, text: str, *, step: int = 8) -> tuple[float, float]:
             if text in said.replace("\u202f", " "):
                 return x, y
     raise AssertionError(f"nothing on the timeline says {text!r}; it says {sorted(seen)}")
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that keeps people from using the page, at its present width and in its present colours."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate((ROOT / "dashboard/node_modules/axe-core/axe.min.js").read_text())
+    found: list[str] = page.evaluate(AXE)
+    return found
+
+
+def accessible(page: Page) -> None:
+    """Fail if the state that the page is in has anything serious: on a desk, on a phone, in light and in dark."""
+    wrong = []
+    size, dark = page.viewport_size, page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    for width, theme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=cast('Literal["light", "dark"]', theme), reduced_motion="reduce")
+        wrong += [f"{width} px, {theme}: {each}" for each in serious(page)]
+    if size is not None:
+        page.set_viewport_size(size)
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    assert not wrong, "\n".join(wrong)
 
 
 def eventually(page: Page, expression: str, argument: object = None) -> None:

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
-from tests.dashboard.opened import eventually
+from tests.dashboard.opened import accessible, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -68,6 +68,7 @@ def test_an_alert_can_be_silenced_and_the_silence_ended(demo: str, open_view: Op
     row.get_by_role("link", name="Silence …").click()
     values = page.locator(".matcher input").evaluate_all("all => all.map((input) => input.value)")
     assert {"refusals", "shop-api"} <= set(values)
+    accessible(page)
     page.get_by_label("Why").fill("known since Tuesday")
     page.get_by_role("button", name="Silence", exact=True).click()
     silence = page.locator("table.silences tbody tr").first

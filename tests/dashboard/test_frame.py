@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.collector.identity_provider import CLIENT, SECRET, Provider
 from tests.dashboard.conftest import Open, collector, opening, send
-from tests.dashboard.opened import Opened
+from tests.dashboard.opened import Opened, accessible
 from tests.dashboard.shop import incident
 from tests.servers import free_port
 
@@ -39,6 +39,7 @@ def test_a_range_of_the_past_is_written_moved_and_shared(empty: str, open_view: 
     page.get_by_label("From", exact=True).fill("nonsense")
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.get_by_text("This is no time.")).to_be_visible()
+    accessible(page)
     start, end = (time.gmtime(time.time() - hours * 3600) for hours in (6, 4))
     page.get_by_label("From", exact=True).fill(time.strftime("%Y-%m-%d %H:%M", start))
     page.get_by_label("To", exact=True).fill(time.strftime("%Y-%m-%d %H:%M", end))
@@ -103,6 +104,7 @@ def test_keys_lead_everywhere_and_are_listed(shop: str, open_view: Open) -> None
     page.keyboard.press("?")
     listed = page.get_by_role("dialog", name="Keyboard")
     expect(listed).to_contain_text("Copy a link to what is shown")
+    accessible(page)
     page.keyboard.press("Escape")
     expect(listed).to_be_hidden()
 
@@ -143,6 +145,7 @@ def test_who_must_sign_in_is_asked_to(tmp_path: Path, browser: Browser) -> None:
     ):
         page = open_view(server.url, "findings", quiet=False)
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        accessible(page)
         page.get_by_label("Name").fill("ann")
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()

@@ -12,8 +12,7 @@ from asgiscope_collector.app import STATIC
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
-from tests.dashboard.opened import eventually
-from tests.tools import ROOT
+from tests.dashboard.opened import eventually, serious
 
 PAGES: Final = ("overview", "findings", "contention", "traces", "middleware", "releases", "alerts")
 WIDTHS: Final = (360, 1440, 3440)
@@ -51,16 +50,6 @@ CONTRAST: Final = """
 }
 """
 
-AXE: Final = """
-async () => {
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const runOnly = { type: "tag", values: tags };
-  const { violations } = await axe.run(document, { resultTypes: ["violations"], runOnly });
-  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
-    .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | ")}`);
-}
-"""
-
 
 def _views(url: str) -> dict[str, str]:
     """Every page and its address; the details are those of the costliest finding and of its first trace."""
@@ -84,7 +73,6 @@ def test_every_page_fits_contrasts_and_is_accessible(
 ) -> None:
     """On the demo's data: nothing sticks out sideways, text has contrast enough, axe finds nothing serious."""
     page = open_view(demo, "", width=width, theme=theme)
-    page.evaluate((ROOT / "dashboard/node_modules/axe-core/axe.min.js").read_text())
     wrong = []
     for name, address in _views(demo).items():
         page.goto(f"{demo}/#/{address}")
@@ -94,7 +82,7 @@ def test_every_page_fits_contrasts_and_is_accessible(
         found = [f"{page.evaluate('document.documentElement.scrollWidth')} wide"] if _sticks_out(page) else []
         found += page.evaluate(CONTRAST)
         if width < max(WIDTHS):  # the widest is about room alone
-            found += page.evaluate(AXE)
+            found += serious(page)
         wrong += [f"{name}: {each}" for each in found]
     assert not wrong, "\n".join(wrong)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

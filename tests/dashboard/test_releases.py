@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.dashboard.conftest import Open, collector, send
+from tests.dashboard.opened import accessible
 from tests.dashboard.shop import Incident, incident
 
 pytestmark = pytest.mark.browser
@@ -81,11 +82,13 @@ def test_a_finding_is_ignored_with_a_reason_reopened_and_resolved(tmp_path: Path
         page = open_view(server.url, "findings?kind=refusal", quiet=False)  # it outlives its collector
         page.locator("table.findings tbody a").first.click()
         page.get_by_role("button", name="Ignore …").click()
+        accessible(page)
         page.get_by_label("Why can it be ignored?").fill("only the <b>old</b> client")
         page.get_by_role("button", name="Ignore", exact=True).click()
         box = page.locator(".state-box")
         expect(box).to_contain_text("Ignored")
         expect(box).to_contain_text("only the <b>old</b> client")
+        accessible(page)
         address = page.url
         page.goto(f"{server.url}/#/findings?kind=refusal")
         expect(page.locator("main")).to_contain_text("No finding fits these filters")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.conftest import Open, collector, opening, send
-from tests.dashboard.opened import plain
+from tests.dashboard.opened import accessible, plain
 from tests.dashboard.shop import incident
 from tests.servers import free_port
 
@@ -16,14 +16,17 @@ pytestmark = pytest.mark.browser
 HOUR_NS = 3_600_000_000_000
 
 
-@pytest.mark.parametrize("view", ["", "findings", "traces"])
-def test_nothing_yet_says_how_to_send_some(empty: str, open_view: Open, view: str) -> None:
+def test_nothing_yet_says_how_to_send_some(empty: str, open_view: Open) -> None:
     """Three lines that can be copied, with the address of this very collector."""
-    page = open_view(empty, view)
-    lines = [plain(line) for line in page.locator(".howto pre").all()]
-    assert lines[0] == "pip install asgiscope"
-    assert lines[1] == 'INSTALLED_APPS += ["asgiscope"]'
-    assert f"OTEL_EXPORTER_OTLP_ENDPOINT={empty} " in lines[2]
+    page = open_view(empty)
+    accessible(page)
+    for view in ("", "findings", "traces"):
+        page.goto(f"{empty}/#/{view}")
+        expect(page.locator(".howto pre")).to_have_count(3)
+        lines = [plain(line) for line in page.locator(".howto pre").all()]
+        assert lines[0] == "pip install asgiscope"
+        assert lines[1] == 'INSTALLED_APPS += ["asgiscope"]'
+        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={empty} " in lines[2]
 
 
 def test_nothing_in_the_range_offers_a_longer_one(empty: str, open_view: Open) -> None:
@@ -31,6 +34,7 @@ def test_nothing_in_the_range_offers_a_longer_one(empty: str, open_view: Open) -
     send(empty, incident(time.time_ns() - 5 * HOUR_NS).traces)
     page = open_view(empty, "?since=15m")
     expect(page.locator("main")).to_contain_text("No data in this range (Last 15 min)")
+    accessible(page)
     page.get_by_role("link", name="Look at the last 7 days").click()
     expect(page.locator(".verdict").first).to_be_visible()
 
@@ -51,6 +55,7 @@ def test_a_collector_that_goes_away_is_said_and_its_data_kept(tmp_path: Path, br
         alert = page.locator("main [role=alert]")
         expect(alert).to_contain_text("The collector does not answer")
         expect(alert).to_contain_text("asgiscope-collector serve")
+        accessible(page)
         with collector(tmp_path / "data", port):
             alert.get_by_role("button", name="Try again").click()
             expect(page.locator("table.findings")).to_be_visible(timeout=20_000)
@@ -62,6 +67,7 @@ def test_what_the_collector_complains_of_is_shown(shop: str, open_view: Open) ->
     page = open_view(shop, "findings?sort=nonsense", quiet=False)
     alert = page.locator("main [role=alert]")
     expect(alert.get_by_role("heading")).to_contain_text("sort")
+    accessible(page)
     expect(page.locator(".banner")).to_have_count(0)
 
 
@@ -69,6 +75,7 @@ def test_an_unknown_view_leads_back(shop: str, open_view: Open) -> None:
     """A mistyped address is no blank page."""
     page = open_view(shop, "nonsense/1/2")
     expect(page.locator("main")).to_contain_text("There is no such view")
+    accessible(page)
     page.locator("main").get_by_role("link", name="overview").click()
     expect(page.locator(".verdict").first).to_be_visible()
 

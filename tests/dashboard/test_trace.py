@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.conftest import Open, collector, send
-from tests.dashboard.opened import eventually, plain, pointed_at
+from tests.dashboard.opened import accessible, eventually, plain, pointed_at
 from tests.dashboard.otlp import Trace
 from tests.dashboard.shop import LOOP, SERVICE, Incident, incident
 
@@ -76,6 +76,7 @@ def test_a_click_selects_and_the_address_keeps_it(told: Told, open_view: Open) -
     page.mouse.click(*pointed_at(page, "similar_products"))
     expect(_panel(page)).to_contain_text("asgiref.wait_ns")
     expect(_panel(page)).to_contain_text("ThreadPoolExecutor-0_0")
+    accessible(page)
     assert "span=" in page.url
     page.reload()
     expect(_panel(page)).to_contain_text("shop.catalog.queries.similar_products")

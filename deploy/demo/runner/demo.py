@@ -87,9 +87,9 @@ class Demo:
         _say(f"Starting the collector; logs are in {self._options.data / 'logs'} ...")
         self._start_pager(pager_port)
         self._start_collector(collector_port, pager_port)
-        await self._until_ready(f"{collector_url}/readyz")
         _say("Preparing the shop's database ...")
-        await self._prepare_site()
+        await self._prepare_site()  # while the collector starts
+        await self._until_ready(f"{collector_url}/readyz")
         _say("Starting the shop ...")
         self._start_supplier(supplier_port)
         shared = {

@@ -40,7 +40,7 @@ PLACES = [
     (Template, "render"), (Signal, "send"), (Signal, "send_robust"), (pre_init, "send"), (post_init, "send"),
     (hashers, "get_hasher"), (hashers.MD5PasswordHasher, "encode"), (hashers.MD5PasswordHasher, "verify"),
     (Storage, "open"), (Storage, "save"), (FileSystemStorage, "exists"), (StorageHandler, "create_storage"),
-    (FileProxyMixin, "read"), (FileProxyMixin, "write"), (BaseEmailBackend, "__init__"),
+    (FileProxyMixin, "read"), (FileProxyMixin, "write"), (BaseEmailBackend, "__init_subclass__"),
     (locmem.EmailBackend, "send_messages"), (asyncio, "to_thread"),
 ]
 def use():  # what is patched once it is first used

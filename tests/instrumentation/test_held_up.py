@@ -142,3 +142,31 @@ def test_patches_come_and_go_under_load() -> None:
         ASGISCOPE_EXIT_TIMEOUT_MS="100",
     )
     assert answer == [True, [], [], 0, {}]
+
+
+def test_nobody_stands_between_a_mail_back_end_and_who_makes_it() -> None:
+    """Django 6.1 warns of arguments by who calls `__init__`. Classes are seen that were there, and when made."""
+    answer = run(
+        """
+        from django.core.mail.backends import locmem
+        asgiscope.instrument()
+        from django.core.mail.backends import filebased
+        from django.core.mail.backends.base import BaseEmailBackend
+        class Own(BaseEmailBackend):
+            def __init_subclass__(cls, **kwargs):
+                super().__init_subclass__(**kwargs)
+            def send_messages(self, messages):
+                return len(messages)
+        class Below(Own):
+            pass
+        kinds = [type(vars(cls).get("send_messages")).__name__
+                 for cls in (locmem.EmailBackend, filebased.EmailBackend, Own, Below)]
+        sent = Below().send_messages(["one"])
+        plain = type(vars(BaseEmailBackend)["__init__"]).__name__
+        asgiscope.uninstrument()
+        after = [name for name in ("__init_subclass__",) if name in vars(BaseEmailBackend)]
+        print(json.dumps([kinds, sent, plain, after, type(vars(Own)["send_messages"]).__name__]))
+        """,
+        bare=True,
+    )
+    assert answer == [["FunctionWrapper"] * 4, 1, "function", [], "function"]

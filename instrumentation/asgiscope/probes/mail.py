@@ -1,12 +1,12 @@
 """Django's mail: messages being handed to a back end, which for SMTP is a whole conversation with a server.
 
-Owns: `BaseEmailBackend.__init__`, and `send_messages` of each back end's own class, once it makes one. Addresses,
-subjects and bodies are never looked at.
+Owns: `BaseEmailBackend.__init_subclass__`, and `send_messages` of each class that inherits from it. `__init__` is
+left alone: Django 6.1 looks at who calls it, and would warn of us. Addresses, subjects and bodies are never read.
 
-Known limitation: a back end that does not call its base class's `__init__` is not seen.
+Known limitation: a back end that does not inherit from Django's is not seen.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 from asgiscope import faults
@@ -33,14 +33,27 @@ def install(recorder: Recorder) -> Patches:
     patches = Patches()
     backends = Classes(patches, ("send_messages",), lambda _name: work.wrapper(_describe))
 
-    def made(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    def see(cls: type) -> None:
         try:
-            backends.see(type(instance))
+            backends.see(cls)
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("mail.made")
-        return wrapped(*args, **kwargs)
 
-    return patches.wrap(BaseEmailBackend, "__init__", made)
+    def made(cls: type[BaseEmailBackend], /, **kwargs: Any) -> None:
+        super(BaseEmailBackend, cls).__init_subclass__(**kwargs)
+        see(cls)
+
+    patches.replace(BaseEmailBackend, "__init_subclass__", classmethod(made))
+    for cls in _below(BaseEmailBackend):
+        see(cls)
+    return patches
+
+
+def _below(cls: Any) -> Iterator[type]:
+    """The classes that inherit from one, by whatever way, each after those it inherits from."""
+    for one in cls.__subclasses__():
+        yield one
+        yield from _below(one)
 
 
 def _describe(operation: Operation, backend: Any, args: Any, kwargs: Any) -> None:

@@ -222,7 +222,7 @@ class Collector:
             else:
                 for text in await asyncio.to_thread(broken_parts, self.engine):
                     logger.error("store: %s", text)
-                await asyncio.to_thread(finish, self.engine, self.settings.data)
+                await asyncio.to_thread(finish, self.engine)
                 self.loader.start()
                 await asyncio.to_thread(self._control.start)
                 logger.info("ready: data in %s, store %s", self.settings.data, self._store)

@@ -19,7 +19,7 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.settle import settle, withdraw
+from asgiscope_collector.engine.settle import settle
 from asgiscope_collector.segments import bodies, frame, signal_of
 from asgiscope_collector.spool import Spool
 
@@ -123,9 +123,8 @@ class Loader:
                 with self.paused():
                     settle(self._engine, segment)
         except EngineError:
-            with self.paused():
-                if not self._take_apart(segment):
-                    raise
+            if not self._take_apart(segment):
+                raise
             return
         self._spool.remove(segment)
         self.segments += 1
@@ -152,8 +151,7 @@ class Loader:
             self._rejected,
             torn,
         )
-        # What came before the refused body may be stored already, a block at a time.
-        withdraw(self._engine, segment)
+        # It stays in doubt: what came before the refused body may be stored already, a block at a time.
         self._spool.replace(segment, kept)
         return True
 

@@ -75,7 +75,7 @@ def rebuild(
                 continue
             wanted = every or spans != counted
             if wanted and not dry_run:
-                rebuild_day(context.engine, context.settings.data, day)
+                rebuild_day(context.engine, day)
             done = "agrees" if not wanted else "differs" if dry_run else "made anew"
             told.append({"day": day.isoformat(), "spans": spans, "counted": counted, "done": done})
     return told

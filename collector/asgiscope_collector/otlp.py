@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections import Counter
 from typing import Any, Final, TypeVar
 
 from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
@@ -93,21 +94,61 @@ def times_of(signal: str, data: bytes) -> list[int]:
     Raises:
         MalformedError: the bytes are no request of the signal.
     """
-    request: Any = from_protobuf(data, _REQUESTS[signal])
     if signal == "traces":
-        return [
-            span.start_time_unix_nano
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-    return [
-        point.time_unix_nano
+        return [span.start_time_unix_nano for spans in _spans(data)[1] for span in spans]
+    return [point.time_unix_nano for _, points in _points(data)[1] for point in points]
+
+
+def without(signal: str, data: bytes, stored: Counter[tuple[str, ...]]) -> bytes:
+    """A request without what is stored of it, which is taken off the count; b"" if nothing is left of it.
+
+    Spans are told apart by their trace and span ids, in hexadecimal; data points by their metric's name and their
+    time, in nanoseconds since the epoch, and are stored in the order in which they were sent.
+
+    Raises:
+        MalformedError: the bytes are no request of the signal.
+    """
+    if signal == "traces":
+        request, lists = _spans(data)
+        left = sum(
+            _keep([(span.trace_id.hex(), span.span_id.hex()) for span in each], each, stored)
+            for each in lists
+        )
+    else:
+        request, named = _points(data)
+        left = sum(
+            _keep([(name, str(point.time_unix_nano)) for point in each], each, stored) for name, each in named
+        )
+    return to_protobuf(request) if left else b""
+
+
+def _keep(keys: list[tuple[str, ...]], items: Any, stored: Counter[tuple[str, ...]]) -> int:
+    """Delete of a request's list what is stored; how many are left."""
+    for place in reversed([place for place, key in enumerate(keys) if _taken_off(stored, key)]):
+        del items[place]
+    return len(items)
+
+
+def _taken_off(stored: Counter[tuple[str, ...]], key: tuple[str, ...]) -> bool:
+    known = stored[key] > 0
+    stored[key] -= known
+    return known
+
+
+def _spans(data: bytes) -> tuple[Any, list[Any]]:
+    request: Any = from_protobuf(data, _REQUESTS["traces"])
+    return request, [scope.spans for resource in request.resource_spans for scope in resource.scope_spans]
+
+
+def _points(data: bytes) -> tuple[Any, list[tuple[str, Any]]]:
+    request: Any = from_protobuf(data, _REQUESTS["metrics"])
+    return request, [
+        (metric.name, getattr(metric, kind).data_points)
         for resource in request.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
         for kind in _POINTS
-        for point in getattr(metric, kind).data_points
+        if metric.HasField(kind)
     ]
 
 

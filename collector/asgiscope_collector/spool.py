@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from asgiscope_collector.journal import Journal
 from asgiscope_collector.otlp import SIGNALS
-from asgiscope_collector.segments import SUFFIX, frame, mend, name_of, signal_of, write_synced
+from asgiscope_collector.segments import SUFFIX, frame, mend, name_of, write_synced
 
 logger = logging.getLogger(__name__)
 
@@ -224,22 +224,15 @@ class Spool:
             self._changed.notify_all()
 
     def replace(self, segment: Path, kept: list[bytes]) -> None:
-        """Put another segment, of these bodies, in the place of one that cannot be loaded whole."""
-        size = segment.stat().st_size
-        data = b"".join(frame(body) for body in kept)
-        name = self._new_name(signal_of(segment))
-        if data:
-            write_synced(name, data)
-        segment.unlink()
-        _doubt_of(segment).unlink(missing_ok=True)
+        """Keep only these bodies of a segment that cannot be loaded whole, and give it back."""
+        if not kept:
+            self.remove(segment)
+            return
+        size, data = segment.stat().st_size, b"".join(map(frame, kept))
+        write_synced(segment, data)
         self._sync_folder()
         with self._changed:
-            self._sealed.remove(segment)
             self._taken.discard(segment)
-            digests = self._digests.pop(segment, [])
-            if data:
-                self._sealed.appendleft(name)
-                self._digests[name] = digests
             self._bytes += len(data) - size
             self._changed.notify_all()
 

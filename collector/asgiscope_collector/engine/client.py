@@ -47,6 +47,7 @@ class Engine:
         self._settings = settings
         self.cluster = cluster_of(settings.store_address)
         self.embedded = settings.store_address.embedded
+        self.data = settings.data
         self._schema = files(__package__).joinpath("otlp.proto").read_text(encoding="utf-8")
         self._threads = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="asgiscope-query")
         self._waiting = 0  # touched on the event loop only

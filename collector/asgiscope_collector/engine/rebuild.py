@@ -7,12 +7,14 @@ settled.
 """
 
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.rollups import WholeDay, remake, rollups
+from asgiscope_collector.otlp import SIGNALS
 from asgiscope_collector.segments import write_synced
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def counts(engine: Engine) -> list[tuple[date, int, int]]:
     return [(row["day"], row["raw"], row["rolled"]) for row in rows]
 
 
-def rebuild(engine: Engine, data: Path, day: date) -> list[str]:
+def rebuild(engine: Engine, day: date) -> list[str]:
     """Make every rollup of the spans of a day anew; returns the tables' names.
 
     The day is noted in the data folder until it is done: see `finish`.
@@ -56,33 +58,52 @@ def rebuild(engine: Engine, data: Path, day: date) -> list[str]:
         raise RebuildError(
             "on a cluster, rebuild on each shard with the cluster's own tools: nothing was changed"
         )
-    before, done = _spans(engine, day), []
-    write_synced(data / _NOTE, day.isoformat().encode())
-    for rollup in rollups(engine, "traces"):
-        remake(engine, rollup, WholeDay(day))
-        done.append(rollup.target)
-        logger.info("rebuild: %s of %s", day, rollup.target)
-    if _spans(engine, day) != before:
-        raise RebuildError(f"spans of {day} were stored meanwhile: try again when fewer come")
-    (data / _NOTE).unlink()
+    finish(engine)
+    before = _spans(engine, day)
+    with noted(engine, [day]):
+        done = _remake(engine, "traces", day)
+        if _spans(engine, day) != before:
+            raise RebuildError(f"spans of {day} were stored meanwhile: try again when fewer come")
     return done
 
 
-def finish(engine: Engine, data: Path) -> None:
-    """Make the day anew that an earlier run began and did not end.
+@contextmanager
+def noted(engine: Engine, days: Iterable[date]) -> Iterator[None]:
+    """Days whose rollups are taken out and put in again while the block runs; see `finish`.
 
     Raises:
-        clickhouse_connect.driver.exceptions.Error: not now.
+        OSError: the data folder cannot be written.
     """
-    note = data / _NOTE
+    note = engine.data / _NOTE
+    write_synced(note, "\n".join(map(str, days)).encode())
+    yield
+    note.unlink()
+
+
+def finish(engine: Engine) -> None:
+    """Make the days anew that were noted and not ended, by an earlier run or an error. Nothing else is stored.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.Error: not now; to be done again.
+        OSError: the data folder cannot be written.
+    """
+    note = engine.data / _NOTE
     if not note.exists():
         return
-    day = date.fromisoformat(note.read_text())
-    logger.warning("rebuild: the rollups of %s were being made anew when the last run ended: once more", day)
-    try:
-        rebuild(engine, data, day)
-    except RebuildError:
-        logger.exception("rebuild: %s", day)
+    for day in map(date.fromisoformat, note.read_text().split()):
+        logger.warning("rebuild: the rollups of %s were being made anew and are not whole: once more", day)
+        for signal in SIGNALS:
+            _remake(engine, signal, day)
+    note.unlink()
+
+
+def _remake(engine: Engine, signal: str, day: date) -> list[str]:
+    done = []
+    for rollup in rollups(engine, signal):
+        remake(engine, rollup, WholeDay(day))
+        done.append(rollup.target)
+        logger.info("rebuild: %s of %s", day, rollup.target)
+    return done
 
 
 def _spans(engine: Engine, day: date) -> int:

@@ -9,9 +9,12 @@ view of a view sees. Nothing may be stored meanwhile; the caller sees to that.
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.fragments import COARSE_SECONDS
@@ -109,7 +112,7 @@ def rollups(engine: Engine, signal: str) -> list[Rollup]:
 def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
     """Make that part of a rollup anew. Readers see the old sums, for a moment none, then the new.
 
-    Broken off, it leaves the part without its rows: whoever calls this does so again after a crash.
+    Broken off, it leaves days without some of their rows: whoever calls this notes the days first (rebuild.py).
     """
     beside = f"{_BESIDE}_{rollup.target}"
     of_coarse = rollup.target.endswith("_coarse")
@@ -118,27 +121,53 @@ def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
     try:
         engine.execute(f"CREATE TABLE {beside} AS {rollup.target}")
         _fill(engine, rollup, part, beside, floor)
-        for day in _days(engine, part):
-            if isinstance(part, WholeDay):
-                # Not REPLACE PARTITION: after a restart within minutes, the engine brings back what it replaced.
-                engine.execute(f"ALTER TABLE {rollup.target} DROP PARTITION '{day}'", seconds=SECONDS)
-            else:
-                _delete(engine, rollup.target, day, part.condition(rollup.time, floor))
-            engine.execute(
-                f"ALTER TABLE {rollup.target} ATTACH PARTITION '{day}' FROM {beside}", seconds=SECONDS
-            )
+        with _without_merges(engine, rollup.target):
+            for day in days(engine, part):
+                if isinstance(part, WholeDay):
+                    # Not REPLACE PARTITION: a restart within minutes brings back the parts that it replaced.
+                    engine.execute(f"ALTER TABLE {rollup.target} DROP PARTITION '{day}'", seconds=SECONDS)
+                else:
+                    _take_out(engine, rollup, day, part.condition(rollup.time, floor), beside)
+                engine.execute(
+                    f"ALTER TABLE {rollup.target} ATTACH PARTITION '{day}' FROM {beside}", seconds=SECONDS
+                )
     finally:
         engine.execute(f"DROP TABLE IF EXISTS {beside}")
 
 
-def _delete(engine: Engine, table: str, day: date, condition: str) -> None:
-    # A mutation waits its turn among the merges: most rollups have nothing to take out.
-    if engine.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1"):  # noqa: S608 - names that the engine gave
+@contextmanager
+def _without_merges(engine: Engine, table: str) -> Iterator[None]:
+    """While the block runs, the table's parts keep their names, where we have the right to ask for that."""
+    with suppress(EngineError):
+        engine.execute(f"SYSTEM STOP MERGES {table}")
+    try:
+        yield
+    finally:
+        with suppress(EngineError):
+            engine.execute(f"SYSTEM START MERGES {table}")
+
+
+def _take_out(engine: Engine, rollup: Rollup, day: date, condition: str, beside: str) -> None:
+    """Drop the parts that have such rows of a day; their other rows are put beside, to come back.
+
+    Not DELETE: on a full disk, the engine notes a mutation in an empty file and cannot open the table again.
+    """
+    of_day = f"toDate({rollup.time}) = toDate('{day}')"
+    parts = [
+        row["part"]
+        for row in engine.rows(
+            f"SELECT DISTINCT _part AS part FROM {rollup.target} WHERE {of_day} AND {condition}"  # noqa: S608
+        )
+    ]
+    if parts:
+        listed = ", ".join(map(_quoted, parts))
         engine.execute(
-            f"DELETE FROM {table} IN PARTITION '{day}' WHERE {condition} "  # noqa: S608 - as above
-            "SETTINGS lightweight_deletes_sync = 2",
+            f"INSERT INTO {beside} SELECT * FROM {rollup.target} "  # noqa: S608 - names that the engine gave
+            f"WHERE _part IN ({listed}) AND NOT ({condition}) SETTINGS insert_deduplicate = 0",
             seconds=SECONDS,
         )
+    for part in parts:
+        engine.execute(f"ALTER TABLE {rollup.target} DROP PART {_quoted(part)}", seconds=SECONDS)
 
 
 def _fill(engine: Engine, rollup: Rollup, part: Minutes | WholeDay, beside: str, floor: str) -> None:
@@ -179,7 +208,8 @@ def _points(engine: Engine) -> str:
     return " UNION ALL ".join(selects)
 
 
-def _days(engine: Engine, part: Minutes | WholeDay) -> Iterator[date]:
+def days(engine: Engine, part: Minutes | WholeDay) -> Iterator[date]:
+    """The days, as the engine counts them, that a part is of."""
     if isinstance(part, WholeDay):
         yield part.day
         return

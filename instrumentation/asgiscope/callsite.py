@@ -72,6 +72,7 @@ _BOUNDARY: Final = Owner.BOUNDARY
 _LAYER: Final = Owner.LAYER
 _APPLICATION: Final = Owner.APPLICATION
 
+_new: Final = tuple.__new__
 _owners: dict[str, Owner] = {}
 """By file name: its hash is cached, a code object's is not, and equal code in two files compares equal."""
 _sites: dict[tuple[int, int], Frame] = {}
@@ -187,10 +188,14 @@ def stack(frame: FrameType | None) -> list[Frame]:
     depth = MAX_DEPTH
     while frame is not None and depth:
         code = frame.f_code
-        if owner(code) is Owner.BOUNDARY:
+        filename = code.co_filename
+        who = _owners.get(filename)
+        if who is None:
+            who = owner(code)
+        if who is _BOUNDARY:
             break
-        if not own(code):
-            frames.append(Frame(code, frame.f_lasti))
+        if not filename.startswith(_own):
+            frames.append(_new(Frame, (code, frame.f_lasti)))  # without the function that `Frame(...)` is
         frame = frame.f_back
         depth -= 1
     return frames

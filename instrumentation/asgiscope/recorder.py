@@ -22,8 +22,8 @@ from asgiscope.semconv import Cause, ThreadRole
 from asgiscope.tally import Tallies
 
 _MS = 1_000_000
-_new = tuple.__new__
-_current = current.get
+_new: Final = tuple.__new__
+_current: Final = current.get
 _EVENT_LOOP: Final = ThreadRole.EVENT_LOOP
 _OPERATION_DEPTH = 22
 """Frames between a query's cursor and the line that asked for it: the ORM is some ten deep."""

@@ -13,7 +13,7 @@ import sys
 from asyncio.events import _get_running_loop
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any
+from typing import Any, Final
 
 from asgiscope import callsite, faults
 from asgiscope.ledger import ENDED, NEW, WAITING, Call, Culprit
@@ -29,7 +29,7 @@ _NEAR = 8
 """Frames looked at for the line that makes a bridge call; Django's async ORM methods are one or two."""
 
 
-_current = current.get
+_current: Final = current.get
 MiddlewareOf = Callable[[object], Culprit | None]
 
 

@@ -57,6 +57,7 @@ class RuleState(BaseModel):
     type: str = Field(description="of the condition")
     unit: Unit
     threshold: float
+    below: bool = Field(description="the condition holds below the threshold, not above it")
     window_ns: int = Field(description="0 for a condition that has none")
     for_ns: int
     severity: Severity

@@ -74,6 +74,7 @@ def rule(alerting: Alerting, active: ActiveRule) -> models.RuleState:
         type=condition.type,
         unit=c.unit_of(condition),
         threshold=c.threshold_of(condition),
+        below=isinstance(condition, c.CollectorDisk),
         window_ns=getattr(condition, "window_ns", 0),
         for_ns=active.rule.hold,
         severity=active.rule.severity,

@@ -851,6 +851,8 @@ export interface RuleDetail {
   type: string;
   unit: Unit;
   threshold: number;
+  /** the condition holds below the threshold, not above it */
+  below: boolean;
   /** 0 for a condition that has none */
   window_ns: number;
   for_ns: number;
@@ -886,6 +888,8 @@ export interface RuleState {
   type: string;
   unit: Unit;
   threshold: number;
+  /** the condition holds below the threshold, not above it */
+  below: boolean;
   /** 0 for a condition that has none */
   window_ns: number;
   for_ns: number;

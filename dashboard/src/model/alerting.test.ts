@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { matchersOf, ownNotes, readMatchers, scaleOf, silenceOf, valueText, writeMatchers } from "./alerting";
+import { isBeyond, matchersOf, ownNotes, readMatchers, scaleOf, silenceOf, valueText, writeMatchers } from "./alerting";
 
 it("writes values in the unit of their rule", () => {
   const written = [[0.126, "share"], [2.5e9, "ns"], [12, "count"], [2.5, "ratio"], [null, "ns"]] as const;
@@ -44,4 +44,9 @@ it("takes a rule's own annotations for words, and only an address of the web for
     ["note", ""],
     ["runbook", "wiki.example.com"],
   ]);
+});
+
+it("knows on which side of its limit a rule holds", () => {
+  expect([9, 11].map((value) => isBeyond(value, { threshold: 10, below: false }))).toEqual([false, true]);
+  expect([9, 11].map((value) => isBeyond(value, { threshold: 10, below: true }))).toEqual([true, false]);
 });

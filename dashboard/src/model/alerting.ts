@@ -24,6 +24,11 @@ export function scaleOf({ history, threshold }: Pick<RuleState, "history" | "thr
   return Math.max(most, threshold * 1.25) || 1;
 }
 
+/** Whether the condition holds at `value`. */
+export function isBeyond(value: number, { threshold, below }: Pick<RuleState, "threshold" | "below">): boolean {
+  return below ? value < threshold : value > threshold;
+}
+
 /** The labels that tell an alert from others, as what a silence of it asks for. */
 const TELLING = ["alertname", "service", "environment", "route", "call_site", "executor"];
 

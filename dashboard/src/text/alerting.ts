@@ -32,7 +32,7 @@ export const alerts = {
 export const rules = {
   what: "the rules",
   columns: { rule: "Rule", state: "State", now: "Now", limit: "Limit", history: "Last hour", severity: "Severity", told: "Told" },
-  unknown: "nothing known",
+  unknown: "no data now",
   builtin: "built in",
   everyReceiver: "every receiver",
   for: (time: string) => `held for ${time}`,

@@ -178,6 +178,7 @@ export const finding = {
 export const traces = {
   title: "Traces",
   what: "traces",
+  noRoute: "(no route)",
   result: "Result",
   results: { "": "any", ok: "no error", error: "error" },
   duration: "Duration",

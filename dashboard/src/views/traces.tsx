@@ -134,7 +134,9 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
 
 function TraceRow({ trace, longest }: { trace: TraceSummary; longest: number }): JSX.Element {
   const time = (ns: number): string => (ns > 0 ? duration(ns) : "");
-  const request = [trace.method, trace.route].filter((part) => part !== "").join(" ") || trace.name;
+  // What was refused before it was routed has a method and no route.
+  const routed = trace.method === "" || trace.route !== "" ? trace.route : text.traces.noRoute;
+  const request = [trace.method, routed].filter((part) => part !== "").join(" ") || trace.name;
   return (
     <tr class="row-link">
       <th scope="row" class="what">

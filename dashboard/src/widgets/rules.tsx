@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { question } from "../api/client";
 import type { RuleDetail, RuleState } from "../api/types";
-import { scaleOf, valueText } from "../model/alerting";
+import { isBeyond, scaleOf, valueText } from "../model/alerting";
 import { count, duration } from "../model/format";
 import { text } from "../text";
 import { AlertStateMark, AlertTable, SeverityMark } from "./alert-table";
@@ -102,7 +102,7 @@ function History({ rule }: { rule: RuleState }): JSX.Element {
     <span class="spark history" role="img" aria-label={said} title={said}>
       <span class="limit" style={{ bottom: `${(rule.threshold / scale) * 100}%` }} />
       {rule.history.map(({ time_ns: ns, value }) => (
-        <i key={ns} class={value === null ? "" : value > rule.threshold ? "some over" : "some"} style={{ height: `${((value ?? 0) / scale) * 100}%` }} />
+        <i key={ns} class={value === null ? "" : isBeyond(value, rule) ? "some over" : "some"} style={{ height: `${((value ?? 0) / scale) * 100}%` }} />
       ))}
     </span>
   );

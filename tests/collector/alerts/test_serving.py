@@ -133,6 +133,7 @@ def test_from_the_event_to_the_webhook_in_ten_seconds(collector: Server, hook: H
     }
     rules = {rule["name"]: rule for rule in get(collector, "/api/alerts/rules")["rules"]}
     assert (rules["long-stall"]["state"], rules["long-stall"]["value_text"]) == ("firing", "2.5 s")
+    assert {name for name, rule in rules.items() if rule["below"]} == {"collector-disk"}
     detail = get(collector, "/api/alerts/rules/long-stall")
     assert [alert["rule"] for alert in detail["alerts"]] == ["long-stall"]
     assert any(point["value"] == 2500 * MS for point in detail["history"])

@@ -3,11 +3,15 @@
 import math
 from typing import Any
 
+from asgiscope import callsite
+from asgiscope.config import Config
 from asgiscope.emit import encode
 from asgiscope.emit.encode import Encoder, SpanData, SpanLink
 from asgiscope.emit.metrics import Stretch
+from asgiscope.emit.spans import SpanMaker
+from asgiscope.ledger import Call
 from asgiscope.scope import Crossing, Request, Tags
-from asgiscope.semconv import OVERFLOW, ThreadRole
+from asgiscope.semconv import OVERFLOW, SPAN_SYNC_TO_ASYNC, ThreadRole
 from asgiscope.tally import MAX_ROWS, Histogram, Tallies
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +90,42 @@ def test_a_span_is_read_as_it_was_written(
             assert int.from_bytes(got.trace_id) == link.trace_id
             assert int.from_bytes(got.span_id) == link.span_id
             assert _read(got.attributes) == link.attributes
+
+
+@given(own=_ATTRIBUTES, first=_ATTRIBUTES, second=_ATTRIBUTES)
+def test_what_spans_share_is_read_as_if_each_had_it(
+    own: dict[str, Any], first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """Blocks that are encoded once, on spans of their own attributes."""
+    first = {key: value for key, value in first.items() if key not in own}
+    second = {key: value for key, value in second.items() if key not in own | first}
+    blocks, encoder = (encode.Block(first), encode.Block(second)), Encoder()
+    spans = [
+        SpanData("x", 1, number, 0, 1, 0, 0, own, None, (), False, shared)
+        for number, shared in ((1, blocks), (2, blocks[1:]), (3, blocks))
+    ]
+    whole, part, again = (_read(span.attributes) for span in _spans(*map(encoder.span, spans)))
+    assert whole == again == own | first | second
+    assert part == own | second
+
+
+def test_calls_of_one_line_share_what_is_the_same() -> None:
+    """And those of another function, or of another line, do not."""
+    here = [callsite.Frame((lambda: None).__code__, instruction) for instruction in (2, 4)]
+
+    def spans(func: object, site: callsite.Frame) -> list[SpanData]:
+        made = [Call(None, 1, SPAN_SYNC_TO_ASYNC, callsite.essence(func)) for _ in range(2)]
+        for call in made:
+            call.site = site
+        return [maker.make(call) for call in made]
+
+    maker = SpanMaker(Config(), lambda _request: None)
+    known = [spans(_plain, here[0]), spans(_read, here[0]), spans(_plain, here[1])]
+    assert all(one.shared[0] is other.shared[0] for one, other in known)
+    assert len({id(pair[0].shared[0]) for pair in known}) == len(known)
+    assert [pair[0].name for pair in known] == [
+        f"{SPAN_SYNC_TO_ASYNC} {name}" for name in ("_plain", "_read", "_plain")
+    ]
 
 
 def test_values_that_differ_only_in_type_are_told_apart() -> None:

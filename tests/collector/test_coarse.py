@@ -9,7 +9,7 @@ from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.finding import _SUMS
 from asgiscope_collector.analysis.findings_sql import KNOWN
 from asgiscope_collector.analysis.hops import _SITES
-from asgiscope_collector.analysis.ranges import Range, step_of
+from asgiscope_collector.analysis.ranges import COARSE_NS, Range, step_of
 from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.migrations import COARSE_SINCE, coarse_since
@@ -70,7 +70,8 @@ def test_a_long_range_says_what_its_minutes_say(running: Running, spread: str, s
             engine.coarse_since = begins
             for _ in range(4):
                 since = now - dice.randrange(13 * HOUR, 47 * HOUR)
-                over = Range(since, since + dice.randrange(12 * HOUR + MINUTE, 13 * HOUR))
+                until = since + dice.randrange(12 * HOUR, 13 * HOUR)
+                over = Range(since, -(-until // COARSE_NS) * COARSE_NS)
                 given = parameters(engine, spread, over)
                 whole_rows = over.in_rows()
                 read = given | (whole_rows.parameters if whole_rows.since_ns >= begins * SECOND else {})
@@ -82,7 +83,7 @@ def test_a_long_range_says_what_its_minutes_say(running: Running, spread: str, s
 
 
 def test_a_long_range_reads_coarse_rows(running: Running, spread: str) -> None:
-    """Of what the minutes lost meanwhile it still tells."""
+    """Of what the minutes lost meanwhile it still tells; but not one that ends between two rows in the past."""
     engine, now = running.collector.engine, time.time_ns()
     given = parameters(engine, spread, Range(now - 40 * HOUR, now))
     before = told(coarse.rows(engine, _SITES, given))
@@ -93,14 +94,19 @@ def test_a_long_range_reads_coarse_rows(running: Running, spread: str) -> None:
     )
     assert told(engine.rows(_SITES, given)) != before
     assert told(coarse.rows(engine, _SITES, given)) == before
+    given = parameters(engine, spread, Range(now - 40 * HOUR, (now - HOUR) // COARSE_NS * COARSE_NS + MINUTE))
+    assert told(coarse.rows(engine, _SITES, given)) == told(engine.rows(_SITES, given))
 
 
 @pytest.mark.parametrize(
     ("applied", "since"),
     [
-        ({"001_spans.sql": 1000, "051_coarse.sql": 1002}, 0),
-        ({"001_spans.sql": 1000, "051_coarse.sql": 9000}, 9000 + 86_400),
-        ({"001_spans.sql": 1000}, 2**40),
+        ({"001_spans.sql": 1000, "051_coarse.sql": 1002, "052_finding_spans.sql": 1003}, 0),
+        (
+            {"001_spans.sql": 1000, "051_coarse.sql": 1002, "052_finding_spans.sql": 9000},
+            9000 + 86_400,
+        ),
+        ({"001_spans.sql": 1000, "051_coarse.sql": 1002}, 2**40),
     ],
 )
 def test_an_older_store_has_coarse_rows_from_a_day_after_they_came(

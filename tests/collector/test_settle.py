@@ -20,7 +20,12 @@ from tests.collector.spans import MS, SECOND, Sender
 
 Sums = dict[str, list[dict[str, Any]]]
 RAW = {"traces": "otel_traces", "metrics": "otel_metrics_sum"}
-UNMERGED = {"asgiscope_delays", "asgiscope_trace_index", "otel_traces_trace_id_ts"}
+UNMERGED = {
+    "asgiscope_delays",
+    "asgiscope_finding_spans",
+    "asgiscope_trace_index",
+    "otel_traces_trace_id_ts",
+}
 
 
 def two_minutes(service: str) -> bytes:

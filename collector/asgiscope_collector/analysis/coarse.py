@@ -1,14 +1,16 @@
 """A long range read in rows of twenty minutes: a twentieth of the rows of the minutes, with the same sums.
 
-`engine/schema/051_coarse.sql` keeps them. The range is widened to whole rows, as a shorter one is to whole minutes.
-A store that is older than these rows has them from a day after they came.
+`engine/schema/051_coarse.sql` keeps them. The range begins up to twenty minutes earlier then; one that ends in the
+past, and not with a row, is read by the minute. A store that is older than these rows has them from a day after
+they came.
 """
 
 import re
+import time
 from functools import lru_cache
 from typing import Any, Final
 
-from asgiscope_collector.analysis.ranges import Range
+from asgiscope_collector.analysis.ranges import COARSE_NS, Range
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.fragments import COARSE_SECONDS
 
@@ -30,11 +32,20 @@ def rows(engine: Engine, sql: str, parameters: dict[str, Any]) -> list[dict[str,
     return engine.rows(_coarse(sql), {**parameters, **whole.parameters})
 
 
+def rows_of_finding(engine: Engine, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run a statement about the spans of findings in a range; where they are not by finding, the index has them."""
+    if parameters["since_ns"] < engine.coarse_since * _NS:
+        sql = sql.replace("FROM asgiscope_finding_spans", "FROM asgiscope_trace_index")
+    return engine.rows(sql, parameters)
+
+
 def row_seconds(engine: Engine, parameters: dict[str, Any]) -> int:
     """How much time a row has in which `rows` reads such a range."""
     asked = Range(parameters["since_ns"], parameters["until_ns"])
     there = asked.in_rows().since_ns >= engine.coarse_since * _NS
-    return COARSE_SECONDS if asked.long and there else _MINUTE
+    # What came after the end that was asked for must not be told: nothing has, where that is the present.
+    ends = asked.until_ns % COARSE_NS == 0 or asked.until_ns >= time.time_ns() - _MINUTE * _NS
+    return COARSE_SECONDS if asked.long and there and ends else _MINUTE
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from typing import Final
 
 from asgiscope import semconv
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import Filter
 from asgiscope_collector.analysis.spans import typed
 from asgiscope_collector.engine.client import Engine
@@ -18,8 +19,8 @@ _MOST_CHARACTERS: Final = 200
 """As asgiscope sends them; another sender's are cut."""
 
 _NEWEST: Final = """
-SELECT DISTINCT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
-FROM asgiscope_trace_index
+SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
+FROM asgiscope_finding_spans
 WHERE FindingId IN {ids:Array(String)}
     AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
     AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
@@ -44,7 +45,7 @@ LIMIT 1
 
 def source_of(engine: Engine, asked: Filter) -> SourceContext | None:
     """The lines around the call site of the finding in `asked.ids`; None where the site sends none."""
-    newest = engine.rows(_NEWEST, {**asked.parameters, "limit": _LOOKED_AT})
+    newest = coarse.rows_of_finding(engine, _NEWEST, {**asked.parameters, "limit": _LOOKED_AT})
     if not newest:
         return None
     times = [row["time_ns"] for row in newest]

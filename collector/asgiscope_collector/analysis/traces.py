@@ -1,9 +1,10 @@
 """Which traces there are, and one trace with what stood in its way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of
 from asgiscope_collector.analysis.timeline import critical_path, root_of, shares_of
@@ -114,11 +115,12 @@ _ORDER: Final = {
 
 _OF_FINDING: Final = """
 SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
-FROM asgiscope_trace_index
+FROM asgiscope_finding_spans
 WHERE FindingId = {finding:String}
     AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
     AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
 ORDER BY Timestamp DESC
+LIMIT 1 BY TraceId
 LIMIT {limit:UInt32}
 """
 
@@ -130,6 +132,7 @@ WHERE (CodeFunction = {site:String} OR CodeFile = {site:String})
     AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
     AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
 ORDER BY Timestamp DESC
+LIMIT 1 BY TraceId
 LIMIT {limit:UInt32}
 """
 
@@ -216,11 +219,7 @@ def _page(engine: Engine, asked: Filter, sort: Sort, limit: int) -> tuple[list[d
     """The first rows, one a trace, and whether there are more."""
     parameters = {**asked.parameters, "chosen": False, "ids": []}
     if asked.finding or asked.site:
-        chosen: dict[str, int] | None = None
-        for sql, wanted in ((_OF_FINDING, asked.finding), (_OF_SITE, asked.site)):
-            if wanted:
-                of_it = _newest(engine, sql, asked, _CHOSEN * limit)
-                chosen = of_it if chosen is None else {id_: at for id_, at in of_it.items() if id_ in chosen}
+        chosen = _chosen(engine, asked, sort, limit)
         if not chosen:
             return [], False
         # As near to what was found as a better row is looked for.
@@ -232,29 +231,45 @@ def _page(engine: Engine, asked: Filter, sort: Sort, limit: int) -> tuple[list[d
             "until_ns": min(parameters["until_ns"], last),
         }
     found, seen = [], set()
+    # Of a trace with a finding there are two rows and more.
+    at_once = (2 if parameters["chosen"] else 1) * _ROWS * limit
     while True:
-        # Of a trace with a finding there are two rows and more.
-        rows = engine.rows(_TRACES + _ORDER[sort], {**parameters, "limit": _ROWS * limit})
+        rows = engine.rows(_TRACES + _ORDER[sort], {**parameters, "limit": at_once})
         for row in _best(engine, rows):
             if row["trace_id"] not in seen:
                 seen.add(row["trace_id"])
                 found.append(row)
-        full = len(rows) == _ROWS * limit
+        full = len(rows) == at_once
         if len(found) > limit or not full or sort != Sort.NEWEST:
             return found[:limit], len(found) > limit
         parameters["until_ns"] = min(rows[-1]["start_ns"], parameters["until_ns"] - 1)
 
 
-def _newest(engine: Engine, sql: str, asked: Filter, limit: int) -> dict[str, int]:
-    """When the newest spans of a finding or a call site were, by trace: looked for further and further back."""
+def _of_site(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
+    """When the newest spans of a call site were, by trace: looked for further and further back."""
     since_ns, until_ns = asked.scope.range.since_ns, asked.scope.range.until_ns
     rows: list[dict[str, Any]] = []
     for back_ns in (*_BACK_NS, until_ns - since_ns):
         from_ns = max(since_ns, until_ns - back_ns)
-        rows = engine.rows(sql, {**asked.parameters, "since_ns": from_ns, "limit": limit})
+        rows = engine.rows(_OF_SITE, {**asked.parameters, "since_ns": from_ns, "limit": limit})
         if len(rows) == limit or from_ns == since_ns:
             break
-    return {row["trace_id"]: row["time_ns"] for row in rows}
+    return rows
+
+
+def _chosen(engine: Engine, asked: Filter, sort: Sort, limit: int) -> dict[str, int]:
+    """When the finding and the call site that are asked for were seen, by trace: the newest."""
+    # Where nothing else is asked, each of them is shown.
+    other = replace(asked, scope=replace(asked.scope, service="", environment=""), finding="", site="")
+    shown = sort == Sort.NEWEST and other == Filter(scope=other.scope) and not (asked.finding and asked.site)
+    limit *= _ROWS if shown else _CHOSEN
+    found = []
+    if asked.finding:
+        found.append(coarse.rows_of_finding(engine, _OF_FINDING, {**asked.parameters, "limit": limit}))
+    if asked.site:
+        found.append(_of_site(engine, asked, limit))
+    times = [{row["trace_id"]: int(row["time_ns"]) for row in rows} for rows in found]
+    return {each: at for each, at in times[0].items() if all(each in other for other in times[1:])}
 
 
 def _best(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -25,10 +25,18 @@ _DAY: Final = 86_400
 _AT_ONCE_SECONDS: Final = 60
 COARSE_SINCE: Final = """
 SELECT
-    toUnixTimestamp(minIf(AppliedAt, Name = '001_spans.sql')) AS made,
-    toUnixTimestamp(minIf(AppliedAt, Name = '051_coarse.sql')) AS coarse
-FROM asgiscope_migrations
+    toUnixTimestamp(min(made)) AS made,
+    toUnixTimestamp(max(applied)) AS coarse,
+    count() AS files
+FROM
+(
+    SELECT Name, min(AppliedAt) AS applied, min(applied) OVER () AS made
+    FROM asgiscope_migrations
+    GROUP BY Name
+)
+WHERE Name IN ('051_coarse.sql', '052_finding_spans.sql')
 """
+_FILES: Final = 2
 DDL_SECONDS: Final = 300
 """On a cluster a statement is done when every node has done it."""
 _RECORD: Final = (
@@ -90,13 +98,13 @@ def migrate(engine: Statements, cluster: Cluster | None = None) -> list[str]:
 
 
 def coarse_since(engine: Statements, sql: str = COARSE_SINCE) -> int:
-    """From when on the rollups by twenty minutes have all that those by the minute have, seconds since the epoch.
+    """From when on what 051 and 052 keep is whole, seconds since the epoch.
 
     0 in a store that was made with them. In an older one a day after they came: spans are up to a day ahead.
     """
     (row,) = engine.rows(sql)
     made, coarse = int(row["made"]), int(row["coarse"])
-    if not coarse:
+    if row["files"] < _FILES:
         return NEVER
     return 0 if coarse - made < _AT_ONCE_SECONDS else coarse + _DAY
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Final, NamedTuple
 
+import wrapt
+
 MAX_DEPTH = 128
 """Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
 MAX_STACK = 48
@@ -85,7 +87,8 @@ _stdlib = tuple(
         if (path := sysconfig.get_paths().get(key))
     }
 )
-_own = str(Path(__file__).resolve().parent) + os.sep
+_own = tuple(str(Path(file).resolve().parent) + os.sep for file in (__file__, wrapt.__file__))
+"""Without its C extension wrapt stands between us and what we wrap."""
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _FRAMEWORKS = ("django", "asgiref", "asgiscope", "wrapt", "opentelemetry")
 _BOUNDARIES = (
@@ -152,7 +155,7 @@ def of_application(file: str) -> bool:
 
 
 def own(code: CodeType) -> bool:
-    """Whether it is asgiscope's own code."""
+    """Whether it is asgiscope's own code, or what holds it in its place."""
     return code.co_filename.startswith(_own)
 
 

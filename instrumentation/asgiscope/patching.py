@@ -8,9 +8,10 @@ straight through.
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Sized
 from types import FunctionType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import wrapt
 
@@ -20,6 +21,24 @@ Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], A
 Around = Callable[[Callable[..., Any], Sized], Callable[..., Any]]
 """Makes the function that goes around another. It passes straight through when the second argument is empty."""
 _MISSING = object()
+
+
+def _frames_up() -> int:
+    def wrapper(_wrapped: object, _instance: object, _args: object, _kwargs: object) -> int:
+        frame, up = sys._getframe(), 0  # noqa: SLF001 - one's own stack
+        while frame.f_code is not ask.__code__ and frame.f_back is not None:
+            frame, up = frame.f_back, up + 1
+        return up
+
+    def ask() -> int:
+        return int(wrapt.FunctionWrapper(ask, wrapper)())
+
+    return ask()
+
+
+CALLER: Final = _frames_up()
+"""How far up a wrapper's caller is: 1, and more where wrapt has no C extension (as on builds without a GIL) and
+stands between them in Python."""
 
 
 class Patches:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from asgiscope import callsite, faults
 from asgiscope.ledger import ENDED, NEW, WAITING, Call, Culprit
-from asgiscope.patching import Patches
+from asgiscope.patching import CALLER, Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.executor import around_submit, watch_cancellation
 from asgiscope.recorder import Parked, Recorder, Refusal
@@ -74,7 +74,7 @@ class Bridges:
         try:
             func, recorder = instance.func, self._recorder
             call = Call(_current() or recorder.here.call, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
-            caller = sys._getframe(1)  # noqa: SLF001 - one's own caller
+            caller = sys._getframe(CALLER)  # noqa: SLF001 - one's own caller
             call.maker = caller.f_code
             call.site = callsite.near(caller, _NEAR)
             call.middleware = self._middleware_of(func)

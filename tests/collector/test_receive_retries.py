@@ -7,12 +7,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc  # type: ignore[import-untyped] # grpcio ships no types
 import httpx
 from asgiscope_collector.journal import DIGEST_BYTES, Journal
 from asgiscope_collector.otlp import digest_of
 from asgiscope_collector.receive.retries import Retries
 from asgiscope_collector.segments import frame
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
+from tests.collector.points import Meter
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
 
@@ -50,6 +54,20 @@ def post(server: Server, sent: list[bytes]) -> None:
             assert http.post("/v1/traces", content=body, headers=PROTOBUF_HEADERS).is_success
 
 
+def send(server: Server, port: int, meter: Meter, sender: Sender) -> None:
+    """Metrics and spans over gRPC, whose bodies are the same bytes as over HTTP."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        grpc.channel_ready_future(channel).result(30)
+        stubs: list[tuple[Any, Any]] = [
+            (MetricsServiceStub, meter.request),
+            (TraceServiceStub, sender.export()),
+        ]
+        for stub, request in stubs:
+            stub(channel).Export(request, timeout=20)
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+        assert http.post("/v1/metrics", content=meter.body(), headers=PROTOBUF_HEADERS).is_success
+
+
 def ten_megabytes(server: Server, http: httpx.Client) -> int:
     """Send an attribute of ten megabytes, within the bound of a body; its length in the trace that is shown."""
     sender = Sender("large")
@@ -63,34 +81,46 @@ def ten_megabytes(server: Server, http: httpx.Client) -> int:
 
 
 def test_a_retry_after_a_restart_and_after_a_crash_is_counted_once(tmp_path: Path) -> None:
-    """Stored before a SIGKILL, spooled before it, and torn by it: known, known, and taken anew."""
+    """Stored before a SIGKILL, spooled before it, and torn by it: known, known, and taken anew.
+
+    Spans and metrics, over HTTP and gRPC: a body that came by the one is known when it comes by the other.
+    """
     stored, spooled = bodies("retried")
     sender = Sender("retried")
     sender.stall(None, blocked_ns=MS, function="torn")
     torn = sender.body()
-    spool = tmp_path / "asgiscope-data/spool"
-    with collector(tmp_path, load_interval_ms=10) as server:
+    spool, grpc_port = tmp_path / "asgiscope-data/spool", free_port()
+    meter, caller = Meter("retried"), Sender("retried")
+    meter.number("jobs", 3)
+    caller.stall(None, blocked_ns=MS, function="called")
+    settings = {"load_interval_ms": 10, "grpc": 1, "grpc_port": grpc_port}
+    with collector(tmp_path, **settings) as server:
         post(server, [stored])
+        send(server, grpc_port, meter, caller)
         while any(spool.iterdir()):
             time.sleep(0.02)
         assert server.process is not None
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
     (spool / "01234567890123456789-00000001-1.otlp").write_bytes(frame(spooled) + frame(torn)[:-5])
-    with collector(tmp_path, load_interval_ms=10) as server:
+    with collector(tmp_path, **settings) as server:
         post(server, [stored, spooled, torn])
+        send(server, grpc_port, meter, caller)
         deadline = time.monotonic() + 30
         while any(spool.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.02)
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
             found = http.get("/api/findings", params={"service": "retried"}).json()["findings"]
+            points = http.get("/api/metrics", params={"service": "retried"}).json()["metrics"]
             large = ten_megabytes(server, http)
     assert large == 10_000_000
     assert {finding["call_site"]["function"]: finding["count"] for finding in found} == {
         "view_0": 1,
         "view_1": 1,
         "torn": 1,
+        "called": 1,
     }
+    assert [(each["name"], each["points"]) for each in points] == [("jobs", 1)]
 
 
 def test_the_journal_keeps_what_is_recent(tmp_path: Path) -> None:

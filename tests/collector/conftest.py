@@ -19,7 +19,7 @@ from blockbuster import blockbuster_ctx
 
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
 
-ARRIVAL_SECONDS = 20
+ARRIVAL_SECONDS = 60
 Json = dict[str, Any]
 
 

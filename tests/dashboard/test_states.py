@@ -51,6 +51,9 @@ def test_a_collector_that_goes_away_is_said_and_its_data_kept(tmp_path: Path, br
         banner = page.locator(".banner")
         expect(banner).to_contain_text("has not answered since", timeout=20_000)
         assert plain(page.locator("table.services tbody")) == before
+        expect(page.get_by_role("button", name="Time range: Cut off")).to_be_visible()
+        page.get_by_role("link", name="Contention", exact=True).click()
+        expect(page.locator(".live")).to_contain_text("Not known: the collector does not answer")
         page.get_by_role("link", name="Findings", exact=True).click()
         alert = page.locator("main [role=alert]")
         expect(alert).to_contain_text("The collector does not answer")
@@ -59,7 +62,7 @@ def test_a_collector_that_goes_away_is_said_and_its_data_kept(tmp_path: Path, br
         with collector(tmp_path / "data", port):
             alert.get_by_role("button", name="Try again").click()
             expect(page.locator("table.findings")).to_be_visible(timeout=20_000)
-            expect(banner).to_have_count(0)
+            expect(banner).to_have_count(0, timeout=20_000)
 
 
 def test_what_the_collector_complains_of_is_shown(shop: str, open_view: Open) -> None:

@@ -61,10 +61,11 @@ export const range = {
   reversed: "From must be before to.",
   zone: "Times in",
   zones: { local: "Local time", utc: "UTC" },
-  live: "Live",
-  liveMeaning: "New data shows up by itself",
-  past: "Past",
-  pastMeaning: "A range of the past: nothing new can show up in it",
+  marks: {
+    live: { name: "Live", meaning: "New data shows up by itself" },
+    past: { name: "Past", meaning: "A range of the past: nothing new can show up in it" },
+    cut: { name: "Cut off", meaning: "The collector does not answer: nothing new shows up" },
+  },
 };
 
 export const api = {

@@ -1,6 +1,7 @@
 /** What waits right now, on what, since when; the collector says so as it changes. */
 
 import type { JSX } from "preact";
+import { unreachableSince } from "../api/live";
 import { streaming, waitingNow } from "../api/stream";
 import type { Waiting } from "../api/types";
 import { duration } from "../model/format";
@@ -23,6 +24,8 @@ export function LiveWaits(): JSX.Element {
       </h2>
       {!on ? (
         <p class="muted">{words.nowPast}</p>
+      ) : unreachableSince.value !== null ? (
+        <p class="muted">{words.nowLost}</p>
       ) : live === null ? (
         <p class="muted">{words.nowOff}</p>
       ) : live.waiting.length === 0 ? (

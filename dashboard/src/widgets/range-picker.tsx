@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { type Zone, zone } from "../model/format";
+import { unreachableSince } from "../api/live";
 import { boundsOf, isLive, parseTime, QUICK, rangeText, shifted, spanText, widened, writtenTime } from "../model/range";
 import { text } from "../text";
 import { Icon } from "./icon";
@@ -18,6 +19,7 @@ const words = text.range;
 export function RangePicker(): JSX.Element {
   const shown = rangeText(range.value, zone.value);
   const live = isLive(range.value);
+  const mark = !live ? "past" : unreachableSince.value === null ? "live" : "cut";
   return (
     <div class="range" role="group" aria-label={words.label}>
       <Step icon="earlier" label={words.earlier} onPress={() => setRange(shifted(range.value, -1, Date.now()))} />
@@ -25,8 +27,8 @@ export function RangePicker(): JSX.Element {
         button={
           <>
             <span class="sr-only">{words.label}: </span>
-            <span class={live ? "live-mark" : "past-mark"} title={live ? words.liveMeaning : words.pastMeaning}>
-              {live ? words.live : words.past}
+            <span class={mark === "live" ? "live-mark" : "past-mark"} title={words.marks[mark].meaning}>
+              {words.marks[mark].name}
             </span>
             {shown}
           </>

@@ -170,3 +170,32 @@ def test_nobody_stands_between_a_mail_back_end_and_who_makes_it() -> None:
         bare=True,
     )
     assert answer == [["FunctionWrapper"] * 4, 1, "function", [], "function"]
+
+
+def test_a_request_that_is_closed_in_another_context_ends_without_a_complaint() -> None:
+    """As the garbage collector does with what is dropped: OpenTelemetry logs no error for it."""
+    answer = run(
+        """
+        import contextvars, logging
+        from django.core.handlers.asgi import ASGIHandler
+        told = []
+        class Keep(logging.Handler):
+            def emit(self, record):
+                told.append(record.getMessage())
+        logging.getLogger("opentelemetry").addHandler(Keep())
+        async def main():
+            async def receive():
+                await asyncio.Event().wait()
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+            request = ASGIHandler()(scope, receive, receive)
+            contextvars.Context().run(request.send, None)
+            try:
+                request.close()
+            except ValueError:
+                pass  # asgiref's ThreadSensitiveContext has the same trouble
+        asyncio.run(main())
+        made = instrumentor.active()
+        print(json.dumps([told, len(made.ledger.requests), dict(faults.counts)]))
+        """
+    )
+    assert answer == [[], 0, {"handler.reset": 1}]

@@ -221,9 +221,11 @@ def _end(
         recorder.ledger.finish(request, recorder.clock())
         try:
             current.reset(tokens[0])
-        except ValueError:  # closed by the garbage collector, in another context
+            tracing.end(tokens[1])
+        except (
+            ValueError
+        ):  # closed by the garbage collector, in another context: OpenTelemetry would complain
             faults.report("handler.reset")
-        tracing.end(tokens[1])
         many = len(request.crossings) + request.hops >= recorder.config.hop_storm
         recorder.tallies.ended(request)
         notable = request.notable or (many and _storms(recorder, request))

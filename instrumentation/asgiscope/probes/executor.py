@@ -27,6 +27,7 @@ from asgiscope.scope import current
 from asgiscope.semconv import SPAN_EXECUTOR, ThreadRole
 
 RoleOf = Callable[[object], ThreadRole]
+_PARENT: Final = ThreadRole.PARENT
 _POOL: Final = ThreadRole.POOL
 
 
@@ -163,9 +164,8 @@ def _run(recorder: Recorder, call: Call, func: Callable[..., Any], /, *args: Any
             now = recorder.clock()
             if queue is not None:
                 queue.end(call, now)
-                parked = here.parked
-                if parked is not None and queue.role == ThreadRole.PARENT:
-                    parked.busy_ns += call.run_ns
+                if queue.role is _PARENT and here.parked is not None:
+                    here.parked.busy_ns += call.run_ns
             if call.resumed or call.kind == SPAN_EXECUTOR:  # its caller has given up, or nobody waits
                 call.ended = now
                 recorder.settle(call)

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope_collector.engine.retention import Day, Stored, plan
+from asgiscope_collector.engine.retention import Day, Stored, plan, stored
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.upkeep import Disk
+
+from tests.collector.conftest import Running
+from tests.collector.spans import MS, Sender
 
 TODAY = date(2026, 11, 21)
 GIB = 1 << 30
@@ -53,6 +56,21 @@ def test_the_newest_day_stays() -> None:
     """However little may be kept; and what went by age is not counted again."""
     held = [day("spans", 0), day("spans", 9), day("sums", 1), day("sums", 0)]
     assert going(held, retention_bytes=1) == [("spans", 9, "age"), ("sums", 1, "size")]
+
+
+def test_days_of_findings_are_kept_as_long_as_their_minutes(running: Running, sender: Sender) -> None:
+    """Since when a finding is known is a sum over rollups, and no span."""
+    sender.stall(None, blocked_ns=MS)
+    running.send(sender)
+    rollup = {each.table: each.rollup for each in stored(running.collector.engine).days}
+    assert rollup["asgiscope_findings"]
+    assert rollup["asgiscope_finding_days"]
+    assert not rollup["otel_traces"]
+    kept = running.rows(
+        "SELECT extract(engine_full, 'toIntervalDay\\\\((\\\\d+)\\\\)') AS days FROM system.tables "
+        "WHERE database = currentDatabase() AND name = 'asgiscope_finding_days'"
+    )
+    assert kept == [{"days": str(running.collector.settings.rollup_retention_days)}]
 
 
 def test_a_disk_is_low_below_its_limit_and_well_again_above(

@@ -23,6 +23,8 @@ FROM system.tables
 WHERE database = currentDatabase() AND day != ''
 ORDER BY name
 """
+_ROLLUP_TIMES: Final = ("Minute", "Day")
+"""The time columns of rollups, see ddl.py."""
 _PARTS: Final = """
 SELECT table, partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
 FROM {source}
@@ -70,7 +72,7 @@ def set_retention(engine: Statements, settings: Settings, cluster: Cluster | Non
     """Give every table that is partitioned by day the age that the settings say."""
     on = cluster.on if cluster else ""
     for table in engine.rows(_TABLES):
-        days = settings.rollup_retention_days if table["day"] == "Minute" else settings.retention_days
+        days = settings.rollup_retention_days if table["day"] in _ROLLUP_TIMES else settings.retention_days
         if f"toIntervalDay({days})" not in table["engine_full"]:
             # Names and numbers of our own: an ALTER takes no parameters.
             engine.execute(
@@ -81,7 +83,7 @@ def set_retention(engine: Statements, settings: Settings, cluster: Cluster | Non
 
 def stored(engine: Statements, cluster: Cluster | None = None) -> Stored:
     """What is in the store now."""
-    tables = {row["name"]: row["day"] == "Minute" for row in engine.rows(_TABLES)}
+    tables = {row["name"]: row["day"] in _ROLLUP_TIMES for row in engine.rows(_TABLES)}
     database = cluster.database if cluster else engine.rows("SELECT currentDatabase() AS name")[0]["name"]
     source = f"cluster('{cluster.name}', system.parts)" if cluster else "system.parts"
     rows = engine.rows(_PARTS.format(source=source), {"database": database, "tables": list(tables)})

@@ -28,6 +28,7 @@ COST_TEST: Final = (
 
 _EXACT_UP_TO: Final = 2_000
 _FEWEST: Final = 5
+_NEGLIGIBLE: Final = 1e-18
 _BISECTIONS: Final = 60
 
 
@@ -112,7 +113,21 @@ def _at_most(count: int, total: int, share: float) -> float:
     if total > _EXACT_UP_TO:
         spread = math.sqrt(total * share * (1 - share))
         return math.erfc((total * share - count - 0.5) / spread / math.sqrt(2)) / 2 if spread else 1.0
-    return min(1.0, math.fsum(_exactly(each, total, share) for each in range(count + 1)))
+    if share in {0.0, 1.0}:
+        return 1.0 - share
+    if count <= total * share:
+        return min(1.0, _tail(count, total, share))
+    return max(0.0, 1 - _tail(total - count - 1, total, 1 - share))
+
+
+def _tail(count: int, total: int, share: float) -> float:
+    """The probability of at most `count`, which is no more than expected: each term is less than the one before."""
+    term, told = _exactly(count, total, share), 0.0
+    while count >= 0 and term > told * _NEGLIGIBLE:
+        told += term
+        term *= count / (total - count + 1) * (1 - share) / share
+        count -= 1
+    return told
 
 
 def _at_least(count: int, total: int, share: float) -> float:
@@ -120,8 +135,6 @@ def _at_least(count: int, total: int, share: float) -> float:
 
 
 def _exactly(count: int, total: int, share: float) -> float:
-    if share in {0.0, 1.0}:
-        return float(count == round(total * share))
     choose = math.lgamma(total + 1) - math.lgamma(count + 1) - math.lgamma(total - count + 1)
     return math.exp(choose + count * math.log(share) + (total - count) * math.log1p(-share))
 

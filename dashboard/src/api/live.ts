@@ -16,6 +16,8 @@ const LEAST_GAP_MS = 1_000;
 
 /** Since when the collector has not answered (ms since the epoch), or null while it does. */
 export const unreachableSince = signal<number | null>(null);
+/** When the last question that was answered was asked, ms since the epoch: what was asked before may fail later. */
+let answered = 0;
 
 export interface LiveState<T> {
   /** The last good answer; it stays while newer ones fail. */
@@ -49,10 +51,13 @@ export class Live<T> {
     // Also when the stream ends: nobody tells any more what is stored, or the collector went away.
     const follow = computed(() => `${stored.value} ${streaming.value}`);
     let known = follow.peek();
+    let streamed = streaming.peek();
     this.#unfollow = effect(() => {
       if (follow.value === known) return;
       known = follow.value;
-      this.#onStored();
+      const back = streaming.peek() && !streamed;
+      streamed = streaming.peek();
+      this.#onStored(back);
     });
   }
 
@@ -90,12 +95,16 @@ export class Live<T> {
     this.#unfollow();
   }
 
-  /** Waiting for the next turn: take it early. */
-  #onStored(): void {
+  /** Waiting for the next turn: take it early, and at once if the collector has just come back. */
+  #onStored(back: boolean): void {
     this.#missed = true;
-    if (this.#timer === undefined || this.#failures > 0) return;
-    this.#unschedule();
-    this.#schedule();
+    if (this.#timer === undefined) return;
+    if (this.#failures === 0) {
+      this.#unschedule();
+      this.#schedule();
+    } else if (back) {
+      this.refresh();
+    }
   }
 
   readonly #onVisibility = (): void => {
@@ -104,9 +113,11 @@ export class Live<T> {
   };
 
   async #fetch(question: Question<T>, request: AbortController): Promise<void> {
+    const asked = Date.now();
     try {
       const data = await ask(question, request.signal);
       this.#failures = 0;
+      answered = Math.max(answered, asked);
       unreachableSince.value = null;
       this.#state.value = { data, at: Date.now(), error: null, stale: false };
       if (!question.settled && this.#again(data)) this.#schedule();
@@ -114,7 +125,8 @@ export class Live<T> {
       if (request.signal.aborted) return;
       const problem = error instanceof ApiError ? error : unexpected(error);
       this.#failures += 1;
-      unreachableSince.value = problem.unreachable ? (unreachableSince.peek() ?? Date.now()) : null;
+      if (!problem.unreachable) unreachableSince.value = null;
+      else if (asked >= answered) unreachableSince.value ??= Date.now();
       this.#state.value = { ...this.#state.peek(), error: problem };
       this.#schedule();
     }

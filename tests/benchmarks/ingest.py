@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from asgiscope.emit.outbox import BATCH
 from asgiscope_collector.segments import frame
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.servers import Server, free_port
 
 REQUESTS: Final = 1000
-SPANS: Final = 512
+SPANS: Final = BATCH
 """What asgiscope sends at once."""
 BURST_SECONDS: Final = 10
 SUSTAINED_SECONDS: Final = 30

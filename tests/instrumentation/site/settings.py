@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+import django
+
 SECRET_KEY = "a test site has no secrets"  # noqa: S105
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
@@ -53,6 +55,11 @@ STORAGES = {
 }
 SESSION_ENGINE = os.environ.get("SITE_SESSIONS", "django.contrib.sessions.backends.db")
 SESSION_SAVE_EVERY_REQUEST = bool(os.environ.get("SITE_SAVE_SESSIONS"))
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if 'SITE_SMTP' in os.environ else 'locmem'}.EmailBackend"
-EMAIL_HOST, EMAIL_PORT = "127.0.0.1", int(os.environ.get("SITE_SMTP", "0"))
+_MAIL = f"django.core.mail.backends.{'smtp' if 'SITE_SMTP' in os.environ else 'locmem'}.EmailBackend"
+_SMTP = {"host": "127.0.0.1", "port": int(os.environ["SITE_SMTP"])} if "SITE_SMTP" in os.environ else {}
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": _MAIL, "OPTIONS": _SMTP}}
+else:
+    EMAIL_BACKEND = _MAIL
+    EMAIL_HOST, EMAIL_PORT = _SMTP.get("host"), _SMTP.get("port")
 PASSWORD_HASHERS = ["backends.Hasher"]

@@ -54,6 +54,7 @@ class Loader:
             for number in range(_THREADS)
         ]
         self._failures: dict[int, str] = {}  # by thread
+        self._patience: dict[Path, float] = {}  # seconds until a segment that failed is tried again
         self._rested: dict[str, float] = {}  # when a signal may be loaded again, on the monotonic clock
         self.segments = 0
         self.failures = 0
@@ -98,7 +99,10 @@ class Loader:
             try:
                 self._load(segment, number)
             except Exception as error:
-                self._spool.release(segment)
+                # What fails for a reason of its own, such as the memory it takes, must not keep the others waiting.
+                patience = self._patience.get(segment, 2 * _BACKOFF_FIRST)
+                self._patience[segment] = min(patience * 2, _BACKOFF_MAX)
+                self._spool.release(segment, patience)
                 self.failures += 1
                 self._failures[number] = f"{type(error).__name__}: {str(error)[:300]}"
                 logger.exception("loader: %s not stored, next attempt in %.1f s", segment.name, backoff)
@@ -110,6 +114,7 @@ class Loader:
             else:
                 # The other's too: what it could not load may be what this one has just loaded.
                 self._failures.clear()
+                self._patience.pop(segment, None)
                 backoff, ended = _BACKOFF_FIRST, time.monotonic()
                 signal = signal_of(segment)
                 self._rested[signal] = ended + _REST[signal] * (ended - began)

@@ -83,6 +83,7 @@ class Spool:
         self._bytes = 0
         self._sealed: deque[Path] = deque()
         self._taken: set[Path] = set()
+        self._held: dict[Path, float] = {}  # not to be taken before then, on the monotonic clock
         self._digests: dict[Path, list[bytes]] = {}
         self._active: dict[str, _Active] = {}
         self._writing = False
@@ -174,22 +175,23 @@ class Spool:
                         if now >= max(active.since + age, not_before.get(signal, 0)) or self._closing:
                             self._seal(signal)
                 for segment in self._sealed:
-                    if segment not in self._taken:
+                    if segment not in self._taken and (self._closing or self._held.get(segment, 0) <= now):
                         self._taken.add(segment)
                         return segment
                 if (self._closing and not self._active and not self._waiting) or now >= deadline:
                     return None
-                due = deadline
+                due = min([deadline, *(until for until in self._held.values() if until > now)])
                 if not self._writing:
                     for signal, active in self._active.items():
                         due = min(due, max(active.since + age, not_before.get(signal, 0)))
                 # At least a millisecond: bodies may be waiting for the writer, which notifies.
                 self._changed.wait(max(0.001, due - now))
 
-    def release(self, segment: Path) -> None:
-        """Give back a segment that could not be loaded now."""
+    def release(self, segment: Path, seconds: float) -> None:
+        """Give back a segment that could not be loaded now; the others are taken before it for so long."""
         with self._changed:
             self._taken.discard(segment)
+            self._held[segment] = time.monotonic() + seconds
             self._changed.notify_all()
 
     def doubt(self, segment: Path) -> bool:
@@ -219,6 +221,7 @@ class Spool:
         with self._changed:
             self._sealed.remove(segment)
             self._taken.discard(segment)
+            self._held.pop(segment, None)
             self._digests.pop(segment, None)
             self._bytes -= size
             self._changed.notify_all()
@@ -233,6 +236,7 @@ class Spool:
         self._sync_folder()
         with self._changed:
             self._taken.discard(segment)
+            self._held.pop(segment, None)
             self._bytes += len(data) - size
             self._changed.notify_all()
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import io
+from pathlib import Path
 
 import pytest
+from asgiscope_collector.journal import Journal
 from asgiscope_collector.segments import bodies, frame
+from asgiscope_collector.spool import Spool
 
 from tests.collector.conftest import Running
 from tests.collector.spans import Sender
@@ -60,6 +63,31 @@ def test_two_hundred_thousand_spans_in_one_insert_are_stored_once(running: Runni
             )
         )
     assert sums == [(200_000, 200_000)] * 2
+
+
+def test_a_segment_that_fails_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """The others are taken before it, for so long; a spool that closes gives all it has."""
+    journal = Journal(tmp_path / "digests", keep_seconds=60)
+    spool = Spool(tmp_path / "spool", journal, max_bytes=10_000, segment_bytes=1_000)
+
+    async def append() -> None:
+        for signal in ("traces", "metrics"):
+            await spool.append(signal, b"x", signal.encode())
+
+    asyncio.run(append())
+    first = spool.next_segment(age=0, timeout=30)
+    assert first is not None
+    spool.release(first, 60)
+    second = spool.next_segment(age=0, timeout=30)
+    assert second is not None
+    assert second != first
+    spool.remove(second)
+    assert spool.next_segment(age=0, timeout=0) is None
+    spool.release(first, 0.05)
+    assert spool.next_segment(age=0, timeout=30) == first
+    spool.release(first, 60)
+    spool.close()
+    assert spool.next_segment(age=0, timeout=0) == first
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 3_000_000])

@@ -45,6 +45,29 @@ def tallies(running: Running, table: str, service: str) -> list[dict[str, Any]]:
     )
 
 
+def test_many_points_of_a_metric_and_many_metrics_are_stored(running: Running, service: str) -> None:
+    """In memory that grows with them: joined to all the others, these points would be gigabytes."""
+    meter = Meter(service)
+    crowd = meter.metric("crowd").sum
+    crowd.aggregation_temporality, crowd.is_monotonic = CUMULATIVE, True
+    for number in range(3_000):
+        crowd.data_points.add(time_unix_nano=time.time_ns(), as_int=number + 1).attributes.extend(
+            key_values({"route": f"/{number}/", "function": f"shop.views.view_{number}"})
+        )
+    for number in range(3_000):
+        meter.number(f"one of many {number}", 1)
+    send(running, meter)
+    (told,) = running.rows(
+        "SELECT countIf(MetricName = 'crowd') AS crowd, uniqExact(MetricName) AS metrics, sum(Value) AS total,"
+        " countIf(AggregationTemporality = 2) AS cumulative, countIf(NOT IsMonotonic) AS other"
+        " FROM otel_metrics_sum WHERE ServiceName = {service:String}",
+        service=service,
+    )
+    assert told == {
+        "crowd": 3_000, "metrics": 3_001, "total": 3_000 + 3_000 * 3_001 / 2, "cumulative": 3_000, "other": 0
+    }  # fmt: skip
+
+
 def test_every_kind_of_point_is_stored_whole(running: Running, service: str) -> None:
     """Each column of the exporter's tables, from the field it belongs to."""
     now = time.time_ns()

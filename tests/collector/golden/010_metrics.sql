@@ -127,19 +127,14 @@ SELECT
     ScopeDroppedAttrCount,
     ScopeSchemaUrl,
     if(ResourceAttributes['service.name'] = '', 'unknown_service', ResourceAttributes['service.name']) AS ServiceName,
-    metric.name AS MetricName,
-    metric.description AS MetricDescription,
-    metric.unit AS MetricUnit,
+    MetricName,
+    MetricDescription,
+    MetricUnit,
     maps[1] AS Attributes,
     time(point.3) AS StartTimeUnix,
     time(point.4) AS TimeUnix,
-    multiIf(
-        Kind = 'sum', metric.sum.aggregation_temporality,
-        Kind = 'histogram', metric.histogram.aggregation_temporality,
-        Kind = 'exponential_histogram', metric.exponential_histogram.aggregation_temporality,
-        no_int
-    ) AS AggregationTemporality,
-    Kind = 'sum' AND metric.sum.is_monotonic AS IsMonotonic,
+    AggregationTemporality,
+    IsMonotonic,
     point.5 AS Flags,
     point.6 AS Value,
     point.7 AS Count,
@@ -180,7 +175,16 @@ FROM
             ScopeAttributes,
             ScopeDroppedAttrCount,
             ScopeSchemaUrl,
-            metric,
+            -- All that is read of the metric is taken out of it here: joined to its points it would come with each of
+            -- them, and all of them with it. It is of one kind; the other kinds' fields are 0.
+            metric.name AS MetricName,
+            metric.description AS MetricDescription,
+            metric.unit AS MetricUnit,
+            toInt32(
+                metric.sum.aggregation_temporality + metric.histogram.aggregation_temporality
+                    + metric.exponential_histogram.aggregation_temporality
+            ) AS AggregationTemporality,
+            metric.sum.is_monotonic AS IsMonotonic,
             arrayJoin(arrayConcat(
                 arrayMap(p -> (
                     if(p.1, 'gauge', 'sum'), p.2.attributes, p.2.start_time_unix_nano, p.2.time_unix_nano,

@@ -179,11 +179,15 @@ class LoopWatch:
         stall.starved = starved
         stall.samples = len(working)
         stall.frames = frames
-        if stall.request is not None and not starved:
-            # What probes saw and did not send is in the sum already.
-            stall.request.loop_caused += stall.blocked_ns - _within(
-                gaps, [(s, e) for s, e, sent in self.notes if not sent]
-            )
+        request = stall.request
+        if request is not None and not starved:
+            # When it began is known to one look: a request caused nothing before it began, nor after its end. And
+            # what probes saw and did not send is in the sum already.
+            over = request.ended or end
+            own = [(max(begin, request.started), max(min(end, over), request.started)) for begin, end in gaps]
+            own = [(begin, end) for begin, end in own if end > begin]
+            seen = _within(own, [(s, e) for s, e, sent in self.notes if not sent])
+            request.loop_caused += sum(end - begin for begin, end in own) - seen
         return stall
 
     def adopt(self, stall: Stall, *, whole: bool = False) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 from asgiscope import callsite, faults
 from asgiscope.callsite import Frame
 from asgiscope.recorder import Recorder, Stall
-from asgiscope.scope import Scope, current
+from asgiscope.scope import Request, Scope, current
 from asgiscope.semconv import Cause
 
 _MS = 1_000_000
@@ -169,25 +169,24 @@ class LoopWatch:
 
     def _stall(self, gaps: list[tuple[int, int]], samples: list[Sample], starved: bool) -> Stall:
         """What blocked the loop in the gaps, which are one stall where they are each too short to be any."""
-        begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
         within = _sampled(gaps, samples)
         working = [] if starved else [sample for sample in within if not sample.plumbing] or within
         frames, scope = _explain(working)
+        request = scope.request if scope is not None else None
+        if request is not None:
+            gaps = _within_request(gaps, request) or gaps
+        begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
         stall = Stall(scope, begin, end, Cause.CPU if working else Cause.UNKNOWN)
         self.recorder.root(stall)
         stall.blocked_ns = sum(end - begin for begin, end in gaps)
         stall.starved = starved
         stall.samples = len(working)
         stall.frames = frames
-        request = stall.request
-        if request is not None and not starved:
-            # When it began is known to one look: a request caused nothing before it began, nor after its end. And
-            # what probes saw and did not send is in the sum already.
-            over = request.ended or end
-            own = [(max(begin, request.started), max(min(end, over), request.started)) for begin, end in gaps]
-            own = [(begin, end) for begin, end in own if end > begin]
-            seen = _within(own, [(s, e) for s, e, sent in self.notes if not sent])
-            request.loop_caused += sum(end - begin for begin, end in own) - seen
+        if stall.request is not None and not starved:
+            # What probes saw and did not send is in the sum already.
+            stall.request.loop_caused += stall.blocked_ns - _within(
+                gaps, [(s, e) for s, e, sent in self.notes if not sent]
+            )
         return stall
 
     def adopt(self, stall: Stall, *, whole: bool = False) -> None:
@@ -347,6 +346,13 @@ def _cut(gaps: list[tuple[int, int]], samples: list[Sample]) -> list[tuple[int, 
 def _within(gaps: list[tuple[int, int]], covered: list[tuple[int, int]]) -> int:
     """How much of the gaps is covered by intervals that do not overlap each other."""
     return sum(max(min(end, until) - max(begin, start), 0) for start, end in gaps for begin, until in covered)
+
+
+def _within_request(gaps: list[tuple[int, int]], request: Request) -> list[tuple[int, int]]:
+    """What of the gaps lies in a request that blocked the loop: when they began is known to one look only."""
+    over = request.ended or gaps[-1][1]
+    inside = ((max(begin, request.started), min(end, over)) for begin, end in gaps)
+    return [(begin, end) for begin, end in inside if end > begin]
 
 
 def _explain(samples: list[Sample]) -> tuple[list[Frame], Scope | None]:

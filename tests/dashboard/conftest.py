@@ -49,7 +49,7 @@ def collector(data: Path, port: int | None = None, env: Mapping[str, str] | None
 
 
 def send(url: str, traces: Sequence[Trace], service: str = SERVICE, **resource: str) -> None:
-    """Deliver traces and wait until the collector answers with the last of them."""
+    """Deliver traces and wait until they are stored: spans, and then what is summed up of them."""
     answer = httpx.post(
         f"{url}/v1/traces",
         content=body(service, traces, resource),
@@ -58,9 +58,11 @@ def send(url: str, traces: Sequence[Trace], service: str = SERVICE, **resource: 
     )
     assert answer.status_code == httpx.codes.OK, answer.text
     deadline = time.monotonic() + 60
-    while httpx.get(f"{url}/api/traces/{traces[-1].id.hex()}").status_code != httpx.codes.OK:
-        assert time.monotonic() < deadline, "the collector took the spans but does not show them"
+    while httpx.get(f"{url}/api/status").json()["spool_bytes"]:
+        assert time.monotonic() < deadline, "the collector took the spans but does not store them"
         time.sleep(0.05)
+    shown = httpx.get(f"{url}/api/traces/{traces[-1].id.hex()}")
+    assert shown.status_code == httpx.codes.OK, shown.text
 
 
 # Not for the session: Playwright's synchronous interface leaves an event loop running in the main thread.

@@ -51,29 +51,39 @@ def tallies(service: str) -> bytes:
 BODY: dict[str, Callable[[str], bytes]] = {"traces": two_minutes, "metrics": tallies}
 
 
-def sums(engine: Engine, signal: str, service: str) -> Sums:
-    """Every rollup of a signal, of one service where it knows services, as values that can be compared."""
-    told = {}
-    for rollup in rollups(engine, signal):
-        columns = engine.rows(
-            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {t:String}",
-            {"t": rollup.target},
+def sums_of(engine: Engine, signal: str, service: str) -> Callable[[], Sums]:
+    """What gives every rollup of a signal, of what is stored now of one service, as values that can be compared."""
+    found = engine.rows(
+        "SELECT DISTINCT TraceId AS trace, FindingId AS finding FROM otel_traces WHERE ServiceName = {s:String}",
+        {"s": service},
+    )
+    own = {"s": service, "t": [row["trace"] for row in found], "f": [row["finding"] for row in found]}
+    return lambda: {rollup.target: _sums(engine, rollup.target, own) for rollup in rollups(engine, signal)}
+
+
+def _sums(engine: Engine, table: str, own: dict[str, Any]) -> list[dict[str, Any]]:
+    columns = engine.rows(
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {t:String}",
+        {"t": table},
+    )
+    condition = next(
+        condition
+        for column, condition in (
+            ("ServiceName", "ServiceName = {s:String}"),
+            ("TraceId", "TraceId IN {t:Array(String)}"),
+            ("FindingId", "FindingId IN {f:Array(String)}"),
         )
-        values = ", ".join(_plain(column["name"], column["type"]) for column in columns)
-        if rollup.target == TIMES:  # a row an insert, which are added up when they are read
-            told[TIMES] = engine.rows(
-                "SELECT TraceId, toString(min(Start)) AS start, toString(max(End)) AS end, sum(Spans) AS spans "
-                f"FROM {TIMES} GROUP BY TraceId, toStartOfMinute(Start) ORDER BY ALL"
-            )
-            continue
-        known = "ServiceName" in {column["name"] for column in columns}
-        merged = "" if rollup.target in UNMERGED else "FINAL"
-        told[rollup.target] = engine.rows(
-            f"SELECT {values} FROM {rollup.target} {merged} WHERE {'ServiceName = {s:String}' if known else '1'} "
-            "ORDER BY ALL",
-            {"s": service},
+        if column in {each["name"] for each in columns}
+    )
+    if table == TIMES:  # a row an insert, which are added up when they are read
+        return engine.rows(
+            "SELECT TraceId, toString(min(Start)) AS start, toString(max(End)) AS end, sum(Spans) AS spans "
+            f"FROM {TIMES} WHERE {condition} GROUP BY TraceId, toStartOfMinute(Start) ORDER BY ALL",
+            own,
         )
-    return told
+    values = ", ".join(_plain(column["name"], column["type"]) for column in columns)
+    merged = "" if table in UNMERGED else "FINAL"
+    return engine.rows(f"SELECT {values} FROM {table} {merged} WHERE {condition} ORDER BY ALL", own)
 
 
 def _plain(name: str, kind: str) -> str:
@@ -107,7 +117,8 @@ def test_whatever_is_left_of_a_segment_it_is_stored_once(
     segment = tmp_path / name_of(1, time.time_ns(), signal)
     segment.write_bytes(frame(body))
     engine.load(signal, io.BytesIO(frame(body)), segment.name)
-    wanted, kept = sums(engine, signal, name), rows(engine, signal, name)
+    sums = sums_of(engine, signal, name)
+    wanted, kept = sums(), rows(engine, signal, name)
     assert kept == {"traces": 6, "metrics": 2}[signal]
     assert all(
         wanted[each]
@@ -117,7 +128,7 @@ def test_whatever_is_left_of_a_segment_it_is_stored_once(
 
     def check() -> None:
         settle(engine, segment)
-        assert (rows(engine, signal, name), sums(engine, signal, name)) == (kept, wanted)
+        assert (rows(engine, signal, name), sums()) == (kept, wanted)
 
     check()
     if signal == "traces":
@@ -143,13 +154,14 @@ def test_rows_of_a_rollup_come_of_the_minutes_that_they_say(running: Running, se
     """Each rollup made anew, minute by minute, is what the views have kept: also a trace over a minute's end."""
     engine, body = running.collector.engine, two_minutes(service)
     engine.load("traces", io.BytesIO(frame(body)), service)
-    wanted = sums(engine, "traces", service)
+    sums = sums_of(engine, "traces", service)
+    wanted = sums()
     held = contents("traces", [each for _, each in bodies(frame(body))])
     assert (held.items, len(held.minutes)) == (6, 3)
     for rollup in rollups(engine, "traces"):
         for minute in held.minutes:
             remake(engine, rollup, Minutes([minute]))
-    assert sums(engine, "traces", service) == wanted
+    assert sums() == wanted
     assert running.get("/api/traces", service=service)["traces"][0]["spans"] == 3
 
 
@@ -158,13 +170,14 @@ def test_a_rebuild_that_was_broken_off_is_ended_by_the_next_start(running: Runni
     engine, data = running.collector.engine, running.collector.settings.data
     sender.stall(sender.request("GET", "/"), blocked_ns=MS)
     running.send(sender)
-    wanted = sums(engine, "traces", sender.service)
+    sums = sums_of(engine, "traces", sender.service)
+    wanted = sums()
     delete(engine, "asgiscope_findings", "ServiceName = {s:String}", sender.service)
     finish(engine)
-    assert sums(engine, "traces", sender.service) != wanted
+    assert sums() != wanted
     (data / "rebuilding").write_text(datetime.now(UTC).date().isoformat())
     finish(engine)
-    assert sums(engine, "traces", sender.service) == wanted
+    assert sums() == wanted
     assert not (data / "rebuilding").exists()
 
 

@@ -91,7 +91,7 @@ _CASES = {
     "given up": """
         async def impatient():
             try:
-                await asyncio.wait_for(call(), chance.uniform(0.1, 0.6))
+                await asyncio.wait_for(call(), chance.uniform(0.2, 1.2))
             except TimeoutError:
                 pass
         async def main():

@@ -176,6 +176,12 @@ class Recorder:
         """
         return _current() or self.here.call
 
+    def request(self) -> Request | None:
+        """The request in force here, unless it has ended."""
+        scope = self.enclosing()
+        request = scope.request if scope is not None else None
+        return request if request is not None and not request.ended else None
+
     def tags(self) -> Tags:
         """The tags of this very moment and thread."""
         here = self.here

@@ -222,9 +222,8 @@ def _end(
         try:
             current.reset(tokens[0])
             tracing.end(tokens[1])
-        except (
-            ValueError
-        ):  # closed by the garbage collector, in another context: OpenTelemetry would complain
+        except ValueError:
+            # Closed by the garbage collector, in another context: OpenTelemetry would complain.
             faults.report("handler.reset")
         many = len(request.crossings) + request.hops >= recorder.config.hop_storm
         recorder.tallies.ended(request)

@@ -18,7 +18,6 @@ from asgiscope import callsite, faults
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported, require
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Request, current
 from asgiscope.seldom import Seldom
 
 
@@ -37,19 +36,14 @@ def install(recorder: Recorder) -> Patches:
     require(ASGIHandler, "send_response")
     seldom = Seldom(recorder.clock)
     patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, seldom))
-    return patches.wrap(ASGIHandler, "send_response", _sends(seldom))
+    return patches.wrap(ASGIHandler, "send_response", _sends(recorder, seldom))
 
 
 def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
     def made(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
-            scope = recorder.enclosing()
-            request = scope.request if scope is not None else None
-            if (
-                request is not None
-                and not request.ended
-                and (request.sampled or seldom.due(request.template))
-            ):
+            request = recorder.request()
+            if request is not None and (request.sampled or seldom.due(request.template)):
                 request.stream_site = callsite.find(callsite.here(2))
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("responses.made")
@@ -58,48 +52,41 @@ def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
     return made
 
 
-def _sends(seldom: Seldom) -> Wrapper:
+def _sends(recorder: Recorder, seldom: Seldom) -> Wrapper:
     def send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         response = args[0] if args else kwargs.get("response")
         if not getattr(response, "streaming", False):
             return wrapped(*args, **kwargs)
         if not getattr(response, "is_async", True):
-            _tell(seldom)
-        return _streaming(wrapped, args, kwargs)
+            _tell(recorder, seldom)
+        return _streaming(recorder, wrapped, args, kwargs)
 
     return send
 
 
-def _tell(seldom: Seldom) -> None:
+def _tell(recorder: Recorder, seldom: Seldom) -> None:
     """A synchronous iterator is about to be read whole: see to it that the trace holds that."""
     try:
-        request = _request()
+        request = recorder.request()
         if request is not None and not request.sampled and seldom.take(request.template):
             request.sampled = True
     except Exception:  # noqa: BLE001 - never into the application
         faults.report("responses.tell")
 
 
-async def _streaming(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+async def _streaming(recorder: Recorder, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     try:
         return await wrapped(*args, **kwargs)
     except asyncio.CancelledError:
         # Django cancels what sends when the client has gone, and swallows this.
-        _gone()
+        _gone(recorder)
         raise
 
 
-def _gone() -> None:
+def _gone(recorder: Recorder) -> None:
     try:
-        request = _request()
+        request = recorder.request()
         if request is not None:
             request.disconnected = True
     except Exception:  # noqa: BLE001
         faults.report("responses.gone")
-
-
-def _request() -> Request | None:
-    """The request that is being answered here."""
-    scope = current.get()
-    request = scope.request if scope is not None else None
-    return request if request is not None and not request.ended else None

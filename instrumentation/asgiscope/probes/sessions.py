@@ -92,15 +92,9 @@ class Saves:
         self._routes: dict[str, list[int]] = {}
         """Route -> requests that read their session, requests that saved it. Threads may lose a count."""
 
-    def request(self) -> Request | None:
-        """The request in force here, unless it has ended."""
-        scope = self._recorder.enclosing()
-        request = scope.request if scope is not None else None
-        return request if request is not None and not request.ended else None
-
     def loaded(self) -> None:
         """A request has read its session."""
-        request = self.request()
+        request = self._recorder.request()
         if request is not None and not request.session_loaded:
             request.session_loaded = True
             if request.method in _READS:
@@ -108,7 +102,7 @@ class Saves:
 
     def changed(self, frame: FrameType) -> None:
         """A request has changed its session: keep the line, where it may have to be told."""
-        request = self.request()
+        request = self._recorder.request()
         if request is None or request.session_site is not None:
             return
         if request.sampled or (self._many(request) and self._seldom.due(request.template)):
@@ -201,7 +195,7 @@ def _save(recorder: Recorder, access: Wrapper, engine: str, saves: Saves) -> Wra
     """Counts the saves of requests whose traces are not sampled, and tells of one when it is due."""
 
     def watched(store: Any) -> Operation | None:
-        request = saves.request()
+        request = recorder.request()
         if request is None or request.sampled:
             return None
         unchanged = saves.saved(request, store)
@@ -240,9 +234,8 @@ def _async(recorder: Recorder, engine: str, name: str, saves: Saves) -> Wrapper:
         try:
             scope = recorder.enclosing()
             if scope is not None and scope.sampled:
-                operation = Operation(scope, recorder.clock(), sc.SPAN_SESSION, f"{sc.SPAN_SESSION} {name}")
-                operation.attributes[sc.SESSION_ENGINE] = engine
-                operation.attributes[sc.SESSION_OPERATION] = name
+                operation = Operation(scope, recorder.clock(), sc.SPAN_SESSION, sc.SPAN_SESSION)
+                _name(operation, engine, name)
                 recorder.dress(operation)
             if name == "load":
                 saves.loaded()

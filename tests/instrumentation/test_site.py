@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.instrumentation.conftest import SITE, Site, serve
+from tests.lengths import lengths
 from tests.sink import Sink, SpanView
 
 _SOURCE = (SITE / "urls.py").read_text().splitlines()
@@ -107,6 +108,7 @@ def test_the_shared_thread_outside_any_request(site: Site) -> None:
     ("/sleeps/", "sleeps", "time.sleep(float("),
     ("/cpu/", "burn", ""),
 ])  # fmt: skip
+@lengths
 def test_a_blocked_loop_is_seen_without_a_probe(site: Site, path: str, function: str, text: str) -> None:
     """By the watchdog: the line, the length within one sample period, the request it ran in."""
     answer = site.get(path, s="0.3")

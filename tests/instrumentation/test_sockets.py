@@ -9,6 +9,7 @@ from websockets.sync.client import connect
 
 from tests.instrumentation.conftest import Site, serve
 from tests.instrumentation.places import at, line_of, suffered
+from tests.lengths import lengths
 from tests.sink import Sink, SpanView
 
 MS = 1_000_000
@@ -71,6 +72,7 @@ def test_a_query_of_a_consumer(channels: Site) -> None:
     assert call["asgiref.wait_ns"] + call["asgiref.run_ns"] + call["asgiref.resume_ns"] == call.duration
 
 
+@lengths
 def test_a_consumer_that_blocks_the_loop_has_requests_for_victims(channels: Site) -> None:
     """The consumer's line; a stream that is under way loses what the stall took."""
     before = len(channels.sink.spans)

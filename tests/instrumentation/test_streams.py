@@ -7,6 +7,7 @@ import httpx
 
 from tests.instrumentation.conftest import Site
 from tests.instrumentation.places import at, line_of
+from tests.lengths import lengths
 from tests.sink import SpanView
 
 MS = 1_000_000
@@ -84,6 +85,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_stream(site: Site) -> None:
     assert request.duration < 20_000 * MS
 
 
+@lengths
 def test_what_a_background_task_does_after_its_request_is_that_requests_doing(site: Site) -> None:
     """Linked to it and of its route, but in traces of its own: the request's sums are closed."""
     before = len(site.sink.spans)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.instrumentation.conftest import Answer, Site, serve
 from tests.instrumentation.places import at, line_of, suffered
+from tests.lengths import lengths
 from tests.sink import Sink, SpanView
 
 MS = 1_000_000
@@ -195,6 +196,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("view", UNSEEN)
+@lengths
 def test_what_no_probe_sees_the_watchdog_does(
     site: Site, database: Path, slow_server: str, view: str
 ) -> None:
@@ -245,6 +247,7 @@ def test_two_operations_one_after_the_other_are_two_stalls(unsafe_site: Site) ->
     ]
 
 
+@lengths
 def test_what_a_probe_saw_is_cut_out_of_what_the_watchdog_did(site: Site) -> None:
     """One turn of the loop, three stalls: each at its line, none of the time counted twice."""
     answer = site.get("/mixed/")
@@ -258,6 +261,7 @@ def test_what_a_probe_saw_is_cut_out_of_what_the_watchdog_did(site: Site) -> Non
         assert seconds * 1000 * MS - PERIOD <= stall.duration <= seconds * 1000 * MS + 8 * PERIOD
 
 
+@lengths
 def test_tasks_that_block_one_after_the_other_are_two_stalls(site: Site) -> None:
     """Though the loop answers only when both have run; each at its line and as long as it blocked."""
     first, second = stalls_of(site.get("/together/"))

@@ -167,19 +167,23 @@ async def timeout(_request: HttpRequest) -> HttpResponse:
 
 async def cancelled_in_queue(_request: HttpRequest) -> HttpResponse:
     """The second call is given up while the first still holds the thread."""
-    ran: list[int] = []
+    ran: list[str] = []
+    holding, given_up = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
 
-    def work(seconds: float) -> None:
-        time.sleep(seconds)
-        ran.append(1)
+    def hold() -> None:
+        loop.call_soon_threadsafe(holding.set)
+        given_up.wait(10)
 
-    first = asyncio.ensure_future(sync_to_async(work)(0.1))
-    await asyncio.sleep(0.01)
-    second = asyncio.ensure_future(sync_to_async(work)(0.1))
-    await asyncio.sleep(0.01)
+    first = asyncio.ensure_future(sync_to_async(hold)())
+    await holding.wait()
+    second = asyncio.ensure_future(sync_to_async(ran.append)("second"))
+    await asyncio.sleep(0.01)  # it begins with the loop's next turn, and waits
     second.cancel()
-    await asyncio.wait([first, second])
-    return JsonResponse({"ran": len(ran) > 1})
+    await asyncio.wait([second])
+    given_up.set()
+    await first
+    return JsonResponse({"ran": bool(ran)})
 
 
 async def raises(_request: HttpRequest) -> HttpResponse:

@@ -1,5 +1,6 @@
 """Who waits for whom, by role of the thread, and what the shared thread did."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from asgiscope_collector.analysis import coarse
@@ -92,8 +93,32 @@ _PROCESSES: Final = (
 )
 
 
-def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Contention:
-    """The matrix of the `limit` waiters and holders that lost most time, of one thread role or of all."""
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Who waited for whom."""
+
+    waiters: list[Waiter]
+    holders: list[MatrixHolder]
+    cells: list[Cell]
+    wait_ns: int
+    named_ns: int
+
+
+def contention(matrix: Matrix, roles: list[RoleWaits], shared: Occupation) -> Contention:
+    """The parts as one answer; the matrix and the others are asked for side by side."""
+    return Contention(
+        roles=roles,
+        waiters=matrix.waiters,
+        holders=matrix.holders,
+        cells=matrix.cells,
+        wait_ns=matrix.wait_ns,
+        named_ns=matrix.named_ns,
+        shared=shared,
+    )
+
+
+def matrix(engine: Engine, asked: Scope, executor: str, limit: int) -> Matrix:
+    """Of the `limit` waiters and holders that lost most time, of one thread role or of all."""
     parameters: dict[str, Any] = {**asked.parameters, "executor": executor, "limit": limit}
     (totals,) = coarse.rows(engine, _TOTALS, parameters)
     waiters = coarse.rows(engine, _WAITERS, parameters)
@@ -107,8 +132,7 @@ def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Conte
         lines.setdefault(key, cell["line"])
     shown = sorted(overlaps, key=lambda key: (-overlaps[key], key))[:limit]
     columns = {key: place for place, key in enumerate(shown)}
-    return Contention(
-        roles=_roles(engine, asked),
+    return Matrix(
         waiters=[
             Waiter(
                 finding_id=row["finding_id"],
@@ -141,8 +165,12 @@ def contention(engine: Engine, asked: Scope, executor: str, limit: int) -> Conte
         ],
         wait_ns=totals["wait_ns"] or 0,
         named_ns=totals["named_ns"] or 0,
-        shared=_shared(engine, asked),
     )
+
+
+def others(engine: Engine, asked: Scope) -> tuple[list[RoleWaits], Occupation]:
+    """Waits by thread role, and what the shared thread did."""
+    return _roles(engine, asked), _shared(engine, asked)
 
 
 def _roles(engine: Engine, asked: Scope) -> list[RoleWaits]:

@@ -1,21 +1,24 @@
 """One finding: how it went over time, where, for whom, in which releases, and what was decided about it."""
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from asgiscope_collector.analysis import coarse, decisions, traces
-from asgiscope_collector.analysis.findings import Filter, known
+from asgiscope_collector.analysis.findings import Filter, Known, known
 from asgiscope_collector.analysis.histogram import distribution
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Steps
 from asgiscope_collector.analysis.source import source_of
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import (
+    Decision,
     FindingDetail,
     FindingRelease,
     Point,
     RouteCost,
+    SourceContext,
+    TraceSummary,
     VictimRoute,
     Victims,
 )
@@ -30,7 +33,7 @@ _SUMS: Final = (
     "SELECT "
     + STEP
     + """ AS time, Route AS route, Version AS version,
-    grouping(time) = 0 AS by_time, grouping(route) = 0 AS by_route,
+    grouping(time) = 0 AS by_time, grouping(route) = 0 AS by_route, any(ServiceName) AS service,
     sum(Occurrences) AS count, sum(TotalNs) AS total_ns,
     sum(VictimRequests) AS victims, sum(VictimNs) AS victims_ns,
     toUnixTimestamp64Nano(min(FirstSeen)) AS first_ns, toUnixTimestamp64Nano(max(LastSeen)) AS last_ns
@@ -67,46 +70,71 @@ LIMIT 100
 """
 
 
-def find(engine: Engine, asked: Filter) -> FindingDetail | None:
-    """The finding of `asked.ids`; None if the range has none."""
-    found = known(engine, asked).get(asked.ids[0])
-    if found is None:
-        return None
-    finding = found.finding
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a finding went: over time, by route, for whom, by release; where its source is, and what was decided."""
+
+    series: list[Point]
+    by_route: list[RouteCost]
+    by_victim_route: list[VictimRoute]
+    by_release: list[FindingRelease]
+    source: SourceContext | None
+    decisions: list[Decision]
+
+
+def course(engine: Engine, asked: Filter) -> Course:
+    """How the finding of `asked.ids` went; asked for beside `seen`."""
     steps = Steps(asked.scope.range, _POINTS)
-    scope = replace(asked.scope, service=finding.service)
-    parameters = {
-        **asked.parameters,
-        **scope.names,
-        "step": steps.seconds,
-        "routes": finding.routes,
-    }
+    parameters: dict[str, Any] = {**asked.parameters, "step": steps.seconds}
     points: defaultdict[int, dict[str, int]] = defaultdict(dict)
     routes, releases, requests = [], [], {}
+    service = asked.scope.service
     for row in coarse.rows(engine, _SUMS, parameters):
+        service = row["service"]
         if row["by_time"]:
             points[row["time"]] |= {"count": row["count"], "total_ns": row["total_ns"]}
         elif row["by_route"]:
             routes.append(row)
         else:
             releases.append(row)
-    for row in coarse.rows(engine, _TRAFFIC, parameters):
+    routes.sort(key=lambda row: (-row["total_ns"] - row["victims_ns"], -row["count"], row["route"]))
+    routes = routes[:_ROUTES]
+    releases.sort(key=lambda row: (-row["first_ns"], row["version"]))
+    known_routes = [row["route"] for row in routes if row["route"]]
+    traffic = {**parameters, **replace(asked.scope, service=service).names, "routes": known_routes}
+    for row in coarse.rows(engine, _TRAFFIC, traffic):
         if row["by_time"]:
             points[row["time"]]["requests"] = row["of_routes"]
         else:
             requests[row["version"]] = row["requests"]
-    routes.sort(key=lambda row: (-row["total_ns"] - row["victims_ns"], -row["count"], row["route"]))
-    releases.sort(key=lambda row: (-row["first_ns"], row["version"]))
-    return FindingDetail(
-        **finding.model_dump(),
-        source=source_of(engine, asked),
+    return Course(
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
-        distribution=distribution(found.histogram),
-        by_route=[route_cost(row) for row in routes[:_ROUTES]],
+        by_route=[route_cost(row) for row in routes],
         by_victim_route=[VictimRoute(**row) for row in engine.rows(_VICTIMS, parameters)],
         by_release=[_release(row, requests.get(row["version"], 0)) for row in releases[:_RELEASES]],
-        evidence=traces.summaries(engine, finding.trace_ids),
-        decisions=decisions.history(engine, finding.id),
+        source=source_of(engine, asked),
+        decisions=decisions.history(engine, asked.ids[0]),
+    )
+
+
+def seen(engine: Engine, asked: Filter) -> tuple[Known, list[TraceSummary]] | None:
+    """The finding of `asked.ids` and some traces that show it; None if the range has none."""
+    found = known(engine, asked).get(asked.ids[0])
+    return None if found is None else (found, traces.summaries(engine, found.finding.trace_ids))
+
+
+def detail(found: Known, evidence: list[TraceSummary], went: Course) -> FindingDetail:
+    """All of it as one answer."""
+    return FindingDetail(
+        **found.finding.model_dump(),
+        source=went.source,
+        series=went.series,
+        distribution=distribution(found.histogram),
+        by_route=went.by_route,
+        by_victim_route=went.by_victim_route,
+        by_release=went.by_release,
+        evidence=evidence,
+        decisions=went.decisions,
     )
 
 

@@ -77,12 +77,11 @@ WHERE """
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """What the overview says of the services."""
+class Around:
+    """What is known of the services beside what was counted of their requests."""
 
-    asked: Scope
-    services: list[ServiceHealth]
-    series: list[HealthPoint]
+    seen: dict[str, dict[str, Any]]
+    refusals: list[dict[str, Any]]
     releases: list[ReleaseMarker]
 
 
@@ -97,18 +96,34 @@ class _Parts:
     refusals: int = 0
 
 
-def overview(health: Health, worst: Findings) -> Overview:
-    """Both halves as one answer; they are asked for side by side."""
-    asked = health.asked.range
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """What was counted, by service and by step; and of each service the first and last minute of its tallies."""
+
+    of: defaultdict[str, _Parts]
+    at: defaultdict[int, _Parts]
+    minutes: dict[str, tuple[int, int]]
+
+
+def overview(asked: Scope, around: Around, counted: Tallied, worst: Findings) -> Overview:
+    """The three parts as one answer; they are asked for side by side."""
+    of, at = counted.of, counted.at
+    for row in around.refusals:
+        of[row["service"]].refusals += row["refusals"]
+        at[row["time"]].refusals += row["refusals"]
+    steps = Steps(asked.range, _POINTS)
     return Overview(
-        since_ns=asked.since_ns,
-        until_ns=asked.until_ns,
-        step_ns=Steps(asked, _POINTS).ns,
-        services=health.services,
-        series=health.series,
+        since_ns=asked.range.since_ns,
+        until_ns=asked.range.until_ns,
+        step_ns=steps.ns,
+        services=[
+            _health(name, around.seen.get(name, {}), of[name], counted.minutes.get(name))
+            for name in sorted(around.seen.keys() | of.keys())
+        ],
+        series=[_point(time, at[time]) for time in steps.times],
         findings=worst.findings,
         findings_total=worst.total,
-        releases=health.releases,
+        releases=around.releases,
     )
 
 
@@ -118,11 +133,19 @@ def worst(engine: Engine, asked: Scope) -> Findings:
     return findings.list_findings(engine, asked_for, findings.Sort.IMPACT, limit=_FINDINGS, offset=0)
 
 
-def health(engine: Engine, asked: Scope) -> Health:
-    """The services' health and how it went over time. Every rollup is asked once, and added up here."""
-    steps = Steps(asked.range, _POINTS)
-    counted = Counted.over(engine, asked, step=steps.seconds)
-    seen = {row["service"]: row for row in engine.rows(_SERVICES, counted.parameters)}
+def around(engine: Engine, asked: Scope) -> Around:
+    """The services that were seen, what was refused and which releases came."""
+    parameters = {**asked.parameters, "step": Steps(asked.range, _POINTS).seconds}
+    return Around(
+        seen={row["service"]: row for row in engine.rows(_SERVICES, parameters)},
+        refusals=coarse.rows(engine, _REFUSALS, parameters),
+        releases=markers(engine, asked),
+    )
+
+
+def tallied(engine: Engine, asked: Scope) -> Tallied:
+    """Requests, waits and loops of the services and over time. Every rollup is asked once, and added up here."""
+    counted = Counted.over(engine, asked, step=Steps(asked.range, _POINTS).seconds)
     of, at = defaultdict[str, _Parts](_Parts), defaultdict[int, _Parts](_Parts)
     for (service, time), sums in counted.requests("service", "time").items():
         of[service].requests.merge(sums)
@@ -135,18 +158,7 @@ def health(engine: Engine, asked: Scope) -> Health:
         for part in (of[service], at[time]):
             part.waits.merge(sums)
             part.shared_waits += felt
-    for row in coarse.rows(engine, _REFUSALS, counted.parameters):
-        of[row["service"]].refusals += row["refusals"]
-        at[row["time"]].refusals += row["refusals"]
-    return Health(
-        asked=asked,
-        services=[
-            _health(name, seen.get(name, {}), of[name], counted.minutes.get(name))
-            for name in sorted(seen.keys() | of.keys())
-        ],
-        series=[_point(time, at[time]) for time in steps.times],
-        releases=markers(engine, asked),
-    )
+    return Tallied(of, at, counted.minutes)
 
 
 def services(engine: Engine, asked: Scope) -> Services:

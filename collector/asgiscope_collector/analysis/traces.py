@@ -1,10 +1,12 @@
 """Which traces there are, and one trace with what stood in its way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from asgiscope_collector.analysis import coarse
+from asgiscope_collector.analysis import coarse, trace_rows
+from asgiscope_collector.analysis.ranges import Range
 from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of
 from asgiscope_collector.analysis.timeline import critical_path, root_of, shares_of
@@ -18,6 +20,8 @@ _BACK_NS: Final = (60 * _MINUTE_NS, 360 * _MINUTE_NS)
 _ROWS: Final = 2
 _CHOSEN: Final = 8
 """Of a finding or a call site the newest traces are looked through, so many times the page."""
+_SLACK: Final = 1.25
+"""The same where each is shown: lists are by a trace's start, and what it was chosen for came after that."""
 
 
 class Status(StrEnum):
@@ -68,43 +72,9 @@ class Filter:
         }
 
 
-_SUMMARY: Final = """
-    TraceId AS trace_id, best.1 AS start_ns, best.2 AS service, best.3 AS name, best.4 AS method,
-    best.5 AS route, best.6 AS status_code, best.7 AS error, best.8 AS duration_ns, best.9 AS hops,
-    best.10 AS wait_ns, best.11 AS loop_caused_ns, best.12 AS loop_suffered_ns, best.13 AS queries,
-    best.14 AS refusals
-"""
-
-_BEST: Final = """
-    argMin(
-        (
-            toUnixTimestamp64Nano(Timestamp), ServiceName, SpanName, Method, Route, HttpStatus, Error,
-            Duration, Hops, WaitNs, LoopCausedNs, LoopSufferedNs, Queries, Refusals
-        ),
-        (Rank, Timestamp)
-    ) AS best
-"""
-
 # Rows that can stand for a trace, without asking what else is known of it: the time and the filters are those of
 # the row. A trace of which a better row is known is left out later.
-_TRACES: Final = """
-SELECT
-    Rank AS rank, TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS start_ns, ServiceName AS service,
-    SpanName AS name, Method AS method, Route AS route, HttpStatus AS status_code, Error AS error,
-    Duration AS duration_ns, Hops AS hops, WaitNs AS wait_ns, LoopCausedNs AS loop_caused_ns,
-    LoopSufferedNs AS loop_suffered_ns, Queries AS queries, Refusals AS refusals
-FROM asgiscope_trace_index
-WHERE Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
-    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
-    AND (NOT {chosen:Bool} OR TraceId IN {ids:Array(String)})
-    AND ({service:String} = '' OR ServiceName = {service:String})
-    AND ({environment:String} = '' OR Environment = {environment:String})
-    AND ({route:String} = '' OR Route = {route:String})
-    AND ({method:String} = '' OR Method = {method:String})
-    AND ({status:String} = '' OR Error = ({status:String} = 'error'))
-    AND ({status_code:UInt16} = 0 OR HttpStatus = {status_code:UInt16})
-    AND Duration >= {min_duration_ns:UInt64} AND Duration <= {max_duration_ns:UInt64}
-"""
+_TRACES: Final = f"SELECT $columns FROM asgiscope_trace_index WHERE {trace_rows.MATCHES}"
 
 # One key each: with two the engine's filter for the top rows takes the one for the other (chDB 26.5).
 _ORDER: Final = {
@@ -112,6 +82,7 @@ _ORDER: Final = {
     Sort.SLOWEST: " ORDER BY Duration DESC LIMIT {limit:UInt32}",
     Sort.WAIT: " ORDER BY WaitNs DESC LIMIT {limit:UInt32}",
 }
+_KEY: Final = {Sort.NEWEST: "start_ns", Sort.SLOWEST: "duration_ns", Sort.WAIT: "wait_ns"}
 
 _OF_FINDING: Final = """
 SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
@@ -142,33 +113,6 @@ FROM asgiscope_trace_index
 WHERE TraceId IN {ids:Array(String)}
     AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
     AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
-GROUP BY TraceId
-"""
-
-_SUMMARIES: Final = f"""
-SELECT {_SUMMARY}
-FROM
-(
-    SELECT TraceId, {_BEST}
-    FROM asgiscope_trace_index
-    WHERE TraceId IN {{ids:Array(String)}}
-        AND Timestamp >= toDateTime64({{first:Int64}}, 9)
-        AND Timestamp < toDateTime64({{last:Int64}} + 1, 9)
-    GROUP BY TraceId
-)
-"""
-
-_COUNTS: Final = """
-SELECT TraceId AS trace_id, sum(Spans) AS spans
-FROM otel_traces_trace_id_ts
-WHERE TraceId IN {ids:Array(String)}
-GROUP BY TraceId
-"""
-
-_WHEN: Final = """
-SELECT TraceId AS trace_id, toUnixTimestamp(min(Start)) AS first, toUnixTimestamp(max(End)) AS last
-FROM otel_traces_trace_id_ts
-WHERE TraceId IN {ids:Array(String)}
 GROUP BY TraceId
 """
 
@@ -208,41 +152,64 @@ LIMIT 1 BY TraceId, SpanId
 
 def list_traces(engine: Engine, asked: Filter, sort: Sort, limit: int) -> Traces:
     """A page of traces; only by time is there a next one."""
-    rows, more = _page(engine, asked, sort, limit)
+    if asked.finding or asked.site:
+        rows = _looked_up(engine, asked, sort, _chosen(engine, asked, sort, limit))
+        rows, more = rows[:limit], len(rows) > limit
+    elif sort == Sort.NEWEST:
+        rows, more = _newest(engine, asked, limit)
+    else:
+        rows, more = _greatest(engine, asked, sort, limit), False
     return Traces(
-        traces=_with_counts(engine, rows),
+        traces=[TraceSummary(**row) for row in rows],
         next_before_ns=rows[-1]["start_ns"] if more and sort == Sort.NEWEST else None,
     )
 
 
-def _page(engine: Engine, asked: Filter, sort: Sort, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """The first rows, one a trace, and whether there are more."""
-    parameters = {**asked.parameters, "chosen": False, "ids": []}
-    if asked.finding or asked.site:
-        chosen = _chosen(engine, asked, sort, limit)
-        if not chosen:
-            return [], False
-        # As near to what was found as a better row is looked for.
-        first, last = min(chosen.values()) - _EDGE_NS, max(chosen.values()) + _EDGE_NS
-        parameters |= {
-            "chosen": True,
-            "ids": sorted(chosen),
-            "since_ns": max(parameters["since_ns"], first),
-            "until_ns": min(parameters["until_ns"], last),
-        }
-    found, seen = [], set()
-    # Of a trace with a finding there are two rows and more.
-    at_once = (2 if parameters["chosen"] else 1) * _ROWS * limit
+def _newest(engine: Engine, asked: Filter, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """The newest rows, one a trace, and whether there are more."""
+    sql = _TRACES.replace("$columns", trace_rows.COLUMNS) + _ORDER[Sort.NEWEST]
+    parameters = {**asked.parameters, "limit": _ROWS * limit}
+    found: dict[str, dict[str, Any]] = {}
     while True:
-        rows = engine.rows(_TRACES + _ORDER[sort], {**parameters, "limit": at_once})
+        rows = engine.rows(sql, parameters)
         for row in _best(engine, rows):
-            if row["trace_id"] not in seen:
-                seen.add(row["trace_id"])
-                found.append(row)
-        full = len(rows) == at_once
-        if len(found) > limit or not full or sort != Sort.NEWEST:
-            return found[:limit], len(found) > limit
+            found.setdefault(row["trace_id"], row)
+        if len(found) > limit or len(rows) < parameters["limit"]:
+            break
         parameters["until_ns"] = min(rows[-1]["start_ns"], parameters["until_ns"] - 1)
+    page = list(found.values())[:limit]
+    places = trace_rows.places(engine, [row["trace_id"] for row in page])
+    spans = {each: place.spans for each, place in places.items()}
+    return [{**row, "spans": spans.get(row["trace_id"], 0)} for row in page], len(found) > limit
+
+
+def _greatest(engine: Engine, asked: Filter, sort: Sort, limit: int) -> list[dict[str, Any]]:
+    """The first rows by another order, one a trace.
+
+    They lie anywhere in the range, and each column of each costs a read: of those that are shown all are read.
+    """
+    sql = _TRACES.replace("$columns", trace_rows.WHICH) + _ORDER[sort]
+    rows = engine.rows(sql, {**asked.parameters, "limit": _ROWS * limit})
+    times: dict[str, int] = {}
+    doubtful = 0  # a better row may be known of these: then another trace takes the place
+    for row in rows:
+        if len(times) == limit + doubtful:
+            break
+        if row["trace_id"] not in times:
+            times[row["trace_id"]] = row["start_ns"]
+            doubtful += row["rank"] > 0
+    first = {(row["trace_id"], row["start_ns"]) for row in rows}
+    found = _looked_up(engine, asked, sort, times)
+    return [row for row in found if (row["trace_id"], row["start_ns"]) in first][:limit]
+
+
+def _looked_up(engine: Engine, asked: Filter, sort: Sort, times: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Rows of these traces that fit what is asked, in order, one a trace."""
+    rows = trace_rows.standing(engine, asked.parameters, times)
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: -int(row[_KEY[sort]])):
+        found.setdefault(row["trace_id"], row)
+    return list(found.values())
 
 
 def _of_site(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
@@ -262,7 +229,7 @@ def _chosen(engine: Engine, asked: Filter, sort: Sort, limit: int) -> dict[str, 
     # Where nothing else is asked, each of them is shown.
     other = replace(asked, scope=replace(asked.scope, service="", environment=""), finding="", site="")
     shown = sort == Sort.NEWEST and other == Filter(scope=other.scope) and not (asked.finding and asked.site)
-    limit *= _ROWS if shown else _CHOSEN
+    limit = int(limit * _SLACK) + 1 if shown else limit * _CHOSEN
     found = []
     if asked.finding:
         found.append(coarse.rows_of_finding(engine, _OF_FINDING, {**asked.parameters, "limit": limit}))
@@ -292,30 +259,18 @@ def _best(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def summaries(engine: Engine, ids: list[str]) -> list[TraceSummary]:
     """What lists show of these traces, in the order of `ids`; those that are not stored are left out."""
-    when = engine.rows(_WHEN, {"ids": ids})
-    if not when:
-        return []
-    first, last = min(row["first"] for row in when), max(row["last"] for row in when)
-    rows = engine.rows(_SUMMARIES, {"ids": ids, "first": first, "last": last})
-    return sorted(_with_counts(engine, rows), key=lambda trace: ids.index(trace.trace_id))
-
-
-def _with_counts(engine: Engine, rows: list[dict[str, Any]]) -> list[TraceSummary]:
-    if not rows:
-        return []
-    counts = {
-        row["trace_id"]: row["spans"]
-        for row in engine.rows(_COUNTS, {"ids": [row["trace_id"] for row in rows]})
-    }
-    return [TraceSummary(**row, spans=counts.get(row["trace_id"], 0)) for row in rows]
+    ever = Filter(scope=Scope(range=Range(0, 2**63 - 1)))
+    rows = trace_rows.standing(engine, ever.parameters, dict.fromkeys(ids))
+    found = {row["trace_id"]: row for row in reversed(rows)}
+    return [TraceSummary(**found[each]) for each in ids if each in found]
 
 
 def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:
     """A trace with at most `limit` spans, earliest first; None if it is not known."""
-    when = engine.rows(_WHEN, {"ids": [trace_id]})
-    if not when:
+    place = trace_rows.places(engine, [trace_id]).get(trace_id)
+    if place is None:
         return None
-    parameters = {"id": trace_id, "first": when[0]["first"], "last": when[0]["last"], "limit": limit}
+    parameters = {"id": trace_id, "first": place.first, "last": place.last, "limit": limit}
     rows = engine.rows(_SPANS, parameters)
     spans = [span_of(row) for row in rows]
     total = rows[0]["total"] if rows else 0
@@ -347,16 +302,16 @@ def _ghosts(engine: Engine, trace_id: str, spans: list[Span]) -> list[Span]:
     if not pairs:
         return []
     traces = sorted({trace for trace, _ in pairs})
-    when = engine.rows(_WHEN, {"ids": traces})
-    if not when:
+    places = trace_rows.places(engine, traces).values()
+    if not places:
         return []
     rows = engine.rows(
         _GHOST_SPANS,
         {
             "traces": traces,
             "spans": sorted({span for _, span in pairs}),
-            "first": min(row["first"] for row in when),
-            "last": max(row["last"] for row in when),
+            "first": min(place.first for place in places),
+            "last": max(place.last for place in places),
         },
     )
     found = [span_of(row) for row in rows if (row["trace_id"], row["span_id"]) in wanted]

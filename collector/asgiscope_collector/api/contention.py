@@ -1,5 +1,6 @@
 """`/api/contention`."""
 
+import asyncio
 from typing import Annotated
 
 from asgiscope.semconv import ThreadRole
@@ -20,4 +21,8 @@ async def read(
     limit: Annotated[int, Query(ge=1, le=100, description="waiters and holders of the matrix")] = 20,
 ) -> Contention:
     """Who waited for whom, by time lost; waits by thread role; what the shared thread did over time."""
-    return await store.run(contention.contention, store, asked, executor or "", limit)
+    matrix, others = await asyncio.gather(
+        store.run(contention.matrix, store, asked, executor or "", limit),
+        store.run(contention.others, store, asked),
+    )
+    return contention.contention(matrix, *others)

@@ -1,5 +1,6 @@
 """`/api/findings`."""
 
+import asyncio
 import time
 from typing import Annotated
 
@@ -57,15 +58,17 @@ async def list_findings(
 async def find(store: Store, asked: InLastDay, finding_id: FindingId) -> FindingDetail:
     """One finding: how it went over time, where, for whom, in which releases, and what was decided about it."""
     asked_for = findings.Filter(scope=asked, ids=[finding_id])
-    found = await store.run(finding.find, store, asked_for)
-    if found is None:
+    seen, course = await asyncio.gather(
+        store.run(finding.seen, store, asked_for), store.run(finding.course, store, asked_for)
+    )
+    if seen is None:
         raise NotFoundError(
             Problem(
                 error=f"no finding {finding_id} in this range",
                 hint="ask for a longer one, for example ?since=7d",
             )
         )
-    return found
+    return finding.detail(*seen, course)
 
 
 @router.post(

@@ -14,8 +14,9 @@ router = APIRouter(prefix="/api/overview", tags=["overview"], responses=PROBLEMS
 @router.get("")
 async def read(store: Store, asked: InLastHour) -> Overview:
     """Health of the services over the range (by default 1 h), and their worst findings."""
-    return overview.overview(
-        *await asyncio.gather(
-            store.run(overview.health, store, asked), store.run(overview.worst, store, asked)
-        )
+    parts = await asyncio.gather(
+        store.run(overview.around, store, asked),
+        store.run(overview.tallied, store, asked),
+        store.run(overview.worst, store, asked),
     )
+    return overview.overview(asked, *parts)

@@ -26,11 +26,17 @@ def _bucket_of(nanoseconds: str) -> str:
     )
 
 
-_TABLE_SETTINGS: Final = (
+_KEPT: Final = (
     # A retried load is recognised by its token (deduplication); an acknowledged span survives the power (fsync).
     # Clocks that went astray make many days, hence parts, of one insert: that must not refuse the others.
-    "index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, "
-    "fsync_after_insert = 1, fsync_part_directory = 1"
+    "ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, "
+    "fsync_part_directory = 1"
+)
+_SCAN_SETTINGS: Final = f"index_granularity = 8192, {_KEPT}"
+_TABLE_SETTINGS: Final = (
+    # Of rollups and lookups few rows are wanted at a time, here and there, and a row of states is dear to read: a
+    # sixteenth of the engine's own granule, and blocks that hold not much more than one.
+    f"index_granularity = 512, min_compress_block_size = 8192, {_KEPT}"
 )
 _PLACEHOLDERS: Final = {
     **FRAGMENTS,
@@ -38,11 +44,12 @@ _PLACEHOLDERS: Final = {
     "bucket_of_cost": _bucket_of("CostNs"),
     "bucket_of_duration": _bucket_of("Duration"),
     "bucket_of_wait": _bucket_of("otel_traces.WaitNs"),
+    "scan_settings": _SCAN_SETTINGS,
     "table_settings": _TABLE_SETTINGS,
     "metric_storage": (
         "ENGINE = MergeTree PARTITION BY toDate(TimeUnix) "
         "ORDER BY (ServiceName, MetricName, toStartOfHour(TimeUnix), cityHash64(Attributes), TimeUnix) "
-        f"SETTINGS {_TABLE_SETTINGS}"
+        f"SETTINGS {_SCAN_SETTINGS}"
     ),
 }
 

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts_local ON CLUSTER 'shop'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Start)
 ORDER BY (TraceId, Start)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts ON CLUSTER 'shop' AS otel_traces_trace_id_ts_local
 ENGINE = Distributed('shop', 'traces', 'otel_traces_trace_id_ts_local', cityHash64(TraceId));
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_trace_index_local ON CLUSTER 'shop'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Timestamp)
 ORDER BY (Timestamp, TraceId)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_trace_index ON CLUSTER 'shop' AS asgiscope_trace_index_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_trace_index_local', cityHash64(TraceId));
@@ -93,7 +93,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_delays_local ON CLUSTER 'shop'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Timestamp)
 ORDER BY (VictimTraceId, Timestamp)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_delays ON CLUSTER 'shop' AS asgiscope_delays_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_delays_local', cityHash64(TraceId));

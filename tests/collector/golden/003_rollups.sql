@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_findings_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, FindingId, FindingKind, ServiceName, CodeFunction, CodeFile, Route)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_findings ON CLUSTER 'shop' AS asgiscope_findings_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_findings_local', rand());
@@ -82,7 +82,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_ongoing_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Timestamp)
 ORDER BY (FindingId, Timestamp, ServiceName, Route, SpanName, TraceId, SpanId)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_ongoing ON CLUSTER 'shop' AS asgiscope_ongoing_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_ongoing_local', cityHash64(TraceId));
@@ -109,7 +109,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_holders_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, FindingId, Route, HolderFunction, CodeFunction, CodeFile, HolderRoute)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_holders ON CLUSTER 'shop' AS asgiscope_holders_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_holders_local', rand());
@@ -160,7 +160,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_requests_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, Route, Method)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_requests ON CLUSTER 'shop' AS asgiscope_requests_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_requests_local', rand());
@@ -203,7 +203,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_waits_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, Executor)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_waits ON CLUSTER 'shop' AS asgiscope_waits_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_waits_local', rand());
@@ -236,7 +236,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_services_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_services ON CLUSTER 'shop' AS asgiscope_services_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_services_local', rand());

@@ -431,7 +431,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_metrics_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Hour)
 ORDER BY (ServiceName, MetricName, Kind, MetricUnit, AggregationTemporality, IsMonotonic, Hour)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_metrics ON CLUSTER 'shop' AS asgiscope_metrics_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_metrics_local', rand());

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_tally_requests_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Route)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_tally_requests ON CLUSTER 'shop' AS asgiscope_tally_requests_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_requests_local', rand());
@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_tally_bridge_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Executor, Function, Route)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_tally_bridge ON CLUSTER 'shop' AS asgiscope_tally_bridge_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_bridge_local', rand());
@@ -143,7 +143,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_tally_loop_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Cause)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_tally_loop ON CLUSTER 'shop' AS asgiscope_tally_loop_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_loop_local', rand());

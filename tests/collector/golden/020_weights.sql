@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_other_requests_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, Route, Method)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_other_requests ON CLUSTER 'shop' AS asgiscope_other_requests_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_other_requests_local', rand());

@@ -26,7 +26,7 @@ ORDER BY (
     Minute, ServiceName, Environment, Version, Executor, Workers, CalledFunction, CodeFunction, CodeFile, Route,
     Middleware
 )
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_calls ON CLUSTER 'shop' AS asgiscope_calls_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_calls_local', rand());
@@ -72,7 +72,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_victims_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, FindingId, Environment, Version, VictimRoute)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_victims ON CLUSTER 'shop' AS asgiscope_victims_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_victims_local', rand());
@@ -113,7 +113,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_finding_days_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Day)
 ORDER BY (FindingId, Day, FindingKind, ServiceName, Environment, Version)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_finding_days ON CLUSTER 'shop' AS asgiscope_finding_days_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_finding_days_local', rand());
@@ -144,7 +144,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_releases_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Day)
 ORDER BY (ServiceName, Environment, Version, Day)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_releases ON CLUSTER 'shop' AS asgiscope_releases_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_releases_local', rand());
@@ -174,7 +174,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_chains_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Day)
 ORDER BY (ServiceName, Environment, Version, Day, Names, Modes, Adapted)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_chains ON CLUSTER 'shop' AS asgiscope_chains_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_chains_local', rand());
@@ -203,7 +203,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_decisions_local ON CLUSTER 'shop'
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 ORDER BY (FindingId, DecidedAt)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_decisions ON CLUSTER 'shop' AS asgiscope_decisions_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_decisions_local', rand());

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_alerts_local ON CLUSTER 'shop'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Fingerprint, At)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_alerts ON CLUSTER 'shop' AS asgiscope_alerts_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_alerts_local', rand());
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_alert_deliveries_local ON CLUSTER 'shop'
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Id, At)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_alert_deliveries ON CLUSTER 'shop' AS asgiscope_alert_deliveries_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_alert_deliveries_local', rand());
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_silences_local ON CLUSTER 'shop'
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 ORDER BY (Id, At)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_silences ON CLUSTER 'shop' AS asgiscope_silences_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_silences_local', rand());
@@ -74,7 +74,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_alert_lease_local ON CLUSTER 'shop'
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 ORDER BY (Term, At)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_alert_lease ON CLUSTER 'shop' AS asgiscope_alert_lease_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_alert_lease_local', rand());

@@ -3,7 +3,7 @@ ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{
 PARTITION BY toDate(Minute)
 PRIMARY KEY (FindingId, Minute)
 ORDER BY (FindingId, Minute, FindingKind, ServiceName, CodeFunction, CodeFile, Route, Environment, Version)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_findings_coarse ON CLUSTER 'shop' AS asgiscope_findings_coarse_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_findings_coarse_local', rand());
@@ -19,7 +19,7 @@ ORDER BY (
     FindingId, Minute, Route, HolderFunction, CodeFunction, CodeFile, HolderRoute,
     ServiceName, Environment, Version, Executor
 )
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_holders_coarse ON CLUSTER 'shop' AS asgiscope_holders_coarse_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_holders_coarse_local', rand());
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_requests_coarse_local ON CLUSTER 'shop' AS 
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, Route, Method, Environment, Version)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_requests_coarse ON CLUSTER 'shop' AS asgiscope_requests_coarse_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_requests_coarse_local', rand());
@@ -46,7 +46,7 @@ ORDER BY (
     Minute, ServiceName, Environment, Version, Executor, Workers, CalledFunction, CodeFunction, CodeFile, Route,
     Middleware
 )
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_calls_coarse ON CLUSTER 'shop' AS asgiscope_calls_coarse_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_calls_coarse_local', rand());
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_tally_requests_coarse_local ON CLUSTER 'sho
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Route)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_tally_requests_coarse ON CLUSTER 'shop' AS asgiscope_tally_requests_coarse_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_requests_coarse_local', rand());
@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS asgiscope_tally_bridge_coarse_local ON CLUSTER 'shop'
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(Minute)
 ORDER BY (Minute, ServiceName, ServiceVersion, Environment, Executor, Function, Route)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS asgiscope_tally_bridge_coarse ON CLUSTER 'shop' AS asgiscope_tally_bridge_coarse_local
 ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_bridge_coarse_local', rand());

@@ -10,7 +10,7 @@ import time
 from functools import lru_cache
 from typing import Any, Final
 
-from asgiscope_collector.analysis.ranges import COARSE_NS, Range
+from asgiscope_collector.analysis.ranges import COARSE_NS, LONG_NS, Range
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.fragments import COARSE_SECONDS
 
@@ -21,12 +21,15 @@ _ROLLUP: Final = re.compile(
 )
 
 
-def rows(engine: Engine, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def rows(
+    engine: Engine, sql: str, parameters: dict[str, Any], *, long_ns: int = LONG_NS
+) -> list[dict[str, Any]]:
     """Run a statement about `since_ns` to `until_ns`, whole minutes, in rows that fit the length of the range.
 
-    What it calls a minute is then a row; a `STEP` of a long range is whole rows.
+    What it calls a minute is then a row; a `STEP` of a long range is whole rows. `long_ns` is the length from which
+    on a range is read so: a shorter one than a series needs, where only sums are asked for.
     """
-    if row_seconds(engine, parameters) < COARSE_SECONDS:
+    if row_seconds(engine, parameters, long_ns=long_ns) < COARSE_SECONDS:
         return engine.rows(sql, parameters)
     whole = Range(parameters["since_ns"], parameters["until_ns"]).in_rows()
     return engine.rows(_coarse(sql), {**parameters, **whole.parameters})
@@ -39,13 +42,14 @@ def rows_of_finding(engine: Engine, sql: str, parameters: dict[str, Any]) -> lis
     return engine.rows(sql, parameters)
 
 
-def row_seconds(engine: Engine, parameters: dict[str, Any]) -> int:
+def row_seconds(engine: Engine, parameters: dict[str, Any], *, long_ns: int = LONG_NS) -> int:
     """How much time a row has in which `rows` reads such a range."""
     asked = Range(parameters["since_ns"], parameters["until_ns"])
     there = asked.in_rows().since_ns >= engine.coarse_since * _NS
     # What came after the end that was asked for must not be told: nothing has, where that is the present.
     ends = asked.until_ns % COARSE_NS == 0 or asked.until_ns >= time.time_ns() - _MINUTE * _NS
-    return COARSE_SECONDS if asked.long and there and ends else _MINUTE
+    long = asked.until_ns - asked.since_ns >= long_ns
+    return COARSE_SECONDS if long and there and ends else _MINUTE
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,8 @@ from asgiscope_collector.models import CallSite, Comparison, FindingChange, Rout
 _NS: Final = 1_000_000_000
 _FINDINGS: Final = 1000
 _ROUTES: Final = 200
+LONG_NS: Final = 3 * 3600 * _NS
+"""Of periods from this length on, which are whole coarse rows, the sums are read from those."""
 
 _SEEN: Final = (
     """
@@ -83,12 +85,13 @@ class Seen:
 
 def compare(before: Seen, after: Seen, limit: int) -> Comparison:
     """Two sides: the same service, of two versions or in two periods. At most `limit` findings, changes first."""
-    changes = _changes(before, after)
+    changes, dispersions = _changes(before, after)
+    shown = [_bounded(change, before, after, dispersions[change.finding_id]) for change in changes[:limit]]
     traffic = _traffic(before, after)
     return Comparison(
         base=before.side,
         other=after.side,
-        findings=changes[:limit],
+        findings=shown,
         findings_total=len(changes),
         traffic=traffic[:_ROUTES],
         traffic_distance=sum(abs(route.share - route.base_share) for route in traffic) / 2,
@@ -102,13 +105,14 @@ def see(engine: Engine, asked: Scope) -> Seen:
     parameters = asked.parameters
     (seen,) = engine.rows(_SEEN, {**parameters, "row": coarse.row_seconds(engine, parameters)})
     kinds = {"kinds": [kind.value for kind in FindingKind]}
-    found = coarse.rows(engine, _FINDINGS_OF, {**parameters, **kinds, "limit": _FINDINGS})
+    asked_for = {**parameters, **kinds, "limit": _FINDINGS}
+    found = coarse.rows(engine, _FINDINGS_OF, asked_for, long_ns=LONG_NS)
     ids = [row["id"] for row in found]
     squares = {
         row["id"]: row["weighed_squares"]
         for row in (coarse.rows(engine, _SQUARES, {**parameters, "ids": ids}) if ids else ())
     }
-    counted = Counted.over(engine, asked)
+    counted = Counted.over(engine, asked, long_ns=LONG_NS)
     routes = counted.requests("service", "route")
     requests, waits, loops = Sums(), Sums(), Sums()
     for total, parts in ((requests, routes), (waits, counted.waits()), (loops, counted.loops())):
@@ -147,7 +151,16 @@ _NONE: Final[dict[str, Any]] = {
 }
 
 
-def _changes(before: Seen, after: Seen) -> list[FindingChange]:
+def _bounded(change: FindingChange, before: Seen, after: Seen, dispersed: float) -> FindingChange:
+    """With the bounds of its ratio: dearer than all else about it, so only of those that are shown."""
+    _, low, high = significance.rate_ratio(
+        change.base_count, before.side.requests, change.count, after.side.requests, dispersed
+    )
+    return change.model_copy(update={"rate_ratio_low": low, "rate_ratio_high": high})
+
+
+def _changes(before: Seen, after: Seen) -> tuple[list[FindingChange], dict[str, float]]:
+    """All findings of both, changes first, without bounds of their ratios; and by finding what counts vary."""
     ids = list(dict.fromkeys([*before.findings, *after.findings]))
     pairs = [(before.findings.get(each, _NONE), after.findings.get(each, _NONE)) for each in ids]
     n, m = before.side.requests, after.side.requests
@@ -168,11 +181,9 @@ def _changes(before: Seen, after: Seen) -> list[FindingChange]:
         [significance.cost_p(base["histogram"], other["histogram"]) for base, other in pairs]
     )
     changes = []
-    for finding_id, (base, other), dispersed, rate_p, cost_p in zip(
-        ids, pairs, dispersions, rates, costs, strict=True
-    ):
+    for finding_id, (base, other), rate_p, cost_p in zip(ids, pairs, rates, costs, strict=True):
         known = other if other["count"] or base is _NONE else base
-        ratio, low, high = significance.rate_ratio(base["count"], n, other["count"], m, dispersed)
+        ratio = significance.ratio(base["count"], n, other["count"], m)
         medians = [
             quantile(row["histogram"], level, row["min_ns"], row["max_ns"])
             for level in (0.50, 0.95)
@@ -201,8 +212,8 @@ def _changes(before: Seen, after: Seen) -> list[FindingChange]:
                 base_rate=1000 * base["count"] / n if n else 0.0,
                 rate=1000 * other["count"] / m if m else 0.0,
                 rate_ratio=ratio,
-                rate_ratio_low=low,
-                rate_ratio_high=high,
+                rate_ratio_low=None,
+                rate_ratio_high=None,
                 rate_p=rate_p,
                 base_p50_ns=medians[0],
                 p50_ns=medians[1],
@@ -214,8 +225,7 @@ def _changes(before: Seen, after: Seen) -> list[FindingChange]:
             )
         )
     order = list(Verdict)
-    return sorted(
-        changes,
+    changes.sort(
         key=lambda change: (
             change.verdict == Verdict.SAME,
             -max(change.total_ns, change.base_total_ns),
@@ -223,6 +233,7 @@ def _changes(before: Seen, after: Seen) -> list[FindingChange]:
             change.finding_id,
         ),
     )
+    return changes, dict(zip(ids, dispersions, strict=True))
 
 
 def judge(

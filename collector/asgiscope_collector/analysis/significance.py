@@ -30,6 +30,8 @@ _EXACT_UP_TO: Final = 2_000
 _FEWEST: Final = 5
 _NEGLIGIBLE: Final = 1e-18
 _BISECTIONS: Final = 60
+_PRECISE: Final = 1e-6
+"""Of a bound, relative to it."""
 
 
 def rate_p(
@@ -43,6 +45,13 @@ def rate_p(
     return min(1.0, 2 * min(_at_most(other, base + other, share), _at_least(other, base + other, share)))
 
 
+def ratio(base_count: int, base_exposure: float, count: int, exposure: float) -> float | None:
+    """The ratio of the rates; None without any occurrence in the base, or without traffic on a side."""
+    if base_exposure <= 0 or exposure <= 0 or not base_count:
+        return None
+    return (count / exposure) / (base_count / base_exposure)
+
+
 def rate_ratio(
     base_count: int, base_exposure: float, count: int, exposure: float, dispersion: float = 1.0
 ) -> tuple[float | None, float | None, float | None]:
@@ -52,12 +61,12 @@ def rate_ratio(
     """
     if base_exposure <= 0 or exposure <= 0 or base_count + count == 0:
         return None, None, None
-    ratio = (count / exposure) / (base_count / base_exposure) if base_count else None
     base, other = _effective(base_count, dispersion), _effective(count, dispersion)
     total, odds = base + other, base_exposure / exposure
     low = _bisect(lambda share: _at_least(other, total, share) > (1 - 0.95) / 2) if other else 0.0
     high = _bisect(lambda share: _at_most(other, total, share) <= (1 - 0.95) / 2) if base else 1.0
-    return ratio, low / (1 - low) * odds, high / (1 - high) * odds if high < 1 else None
+    bounds = low / (1 - low) * odds, high / (1 - high) * odds if high < 1 else None
+    return ratio(base_count, base_exposure, count, exposure), *bounds
 
 
 def cost_p(base: Mapping[int, int], other: Mapping[int, int]) -> float:
@@ -143,6 +152,8 @@ def _bisect(beyond: Callable[[float], bool]) -> float:
     """Where between 0 and 1 `beyond` turns true."""
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
+        if high - low < _PRECISE * min(low, 1 - high):
+            break
         middle = (low + high) / 2
         low, high = (low, middle) if beyond(middle) else (middle, high)
     return (low + high) / 2

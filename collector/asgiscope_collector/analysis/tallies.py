@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.histogram import quantile
-from asgiscope_collector.analysis.ranges import Range
+from asgiscope_collector.analysis.ranges import LONG_NS, Range
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope
 from asgiscope_collector.engine.client import Engine
 
@@ -177,9 +177,11 @@ class Counted:
     """The first and the last minute of the range of which a service's tallies came, seconds since the epoch."""
     counts_spans: bool
     """Whether a service has spans of a time of which it sent no tallies."""
+    long_ns: int
+    """The length from which on the range is read in coarse rows."""
 
     @classmethod
-    def over(cls, engine: Engine, asked: Scope, **parameters: Any) -> "Counted":
+    def over(cls, engine: Engine, asked: Scope, *, long_ns: int = LONG_NS, **parameters: Any) -> "Counted":
         """What is counted in the scope; `parameters` are those of the keys (`step`) and the condition."""
         known = {**asked.parameters, **parameters}
         rows = engine.rows(_BEGIN, {**known, "back": _BACK_SECONDS})
@@ -188,7 +190,7 @@ class Counted:
         minutes = {row["service"]: (row["first"], row["last"]) for row in rows if row["first"]}
         since = known["since_ns"] // _NS
         counts_spans = any(row["spans"] and not 0 < row["begins"] <= since for row in rows)
-        return cls(engine, known, minutes, counts_spans)
+        return cls(engine, known, minutes, counts_spans, long_ns)
 
     def requests(self, *by: str, where: str = "1") -> Found:
         """Requests: requests, errors (of spans alone), hops, queries, wait_ns, run_ns, resume_ns, durations."""
@@ -226,5 +228,5 @@ class Counted:
         # Where tallies begin within the range, spans are counted up to that minute.
         since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
         if tallied or all(begins <= since for begins in self.parameters["begins"]):
-            return coarse.rows(self.engine, sql, self.parameters)
+            return coarse.rows(self.engine, sql, self.parameters, long_ns=self.long_ns)
         return self.engine.rows(sql, self.parameters)

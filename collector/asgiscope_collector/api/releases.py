@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from asgiscope_collector.analysis import comparison, releases
-from asgiscope_collector.analysis.ranges import COARSE_NS, parse_range
+from asgiscope_collector.analysis.ranges import COARSE_NS, Range, parse_range
 from asgiscope_collector.api.common import (
     PROBLEMS,
     InLastDay,
@@ -45,9 +45,10 @@ async def compare(
 
     The second side is what `version`, `since` and `until` ask for. The first is `base_version` in the period from
     `base_since` to `base_until`: by default the same period where a version is named, else the one just before.
+    A period of 3 h or longer is widened to whole twenty minutes.
     """
     # A long range is read in coarse rows: two that meet must have none in common.
-    if asked.range.long:
+    if _long(asked.range):
         asked = replace(asked, range=asked.range.in_rows())
     length_ns = asked.range.until_ns - asked.range.since_ns
     base = asked.range
@@ -58,10 +59,14 @@ async def compare(
             default="24h",
             now_ns=time.time_ns(),
         )
-        if base.long:
+        if _long(base):
             base = replace(base.in_rows(), until_ns=base.until_ns // COARSE_NS * COARSE_NS)
     sides = await asyncio.gather(
         store.run(comparison.see, store, replace(asked, range=base, version=base_version)),
         store.run(comparison.see, store, asked),
     )
-    return comparison.compare(*sides, limit)
+    return await store.run(comparison.compare, *sides, limit)
+
+
+def _long(asked: Range) -> bool:
+    return asked.until_ns - asked.since_ns >= comparison.LONG_NS

@@ -159,7 +159,7 @@ def test_an_exported_trace_can_be_posted_again(
 
 
 def test_a_trace_for_perfetto_and_speedscope(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    """A process, its threads by name, every span once; on one thread spans nest or follow each other."""
+    """A process, its lanes by name, every span once beside what it waited; slices nest or follow each other."""
     trace_id = site.request.trace_id
     assert main(["export", trace_id, "--format", "chrome", "--data", str(site.data)]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -168,13 +168,16 @@ def test_a_trace_for_perfetto_and_speedscope(site: Site, capsys: pytest.CaptureF
     assert (
         answer.headers["Content-Disposition"] == f'attachment; filename="trace-{trace_id[:16]}.chrome.json"'
     )
+    lanes = site.trace(trace_id)["timeline"]["lanes"]
     named = {each["args"]["name"] for each in told["traceEvents"] if each["ph"] == "M"}
-    assert {"shop one", "pool-1"} <= named
-    spans = [each for each in told["traceEvents"] if each["ph"] == "X"]
-    assert len(spans) == 3
-    spans.sort(key=lambda span: (span["ts"], -span["dur"]))
-    for number, one in enumerate(spans):
-        for later in spans[number + 1 :]:
+    assert {lane["process"] for lane in lanes} | {lane["thread"] or lane["role"] for lane in lanes} <= named
+    slices = [each for each in told["traceEvents"] if each["ph"] == "X"]
+    assert len([each for each in slices if each["cat"] not in {"wait", "resume"}]) == 3
+    (wait,) = (each for each in slices if each["cat"] == "wait")
+    assert wait["dur"] == MS / 1000
+    slices.sort(key=lambda each: (each["ts"], -each["dur"]))
+    for number, one in enumerate(slices):
+        for later in slices[number + 1 :]:
             ends = one["ts"] + one["dur"]
             if one["tid"] == later["tid"]:
                 assert later["ts"] >= ends or later["ts"] + later["dur"] <= ends

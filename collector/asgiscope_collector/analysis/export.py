@@ -4,13 +4,17 @@ Any collector takes the first; Perfetto (ui.perfetto.dev) and speedscope (speeds
 store keeps attributes as text. Those of semconv.py get their types back; others leave as strings.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from asgiscope import semconv
+from asgiscope.semconv import LinkKind
 
-from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, typed
+from asgiscope_collector.analysis.lanes import timeline_of
+from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of, typed
+from asgiscope_collector.analysis.timeline import root_of
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import Lane, Timeline
 
 _SPANS_MAX: Final = 50_000
 _WHEN: Final = """
@@ -49,42 +53,18 @@ def otlp_json(engine: Engine, trace_id: str) -> Json | None:
 
 
 def chrome(engine: Engine, trace_id: str) -> Json | None:
-    """The trace in the Trace Event Format: a process each, a thread each, waits joined to their holders.
+    """The trace in the Trace Event Format: its lanes as threads, waits joined to the calls that held the thread.
 
-    Spans of one thread that overlap without one holding the other (requests that await) go to threads of their
-    own beside it, for the format has one stack a thread.
+    A call's queue wait and its resume delay are slices of their own. What overlaps on a lane without one holding
+    the other (calls that wait, requests that await) goes to threads beside it: the format has one stack a thread.
     """
     rows = _rows(engine, trace_id)
     if not rows:
         return None
     rows.sort(key=lambda row: (row["start_ns"], -row["duration_ns"]))
-    events: list[Json] = []
-    processes: dict[str, int] = {}
-    lanes: dict[tuple[int, str], list[tuple[int, list[int]]]] = {}
-    placed: dict[str, tuple[int, int]] = {}
-    threads = 0
-    for row in rows:
-        name = _process(row)
-        if name not in processes:
-            processes[name] = len(processes) + 1
-            events.append(_named("process_name", processes[name], 0, name))
-        pid = processes[name]
-        thread = (
-            row["attributes"].get(semconv.THREAD_NAME) or row["attributes"].get(semconv.THREAD_ID) or "spans"
-        )
-        own = lanes.setdefault((pid, thread), [])
-        end_ns = row["start_ns"] + row["duration_ns"]
-        tid = next((tid for tid, open_ends in own if _fits(open_ends, row["start_ns"], end_ns)), 0)
-        if not tid:
-            threads += 1
-            tid = threads
-            own.append((tid, [end_ns]))
-            events.append(
-                _named("thread_name", pid, tid, thread if len(own) == 1 else f"{thread} ({len(own)})")
-            )
-        placed[row["span_id"]] = (pid, tid)
-        events.append(_complete(row, pid, tid))
-    events.extend(_arrows(rows, placed))
+    spans = [span_of(row) for row in rows]
+    timeline = timeline_of(root_of(spans), spans, [])
+    events = list(_Events(rows, timeline))
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"trace_id": trace_id}}
 
 
@@ -143,12 +123,6 @@ def _value(value: Any) -> Json:
             return {"stringValue": str(value)}
 
 
-def _process(row: Json) -> str:
-    resource = row["resource"]
-    where = resource.get("service.instance.id") or resource.get("process.pid") or ""
-    return f"{row['service']} {where}".strip()
-
-
 def _fits(open_ends: list[int], start_ns: int, end_ns: int) -> bool:
     """Whether a span nests in what is open on a thread, or comes after it; if so it is put there."""
     while open_ends and open_ends[-1] <= start_ns:
@@ -159,39 +133,86 @@ def _fits(open_ends: list[int], start_ns: int, end_ns: int) -> bool:
     return True
 
 
-def _complete(row: Json, pid: int, tid: int) -> Json:
-    return {
-        "ph": "X",
-        "name": row["name"],
-        "cat": row["scope"] or "span",
-        "ts": row["start_ns"] / 1000,
-        "dur": row["duration_ns"] / 1000,
-        "pid": pid,
-        "tid": tid,
-        "args": {"span_id": row["span_id"], "status": row["status_code"], **row["attributes"]},
-    }
+class _Events:
+    """A timeline's events: the slices of each lane, and arrows between them."""
+
+    def __init__(self, rows: list[Json], timeline: Timeline) -> None:
+        self._rows = rows
+        self._timeline = timeline
+        self._threads = 0
+        self._placed: dict[tuple[int, str], tuple[int, int]] = {}
+        """Process and thread of each slice, by the span's index and the part of it."""
+
+    def __iter__(self) -> Iterator[Json]:
+        pids: dict[str, int] = {}
+        for lane in self._timeline.lanes:
+            if lane.process not in pids:
+                pids[lane.process] = len(pids) + 1
+                yield _named("process_name", pids[lane.process], 0, lane.process)
+            yield from self._lane(lane, pids[lane.process])
+        for number, wait in enumerate(self._timeline.waits):
+            # A span of another library that was linked to a holder may not say how long it waited.
+            part = "wait" if (wait.waiter, "wait") in self._placed else "run"
+            at_ns = self._timeline.origin_ns + wait.start_ns
+            ends = (wait.holder, "run", at_ns), (wait.waiter, part, at_ns)
+            yield from self._arrow(f"wait-{number}", LinkKind.HELD_BY, *ends)
+        yield from self._links()
+
+    def _lane(self, lane: Lane, pid: int) -> Iterator[Json]:
+        name = lane.thread or lane.role or "spans"
+        stacks: list[tuple[int, list[int]]] = []
+        for span, part, start, length in sorted(_slices(lane), key=lambda each: (each[2], -each[3])):
+            tid = next((tid for tid, open_ends in stacks if _fits(open_ends, start, start + length)), 0)
+            if not tid:
+                tid = self._threads = self._threads + 1
+                stacks.append((tid, [start + length]))
+                yield _named("thread_name", pid, tid, name if len(stacks) == 1 else f"{name} ({len(stacks)})")
+            self._placed[span, part] = (pid, tid)
+            yield self._slice(span, part, start, length) | {"pid": pid, "tid": tid}
+
+    def _slice(self, span: int, part: str, start: int, length: int) -> Json:
+        row = self._rows[span]
+        said = {"span_id": row["span_id"]}
+        return {
+            "ph": "X",
+            "name": row["name"] if part == "run" else f"{part}: {row['name']}",
+            "cat": (row["scope"] or "span") if part == "run" else part,
+            "ts": (self._timeline.origin_ns + start) / 1000,
+            "dur": length / 1000,
+            "args": said | {"status": row["status_code"], **row["attributes"]} if part == "run" else said,
+        }
+
+    def _links(self) -> Iterator[Json]:
+        """The other links between spans of this trace."""
+        index = {row["span_id"]: number for number, row in enumerate(self._rows)}
+        for number, row in enumerate(self._rows):
+            links = zip(row["link_traces"], row["link_spans"], row["link_attributes"], strict=True)
+            for place, (trace_id, span_id, said) in enumerate(links):
+                kind = said.get(semconv.LINK, "link")
+                if trace_id != row["trace_id"] or span_id not in index or kind == LinkKind.HELD_BY:
+                    continue
+                ends = [(each, "run", self._rows[each]["start_ns"]) for each in (index[span_id], number)]
+                yield from self._arrow(f"{row['span_id']}-{place}", kind, *ends)
+
+    def _arrow(self, ident: str, name: str, *ends: tuple[int, str, int]) -> Iterator[Json]:
+        """From a moment in a part of the first span to one in a part of the second."""
+        for ph, (span, part, at_ns) in zip("sf", ends, strict=True):
+            pid, tid = self._placed[span, part]
+            common = {"ph": ph, "bp": "e", "id": ident, "name": name, "cat": "link"}
+            yield common | {"ts": at_ns / 1000, "pid": pid, "tid": tid}
+
+
+def _slices(lane: Lane) -> Iterator[tuple[int, str, int, int]]:
+    """Span, part, start and length of all that a lane holds; what has a queue wait always has a run too."""
+    for bar in lane.bars:
+        if bar.wait_ns:
+            yield bar.span, "wait", bar.start_ns, bar.wait_ns
+        yield bar.span, "run", bar.start_ns + bar.wait_ns, bar.run_ns
+    for stall in lane.stalls:
+        yield stall.span, "run", stall.start_ns, stall.duration_ns
+    for resume in lane.resumes:
+        yield resume.span, "resume", resume.start_ns, resume.duration_ns
 
 
 def _named(what: str, pid: int, tid: int, name: str) -> Json:
     return {"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}}
-
-
-def _arrows(rows: Iterable[Json], placed: dict[str, tuple[int, int]]) -> Iterable[Json]:
-    """From the call that held a thread to the one that waited for it, where both are of this trace."""
-    starts = {row["span_id"]: row["start_ns"] for row in rows}
-    for row in rows:
-        for number, holder in enumerate(row["link_spans"]):
-            if row["link_traces"][number] != row["trace_id"] or holder not in placed:
-                continue
-            for ph, span_id in (("s", holder), ("f", row["span_id"])):
-                pid, tid = placed[span_id]
-                yield {
-                    "ph": ph,
-                    "bp": "e",
-                    "id": f"{row['span_id']}-{number}",
-                    "name": row["link_attributes"][number].get(semconv.LINK, "link"),
-                    "cat": "link",
-                    "ts": starts[span_id] / 1000,
-                    "pid": pid,
-                    "tid": tid,
-                }

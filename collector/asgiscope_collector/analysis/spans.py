@@ -1,11 +1,14 @@
-"""From a row of the span table to a `Span`: the numbers, booleans and lists of semconv get their types back."""
+"""From a row of the span table to a `Span`: the numbers, booleans and lists of semconv get their types back.
+
+And what a span says of itself: what it is about, and the times within a bridge call.
+"""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from asgiscope import semconv
 
-from asgiscope_collector.models import Span, SpanEvent, SpanLink
+from asgiscope_collector.models import Category, Span, SpanEvent, SpanLink
 
 COLUMNS: Final = """
     toUnixTimestamp64Nano(Timestamp) AS start_ns, TraceId AS trace_id, SpanId AS span_id,
@@ -89,6 +92,12 @@ _LISTS: Final = frozenset(
     }
 )
 
+_BY_VERB: Final = {
+    semconv.SPAN_SYNC_TO_ASYNC: Category.BRIDGE,
+    semconv.SPAN_EXECUTOR: Category.BRIDGE,
+    semconv.SPAN_ASYNC_TO_SYNC: Category.ASYNC_TO_SYNC,
+}
+
 
 def span_of(row: dict[str, Any]) -> Span:
     """A row of `COLUMNS` as a model."""
@@ -98,6 +107,7 @@ def span_of(row: dict[str, Any]) -> Span:
         parent_span_id=row["parent_span_id"],
         name=row["name"],
         kind=row["kind"],
+        category=_category(row),
         service=row["service"],
         scope=row["scope"],
         start_ns=row["start_ns"],
@@ -119,6 +129,44 @@ def span_of(row: dict[str, Any]) -> Span:
             )
         ],
     )
+
+
+def _category(row: dict[str, Any]) -> Category:
+    verb = row["name"].partition(" ")[0]
+    if row["name"] == semconv.SPAN_BLOCKED:
+        return Category.STALL
+    if row["name"] == semconv.SPAN_REFUSED:
+        return Category.REFUSAL
+    if verb in _BY_VERB:
+        return _BY_VERB[verb]
+    if row["kind"].upper().endswith("SERVER"):  # the exporter's table has had SPAN_KIND_SERVER too
+        return Category.REQUEST
+    if row["attributes"].get(semconv.DB_SYSTEM):
+        return Category.QUERY
+    return Category.SESSION if verb == semconv.SPAN_SESSION else Category.WORK
+
+
+class Phases(NamedTuple):
+    """Durations within a span, ns; only bridge calls wait, and have a resume delay."""
+
+    wait: int
+    run: int
+    resume: int
+
+
+def phases_of(span: Span) -> Phases:
+    """A bridge call that tells nothing of its phases (a foreign span of that name) ran for all of its duration."""
+    if span.category is not Category.BRIDGE:
+        return Phases(0, span.duration_ns, 0)
+    wait, run = _ns(span, semconv.WAIT_NS), _ns(span, semconv.RUN_NS)
+    if wait is None and run is None:
+        return Phases(0, span.duration_ns, 0)
+    return Phases(wait or 0, run or 0, _ns(span, semconv.RESUME_NS) or 0)
+
+
+def _ns(span: Span, name: str) -> int | None:
+    value = span.attributes.get(name)
+    return max(0, value) if isinstance(value, int) else None
 
 
 def typed(attributes: dict[str, str]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Where the time of a trace went: shares in which each instant counts once, and the critical path. Pure."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final, Literal
 
 from asgiscope import semconv as sc
 
-from asgiscope_collector.models import PathStep, Shares, Span
+from asgiscope_collector.analysis.spans import phases_of
+from asgiscope_collector.models import Category, PathStep, Shares, Span
 
 # What wins where several happen at once: what made progress before what stood still.
 _PRECEDENCE: Final = ("blocking", "query", "run", "stalled", "wait", "resume", "other")
@@ -14,7 +15,7 @@ _PRECEDENCE: Final = ("blocking", "query", "run", "stalled", "wait", "resume", "
 def root_of(spans: list[Span]) -> Span | None:
     """The request that the trace is about: its outermost server span, else its first span."""
     ids = {span.span_id for span in spans}
-    servers = [span for span in spans if span.kind == "Server"]
+    servers = [span for span in spans if span.category is Category.REQUEST]
     return next(
         (span for span in servers if span.parent_span_id not in ids),
         servers[0] if servers else spans[0] if spans else None,
@@ -44,8 +45,10 @@ def shares_of(root: Span, spans: list[Span], ghosts: list[Span]) -> Shares:
 def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
     """What decided when the root ended: backwards from its end, always the child that ended last before.
 
-    A span's own time is a step wherever none of its children was waited for. The steps follow each other
-    without a gap and add up to the root's duration.
+    A span's own time is a step wherever none of its children was waited for. Where a bridge call's queue wait ends
+    and where its function returned, another step begins: it makes no progress meanwhile, and who does is the call
+    that held the thread, or what kept the loop busy. The steps follow each other without a gap and add up to the
+    root's duration.
     """
     children: dict[str, list[Span]] = {}
     for span in spans:
@@ -71,7 +74,27 @@ def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
         start, end = max(child.start_ns, since), min(_end(child), until)
         _add(steps, span, end, until)
         stack += ((span, since, start), (child, start, end))
-    return steps[::-1]
+    by_id = {span.span_id: span for span in spans}
+    return [part for step in reversed(steps) for part in _parts(step, by_id[step.span_id])]
+
+
+def _parts(step: PathStep, span: Span) -> Iterator[PathStep]:
+    """A step, parted by the phases of its span."""
+    if span.category is not Category.BRIDGE:
+        yield step
+        return
+    at, until = step.start_ns, step.start_ns + step.duration_ns
+    run_start, run_end, _ = _moments(span)
+    phases: tuple[tuple[Literal["wait", "run", "resume"], int], ...] = (
+        ("wait", run_start),
+        ("run", run_end),
+        ("resume", until),
+    )
+    for part, phase_end in phases:
+        end = min(max(phase_end, at), until)
+        if end > at:
+            yield PathStep(span_id=span.span_id, start_ns=at, duration_ns=end - at, part=part)
+        at = end
 
 
 def _add(steps: list[PathStep], span: Span, since: int, until: int) -> None:
@@ -81,22 +104,21 @@ def _add(steps: list[PathStep], span: Span, since: int, until: int) -> None:
         steps[-1].start_ns = since
         steps[-1].duration_ns += until - since
     else:
-        steps.append(PathStep(span_id=span.span_id, start_ns=since, duration_ns=until - since))
+        steps.append(PathStep(span_id=span.span_id, start_ns=since, duration_ns=until - since, part="run"))
 
 
 def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int, int, int]]:
     """Kind, start, end, and 1 or -1: whether something of that kind begins there, or is taken out."""
     by_id = {span.span_id: span for span in spans}
     for span in spans:
-        verb = span.name.partition(" ")[0]
-        if span.name == sc.SPAN_BLOCKED:
+        if span.category is Category.STALL:
             yield "blocking", span.start_ns, _end(span), 1
-        elif verb in {sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR}:
+        elif span.category is Category.BRIDGE:
             run_start, run_end, end = _moments(span)
             yield "wait", span.start_ns, run_start, 1
             yield "run", run_start, run_end, 1
             yield "resume", run_end, end, 1
-        elif verb == sc.SPAN_ASYNC_TO_SYNC:
+        elif span.category is Category.ASYNC_TO_SYNC:
             # Its thread is parked: the call that runs there makes no progress of its own meanwhile.
             if call := _call_around(span, by_id):
                 run_start, run_end, _ = _moments(call)
@@ -104,18 +126,16 @@ def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int
         elif span.attributes.get(sc.DB_SYSTEM):
             yield "query", span.start_ns, _end(span), 1
     for ghost in ghosts:
-        if ghost.name == sc.SPAN_BLOCKED:
+        if ghost.category is Category.STALL:
             yield "stalled", ghost.start_ns, _end(ghost), 1
 
 
 def _moments(span: Span) -> tuple[int, int, int]:
     """When a bridge call's function started, returned, and its caller went on."""
-    wait, run = _ns(span, sc.WAIT_NS), _ns(span, sc.RUN_NS)
-    if wait is None and run is None:  # a foreign span of the same name: it ran for all of its duration
-        return span.start_ns, _end(span), _end(span)
-    run_start = span.start_ns + (wait or 0)
-    run_end = run_start + (run or 0)
-    return run_start, run_end, run_end + (_ns(span, sc.RESUME_NS) or 0)
+    phases = phases_of(span)
+    run_start = span.start_ns + phases.wait
+    run_end = run_start + phases.run
+    return run_start, run_end, run_end + phases.resume
 
 
 def _call_around(span: Span, by_id: dict[str, Span]) -> Span | None:
@@ -123,19 +143,15 @@ def _call_around(span: Span, by_id: dict[str, Span]) -> Span | None:
     seen = {span.span_id}
     above = by_id.get(span.parent_span_id)
     while above is not None and above.span_id not in seen:
-        verb = above.name.partition(" ")[0]
-        if verb in {sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR}:
+        if above.category is Category.BRIDGE:
             return above
-        if verb == sc.SPAN_ASYNC_TO_SYNC:  # beyond another parked thread it is no longer this thread's call
+        if (
+            above.category is Category.ASYNC_TO_SYNC
+        ):  # beyond another parked thread it is no longer this thread's call
             return None
         seen.add(above.span_id)
         above = by_id.get(above.parent_span_id)
     return None
-
-
-def _ns(span: Span, name: str) -> int | None:
-    value: Any = span.attributes.get(name)
-    return value if isinstance(value, int) else None
 
 
 def _end(span: Span) -> int:

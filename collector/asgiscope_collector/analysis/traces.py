@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from asgiscope_collector.analysis import coarse, trace_rows
+from asgiscope_collector.analysis.lanes import timeline_of
 from asgiscope_collector.analysis.ranges import Range
 from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of
@@ -285,6 +286,7 @@ def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:
         root_span_id=root.span_id if root else "",
         shares=shares_of(root, spans, ghosts) if root else Shares(),
         critical_path=critical_path(root, spans) if root else [],
+        timeline=timeline_of(root, spans, ghosts),
     )
 
 

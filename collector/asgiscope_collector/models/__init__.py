@@ -48,7 +48,9 @@ from asgiscope_collector.models.releases import (
 )
 from asgiscope_collector.models.session import Credentials, Session
 from asgiscope_collector.models.status import Status
+from asgiscope_collector.models.timeline import Bar, Lane, Stretch, Timeline, Wait
 from asgiscope_collector.models.traces import (
+    Category,
     PathStep,
     Shares,
     Span,
@@ -61,11 +63,13 @@ from asgiscope_collector.models.traces import (
 
 __all__ = [
     "Advice",
+    "Bar",
     "Blocking",
     "BlockingPoint",
     "BlockingSite",
     "Bucket",
     "CallSite",
+    "Category",
     "Cell",
     "Chain",
     "Change",
@@ -85,6 +89,7 @@ __all__ = [
     "Holder",
     "HopSite",
     "Hops",
+    "Lane",
     "Layer",
     "Live",
     "LiveHolder",
@@ -121,12 +126,15 @@ __all__ = [
     "SpanLink",
     "State",
     "Status",
+    "Stretch",
+    "Timeline",
     "Trace",
     "TraceSummary",
     "Traces",
     "Verdict",
     "VictimRoute",
     "Victims",
+    "Wait",
     "Waiter",
     "Waiting",
 ]

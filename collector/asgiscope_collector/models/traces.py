@@ -1,8 +1,12 @@
 """Traces: lists of them, and one with its spans."""
 
-from typing import Any
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
+
+from asgiscope_collector.models.timeline import Timeline
 
 
 class TraceSummary(BaseModel):
@@ -51,6 +55,20 @@ class SpanEvent(BaseModel):
     attributes: dict[str, Any]
 
 
+class Category(StrEnum):
+    """What a span is about, by its name, kind and attributes; the first that fits."""
+
+    STALL = "stall"
+    REFUSAL = "refusal"
+    BRIDGE = "bridge"
+    """A call of `sync_to_async`, or one submitted to a thread pool: it has a queue wait and a run time."""
+    ASYNC_TO_SYNC = "async_to_sync"
+    REQUEST = "request"
+    QUERY = "query"
+    SESSION = "session"
+    WORK = "work"
+
+
 class Span(BaseModel):
     """One span. Attribute values are strings, as stored, except the numbers and booleans of semconv."""
 
@@ -59,6 +77,7 @@ class Span(BaseModel):
     parent_span_id: str
     name: str
     kind: str
+    category: Category
     service: str
     scope: str
     start_ns: int
@@ -84,12 +103,17 @@ class Shares(BaseModel):
     other_ns: int = 0
 
 
-class PathStep(BaseModel):
+@dataclass(slots=True)
+class PathStep:
     """A piece of the critical path: shorten it, and the request ends earlier."""
 
     span_id: str
     start_ns: int
     duration_ns: int
+    part: Annotated[
+        Literal["wait", "run", "resume"],
+        Field(description="of a bridge call: its queue wait, its run time, its resume delay; else run"),
+    ]
 
 
 class Trace(BaseModel):
@@ -106,3 +130,4 @@ class Trace(BaseModel):
     root_span_id: str = Field(description="what shares and path are those of; '' for a trace without spans")
     shares: Shares
     critical_path: list[PathStep] = Field(description="by time, without gaps, over the root's duration")
+    timeline: Timeline = Field(description="the spans and ghosts as lanes, one a thread")

@@ -83,6 +83,17 @@ export interface Attempt {
   took_ms: number;
 }
 
+/** A span in its row: it waits from start_ns on, and then runs. Only bridge calls wait. */
+export interface Bar {
+  /** index in spans, or len(spans) + index in ghosts */
+  span: number;
+  /** 0 on top; no two bars of a row are there at the same time */
+  row: number;
+  start_ns: number;
+  wait_ns: number;
+  run_ns: number;
+}
+
 /** Call sites that blocked event loops, the most time first, and the share of time in which loops stood. */
 export interface Blocking {
   step_ns: number;
@@ -131,6 +142,9 @@ export interface CallSite {
   file: string;
   line: number;
 }
+
+/** What a span is about, by its name, kind and attributes; the first that fits. */
+export type Category = "stall" | "refusal" | "bridge" | "async_to_sync" | "request" | "query" | "session" | "work";
 
 /** Time that a waiter lost to a holder. */
 export interface Cell {
@@ -474,6 +488,25 @@ export interface Hops {
   sites_total: number;
 }
 
+/** A thread of a process, with what ran on it and what waited for it. */
+export interface Lane {
+  /** service and instance: shop/7f3a */
+  process: string;
+  /** a thread role; '' where the spans do not say */
+  role: string;
+  /** the thread's name; '' if it is not known */
+  thread: string;
+  /** the executor of calls that no thread is known to have taken; else '' */
+  queue: string;
+  rows: number;
+  /** by start; a span stands below the one it happened in */
+  bars: Bar[];
+  /** in which nothing else could run on the lane's event loop */
+  stalls: Stretch[];
+  /** in which calls had returned and waited for the lane's event loop */
+  resumes: Stretch[];
+}
+
 /** One middleware of a chain; the last layer is view. */
 export interface Layer {
   name: string;
@@ -649,6 +682,8 @@ export interface PathStep {
   span_id: string;
   start_ns: number;
   duration_ns: number;
+  /** of a bridge call: its queue wait, its run time, its resume delay; else run */
+  part: "wait" | "run" | "resume";
 }
 
 /** One step of a time series. */
@@ -1053,6 +1088,7 @@ export interface Span {
   parent_span_id: string;
   name: string;
   kind: string;
+  category: Category;
   service: string;
   scope: string;
   start_ns: number;
@@ -1114,8 +1150,27 @@ export interface StatusOutput {
   retention_bytes: number;
 }
 
+/** A part of a lane's time that stands in no row. */
+export interface Stretch {
+  span: number;
+  start_ns: number;
+  duration_ns: number;
+}
+
 /** What a thread is for, seen from asgiref. */
 export type ThreadRole = "event_loop" | "request" | "shared" | "parent" | "pool" | "main" | "other";
+
+/** The lanes of a trace, from the top of a page down. */
+export interface Timeline {
+  /** when the first span started, since the epoch */
+  origin_ns: number;
+  /** until the last one ended; ghosts may lie outside */
+  duration_ns: number;
+  /** those of the root's process first; event loops before other threads */
+  lanes: Lane[];
+  /** whose holder is in this answer, the longest first; at most 20,000 */
+  waits: Wait[];
+}
 
 /** A trace's spans, by start time, at most limit. */
 export interface Trace {
@@ -1130,6 +1185,8 @@ export interface Trace {
   shares: Shares;
   /** by time, without gaps, over the root's duration */
   critical_path: PathStep[];
+  /** the spans and ghosts as lanes, one a thread */
+  timeline: Timeline;
 }
 
 /** One trace in a list: its root (or first server) span and the sums on it. */
@@ -1178,6 +1235,17 @@ export interface VictimRoute {
 export interface Victims {
   requests: number;
   total_ns: number;
+}
+
+/** A bridge call that waited for another one: the part of its wait in which that one held the thread. */
+export interface Wait {
+  /** index of the span, as in Bar */
+  waiter: number;
+  holder: number;
+  start_ns: number;
+  duration_ns: number;
+  /** as the process measured it; clocks of two processes may differ */
+  overlap_ns: number;
 }
 
 /** A row of the matrix: calls that waited, by finding. */

@@ -1,6 +1,5 @@
 /** The attribute names of the wire contract (asgiscope/semconv.py) that the page computes with. */
 
-export const THREAD_ID = "thread.id";
 export const THREAD_NAME = "thread.name";
 export const THREAD_ROLE = "asgiscope.thread.role";
 export const ON_EVENT_LOOP = "asgiscope.on_event_loop";
@@ -20,12 +19,10 @@ export const ONGOING = "asgiscope.ongoing";
 
 export const BRIDGE_FUNCTION = "asgiref.function";
 export const EXECUTOR_ROLE = "asgiref.executor";
-export const EXECUTOR_ID = "asgiref.executor.id";
 export const WAIT_NS = "asgiref.wait_ns";
 export const RUN_NS = "asgiref.run_ns";
 export const RESUME_NS = "asgiref.resume_ns";
 export const IDLE_NS = "asgiref.wait_idle_ns";
-export const RUN_THREAD_ID = "asgiref.run.thread.id";
 export const RUN_THREAD_NAME = "asgiref.run.thread.name";
 export const CANCELLED = "asgiref.cancelled";
 export const MIDDLEWARE = "asgiscope.middleware";
@@ -41,12 +38,4 @@ export const BLOCKING_OPERATION = "asgiscope.operation";
 export const REFUSED_BY = "asgiscope.refused_by";
 export const CHAIN = "asgiscope.chain";
 
-export const SPAN_SYNC_TO_ASYNC = "sync_to_async";
-export const SPAN_ASYNC_TO_SYNC = "async_to_sync";
-export const SPAN_EXECUTOR = "executor";
-export const SPAN_BLOCKED = "event_loop blocked";
-export const SPAN_REFUSED = "async_unsafe refused";
-export const SPAN_SESSION = "session";
 
-export const INSTANCE_ID = "service.instance.id";
-export const PROCESS_ID = "process.pid";

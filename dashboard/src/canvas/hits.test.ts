@@ -1,14 +1,26 @@
 import { describe, expect, it } from "vitest";
 import { timelineOf } from "../model/lanes";
-import { bridge, LOOP, MS, request, span, trace } from "../model/samples";
+import { bridge, lane, lanes, MS, request, span, trace } from "../model/samples";
 import { hitAt } from "./hits";
 import { layoutOf, rowTop } from "./layout";
 
 const root = request(100);
-const stall = span("event_loop blocked", 10, 40, { attributes: LOOP });
+const stall = span("event_loop blocked", 10, 40, { category: "stall" });
 const call = bridge("load", 60, [10, 20, 5], 2);
-const brief = span("cache get", 70, 0.001, { attributes: LOOP, parent_span_id: root.span_id });
-const places = layoutOf(timelineOf(trace([root, stall, call, brief])));
+const brief = span("cache get", 70, 0.001, { parent_span_id: root.span_id });
+const given = lanes(100, [
+  lane("event_loop", {
+    rows: 2,
+    bars: [
+      { span: 0, row: 0, start_ns: 0, wait_ns: 0, run_ns: 100 * MS },
+      { span: 3, row: 1, start_ns: 70 * MS, wait_ns: 0, run_ns: 0.001 * MS },
+    ],
+    stalls: [{ span: 1, start_ns: 10 * MS, duration_ns: 40 * MS }],
+    resumes: [{ span: 2, start_ns: 90 * MS, duration_ns: 5 * MS }],
+  }),
+  lane("shared", { bars: [{ span: 2, row: 0, start_ns: 60 * MS, wait_ns: 10 * MS, run_ns: 20 * MS }] }),
+]);
+const places = layoutOf(timelineOf(trace([root, stall, call, brief], [], given)));
 const [loop, shared] = places;
 if (loop === undefined || shared === undefined) throw new Error("expected two lanes");
 

@@ -1,12 +1,12 @@
 /** The whole trace in a strip, with the part in view marked; drag to move it. */
 
+import type { Category } from "../api/types";
 import type { Lane, Timeline } from "../model/lanes";
-import type { SpanKind } from "../model/spans";
 import { timeOf, type Viewport, xOf } from "../model/viewport";
 import { CanvasView } from "./canvas-view";
 import { type Colour, type Palette, readPalette } from "./palette";
 
-const RUN_COLOURS: Partial<Record<SpanKind, Colour>> = {
+const RUN_COLOURS: Partial<Record<Category, Colour>> = {
   bridge: "run-edge",
   query: "query-edge",
   session: "session-edge",

@@ -1,12 +1,12 @@
 /** The strokes of the timeline: bars, bands, tails, arrows, axis. Positions in CSS pixels. */
 
-import type { SpanKind } from "../model/spans";
+import type { Category } from "../api/types";
 import { type Colour, type Fill, type Palette, readPattern } from "./palette";
 
 const FONT = "11px ui-monospace, 'SFMono-Regular', Menlo, 'DejaVu Sans Mono', monospace";
 const LABEL_FONT = "600 11px system-ui, sans-serif";
 
-const FILLS: Record<Exclude<SpanKind, "stall">, Fill> = {
+const FILLS: Record<Exclude<Category, "stall">, Fill> = {
   request: "request",
   bridge: "run",
   async_to_sync: "parked",
@@ -17,7 +17,7 @@ const FILLS: Record<Exclude<SpanKind, "stall">, Fill> = {
 };
 
 /** The colour of what is too narrow for more than its outline. */
-export function edgeOf(kind: Exclude<SpanKind, "stall">): Colour {
+export function edgeOf(kind: Exclude<Category, "stall">): Colour {
   return `${FILLS[kind]}-edge`;
 }
 
@@ -60,7 +60,7 @@ export class Brush {
     this.context.globalAlpha = 1;
   }
 
-  bar(kind: SpanKind, rect: Rect, ghost: boolean, dimmed: boolean): void {
+  bar(kind: Category, rect: Rect, ghost: boolean, dimmed: boolean): void {
     const { context, palette } = this;
     const name = kind === "stall" ? "stall" : FILLS[kind];
     context.globalAlpha = dimmed ? 0.25 : 1;

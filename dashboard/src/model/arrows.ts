@@ -1,9 +1,8 @@
 /** Who waited for whom: from the wait of a bridge call to the run of the call that held the thread. */
 
-import * as sem from "../api/semconv";
-import type { Span } from "../api/types";
+import type { Span, Wait } from "../api/types";
 import type { Bar } from "./lanes";
-import { keyOf, linksOf, numberOf, phasesOf } from "./spans";
+import { keyOf } from "./spans";
 
 export interface Arrow {
   waiter: Bar;
@@ -11,33 +10,18 @@ export interface Arrow {
   /** The part of the wait in which the holder ran; ns from the trace's origin. */
   start: number;
   end: number;
-  /** As measured in the process. */
-  overlapNs: number;
 }
 
-/** The longest first. A holder that was not kept (not sampled, expired) has no arrow; the wait names it. */
-export function arrowsOf(spans: readonly Span[], originNs: number, bars: ReadonlyMap<string, Bar>): Arrow[] {
-  const arrows: Arrow[] = [];
-  for (const span of spans) {
-    const waiter = bars.get(keyOf(span));
-    if (waiter === undefined) continue;
-    for (const link of linksOf(span, sem.HELD_BY)) {
-      const holder = bars.get(keyOf(link));
-      if (holder === undefined || holder === waiter) continue;
-      const overlapNs = numberOf(link.attributes, sem.OVERLAP_NS) ?? 0;
-      arrows.push({ waiter, holder, overlapNs, ...overlap(span, originNs, waiter, holder) });
-    }
-  }
-  return arrows.sort((a, b) => b.overlapNs - a.overlapNs);
-}
-
-function overlap(span: Span, originNs: number, waiter: Bar, holder: Bar): { start: number; end: number } {
-  const waitStart = span.start_ns - originNs;
-  const waitEnd = waitStart + phasesOf(span).waitNs;
-  const start = Math.max(waitStart, holder.runStart);
-  const end = Math.min(waitEnd, holder.end);
-  // Clocks of two processes, or a holder still running when it was reported: keep to the wait.
-  return start <= end ? { start, end } : { start: waiter.start, end: waiter.runStart };
+/** In the order of `waits`. A holder that was not kept (not sampled, expired) has no arrow; the wait names it. */
+export function arrowsOf(waits: readonly Wait[], spans: readonly Span[], bars: ReadonlyMap<string, Bar>): Arrow[] {
+  const barAt = (index: number): Bar | undefined => {
+    const span = spans[index];
+    return span && bars.get(keyOf(span));
+  };
+  return waits.flatMap(({ waiter: waits, holder: held, start_ns: start, duration_ns: length }) => {
+    const [waiter, holder] = [barAt(waits), barAt(held)];
+    return waiter && holder ? [{ waiter, holder, start, end: start + length }] : [];
+  });
 }
 
 /** The arrows of each waiter and of each holder, in the order of `arrows`. */

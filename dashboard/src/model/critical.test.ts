@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Span, Trace } from "../api/types";
+import type { PathStep, Span, Trace } from "../api/types";
 import { criticalNs, criticalPathOf, longestSteps } from "./critical";
 import { bridge, heldBy, LOOP, MS, request, span, T0, trace } from "./samples";
 
@@ -8,19 +8,24 @@ const holder = bridge("export", -50, [0, 80, 0], 2, { trace_id: "b".repeat(32) }
 const call = bridge("load", 20, [30, 40, 10], 2, { parent_span_id: root.span_id, links: [heldBy(holder, 30)] });
 const query = span("SELECT orders", 60, 20, { parent_span_id: call.span_id, attributes: LOOP });
 
-function withPath(spans: Span[], ...path: [Span, number, number][]): Trace {
-  const steps = path.map(([on, start, end]) => ({
+function withPath(spans: Span[], ...path: [Span, number, number, PathStep["part"]][]): Trace {
+  const steps = path.map(([on, start, end, part]) => ({
     span_id: on.span_id,
     start_ns: T0 + start * MS,
     duration_ns: (end - start) * MS,
+    part,
   }));
   return { ...trace(spans, [holder]), critical_path: steps };
 }
 
-const whole = withPath([root, call, query], [root, 0, 20], [call, 20, 60], [query, 60, 80], [call, 80, 100]);
+const whole = withPath(
+  [root, call, query],
+  [root, 0, 20, "run"], [call, 20, 50, "wait"], [call, 50, 60, "run"],
+  [query, 60, 80, "run"], [call, 80, 90, "run"], [call, 90, 100, "resume"],
+);
 
 describe("criticalPathOf", () => {
-  it("tells waiting, running and coming back apart", () => {
+  it("gives each step its span and its time from the origin", () => {
     const { steps } = criticalPathOf(whole, T0);
     const said = steps.map(({ span: on, start, end, part }) => [on.name, start / MS, end / MS, part]);
 
@@ -48,7 +53,7 @@ it("sums what lies on one span", () => {
 });
 
 it("names the longest steps in the order of time, and none that cost next to nothing", () => {
-  const brief = withPath([root, query], [root, 0, 0.5], [query, 0.5, 100]);
+  const brief = withPath([root, query], [root, 0, 0.5, "run"], [query, 0.5, 100, "run"]);
 
   expect(longestSteps(criticalPathOf(whole, T0), 2).map(({ start }) => start / MS)).toEqual([0, 20]);
   expect(longestSteps(criticalPathOf(brief, T0), 9)).toHaveLength(1);

@@ -1,13 +1,8 @@
-/**
- * The critical path of a request as it is drawn: the collector says on which span it lies at each moment.
- *
- * A bridge call's queue wait and its resume delay are steps of their own: it makes no progress meanwhile, and who
- * does is the call that held the thread, or what kept the loop busy.
- */
+/** The critical path of a request as it is drawn: the collector says on which span it lies at each moment. */
 
 import * as sem from "../api/semconv";
-import type { Span, Trace } from "../api/types";
-import { keyOf, kindOf, linksOf, phasesOf } from "./spans";
+import type { PathStep, Span, Trace } from "../api/types";
+import { keyOf, linksOf } from "./spans";
 
 /** A stretch of the path on one span; ns from the trace's origin. */
 export interface Step {
@@ -15,7 +10,7 @@ export interface Step {
   span: Span;
   start: number;
   end: number;
-  part: "wait" | "run" | "resume";
+  part: PathStep["part"];
 }
 
 export interface CriticalPath {
@@ -27,32 +22,17 @@ export interface CriticalPath {
 
 export function criticalPathOf(trace: Trace, originNs: number): CriticalPath {
   const spans = new Map(trace.spans.map((span) => [span.span_id, span]));
-  const steps = trace.critical_path.flatMap(({ span_id: id, start_ns: startNs, duration_ns: durationNs }) => {
+  const steps = trace.critical_path.flatMap(({ span_id: id, start_ns: startNs, duration_ns: durationNs, part }) => {
     const span = spans.get(id);
+    const start = startNs - originNs;
     // Of a trace that is cut, the path may lie on spans that were not loaded.
-    return span === undefined ? [] : stepsOn(span, startNs - originNs, startNs - originNs + durationNs, originNs);
+    return span === undefined ? [] : [{ key: keyOf(span), span, start, end: start + durationNs, part }];
   });
   const keys = new Set(steps.map(({ key }) => key));
   for (const { span, part } of steps) {
     if (part === "wait") for (const link of linksOf(span, sem.HELD_BY)) keys.add(keyOf(link));
   }
   return { steps, keys };
-}
-
-/** A stretch on a span, parted where its queue wait ends and where its function returned. */
-function stepsOn(span: Span, start: number, end: number, originNs: number): Step[] {
-  const key = keyOf(span);
-  if (kindOf(span) !== "bridge") return [{ key, span, start, end, part: "run" }];
-  const { waitNs, runNs } = phasesOf(span);
-  const within = (time: number): number => Math.min(Math.max(time, start), end);
-  const ran = within(span.start_ns - originNs + waitNs);
-  const returned = within(span.start_ns - originNs + waitNs + runNs);
-  const parts: Step[] = [
-    { key, span, start, end: ran, part: "wait" },
-    { key, span, start: ran, end: returned, part: "run" },
-    { key, span, start: returned, end, part: "resume" },
-  ];
-  return parts.filter((step) => step.end > step.start);
 }
 
 /** For how long the path lies on a span, ns. */

@@ -42,6 +42,7 @@ group("describe", () => {
 
   it("says what blocked the loop, where, and who suffered", () => {
     const stall = span("event_loop blocked", 0, 120, {
+      category: "stall",
       attributes: {
         ...LOOP,
         [sem.BLOCKING_OPERATION]: "SELECT shop_product",
@@ -81,6 +82,7 @@ group("verdictsOf", () => {
 
   it("names the line where another request blocked the loop", () => {
     const stall = span("event_loop blocked", 10, 60, {
+      category: "stall",
       trace_id: OTHER_ID,
       attributes: { ...LOOP, [sem.CODE_FILE]: "shop/views.py", [sem.CODE_LINE]: 41 },
     });
@@ -92,6 +94,7 @@ group("verdictsOf", () => {
 
   it("begins with a refusal, for that request failed", () => {
     const refusal = span("async_unsafe refused", 5, 0, {
+      category: "refusal",
       attributes: { ...LOOP, [sem.CODE_FILE]: "a.py", [sem.CODE_LINE]: 3, [sem.CODE_FUNCTION]: "f", [sem.CHAIN]: ["x", "y"] },
       status_message: "You cannot call this",
     });

@@ -6,7 +6,7 @@ import { text } from "../text";
 import { duration, place, plural } from "./format";
 import { roleName } from "./kinds";
 import { SLICE_WORDS, type Share, type Slice } from "./share";
-import { flagOf, type Phases, kindOf, linksOf, numberOf, phasesOf, rootOf, routeOf, siteOf, textOf } from "./spans";
+import { flagOf, type Phases, linksOf, numberOf, phasesOf, rootOf, routeOf, siteOf, textOf } from "./spans";
 
 const say = text.span;
 
@@ -25,7 +25,7 @@ export function describe(span: Span, ghost: boolean): Description {
 }
 
 function linesOf(span: Span, ghost: boolean): string[] {
-  switch (kindOf(span)) {
+  switch (span.category) {
     case "bridge":
       return ghost ? [say.held(duration(phasesOf(span).runNs))] : bridgeLines(span, phasesOf(span));
     case "stall":
@@ -112,7 +112,7 @@ function chainOf(span: Span): string[] {
 }
 
 function onLoop(span: Span): string {
-  const blocking = flagOf(span.attributes, sem.ON_EVENT_LOOP) && ["query", "session"].includes(kindOf(span));
+  const blocking = flagOf(span.attributes, sem.ON_EVENT_LOOP) && ["query", "session"].includes(span.category);
   return blocking ? say.onLoop : "";
 }
 
@@ -132,7 +132,7 @@ const WORTH_NAMING = 0.05;
 
 /** What failed and what cost the request most, in sentences; none where nothing that asgiscope names did. */
 export function verdictsOf(trace: Trace, shares: readonly Share[]): string[] {
-  const what = trace.spans.some((span) => kindOf(span) === "request") ? text.verdict.request : text.verdict.trace;
+  const what = trace.spans.some((span) => span.category === "request") ? text.verdict.request : text.verdict.trace;
   const named = shares.filter(({ slice, share }) => !["other", "run", "query"].includes(slice) && share >= WORTH_NAMING);
   const worst = [...named].sort((a, b) => b.ns - a.ns)[0];
   return [
@@ -148,7 +148,7 @@ function causeText(trace: Trace, slice: Slice, amount: string): string {
 
 /** Waits beside which other calls made progress: what a full pool looks like. */
 function longWaitText(trace: Trace): string {
-  const length = rootOf(trace.spans)?.duration_ns ?? 0;
+  const length = rootOf(trace)?.duration_ns ?? 0;
   const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);
   if (waiter === undefined || phasesOf(waiter).waitNs < 2 * WORTH_NAMING * length) return "";
   return text.verdict.longWait(duration(phasesOf(waiter).waitNs), executorName(waiter), heldText(waiter));
@@ -166,11 +166,11 @@ const CAUSES: Partial<Record<Slice, (trace: Trace, amount: string) => string>> =
 };
 
 function longest(spans: readonly Span[], kind: string, ns: (span: Span) => number): Span | undefined {
-  return spans.filter((span) => kindOf(span) === kind).sort((a, b) => ns(b) - ns(a))[0];
+  return spans.filter((span) => span.category === kind).sort((a, b) => ns(b) - ns(a))[0];
 }
 
 function refusalText(trace: Trace): string {
-  const refusal = trace.spans.find((span) => kindOf(span) === "refusal");
+  const refusal = trace.spans.find((span) => span.category === "refusal");
   if (refusal === undefined) return "";
   const by = textOf(refusal.attributes, sem.REFUSED_BY) === "asgiref" ? "asgiref" : "Django";
   return text.verdict.refused(by, siteText(refusal));

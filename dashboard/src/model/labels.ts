@@ -1,12 +1,12 @@
 /** The few characters of a span that stand in its bar. */
 
 import * as sem from "../api/semconv";
-import type { Span } from "../api/types";
+import type { Category, Span } from "../api/types";
 import { text } from "../text";
 import { place } from "./format";
-import { type SpanKind, siteOf, textOf } from "./spans";
+import { siteOf, textOf } from "./spans";
 
-export function labelOf(span: Span, kind: SpanKind): string {
+export function labelOf(span: Span, kind: Category): string {
   if (kind === "bridge" || kind === "async_to_sync") {
     const name = textOf(span.attributes, sem.BRIDGE_FUNCTION) || span.name.split(" ").slice(1).join(" ");
     return lastName(name) || span.name;

@@ -1,7 +1,7 @@
 /** Spans for the tests of the models. */
 
 import * as sem from "../api/semconv";
-import type { Attributes, Shares, Span, SpanLink, Trace } from "../api/types";
+import type { Attributes, Lane, Shares, Span, SpanLink, Timeline, Trace } from "../api/types";
 
 export const TRACE_ID = "a".repeat(32);
 export const OTHER_ID = "b".repeat(32);
@@ -20,6 +20,7 @@ export function span(name: string, startMs: number, lengthMs: number, changes: P
     parent_span_id: "",
     name,
     kind: "Internal",
+    category: "work",
     service: "shop",
     scope: "asgiscope",
     start_ns: T0 + startMs * MS,
@@ -27,22 +28,23 @@ export function span(name: string, startMs: number, lengthMs: number, changes: P
     status_code: "Unset",
     status_message: "",
     attributes: {},
-    resource: { [sem.INSTANCE_ID]: "shop-1" },
+    resource: {},
     links: [],
     events: [],
     ...changes,
   };
 }
 
-export function thread(id: number, role: string, name = `thread-${id}`): Attributes {
-  return { [sem.THREAD_ID]: id, [sem.THREAD_ROLE]: role, [sem.THREAD_NAME]: name };
+export function thread(role: string, name: string): Attributes {
+  return { [sem.THREAD_ROLE]: role, [sem.THREAD_NAME]: name };
 }
 
-export const LOOP = thread(1, "event_loop", "MainThread");
+export const LOOP = thread("event_loop", "MainThread");
 
 export function request(lengthMs: number, changes: Partial<Span> = {}): Span {
   return span("GET products/", 0, lengthMs, {
     kind: "Server",
+    category: "request",
     attributes: { ...LOOP, [sem.HTTP_METHOD]: "GET", [sem.HTTP_ROUTE]: "products/" },
     ...changes,
   });
@@ -57,6 +59,7 @@ export function bridge(
   changes: Partial<Span> = {},
 ): Span {
   return span(`sync_to_async shop.${name}`, startMs, waitMs + runMs + resumeMs, {
+    category: "bridge",
     ...changes,
     attributes: {
       ...LOOP,
@@ -64,10 +67,8 @@ export function bridge(
       [sem.WAIT_NS]: waitMs * MS,
       [sem.RUN_NS]: runMs * MS,
       [sem.RESUME_NS]: resumeMs * MS,
-      [sem.RUN_THREAD_ID]: run,
       [sem.RUN_THREAD_NAME]: `pool-${run}`,
       [sem.EXECUTOR_ROLE]: "shared",
-      [sem.EXECUTOR_ID]: `queue-${run}`,
       ...changes.attributes,
     },
   });
@@ -85,7 +86,16 @@ export const NO_SHARES: Shares = {
   total_ns: 0, blocking_ns: 0, query_ns: 0, run_ns: 0, stalled_ns: 0, wait_ns: 0, resume_ns: 0, other_ns: 0,
 };
 
-export function trace(spans: Span[], ghosts: Span[] = []): Trace {
-  const of = { root_span_id: spans[0]?.span_id ?? "", shares: NO_SHARES, critical_path: [] };
+export function lane(role: string, changes: Partial<Lane>): Lane {
+  return { process: "shop/shop-1", role, thread: "", queue: "", rows: 1, bars: [], stalls: [], resumes: [], ...changes };
+}
+
+/** Lanes of a trace of `lengthMs`. */
+export function lanes(lengthMs: number, given: Lane[], waits: Timeline["waits"] = []): Timeline {
+  return { origin_ns: T0, duration_ns: lengthMs * MS, lanes: given, waits };
+}
+
+export function trace(spans: Span[], ghosts: Span[] = [], timeline: Timeline = lanes(0, [])): Trace {
+  const of = { root_span_id: spans[0]?.span_id ?? "", shares: NO_SHARES, critical_path: [], timeline };
   return { trace_id: TRACE_ID, spans, ghosts, total: spans.length, truncated: false, ...of };
 }

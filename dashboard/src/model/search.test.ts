@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as sem from "../api/semconv";
 import { timelineOf } from "./lanes";
-import { bridge, LOOP, request, span, trace } from "./samples";
+import { bridge, lane, lanes, MS, request, span, trace } from "./samples";
 import { drawn, matches, step } from "./search";
 import { keyOf } from "./spans";
 
@@ -23,9 +23,16 @@ describe("matches", () => {
 
 describe("step", () => {
   const root = request(100);
-  const stall = span("event_loop blocked", 5, 20, { attributes: LOOP });
+  const stall = span("event_loop blocked", 5, 20, { category: "stall" });
   const call = bridge("load", 30, [0, 10, 0], 2);
-  const timeline = timelineOf(trace([call, root, stall]));
+  const given = lanes(100, [
+    lane("event_loop", {
+      bars: [{ span: 1, row: 0, start_ns: 0, wait_ns: 0, run_ns: 100 * MS }],
+      stalls: [{ span: 2, start_ns: 5 * MS, duration_ns: 20 * MS }],
+    }),
+    lane("shared", { bars: [{ span: 0, row: 0, start_ns: 30 * MS, wait_ns: 0, run_ns: 10 * MS }] }),
+  ]);
+  const timeline = timelineOf(trace([call, root, stall], [], given));
   const keys = [root, stall, call].map(keyOf);
 
   it("goes through all that is drawn by time, and round", () => {

@@ -1,17 +1,7 @@
-/** What a span is, read from its name and attributes; the times within a bridge call. */
+/** What a span says of itself in its attributes; the times within a bridge call. */
 
 import * as sem from "../api/semconv";
-import type { Attributes, Span, SpanLink } from "../api/types";
-
-export type SpanKind =
-  | "request"
-  | "bridge"
-  | "async_to_sync"
-  | "stall"
-  | "refusal"
-  | "query"
-  | "session"
-  | "work";
+import type { Attributes, Span, SpanLink, Trace } from "../api/types";
 
 export function numberOf(attributes: Attributes, name: string): number | null {
   const value = attributes[name];
@@ -32,27 +22,9 @@ export function flagOf(attributes: Attributes, name: string): boolean {
   return value === true || value === "true";
 }
 
-export function kindOf(span: Span): SpanKind {
-  const verb = span.name.split(" ", 1)[0] ?? "";
-  if (span.name === sem.SPAN_BLOCKED) return "stall";
-  if (span.name === sem.SPAN_REFUSED) return "refusal";
-  if (verb === sem.SPAN_SYNC_TO_ASYNC || verb === sem.SPAN_EXECUTOR) return "bridge";
-  if (verb === sem.SPAN_ASYNC_TO_SYNC) return "async_to_sync";
-  if (span.kind.toUpperCase().endsWith("SERVER")) return "request";
-  if (textOf(span.attributes, sem.DB_SYSTEM) !== "") return "query";
-  if (verb === sem.SPAN_SESSION) return "session";
-  return "work";
-}
-
 /** One span among all traces. */
 export function keyOf(span: { trace_id: string; span_id: string }): string {
   return `${span.trace_id}/${span.span_id}`;
-}
-
-/** The process a span came from: thread ids mean something within one only. */
-export function processOf(span: Span): string {
-  const instance = textOf(span.resource, sem.INSTANCE_ID) || textOf(span.resource, sem.PROCESS_ID);
-  return `${span.service}/${instance}`;
 }
 
 /** Durations within a bridge call, ns: it waits in the queue, runs, and waits for the loop to take it back. */
@@ -96,8 +68,6 @@ export function routeOf(attributes: Attributes): string {
 }
 
 /** The request that the trace is about: its outermost server span, else its first span. */
-export function rootOf(spans: readonly Span[]): Span | null {
-  const ids = new Set(spans.map((span) => span.span_id));
-  const servers = spans.filter((span) => kindOf(span) === "request");
-  return servers.find((span) => !ids.has(span.parent_span_id)) ?? servers[0] ?? spans[0] ?? null;
+export function rootOf(trace: Trace): Span | null {
+  return trace.spans.find((span) => span.span_id === trace.root_span_id) ?? null;
 }

@@ -221,6 +221,7 @@ export const trace = {
   timeline: "Threads over time",
   timelineRole: "thread timeline",
   timelineLabel: (threads: number) => `Timeline of ${threads} threads. The table of spans holds the same.`,
+  noThread: "no thread yet",
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
   fit: "Fit",

@@ -7,7 +7,7 @@ import type { Span } from "../api/types";
 import { holdersOf, siteText } from "../model/describe";
 import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
-import { keyOf, kindOf, phasesOf, textOf } from "../model/spans";
+import { keyOf, phasesOf, textOf } from "../model/spans";
 import { text } from "../text";
 import { Cell } from "./words";
 
@@ -58,7 +58,7 @@ export function SpanTable(props: SpanTableProps): JSX.Element {
 
 function SpanRow({ span, traceId, originNs, selected, onSelect }: SpanTableProps & { span: Span }): JSX.Element {
   const key = keyOf(span);
-  const bridge = kindOf(span) === "bridge";
+  const bridge = span.category === "bridge";
   const { waitNs, runNs } = bridge ? phasesOf(span) : { waitNs: 0, runNs: span.duration_ns };
   const [holder, ...others] = holdersOf(span);
   return (

@@ -39,7 +39,7 @@ def alert(alerting: Alerting, found: Alert, now_ns: int) -> models.Alert:
         labels=found.labels,
         annotations=found.annotations,
         value=held.value,
-        value_text=c.spell_value(active.rule.when, held.value) if active else f"{held.value:g}",
+        value_text=_value_text(active, found),
         starts_at=_moment(held.starts_ns),
         starts_ns=held.starts_ns,
         ends_at=_moment(held.ends_ns),
@@ -47,6 +47,19 @@ def alert(alerting: Alerting, found: Alert, now_ns: int) -> models.Alert:
         muted_by=alerting.board.muted_by(found, alerting.rule_set, now_ns) if found.firing else [],
         finding_id=found.labels.get("finding", ""),
     )
+
+
+def _value_text(active: ActiveRule | None, alert: Alert) -> str:
+    """The value in the unit of the rule that made the alert.
+
+    What was told of it says so where that rule is there no more, or is about something else by now.
+    """
+    told = alert.annotations.get("value", "")
+    if active is None:
+        return told or f"{alert.held.value:g}"
+    condition = active.rule.when
+    same = alert.annotations.get("condition", c.spell(condition)) == c.spell(condition)
+    return told if told and not same else c.spell_value(condition, alert.held.value)
 
 
 def current(alerting: Alerting, stored: Alert) -> Alert:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from asgiscope_collector.alerts import views
 from asgiscope_collector.alerts.lease import Lease
 from standardwebhooks import Webhook
 
@@ -227,6 +228,39 @@ def test_a_silence_mutes_and_its_end_tells(running: Running, service: str, tmp_p
         run(work())
     listed = running.get("/api/alerts/silences")["silences"]
     assert [each["state"] for each in listed if each["id"] == made.json()["id"]] == ["expired"]
+
+
+def test_an_alert_says_the_same_when_its_rule_is_gone(running: Running, service: str, tmp_path: Path) -> None:
+    """In the message and on the page, with its unit; also where a rule of that name measures something else now."""
+    with Hook() as ops:
+        bench = Bench(running, service, tmp_path, bereft=ops)
+        bench.rules(STALL)
+        sender = shop(service)
+        sender.stall(None, blocked_ns=2 * SECOND)
+        running.send(sender)
+
+        async def work() -> None:
+            alerting = bench.alerting()
+            (alert,) = await turns_until(alerting, lambda: bench.mine(alerting))
+            await turns_until(alerting, lambda: ops.received)
+            bench.rules()
+            alerting.reload()
+            await turns_until(alerting, lambda: len(ops.received) == 2)
+            over = alerting.board.alerts[alert.fingerprint]
+            shown = views.alert(alerting, over, bench.clock.now())
+            assert (shown.state, shown.value, shown.value_text) == ("resolved", 2 * SECOND, "2 s")
+            bench.rules({"name": "stall", "when": {"type": "loop_blocked_share", "over": "50%"}})
+            alerting.reload()
+            await alerting.tick()
+            assert views.alert(alerting, over, bench.clock.now()).value_text == "2 s"
+            await alerting.stop()
+
+        run(work())
+    first, second = (received.json["alerts"][0] for received in ops.received)
+    assert second["status"] == "resolved"
+    for name in ("summary", "condition", "value", "threshold"):
+        assert second["annotations"][name] == first["annotations"][name]
+    assert first["annotations"]["value"] == "2 s"
 
 
 def test_a_clock_that_jumps_makes_nobody_silent(running: Running, service: str, tmp_path: Path) -> None:

@@ -70,10 +70,11 @@ def test_versions_newest_first(running: Running, service: str) -> None:
     "sides",
     [
         {"since": "2h", "base_version": "1.0", "version": "2.0"},
+        {"since": "4h", "base_version": "1.0", "version": "2.0"},
         {"since": "20m", "base_since": "1h", "base_until": "20m"},
         {"since": "20m"},
     ],
-    ids=["versions", "periods", "the period before"],
+    ids=["versions", "versions in coarse rows", "periods", "the period before"],
 )
 def test_two_sides(running: Running, service: str, sides: dict[str, Any]) -> None:
     """What is new, worse, better, gone; what could be chance is called the same."""

@@ -190,6 +190,27 @@ def test_traces_of_a_finding(running: Running, sender: Sender) -> None:
     assert running.get("/api/traces", finding="0" * 16)["traces"] == []
 
 
+def test_a_trace_is_found_however_long_it_lasts(running: Running, sender: Sender) -> None:
+    """By a finding of its end, with the summary of its start: a moment, minutes, and more than a day before."""
+    now = time.time_ns()
+    hour = 3_600_000 * MS
+    lasted = {"/moment/": MS, "/minutes/": 300_000 * MS, "/days/": 26 * hour}
+    for route, length in lasted.items():
+        request = sender.request("GET", route, start_ns=now - length, duration_ns=length)
+        sender.stall(request, blocked_ns=MS, start_ns=now)
+    running.send(sender)
+    (found,) = running.findings(service=sender.service)
+    for sort, expected in (("newest", list(lasted)), ("slowest", list(lasted)[::-1])):
+        traces = running.get("/api/traces", finding=found["id"], since="3d", sort=sort)["traces"]
+        assert [(trace["route"], trace["spans"]) for trace in traces] == [(route, 2) for route in expected]
+    slowest = running.get("/api/traces", service=sender.service, since="3d", sort="slowest", limit=2)[
+        "traces"
+    ]
+    assert [trace["duration_ns"] for trace in slowest] == [26 * hour, 300_000 * MS]
+    shown = running.get(f"/api/findings/{found['id']}", since="3d")["evidence"]
+    assert {trace["name"] for trace in shown} == {f"GET {route}" for route in lasted}
+
+
 def test_pages_follow_each_other_without_gap(running: Running, sender: Sender) -> None:
     """`next_before_ns` of a page asks for the next, until there is none."""
     now = time.time_ns()

@@ -12,8 +12,8 @@ from typing import Any, Final
 from asgiscope import semconv as sc
 from asgiscope.semconv import LinkKind, ThreadRole
 
-from asgiscope_collector.analysis.packing import Box, pack
-from asgiscope_collector.analysis.spans import Phases, phases_of
+from asgiscope_collector.analysis.packing import pack
+from asgiscope_collector.analysis.spans import phases_of
 from asgiscope_collector.models import Bar, Category, Lane, Span, Stretch, Timeline, Wait
 
 _ROLES: Final = (
@@ -60,14 +60,14 @@ class _Lane:
     role: str
     thread: str
     queue: str
-    boxes: list[Box] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
     stalls: list[Stretch] = field(default_factory=list)
     resumes: list[Stretch] = field(default_factory=list)
 
     @property
     def first(self) -> int:
         """When its first bar starts, or its first stall; both are in order by then."""
-        return self.boxes[0].start if self.boxes else self.stalls[0].start_ns if self.stalls else 0
+        return self.bars[0].start_ns if self.bars else self.stalls[0].start_ns if self.stalls else 0
 
 
 class _Layout:
@@ -80,35 +80,32 @@ class _Layout:
         self._known: dict[tuple[Any, ...], _Lane] = {}
         """By what spans say of their thread: thousands say the same."""
         self._lane_of: list[_Lane | None] = []
-        self._boxes: list[Box | None] = []
+        self._bars: list[Bar | None] = []
         """None for stalls, which stand in no row."""
-        self._run_starts: list[int] = []
         self._threads = dict(_threads_of_queues(self._all))
         for index, span in enumerate(self._all):
-            self._add(index, span, span.start_ns - origin_ns, phases_of(span))
+            self._add(index, span, span.start_ns - origin_ns)
 
-    def _add(self, index: int, span: Span, start: int, phases: Phases) -> None:
-        box: Box | None = None
-        run_start = start + phases.wait
-        end = run_start + phases.run
+    def _add(self, index: int, span: Span, start: int) -> None:
+        bar: Bar | None = None
         if span.category is Category.STALL:
             lane = self._home_of(span)
-            lane.stalls.append(Stretch(span=index, start_ns=start, duration_ns=span.duration_ns))
+            lane.stalls.append(Stretch(index, start, span.duration_ns))
         elif span.category is Category.BRIDGE:
             lane = self._run_lane_of(span)
-            ghost = index >= self._own
-            box = Box(index, run_start if ghost else start, end)
-            if phases.resume and not ghost:
-                resume = Stretch(span=index, start_ns=end, duration_ns=phases.resume)
-                self._home_of(span).resumes.append(resume)
+            wait, run, resume = phases_of(span)
+            if index >= self._own:
+                start, wait, resume = start + wait, 0, 0
+            bar = Bar(index, 0, start, wait, run)
+            if resume:
+                self._home_of(span).resumes.append(Stretch(index, start + wait + run, resume))
         else:
             lane = self._home_of(span)
-            box = Box(index, start, end)
-        if box:
-            lane.boxes.append(box)
-        self._boxes.append(box)
-        self._lane_of.append(lane if box else None)
-        self._run_starts.append(run_start)
+            bar = Bar(index, 0, start, 0, span.duration_ns)
+        if bar:
+            lane.bars.append(bar)
+        self._bars.append(bar)
+        self._lane_of.append(lane if bar else None)
 
     def _home_of(self, span: Span) -> _Lane:
         """The lane of the thread that made the span."""
@@ -144,62 +141,56 @@ class _Layout:
 
     def lanes(self, first_process: str) -> list[Lane]:
         """All lanes with their rows, from the top down."""
-        roots = self._nested()
+        roots, below = self._nested()
         for lane in self._lanes.values():
-            lane.boxes.sort(key=lambda box: box.start)
-            lane.stalls.sort(key=lambda stall: stall.start_ns)
-            lane.resumes.sort(key=lambda resume: resume.start_ns)
+            lane.bars.sort(key=_start_of)
+            lane.stalls.sort(key=_start_of)
+            lane.resumes.sort(key=_start_of)
         in_order = sorted(
             self._lanes.values(),
             key=lambda lane: (lane.process != first_process, lane.process, _rank(lane.role), lane.first),
         )
-        return [self._model(lane, roots.get(lane, [])) for lane in in_order]
-
-    def _model(self, lane: _Lane, roots: list[Box]) -> Lane:
-        # Requests of others are there because this trace delayed them: they stand below what did it.
-        victims = [box for box in roots if self._is_victim(box)]
-        rows = pack(victims, pack([box for box in roots if not self._is_victim(box)]))
-        bars = [
-            Bar(
-                span=box.span,
-                row=box.row,
-                start_ns=box.start,
-                wait_ns=self._run_starts[box.span] - box.start,
-                run_ns=box.end - self._run_starts[box.span],
+        return [
+            Lane(
+                process=lane.process,
+                role=lane.role,
+                thread=lane.thread,
+                queue=lane.queue,
+                rows=self._pack(roots.get(lane, []), below),
+                bars=lane.bars,
+                stalls=lane.stalls,
+                resumes=lane.resumes,
             )
-            for box in lane.boxes
+            for lane in in_order
         ]
-        return Lane(
-            process=lane.process,
-            role=lane.role,
-            thread=lane.thread,
-            queue=lane.queue,
-            rows=rows,
-            bars=bars,
-            stalls=lane.stalls,
-            resumes=lane.resumes,
-        )
 
-    def _is_victim(self, box: Box) -> bool:
-        return box.span >= self._own and self._all[box.span].category is Category.REQUEST
+    def _pack(self, roots: list[Bar], below: dict[int, list[Bar]]) -> int:
+        """How many rows it takes."""
+        # Requests of others are there because this trace delayed them: they stand below what did it.
+        victims = [
+            bar for bar in roots if bar.span >= self._own and self._all[bar.span].category is Category.REQUEST
+        ]
+        ids = {bar.span for bar in victims}
+        others = [bar for bar in roots if bar.span not in ids]
+        return pack(victims, below, pack(others, below))
 
-    def _nested(self) -> dict[_Lane, list[Box]]:
-        """What stands below nothing, by lane; every other box is put below its nearest ancestor on its lane."""
-        roots: dict[_Lane, list[Box]] = {}
+    def _nested(self) -> tuple[dict[_Lane, list[Bar]], dict[int, list[Bar]]]:
+        """What stands below nothing, by lane; every other bar by its nearest ancestor on its lane."""
+        roots: dict[_Lane, list[Bar]] = {}
+        below: dict[int, list[Bar]] = {}
         above = self._above()
         depths: dict[int, int] = {}
-        for box in sorted((box for box in self._boxes if box), key=lambda box: box.start):
-            over = above.get(box.span)
+        for bar in sorted((bar for bar in self._bars if bar), key=_start_of):
+            over = above.get(bar.span)
             # Parents come before their children by start time; a child that does not stands below nothing.
-            depth = depths.get(over, -1) + 1 if over is not None else 0
-            depths[box.span] = depth
-            parent = self._boxes[over] if over is not None and 0 < depth <= _DEEPEST else None
-            lane = self._lane_of[box.span]
-            if parent is not None:
-                parent.below.append(box)
+            depth = 0 if over is None else depths.get(over, -1) + 1
+            depths[bar.span] = depth
+            lane = self._lane_of[bar.span]
+            if over is not None and 0 < depth <= _DEEPEST:
+                below.setdefault(over, []).append(bar)
             elif lane is not None:
-                roots.setdefault(lane, []).append(box)
-        return roots
+                roots.setdefault(lane, []).append(bar)
+        return roots, below
 
     def _above(self) -> dict[int, int]:
         """Of each span the nearest span above it that stands on the same lane.
@@ -216,54 +207,71 @@ class _Layout:
         found: dict[int, int] = {}
         seen: set[int] = set()
         for top in chain(tops, range(len(spans))):  # what is its own ancestor hangs below no top
-            here: dict[_Lane | None, int | None] = {}
-            steps: list[tuple[int, bool, int | None]] = [(top, True, None)]
+            here: dict[_Lane | None, int] = {}
+            steps = [top]
+            before: list[int] = []
             while steps:
-                index, enters, before = steps.pop()
-                lane = lane_of[index]
-                if not enters:
-                    here[lane] = before
+                index = steps.pop()
+                if index < 0:  # the way back up from ~index
+                    here[lane_of[~index]] = before.pop()
                     continue
                 if index in seen:
                     continue
                 seen.add(index)
-                if lane is not None:
-                    over = here.get(lane)
-                    if over is not None:
+                if (lane := lane_of[index]) is not None:
+                    over = here.get(lane, -1)
+                    if over >= 0:
                         found[index] = over
-                    steps.append((index, False, over))
                     here[lane] = index
-                steps.extend((child, True, None) for child in below.get(spans[index].span_id, ()))
+                    before.append(over)
+                    steps.append(~index)
+                steps.extend(below.get(spans[index].span_id, ()))
         return found
 
     def waits(self) -> list[Wait]:
         """Who waited for whom, the longest first; of very many the longest only."""
-        boxes = {(span.trace_id, span.span_id): box for span, box in zip(self._all, self._boxes, strict=True)}
-        found: list[tuple[int, Box, Box]] = []
-        for box in self._boxes[: self._own]:
-            for link in self._all[box.span].links if box else ():
-                holder = boxes.get((link.trace_id, link.span_id))
-                if box and holder and holder is not box and link.attributes.get(sc.LINK) == LinkKind.HELD_BY:
-                    overlap = link.attributes.get(sc.OVERLAP_NS)
-                    found.append((overlap if isinstance(overlap, int) else 0, box, holder))
+        linked = [
+            (bar, link)
+            for bar in self._bars[: self._own]
+            if bar
+            for link in self._all[bar.span].links
+            if link.attributes.get(sc.LINK) == LinkKind.HELD_BY
+        ]
+        wanted = {(link.trace_id, link.span_id) for _, link in linked}
+        holders = {
+            key: bar
+            for span, bar in zip(self._all, self._bars, strict=True)
+            if bar and (key := (span.trace_id, span.span_id)) in wanted
+        }
+        found: list[tuple[int, Bar, Bar]] = []
+        for bar, link in linked:
+            holder = holders.get((link.trace_id, link.span_id))
+            if holder and holder is not bar:
+                overlap = link.attributes.get(sc.OVERLAP_NS)
+                found.append((overlap if isinstance(overlap, int) else 0, bar, holder))
         found.sort(key=lambda each: -each[0])
-        return [self._wait(waiter, holder, overlap) for overlap, waiter, holder in found[:_MOST_WAITS]]
+        return [_wait(waiter, holder, overlap) for overlap, waiter, holder in found[:_MOST_WAITS]]
 
-    def _wait(self, waiter: Box, holder: Box, overlap_ns: int) -> Wait:
-        wait_end = self._run_starts[waiter.span]
-        start = max(waiter.start, self._run_starts[holder.span])
-        end = min(wait_end, holder.end)
-        if (
-            start > end
-        ):  # clocks of two processes, or a holder that still ran when it was reported: all of the wait
-            start, end = waiter.start, wait_end
-        return Wait(
-            waiter=waiter.span,
-            holder=holder.span,
-            start_ns=start,
-            duration_ns=end - start,
-            overlap_ns=overlap_ns,
-        )
+
+def _wait(waiter: Bar, holder: Bar, overlap_ns: int) -> Wait:
+    wait_end = waiter.start_ns + waiter.wait_ns
+    held_from = holder.start_ns + holder.wait_ns
+    start, end = max(waiter.start_ns, held_from), min(wait_end, held_from + holder.run_ns)
+    if (
+        start > end
+    ):  # clocks of two processes, or a holder that still ran when it was reported: all of the wait
+        start, end = waiter.start_ns, wait_end
+    return Wait(
+        waiter=waiter.span,
+        holder=holder.span,
+        start_ns=start,
+        duration_ns=end - start,
+        overlap_ns=overlap_ns,
+    )
+
+
+def _start_of(piece: Bar | Stretch) -> int:
+    return piece.start_ns
 
 
 def _threads_of_queues(spans: list[Span]) -> Iterator[tuple[tuple[_Process, str], str]]:

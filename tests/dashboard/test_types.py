@@ -38,6 +38,5 @@ def test_attribute_names_are_the_contract_s() -> None:
         )
     )
     links = {"HELD_BY": semconv.LinkKind.HELD_BY.value, "DELAYED": semconv.LinkKind.DELAYED.value}
-    resource = {"INSTANCE_ID": "service.instance.id", "PROCESS_ID": "process.pid"}
-    expected = {name: {**links, **resource}.get(name) or getattr(semconv, name) for name in constants}
+    expected = {name: links.get(name) or getattr(semconv, name) for name in constants}
     assert constants == expected

@@ -37,5 +37,3 @@ export const CAUSE = "asgiscope.cause";
 export const BLOCKING_OPERATION = "asgiscope.operation";
 export const REFUSED_BY = "asgiscope.refused_by";
 export const CHAIN = "asgiscope.chain";
-
-

@@ -175,6 +175,8 @@ def test_a_trace_for_perfetto_and_speedscope(site: Site, capsys: pytest.CaptureF
     assert len([each for each in slices if each["cat"] not in {"wait", "resume"}]) == 3
     (wait,) = (each for each in slices if each["cat"] == "wait")
     assert wait["dur"] == MS / 1000
+    assert min(each["ts"] for each in slices) == 0
+    assert told["otherData"] == {"trace_id": trace_id, "origin_ns": site.request.start_ns}
     slices.sort(key=lambda each: (each["ts"], -each["dur"]))
     for number, one in enumerate(slices):
         for later in slices[number + 1 :]:

@@ -57,6 +57,7 @@ def chrome(engine: Engine, trace_id: str) -> Json | None:
 
     A call's queue wait and its resume delay are slices of their own. What overlaps on a lane without one holding
     the other (calls that wait, requests that await) goes to threads beside it: the format has one stack a thread.
+    Its times are microseconds in a float, which would keep 250 ns of an epoch time: they count from `origin_ns`.
     """
     rows = _rows(engine, trace_id)
     if not rows:
@@ -65,7 +66,8 @@ def chrome(engine: Engine, trace_id: str) -> Json | None:
     spans = [span_of(row) for row in rows]
     timeline = timeline_of(root_of(spans), spans, [])
     events = list(_Events(rows, timeline))
-    return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"trace_id": trace_id}}
+    about = {"trace_id": trace_id, "origin_ns": timeline.origin_ns}
+    return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": about}
 
 
 FORMS: Final[dict[str, Callable[[Engine, str], Json | None]]] = {"otlp-json": otlp_json, "chrome": chrome}
@@ -153,8 +155,7 @@ class _Events:
         for number, wait in enumerate(self._timeline.waits):
             # A span of another library that was linked to a holder may not say how long it waited.
             part = "wait" if (wait.waiter, "wait") in self._placed else "run"
-            at_ns = self._timeline.origin_ns + wait.start_ns
-            ends = (wait.holder, "run", at_ns), (wait.waiter, part, at_ns)
+            ends = (wait.holder, "run", wait.start_ns), (wait.waiter, part, wait.start_ns)
             yield from self._arrow(f"wait-{number}", LinkKind.HELD_BY, *ends)
         yield from self._links()
 
@@ -177,7 +178,7 @@ class _Events:
             "ph": "X",
             "name": row["name"] if part == "run" else f"{part}: {row['name']}",
             "cat": (row["scope"] or "span") if part == "run" else part,
-            "ts": (self._timeline.origin_ns + start) / 1000,
+            "ts": start / 1000,
             "dur": length / 1000,
             "args": said | {"status": row["status_code"], **row["attributes"]} if part == "run" else said,
         }
@@ -185,13 +186,19 @@ class _Events:
     def _links(self) -> Iterator[Json]:
         """The other links between spans of this trace."""
         index = {row["span_id"]: number for number, row in enumerate(self._rows)}
+        origin_ns = self._timeline.origin_ns
         for number, row in enumerate(self._rows):
             links = zip(row["link_traces"], row["link_spans"], row["link_attributes"], strict=True)
             for place, (trace_id, span_id, said) in enumerate(links):
                 kind = said.get(semconv.LINK, "link")
-                if trace_id != row["trace_id"] or span_id not in index or kind == LinkKind.HELD_BY:
+                if (
+                    trace_id != row["trace_id"]
+                    or index.get(span_id, number) == number
+                    or kind == LinkKind.HELD_BY
+                ):
                     continue
-                ends = [(each, "run", self._rows[each]["start_ns"]) for each in (index[span_id], number)]
+                starts = {each: self._rows[each]["start_ns"] - origin_ns for each in (index[span_id], number)}
+                ends = [(each, "run", start) for each, start in starts.items()]
                 yield from self._arrow(f"{row['span_id']}-{place}", kind, *ends)
 
     def _arrow(self, ident: str, name: str, *ends: tuple[int, str, int]) -> Iterator[Json]:

@@ -211,6 +211,18 @@ def test_a_trace_is_found_however_long_it_lasts(running: Running, sender: Sender
     assert {trace["name"] for trace in shown} == {f"GET {route}" for route in lasted}
 
 
+def test_the_slowest_are_found_with_and_without_a_bound(running: Running, sender: Sender) -> None:
+    """The longest of each route bound what is looked through; where they do not fit the filter, all is."""
+    for n in range(30):
+        for length in (n + 1, 1):
+            sender.request("GET", f"/{n}/", duration_ns=length * MS, status=500 if n < 12 else 200)
+    running.send(sender)
+    for filters, longest in (({}, 30), ({"status": "error"}, 12)):
+        asked = {"service": sender.service, "sort": "slowest", "limit": 10, **filters}
+        found = [trace["duration_ns"] for trace in running.get("/api/traces", **asked)["traces"]]
+        assert found == [n * MS for n in range(longest, longest - 10, -1)]
+
+
 def test_pages_follow_each_other_without_gap(running: Running, sender: Sender) -> None:
     """`next_before_ns` of a page asks for the next, until there is none."""
     now = time.time_ns()

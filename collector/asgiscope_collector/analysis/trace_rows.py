@@ -1,6 +1,6 @@
 """The rows that stand for traces in lists, by the traces' ids.
 
-`asgiscope_trace_index` is in the order of time, so an id is looked for in the minutes of its trace alone, which
+`asgiscope_trace_index` is in the order of time, so an id is looked for in the seconds of its trace alone, which
 `otel_traces_trace_id_ts` tells.
 """
 
@@ -40,10 +40,11 @@ MATCHES: Final = """
 _OF_TRACES: Final = f"""
 SELECT {COLUMNS}, ({MATCHES}) AS matches
 FROM asgiscope_trace_index
-WHERE TraceId IN {{ids:Array(String)}}
-    AND toUnixTimestamp(toStartOfMinute(Timestamp)) IN {{minutes:Array(UInt32)}}
+WHERE TraceId IN {{ids:Array(String)}} AND ($when)
 ORDER BY Timestamp
 """
+_IN_SECONDS: Final = "toUnixTimestamp(toDateTime(Timestamp)) IN {seconds:Array(UInt32)}"
+_IN_MINUTES: Final = "toUnixTimestamp(toStartOfMinute(Timestamp)) IN {minutes:Array(UInt32)}"
 
 _PLACES: Final = """
 SELECT
@@ -81,12 +82,23 @@ def standing(
     if not times:
         return []
     found = places(engine, times)
-    minutes = {at_ns // _NS // _MINUTE for at_ns in times.values() if at_ns is not None}
+    seconds = {at_ns // _NS for at_ns in times.values() if at_ns is not None}
+    minutes: set[int] = set()
     for place in found.values():
-        minutes.update(_minutes(place))
+        if place.last - place.first < _MINUTE:
+            seconds.update(range(place.first, place.last + 1))
+        else:
+            minutes.update(_minutes(place))
+    # A second condition costs as much again where no trace needs it.
+    when = f"{_IN_SECONDS} OR {_IN_MINUTES}" if minutes else _IN_SECONDS
     rows = engine.rows(
-        _OF_TRACES,
-        {**parameters, "ids": list(times), "minutes": [minute * _MINUTE for minute in sorted(minutes)]},
+        _OF_TRACES.replace("$when", when),
+        {
+            **parameters,
+            "ids": list(times),
+            "seconds": sorted(seconds),
+            "minutes": [minute * _MINUTE for minute in sorted(minutes)],
+        },
     )
     best: dict[str, int] = {}
     for row in rows:

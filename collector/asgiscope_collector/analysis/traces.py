@@ -8,10 +8,11 @@ from typing import Any, Final
 from asgiscope_collector.analysis import coarse, trace_rows
 from asgiscope_collector.analysis.lanes import timeline_of
 from asgiscope_collector.analysis.ranges import Range
-from asgiscope_collector.analysis.scope import Scope
+from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
 from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of
 from asgiscope_collector.analysis.timeline import critical_path, root_of, shares_of
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.fragments import COARSE_SECONDS
 from asgiscope_collector.models import Shares, Span, Trace, Traces, TraceSummary
 
 _GHOSTS: Final = 200
@@ -84,6 +85,20 @@ _ORDER: Final = {
     Sort.WAIT: " ORDER BY WaitNs DESC LIMIT {limit:UInt32}",
 }
 _KEY: Final = {Sort.NEWEST: "start_ns", Sort.SLOWEST: "duration_ns", Sort.WAIT: "wait_ns"}
+
+_LONGEST: Final = (
+    """
+SELECT LongestNs AS longest_ns
+FROM asgiscope_requests
+WHERE ({route:String} = '' OR Route = {route:String})
+    AND ({method:String} = '' OR Method = {method:String})
+    AND """
+    + IN_MINUTES
+    + """
+ORDER BY longest_ns DESC
+LIMIT {limit:UInt32}
+"""
+)
 
 _OF_FINDING: Final = """
 SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
@@ -190,7 +205,12 @@ def _greatest(engine: Engine, asked: Filter, sort: Sort, limit: int) -> list[dic
     They lie anywhere in the range, and each column of each costs a read: of those that are shown all are read.
     """
     sql = _TRACES.replace("$columns", trace_rows.WHICH) + _ORDER[sort]
-    rows = engine.rows(sql, {**asked.parameters, "limit": _ROWS * limit})
+    parameters = {**asked.parameters, "limit": _ROWS * limit}
+    rows: list[dict[str, Any]] = []
+    if sort == Sort.SLOWEST and (bound := _slow(engine, asked, _ROWS * limit)):
+        rows = engine.rows(sql, {**parameters, "min_duration_ns": bound})
+    if len(rows) < parameters["limit"]:
+        rows = engine.rows(sql, parameters)
     times: dict[str, int] = {}
     doubtful = 0  # a better row may be known of these: then another trace takes the place
     for row in rows:
@@ -202,6 +222,20 @@ def _greatest(engine: Engine, asked: Filter, sort: Sort, limit: int) -> list[dic
     first = {(row["trace_id"], row["start_ns"]) for row in rows}
     found = _looked_up(engine, asked, sort, times)
     return [row for row in found if (row["trace_id"], row["start_ns"]) in first][:limit]
+
+
+def _slow(engine: Engine, asked: Filter, rows: int) -> int:
+    """A duration, nanoseconds, that so many requests of a long range may have reached; 0 if nothing is known.
+
+    The longest of each route in each twenty minutes are as many different requests. With it, the engine passes over
+    what holds no request so long.
+    """
+    parameters = {**asked.parameters, **asked.scope.parameters}
+    if coarse.row_seconds(engine, parameters) < COARSE_SECONDS:
+        return 0
+    found = coarse.rows(engine, _LONGEST, {**parameters, "limit": rows})
+    bound = int(found[-1]["longest_ns"]) if len(found) == rows else 0
+    return bound if asked.min_duration_ns < bound <= asked.max_duration_ns else 0
 
 
 def _looked_up(engine: Engine, asked: Filter, sort: Sort, times: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -204,6 +204,31 @@ def stack(frame: FrameType | None) -> list[Frame]:
     return frames
 
 
+def trace(frame: FrameType | None) -> list[Any]:
+    """What `frames` makes the stack of, from `frame` outwards: code, instruction, code, instruction, and so on.
+
+    For a stack that is seldom looked at: nobody's code is told from anybody's, and one object is made of it all.
+    """
+    found: list[Any] = []
+    depth = MAX_DEPTH
+    while frame is not None and depth:
+        found += (frame.f_code, frame.f_lasti)
+        frame = frame.f_back
+        depth -= 1
+    return found
+
+
+def frames(found: Sequence[Any]) -> list[Frame]:
+    """The stack of which `trace` is: what `stack` would have given."""
+    kept = []
+    for code, lasti in zip(found[::2], found[1::2], strict=True):
+        if owner(code) is _BOUNDARY:
+            break
+        if not own(code):
+            kept.append(Frame(code, lasti))
+    return kept
+
+
 def here(skip: int = 1) -> list[Frame]:
     """The stack of the calling thread, innermost first."""
     return stack(sys._getframe(skip))  # noqa: SLF001 - the documented way to one's own stack
@@ -246,14 +271,10 @@ def essence(func: object) -> object:
     of the call has been sent.
     """
     seen: Any = func
-    if type(seen) is CodeType:
-        return seen
-    if type(seen) is FunctionType and "__wrapped__" not in seen.__dict__:
-        return seen.__code__
     for _ in range(8):
         kind = type(seen)
         if kind is FunctionType:
-            wrapped = seen.__dict__.get("__wrapped__")
+            wrapped = getattr(seen, "__wrapped__", None)  # its `__dict__` is not asked: to ask makes one
             if wrapped is None:
                 return seen.__code__
             seen = wrapped

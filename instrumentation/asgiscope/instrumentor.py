@@ -95,7 +95,7 @@ class Instrumentation:
         """Every probe in the order of installation. Later ones may lean on what earlier ones set."""
         recorder, middleware = self.recorder, self.middleware
         return {
-            "asgiref": lambda: asgiref.install(recorder, self.watchdog, middleware.of),
+            "asgiref": lambda: asgiref.install(recorder, self.watchdog, middleware),
             "executor": lambda: executor.install(recorder, asgiref.role_of),
             "guard": lambda: guard.install(recorder, middleware.in_file),
             "connections": lambda: connections.install(self.connections),

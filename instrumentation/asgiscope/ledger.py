@@ -60,16 +60,12 @@ class Call(Scope):
     """
 
     __slots__ = (
+        "ahead",
         "busy_after",
         "cancelled",
         "depth",
         "func",
         "future",
-        "held_from",
-        "held_log",
-        "held_to",
-        "held_until",
-        "holders",
         "kind",
         "maker",
         "middleware",
@@ -78,12 +74,10 @@ class Call(Scope):
         "run_ended",
         "run_started",
         "run_tags",
-        "running_then",
         "settled",
         "site",
         "stack",
         "state",
-        "unnamed_ns",
     )
 
     func: object
@@ -99,18 +93,10 @@ class Call(Scope):
     stack: list[Frame] | tuple[()]
     run_tags: tuple[int, str] | None
     """Identifier and name of the thread it ran on."""
-    held_log: "RunLog | None"
-    """Where its queue's log of runs stood when it began to wait, at `held_from`."""
-    held_until: "RunLog | None"
-    """And when it began to run, at `held_to`."""
+    ahead: "Ahead | None"
+    """What came before it, for a call that found others in its queue."""
     busy_after: int
-    """What its queue's runs had taken in all when this one had ended."""
-    running_then: "tuple[Call, ...]"
-    """The runs that went on when this call's began: none where the queue has one worker."""
-    holders: "list[Call] | tuple[()]"
-    """The runs that are told apart, once `settle_holders` has chosen them."""
-    unnamed_ns: int
-    """What the other runs of the wait took."""
+    """What its queue's runs had taken in all when this one had ended. Set for a run that is logged."""
 
     def __init__(self, parent: Scope | None, now: int, kind: str, func: object) -> None:
         Scope.__init__(self, parent, now)  # by its name: `super()` costs as much as half of what it calls
@@ -118,27 +104,14 @@ class Call(Scope):
         self.func = func
         self.state = NEW
         self.depth = self.run_started = self.run_ended = self.resumed = 0
-        self.held_from = self.held_to = self.busy_after = self.unnamed_ns = 0
         self.cancelled = self.settled = False
-        self.future = self.queue = self.maker = self.middleware = self.site = self.run_tags = None
-        self.held_log = self.held_until = None
-        self.stack = self.running_then = self.holders = ()
+        self.future = self.queue = self.maker = self.middleware = self.site = None
+        self.run_tags = self.ahead = None
+        self.stack = ()
 
     def forget_holders(self) -> None:
         """Calls that waited for one another must not keep all their forebears alive."""
-        self.held_log = self.held_until = None
-        self.running_then = ()
-        self.holders = []
-
-    def settle_holders(self) -> None:
-        """Choose the runs to tell apart, and let go of the log: a record may wait long for a collector."""
-        runs = _runs_during(self)
-        if len(runs) > 2 * NAMED_RUNS:
-            self.unnamed_ns = runs[-NAMED_RUNS - 1].busy_after - runs[NAMED_RUNS - 1].busy_after
-            runs = runs[:NAMED_RUNS] + runs[-NAMED_RUNS:]
-        self.holders = [*runs, *self.running_then]
-        self.held_log = self.held_until = None
-        self.running_then = ()
+        self.ahead = None
 
     @property
     def wait_ns(self) -> int:
@@ -186,17 +159,54 @@ class RunLog:
         self.later: RunLog | None = None
 
 
-def _runs_during(call: Call) -> list[Call]:
-    """The runs that ended while a call waited."""
-    runs: list[Call] = []
-    log, first = call.held_log, call.held_from
-    while log is not None:
-        if log is call.held_until:
-            runs.extend(log.runs[first : call.held_to])
-            break
-        runs.extend(log.runs[first:])
-        log, first = log.later, 0
-    return runs
+class Ahead:
+    """What came before a call that found others in its queue: a part of the log, and who ran when it began."""
+
+    __slots__ = ("holders", "running_then", "since", "since_at", "unnamed_ns", "until", "until_at")
+
+    def __init__(self, log: RunLog) -> None:
+        self.since: RunLog | None = log
+        """Where the queue's log stood when the call began to wait, at run number `since_at`; None once settled."""
+        self.since_at = len(log.runs)
+        self.until: RunLog | None = None
+        """And when it began to run, at `until_at`."""
+        self.until_at = 0
+        self.running_then: tuple[Call, ...] = ()
+        """The runs that went on when the call's began: none where the queue has one worker."""
+        self.holders: list[Call] = []
+        """The runs that are told apart, once `settle` has chosen them."""
+        self.unnamed_ns = 0
+        """What the other runs of the wait took."""
+
+    def end(self, queue: "Queue") -> None:
+        """The call begins to run: what comes after it, it does not wait for. Called with the queue's lock held."""
+        self.until = queue.log
+        self.until_at = len(queue.log.runs)
+        self.running_then = tuple(queue.running)
+
+    def settle(self) -> None:
+        """Choose the runs to tell apart, and let go of the log: a record may wait long for a collector."""
+        if self.since is None:
+            return
+        runs = self._runs()
+        if len(runs) > 2 * NAMED_RUNS:
+            self.unnamed_ns = runs[-NAMED_RUNS - 1].busy_after - runs[NAMED_RUNS - 1].busy_after
+            runs = runs[:NAMED_RUNS] + runs[-NAMED_RUNS:]
+        self.holders = [*runs, *self.running_then]
+        self.since = self.until = None
+        self.running_then = ()
+
+    def _runs(self) -> list[Call]:
+        """The runs that ended while the call waited."""
+        runs: list[Call] = []
+        log, first = self.since, self.since_at
+        while log is not None:
+            if log is self.until:
+                runs.extend(log.runs[first : self.until_at])
+                break
+            runs.extend(log.runs[first:])
+            log, first = log.later, 0
+        return runs
 
 
 class Queue:
@@ -226,12 +236,10 @@ class Queue:
         call.started = now
         with self.lock:
             call.state = WAITING
-            waiting = self.waiting
-            depth = len(waiting) + len(self.running)
-            if depth:
-                call.depth = depth
-                call.held_log = self.log
-                call.held_from = len(self.log.runs)
+            waiting, running = self.waiting, self.running
+            if waiting or running:
+                call.depth = len(waiting) + len(running)
+                call.ahead = Ahead(self.log)
             waiting[call] = None
 
     def withdraw(self, call: Call) -> None:
@@ -249,12 +257,8 @@ class Queue:
             self.waiting.pop(call, None)
             call.run_started = now
             call.state = RUNNING
-            if (
-                call.held_log is not None
-            ):  # it found others before it; what comes after it, it does not wait for
-                call.held_until = self.log
-                call.held_to = len(self.log.runs)
-                call.running_then = tuple(self.running)
+            if call.ahead is not None:
+                call.ahead.end(self)
             self.running[call] = None
 
     def end(self, call: Call, now: int) -> None:
@@ -291,13 +295,13 @@ def attribute(call: Call) -> Attribution:
     """
     submitted, begun = call.started, call.run_started
     workers = call.queue.workers if call.queue is not None else 1
-    if call.held_log is not None:
-        call.settle_holders()
-    unnamed = call.unnamed_ns
-    if not (call.holders or unnamed):
+    ahead = call.ahead
+    if ahead is None:
         return Attribution([], 0, call.wait_ns)
+    ahead.settle()
+    unnamed = ahead.unnamed_ns
     runs = [
-        (max(run.run_started, submitted), min(run.run_ended or begun, begun), run) for run in call.holders
+        (max(run.run_started, submitted), min(run.run_ended or begun, begun), run) for run in ahead.holders
     ]
     runs = [entry for entry in runs if entry[1] > entry[0]]
     if workers == 1:
@@ -338,43 +342,39 @@ class Ledger:
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
         self._lock = threading.RLock()
-        # Entries are added under _lock; single reads and removals need none and may be a moment old.
-        self._queues: dict[int, Queue] = {}
+        self.by_executor: dict[int, Queue] = {}
+        """By the executor's `id()`. Added to under _lock; single reads and removals need none, a moment old."""
         self.requests: dict[Request, None] = {}
         """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
         self.parked: dict[Scope, int] = {}
         """What stands in `async_to_sync`, and the identifier of its thread. Kept as `requests` is."""
         self._made = 0
 
-    def known(self, executor: object) -> Queue | None:
-        """The queue of an executor that has been seen."""
-        return self._queues.get(id(executor))
-
     def queue(self, executor: object, role: str, workers: int) -> Queue:
         """The queue of an executor, made when first seen. `forget` it when the executor dies."""
         with self._lock:
-            known = self._queues.get(id(executor))
+            known = self.by_executor.get(id(executor))
             if known is None:
                 self._made += 1
-                known = self._queues[id(executor)] = Queue(f"{role}-{self._made}", role, workers)
+                known = self.by_executor[id(executor)] = Queue(f"{role}-{self._made}", role, workers)
             return known
 
     def forget(self, executor_id: int) -> None:
         """The executor with this `id()` is gone. Called by the garbage collector, so it takes no lock."""
-        self._queues.pop(executor_id, None)
+        self.by_executor.pop(executor_id, None)
 
     def reset(self) -> None:
         """In a forked child: whoever held or waited was in the parent, and so were the locks' owners."""
         self._lock = threading.RLock()
-        for queue in self._queues.values():
+        for queue in self.by_executor.values():
             queue.reset()  # a call that the forking thread is in the middle of still ends in its queue
-        self._queues = {}
+        self.by_executor = {}
         self.requests = {}
         self.parked = {}
 
     def queues(self) -> "list[Queue]":
         """The queues of the process, as they were at one moment."""
-        return list(self._queues.copy().values())
+        return list(self.by_executor.copy().values())
 
     def begin(self, request: Request) -> None:
         """A request has come."""

@@ -246,6 +246,7 @@ class _Look:
     def _call(self, call: Call, state: OngoingState) -> tuple[Call | None, list[Frame]]:
         queue, now = call.queue, self._now
         frozen = copy.copy(call)
+        frozen.ahead = copy.copy(frozen.ahead)
         task: asyncio.Task[Any] | None = None
         frames: list[Frame] = []
         if state is not OngoingState.RUNNING:
@@ -256,8 +257,8 @@ class _Look:
             with queue.lock:
                 if call.state is not State.WAITING:
                     return None, []
-                frozen.held_until, frozen.held_to = queue.log, len(queue.log.runs)
-                frozen.running_then = tuple(queue.running)
+                if frozen.ahead is not None:
+                    frozen.ahead.end(queue)
             frozen.run_started = now
         elif state is OngoingState.RUNNING:
             if call.state is not State.RUNNING:
@@ -268,7 +269,8 @@ class _Look:
             frozen.resumed = now
         if frozen.site is None and not frozen.stack:
             frozen.stack = frames
-        frozen.settle_holders()
+        if frozen.ahead is not None:
+            frozen.ahead.settle()
         frozen.func = callsite.essence(call.func)
         frozen.future = None
         frozen.tags = call.tags or self._tags(call, task)

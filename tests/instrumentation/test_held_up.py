@@ -64,7 +64,7 @@ def test_a_failure_where_a_call_begins_leaves_nothing_behind() -> None:
         async def three():
             return 3
         statuses.append(async_to_sync(three)())
-        print(json.dumps([statuses, len(ledger.requests), len(ledger.parked), recorder.here.parked is None,
+        print(json.dumps([statuses, len(ledger.requests), len(ledger.parked), recorder.threads.here.parked is None,
                           current.get() is None, sorted(faults.counts)]))
         """
     )

@@ -11,9 +11,9 @@ Overhead model: one more coroutine around each bridge call, a context variable s
 import functools
 import sys
 from asyncio.events import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from asgiscope import callsite, faults
 from asgiscope.ledger import ENDED, NEW, WAITING, Call, Culprit
@@ -30,11 +30,21 @@ _NEAR = 8
 
 
 _current: Final = current.get
-MiddlewareOf = Callable[[object], Culprit | None]
 
 
-def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf) -> Patches:
-    """Patch asgiref. `middleware_of` names the sync-only middleware that makes Django bridge a function.
+class Culprits(Protocol):
+    """Who knows the sync-only middleware that make Django bridge a function."""
+
+    @property
+    def forced(self) -> Mapping[tuple[str, str], Culprit]:
+        """Those that do; mostly there is none."""
+
+    def of(self, func: object) -> Culprit | None:
+        """The one that makes Django bridge this function, None for any other function."""
+
+
+def install(recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> Patches:
+    """Patch asgiref. `middleware` names the sync-only middleware that makes Django bridge a function.
 
     Raises:
         Unsupported: asgiref is missing, or its bridges are not classes with `__call__`.
@@ -52,7 +62,7 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf)
             if name not in vars(owner):
                 raise Unsupported(f"asgiref's {owner.__name__} has no {name}")
 
-    bridges = Bridges(recorder, watchdog, middleware_of)
+    bridges = Bridges(recorder, watchdog, middleware)
     recorder.context = functools.partial(_context, sync.SyncToAsync.thread_sensitive_context)
     submit = around_submit(recorder, role_of, _standing)
     patches = Patches().on_remove(lambda: setattr(recorder, "context", int))
@@ -64,20 +74,23 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf)
 class Bridges:
     """What wraps the two bridges."""
 
-    def __init__(self, recorder: Recorder, watchdog: Watchdog, middleware_of: MiddlewareOf) -> None:
+    def __init__(self, recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> None:
         self._recorder = recorder
         self._watchdog = watchdog
-        self._middleware_of = middleware_of
+        self._middleware = middleware
+        self._forced = middleware.forced
 
     def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
         try:
             func, recorder = instance.func, self._recorder
-            call = Call(_current() or recorder.here.call, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
+            scope = _current() or recorder.threads.here.call
+            call = Call(scope, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
             caller = sys._getframe(CALLER)  # noqa: SLF001 - one's own caller
             call.maker = caller.f_code
             call.site = callsite.near(caller, _NEAR)
-            call.middleware = self._middleware_of(func)
+            if self._forced:
+                call.middleware = self._middleware.of(func)
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("asgiref.sync_to_async")
             return wrapped(*args, **kwargs)
@@ -112,7 +125,7 @@ class Bridges:
     def async_to_sync(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`AsyncToSync.__call__`: the calling thread stands still until it returns."""
         recorder = self._recorder
-        here = recorder.here
+        here = recorder.threads.here
         try:
             on_loop = _get_running_loop() is not None
             parked = Parked(recorder.enclosing(), recorder.clock(), instance.awaitable)
@@ -164,11 +177,18 @@ def _standing(executor: Any) -> Any:
     return executor
 
 
-def role_of(executor: object) -> ThreadRole:
-    """What an executor's threads are for."""
+@functools.cache
+def _asgiref() -> tuple[Any, type]:
+    """What executors are compared with; an import costs as much as a bridge call's clock readings, each time."""
     from asgiref import current_thread_executor, sync  # noqa: PLC0415 - the probe checked that they are there
 
-    if isinstance(executor, current_thread_executor.CurrentThreadExecutor):
+    return sync, current_thread_executor.CurrentThreadExecutor
+
+
+def role_of(executor: object) -> ThreadRole:
+    """What an executor's threads are for."""
+    sync, of_parent = _asgiref()
+    if isinstance(executor, of_parent):
         return ThreadRole.PARENT
     if executor is sync.SyncToAsync.single_thread_executor:
         return ThreadRole.SHARED

@@ -9,14 +9,17 @@ Under ASGI, each request's synchronous code has a thread that ends with the requ
 its connection stays open, and since Django's wrapper is part of a reference cycle, until the garbage collector
 comes by: a database then runs out of connections that nobody uses.
 
-Overhead model: a few attribute writes and a walk up the stack for each connection that is opened, a dictionary
-look-up for each statement in a sampled trace; the look, every two seconds, walks the connections there are.
+Overhead model: a few attribute writes and a walk up the stack for each connection that is opened, of which a list
+of code and instructions is kept; frames are made of it when somebody asks. A dictionary look-up for each statement
+in a sampled trace; the look, every two seconds, walks the connections there are.
 Known limitation: whose thread was not started by `threading` (a foreign one) is taken to be alive.
 """
 
 import importlib
+import sys
 import threading
 import weakref
+from asyncio.events import _get_running_loop
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +29,7 @@ from asgiscope.callsite import Frame
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Operation, Tags
+from asgiscope.scope import Operation, Scope, Tags
 
 SYSTEMS = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
 """Django's vendor -> OpenTelemetry's `db.system.name`."""
@@ -38,9 +41,9 @@ class _Opened:
     """A connection that was opened: where, by whom, and since when."""
 
     __slots__ = (
+        "_trace",
         "alias",
         "at",
-        "frames",
         "ident",
         "name",
         "role",
@@ -51,7 +54,7 @@ class _Opened:
         "wrapper",
     )
 
-    def __init__(self, wrapper: Any, at: int, forget: Callable[[Any], object]) -> None:
+    def __init__(self, wrapper: Any, at: int, trace: list[Any], forget: Callable[[Any], object]) -> None:
         thread = threading.current_thread()
         self.wrapper = weakref.ref(wrapper, forget)
         self.thread = weakref.ref(thread)
@@ -61,9 +64,14 @@ class _Opened:
         self.at = at
         self.alias: str = wrapper.alias
         self.system: str = SYSTEMS.get(wrapper.vendor, wrapper.vendor)
-        self.frames: list[Frame] = []
         self.route = ""
         self.told = False
+        self._trace = trace
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The stack that opened it, innermost first."""
+        return callsite.frames(self._trace)
 
     def is_open(self) -> bool:
         """Whether Django's wrapper still holds a connection; it is not asked what kind."""
@@ -145,39 +153,52 @@ class Connections:
     def connect(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`BaseDatabaseWrapper.connect`: an operation, and what is then remembered of the connection."""
         operation: Operation | None = None
+        scope: Scope | None = None
         try:
             self._watch_pool(instance)
-            operation = self._recorder.enter("connect", f"connect {instance.alias}")
+            scope = self._recorder.enclosing()
+            if scope is None or scope.sampled or _get_running_loop() is not None:
+                operation = self._recorder.enter("connect", f"connect {instance.alias}")
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("connections.connect")
+        if operation is None:  # no span comes of it, and it blocks no loop
+            answer = wrapped(*args, **kwargs)
+        else:
+            answer = self._record(operation, wrapped, instance, args, kwargs)
+        try:
+            self._remember(instance, scope)
+        except Exception:  # noqa: BLE001
+            faults.report("connections.remember")
+        return answer
+
+    def _record(
+        self, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+    ) -> Any:
+        try:
             operation.attributes[sc.DB_SYSTEM] = SYSTEMS.get(instance.vendor, instance.vendor)
             operation.attributes[sc.DB_ALIAS] = instance.alias
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("connections.connect")
         try:
-            answer = wrapped(*args, **kwargs)
+            return wrapped(*args, **kwargs)
         except BaseException as error:
-            if operation is not None:
-                operation.attributes["error"] = type(error).__qualname__
+            operation.attributes["error"] = type(error).__qualname__
             raise
         finally:
-            if operation is not None:
-                try:
-                    self._recorder.leave(operation)
-                except Exception:  # noqa: BLE001
-                    faults.report("connections.connect")
-                    self._recorder.lost()
-        try:
-            self._remember(instance, operation)
-        except Exception:  # noqa: BLE001
-            faults.report("connections.remember")
-        return answer
+            try:
+                self._recorder.leave(operation)
+            except Exception:  # noqa: BLE001
+                faults.report("connections.connect")
+                self._recorder.lost()
 
-    def _remember(self, wrapper: Any, operation: Operation | None) -> None:
-        key, known = id(wrapper), self._opened
-        opened = _Opened(wrapper, self._recorder.clock(), lambda _: known.pop(key, None))
-        opened.frames = callsite.here(3)
-        if operation is not None:
-            opened.route = operation.route
-        opened.role = self._recorder.tags().role
+    def _remember(self, wrapper: Any, scope: Scope | None) -> None:
+        key, known, recorder = id(wrapper), self._opened, self._recorder
+        trace = callsite.trace(sys._getframe(2))  # noqa: SLF001 - one's own stack
+        opened = _Opened(wrapper, recorder.clock(), trace, lambda _: known.pop(key, None))
+        if scope is not None:
+            opened.route = scope.route
+        on_loop = _get_running_loop() is not None
+        opened.role = sc.ThreadRole.EVENT_LOOP if on_loop else recorder.off_loop()
         known[key] = opened
 
     # --- Django's pool for psycopg ------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from asgiscope.scope import current
 from asgiscope.semconv import SPAN_EXECUTOR, ThreadRole
 
 RoleOf = Callable[[object], ThreadRole]
+_current: Final = current.get
 _PARENT: Final = ThreadRole.PARENT
 _POOL: Final = ThreadRole.POOL
 
@@ -66,6 +67,8 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
     """What goes around an executor's `submit`. `actual` names the executor that one hands its work on to."""
 
     def make(original: Callable[..., Any], on: Sized) -> Callable[..., Any]:
+        partial = functools.partial
+
         def submit(executor: Any, /, *args: Any, **kwargs: Any) -> Any:
             if not on or not args:
                 return original(executor, *args, **kwargs)
@@ -77,8 +80,11 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
             if call is None:
                 return original(executor, *args, **kwargs)
             try:
-                ours = functools.partial(_run, recorder, call, args[0])
-                future = original(executor, ours, *args[1:], **kwargs)
+                ours = partial(_run, recorder, call, args[0])
+                if len(args) == 1 and not kwargs:  # as asyncio submits
+                    future = original(executor, ours)
+                else:
+                    future = original(executor, ours, *args[1:], **kwargs)
             except BaseException:
                 _withdraw(call)
                 call.state = NEW  # refused by the executor before it began
@@ -96,19 +102,17 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
 
 def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -> Call | None:
     """The call that this submission carries: a bridge call on its way, or one of the loop's own."""
-    scope = current.get()
-    loop = _get_running_loop()
-    if loop is None:
-        parked = recorder.here.parked
+    scope = _current()
+    if _get_running_loop() is None:
+        parked = recorder.threads.here.parked
         if parked is not None and args[0] is asyncio.run:
             parked.new_loop = True
             parked.awaited = args[1] if len(args) > 1 else None
         return None
-    clock = recorder.clock
     if type(scope) is Call and scope.state is NEW:
         call = scope
     else:
-        call = Call(recorder.enclosing(), clock(), SPAN_EXECUTOR, args[0])
+        call = Call(recorder.enclosing(), recorder.clock(), SPAN_EXECUTOR, args[0])
         recorder.root(call)
         call.func = _submitted(args)
         call.site = _site.get() if args[0] is not call.func else None
@@ -117,12 +121,12 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
             call.stack = callsite.here(3)
         if call.sampled:
             recorder.dress(call)
-    queue = recorder.ledger.known(executor)
+    queue = recorder.ledger.by_executor.get(id(executor))
     if queue is None:
         queue = _queue(recorder, executor, role_of)
     if queue.workers == 1 and queue.role is _POOL and call is scope:
         queue.role = role_of(executor)  # an application's own, given to a ThreadSensitiveContext by now
-    queue.submit(call, clock())
+    queue.submit(call, recorder.clock())
     return call
 
 
@@ -146,7 +150,7 @@ def _queue(recorder: Recorder, executor: Executor, role_of: RoleOf) -> Queue:
 
 def _run(recorder: Recorder, call: Call, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run a submitted function on its thread, between two clock readings."""
-    here = recorder.here
+    here = recorder.threads.here
     outer = here.call
     queue = call.queue
     try:

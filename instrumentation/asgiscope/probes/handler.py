@@ -40,7 +40,7 @@ class Middleware:
     """What is known of the site's middleware: where each is defined, and which sync-only one forces each bridge."""
 
     def __init__(self) -> None:
-        self._forced: dict[tuple[str, str], Culprit] = {}
+        self.forced: dict[tuple[str, str], Culprit] = {}
         """Module and qualified name of a middleware whose handler Django bridges -> the one that forces it."""
         self._files: dict[str, str] = {}
 
@@ -57,23 +57,23 @@ class Middleware:
 
     def forces(self, culprit: Culprit, bridged: Any) -> None:
         """Django sends requests through a thread at `bridged`, because `culprit` cannot run on the loop."""
-        self._forced[getattr(bridged, "__module__", ""), getattr(bridged, "__qualname__", "")] = culprit
+        self.forced[getattr(bridged, "__module__", ""), getattr(bridged, "__qualname__", "")] = culprit
 
     def of(self, func: object) -> Culprit | None:
         """The sync-only middleware that makes Django bridge this function, None for any other function.
 
         Django bridges `convert_exception_to_response(middleware)`, which names the middleware as `__wrapped__`.
         """
-        if not self._forced:
+        if not self.forced:
             return None
         target = getattr(func, "__wrapped__", None)
         if target is None:
             return None
         name = getattr(target, "__qualname__", "").partition(".<locals>")[0]
         if name:
-            return self._forced.get((getattr(target, "__module__", ""), name))
+            return self.forced.get((getattr(target, "__module__", ""), name))
         kind = type(target)
-        return self._forced.get((kind.__module__, kind.__qualname__))
+        return self.forced.get((kind.__module__, kind.__qualname__))
 
     def in_file(self, filename: str) -> str:
         """The middleware defined in a file, '' for none. Django's own are not call sites and not listed."""

@@ -80,7 +80,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(sig)
             try:
-                self.process.wait(20)
+                self.process.wait(60)  # a collector stores what it has taken
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
@@ -26,17 +26,30 @@ from asgiscope_collector.spool import Spool
 logger = logging.getLogger(__name__)
 
 _BACKOFF_FIRST: Final = 0.5
-_BACKOFF_MAX: Final = 30.0
+_BACKOFF_MAX: Final = 10.0
+"""Until the first attempt after an engine, or a disk, has come back."""
+_PATIENCE_FIRST: Final = 1.0
+_PATIENCE_MAX: Final = 30.0
 _POLL: Final = 1.0
 _REST: Final = {"traces": 2.0, "metrics": 4.0}
 """An insert costs a tenth of a second of CPU and more, however little it holds (of metrics, which come from many
 processes one by one, four times that): while bodies trickle in, a signal's next segment is left to grow this
 many times as long as its last insert took."""
+_REST_MAX: Final = 5.0
 _THREADS: Final = 2
 """The first loads what comes; the others only help where full segments wait: an insert uses one core at most."""
 _REJECTED_KEPT: Final = 100
 _NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
 """Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
+
+
+class _Held(NamedTuple):
+    """A segment that failed, held back."""
+
+    seconds: float
+    """Until it is tried again."""
+    stored: int
+    """How many others had been stored by then."""
 
 
 class Loader:
@@ -48,13 +61,15 @@ class Loader:
         self._interval = interval
         self._rejected = rejected
         self._stop = threading.Event()
+        self._stored = threading.Condition()
+        """Notified when a segment has been stored, and when it is time to stop."""
         self._loading = [threading.Lock() for _ in range(_THREADS)]
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"asgiscope-loader-{number}", daemon=True)
             for number in range(_THREADS)
         ]
         self._failures: dict[int, str] = {}  # by thread
-        self._patience: dict[Path, float] = {}  # seconds until a segment that failed is tried again
+        self._held: dict[Path, _Held] = {}
         self._rested: dict[str, float] = {}  # when a signal may be loaded again, on the monotonic clock
         self.segments = 0
         self.failures = 0
@@ -73,6 +88,8 @@ class Loader:
     def close(self) -> None:
         """Load what the closed spool still holds, unless the engine fails, and end the threads."""
         self._stop.set()
+        with self._stored:
+            self._stored.notify_all()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
@@ -95,35 +112,52 @@ class Loader:
                 if stopping:
                     return
                 continue
-            began = time.monotonic()
             try:
                 self._load(segment, number)
-            except Exception as error:
-                # What fails for a reason of its own, such as the memory it takes, must not keep the others waiting.
-                patience = self._patience.get(segment, 2 * _BACKOFF_FIRST)
-                self._patience[segment] = min(patience * 2, _BACKOFF_MAX)
-                self._spool.release(segment, patience)
-                self.failures += 1
-                self._failures[number] = f"{type(error).__name__}: {str(error)[:300]}"
-                logger.exception("loader: %s not stored, next attempt in %.1f s", segment.name, backoff)
-                if self._stop.wait(backoff):
-                    if stopping:
-                        return
-                    continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                self._failed(segment, number, error, backoff, first=backoff == _BACKOFF_FIRST)
+                if self._wait(backoff) and stopping:
+                    return
                 backoff = min(backoff * 2, _BACKOFF_MAX)
             else:
                 # The other's too: what it could not load may be what this one has just loaded.
                 self._failures.clear()
-                self._patience.pop(segment, None)
-                backoff, ended = _BACKOFF_FIRST, time.monotonic()
-                signal = signal_of(segment)
-                self._rested[signal] = ended + _REST[signal] * (ended - began)
+                self._held.pop(segment, None)
+                backoff = _BACKOFF_FIRST
+                with self._stored:
+                    self._stored.notify_all()
+
+    def _failed(self, segment: Path, number: int, error: Exception, backoff: float, *, first: bool) -> None:
+        """Hold a segment back: longer each time if others are stored meanwhile, so that the fault is its own.
+
+        The memory it takes, say. Where nothing can be stored, all wait alike.
+        """
+        stored = self.segments
+        before = self._held.get(segment, _Held(_PATIENCE_FIRST, stored))
+        patience = min(before.seconds * 2, _PATIENCE_MAX) if stored > before.stored else before.seconds
+        self._held[segment] = _Held(patience, stored)
+        self._spool.release(segment, patience)
+        self.failures += 1
+        self._failures[number] = f"{type(error).__name__}: {str(error)[:300]}"
+        logger.error(
+            "loader: %s not stored, next attempt in %.1f s: %s",
+            segment.name,
+            backoff,
+            self._failures[number],
+            exc_info=first,  # the stack once in a row
+        )
+
+    def _wait(self, seconds: float) -> bool:
+        """Until so much time has passed, or the other thread has stored something. Whether it is time to stop."""
+        stored = self.segments
+        with self._stored:
+            self._stored.wait_for(lambda: self._stop.is_set() or self.segments > stored, seconds)
+        return self._stop.is_set()
 
     def _load(self, segment: Path, number: int) -> None:
         try:
             if self._spool.doubt(segment):
-                with self._loading[number], segment.open("rb") as file:
-                    self._engine.load(signal_of(segment), file, segment.name)
+                self._insert(segment, number)
             else:
                 with self.paused():
                     settle(self._engine, segment)
@@ -133,6 +167,14 @@ class Loader:
             return
         self._spool.remove(segment)
         self.segments += 1
+
+    def _insert(self, segment: Path, number: int) -> None:
+        signal = signal_of(segment)
+        with self._loading[number], segment.open("rb") as file:
+            began = time.monotonic()
+            self._engine.load(signal, file, segment.name)
+            ended = time.monotonic()
+        self._rested[signal] = ended + min(_REST[signal] * (ended - began), _REST_MAX)
 
     def _take_apart(self, segment: Path) -> bool:
         """Set aside the bodies that the engine refuses. False if it is not the data that failed."""
@@ -167,6 +209,7 @@ class Loader:
             text = str(error)
             if _NOT_THE_DATA.search(text):
                 raise
+            self._engine.check_schema(signal)  # where it can decode nothing, it is not this body
             logger.warning("loader: a body of %d bytes is refused: %s", len(body), text[:300])
             return False
         return True

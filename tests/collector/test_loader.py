@@ -43,6 +43,29 @@ def test_a_body_that_the_engine_refuses_is_set_aside(running: Running, service: 
     assert running.get("/readyz") == {"status": "ready"}
 
 
+def test_a_schema_cut_short_by_a_full_disk_is_no_fault_of_the_data(running: Running, service: str) -> None:
+    """The engine keeps the schema in a file and then refuses every body: it is made to write it anew."""
+    loader, engine = running.collector.loader, running.collector.engine
+    engine.execute("SYSTEM DROP FORMAT SCHEMA CACHE")
+    engine.check_schema("traces")
+    kept = max(Path("__cache__").glob("*.proto"), key=lambda path: path.stat().st_mtime)
+    engine.execute("SYSTEM DROP FORMAT SCHEMA CACHE FOR Protobuf")
+    kept.write_bytes(b"")
+    rejected, failures = loader.rejected_bodies, loader.failures
+    sender = Sender(service)
+    sender.span("kept")
+    running.send(sender)
+    assert [
+        row["name"]
+        for row in running.rows(
+            "SELECT SpanName AS name FROM otel_traces WHERE ServiceName = {service:String}", service=service
+        )
+    ] == ["kept"]
+    assert loader.failures > failures
+    assert loader.rejected_bodies == rejected
+    assert kept.stat().st_size
+
+
 def test_two_hundred_thousand_spans_in_one_insert_are_stored_once(running: Running, service: str) -> None:
     """Larger than any block of the engine: a repeated insert adds nothing to spans or rollups."""
     sender = Sender(service)

@@ -7,7 +7,9 @@ crashes): `Engine.close` waits.
 """
 
 import asyncio
+import io
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +17,16 @@ from importlib.resources import files
 from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error
 
 from asgiscope_collector.engine.adopt import agree
 from asgiscope_collector.engine.connect import cluster_of, configure_embedded, connect, create_database
 from asgiscope_collector.engine.migrations import NEVER, coarse_since, migrate
 from asgiscope_collector.engine.retention import set_retention
+from asgiscope_collector.segments import frame
 from asgiscope_collector.settings import Settings
 
+logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -91,6 +96,8 @@ class Engine:
                 migrate(self, self.cluster)
                 set_retention(self, self._settings, self.cluster)
                 self.coarse_since = coarse_since(self)
+                for signal in _REQUESTS:
+                    self.check_schema(signal)
             else:
                 self.rows("SELECT 1")
         except BaseException:
@@ -174,6 +181,24 @@ class Engine:
         """
         message, _, table = _REQUESTS[signal]
         self._insert(message, table, bodies, {})
+
+    def check_schema(self, signal: str) -> None:
+        """See whether the engine can decode this signal at all.
+
+        It keeps the schema that it is given in a file, and believes what it finds there: a file cut short by a
+        full disk would have it refuse every body. If it is so, it is made to forget the file.
+
+        Raises:
+            clickhouse_connect.driver.exceptions.Error: it cannot, for now.
+        """
+        try:
+            self.check(signal, io.BytesIO(frame(b"")))
+        except Error as error:
+            logger.warning(
+                "the engine can decode no %s, its copy of the schema is dropped: %s", signal, error
+            )
+            self.execute("SYSTEM DROP FORMAT SCHEMA CACHE")
+            raise
 
     def _insert(self, message: str, table: str, bodies: BinaryIO, settings: dict[str, Any]) -> None:
         self._client().raw_insert(

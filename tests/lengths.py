@@ -11,8 +11,9 @@ P = ParamSpec("P")
 def lengths(test: Callable[P, None]) -> Callable[P, None]:
     """A test that holds lengths against those the site was told to take: it may be tried again.
 
-    A sleep lasts longer on a machine that is busy elsewhere, and a watchdog that gets no processor sees a stall
-    later. That is the machine's doing. What is wrong with the code is wrong each time.
+    On a machine that is busy elsewhere a sleep lasts longer, a watchdog that gets no processor sees a stall later,
+    and there are stalls that nobody asked for. That is the machine's doing. What is wrong with the code is wrong
+    each time.
     """
 
     @functools.wraps(test)

@@ -105,10 +105,12 @@ def test_asyncios_debug_mode() -> None:
                 told.append(record.getMessage())
         logging.getLogger("asyncio").addHandler(Keep())
         async def main():
-            assert asyncio.get_running_loop().get_debug()
+            loop = asyncio.get_running_loop()
+            assert loop.get_debug()
+            loop.slow_callback_duration = 0.5  # not reached for want of a processor
             paths = ("/gathered/", "/parks/", "/pooled/")
             answers = [(await AsyncClient().get(path)).status_code for path in paths]
-            time.sleep(0.15)
+            time.sleep(0.6)
             await asyncio.sleep(0.05)
             return answers
         answers = []

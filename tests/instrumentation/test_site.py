@@ -124,6 +124,7 @@ def test_a_blocked_loop_is_seen_without_a_probe(site: Site, path: str, function:
     assert answer.request["asgiscope.request.loop_caused_ns"] == stall["asgiscope.blocked_ns"]
 
 
+@lengths
 def test_requests_in_flight_are_the_victims(site: Site) -> None:
     """A request that only waits its turn lost what the other one blocked."""
     answers: list[httpx.Response] = []

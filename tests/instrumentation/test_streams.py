@@ -39,6 +39,7 @@ def test_a_file_is_read_whole_too(site: Site) -> None:
     assert at(found)[1] == "sent_file"
 
 
+@lengths
 def test_an_asynchronous_iterator_is_no_problem(site: Site) -> None:
     """And its request lasts until the last part has left."""
     answer = site.get("/async-stream/")

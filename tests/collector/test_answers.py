@@ -82,19 +82,30 @@ def test_those_who_ask_together_wait_for_one_run(running: Running, sender: Sende
     with ThreadPoolExecutor(8) as pages:
         bodies = {answer.content for answer in pages.map(lambda _: running.http.get(path), range(8))}
     assert len(bodies) == 1
-    assert about(asked, "comparison") in {2, 4}, "two sides once; twice where the minute ended"
+    together = about(asked, "comparison")
     asked.clear()
     running.http.get(path, headers={"Cache-Control": "no-cache"}).raise_for_status()
-    assert about(asked, "comparison") == 2
+    alone = about(asked, "comparison")
+    assert alone
+    assert together in {alone, 2 * alone}, "once; twice where the minute ended"
 
 
 def test_what_is_no_answer_is_not_kept(running: Running, asked: list[str]) -> None:
     """An unknown finding may arrive; what waits now moves with the clock; a file is made for who asks."""
-    for path in ("/api/findings/0123456789abcdef", "/api/live/now", f"/api/traces/{'0' * 32}/export"):
-        answers = [running.http.get(path) for _ in range(2)]
-        assert all("etag" not in answer.headers for answer in answers), path
-        assert all(answer.headers["cache-control"] == "no-store" for answer in answers), path
-    assert about(asked, "finding") == about(asked, "live") == 2
+    for path, module in (
+        ("/api/findings/0123456789abcdef", "finding"),
+        ("/api/live/now", "live"),
+        (f"/api/traces/{'0' * 32}/export", "export"),
+    ):
+        runs = []
+        for _ in range(2):
+            asked.clear()
+            answer = running.http.get(path)
+            assert "etag" not in answer.headers, path
+            assert answer.headers["cache-control"] == "no-store", path
+            runs.append(about(asked, module))
+        assert runs[0] == runs[1], path
+        assert runs[0], path
 
 
 class Store:

@@ -8,6 +8,7 @@ Overhead model: a `Request`, a context variable, and three thin wrappers a reque
 """
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -122,9 +123,7 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             if server:
                 request.server = (server[0], server[1])
             headers = scope.get("headers") or ()
-            tags = _begin(
-                recorder, tracing, request, lambda name: _all(headers, name.lower().encode("latin-1"))
-            )
+            tags = _begin(recorder, tracing, request, _reader(headers))
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("handler.asgi")
             return await wrapped(*args, **kwargs)
@@ -334,6 +333,22 @@ def _adaptation(outer_async: bool, inner_async: bool) -> str:
     if outer_async == inner_async:
         return ""
     return "sync_to_async" if outer_async else "async_to_sync"
+
+
+@functools.lru_cache(64)
+def _encoded(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
+def _reader(headers: Iterable[tuple[bytes, bytes]]) -> Callable[[str], list[str]]:
+    """Gives the values of a header. Mostly there is none of those that are asked for: names are read once."""
+    names = {key.lower() for key, _ in headers}
+
+    def read(name: str) -> list[str]:
+        wanted = _encoded(name)
+        return _all(headers, wanted) if wanted in names else []
+
+    return read
 
 
 def _all(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:

@@ -46,6 +46,7 @@ def stalls_of(answer: Answer) -> list[SpanView]:
 
 
 @pytest.mark.parametrize("view", SEEN)
+@lengths
 def test_what_a_probe_sees_is_one_stall_of_exact_length(site: Site, view: str) -> None:
     """As long as the operation, to the nanosecond, at the innermost line of the application."""
     (file, function, text), operation, least = SEEN[view]

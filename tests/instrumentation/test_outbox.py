@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from asgiscope.emit.outbox import Outbox
+from asgiscope.emit.outbox import BATCH, Outbox
 
 
 def test_records_arrive_in_order() -> None:
@@ -27,6 +27,34 @@ def test_records_arrive_in_order() -> None:
     assert seen == list(range(1500))
     assert threads == {"asgiscope-export"}
     assert outbox.delivered == 1500
+
+
+def test_what_comes_during_a_delivery_waits_for_the_next_turn() -> None:
+    """Unless it fills a body: else each request that ends during a delivery would have one of its own."""
+    told: list[int | str] = []
+
+    def deliver(batch: Sequence[Any]) -> bool:
+        told.append(len(batch))
+        if len(told) == 1:
+            for n in range(BATCH + 1):
+                outbox.put(n)
+        return True
+
+    outbox = Outbox(
+        deliver, size=4 * BATCH, interval_s=0.01, each_turn=lambda now: None if now else told.append("turn")
+    )
+    outbox.put("first")
+    deadline = time.monotonic() + 10
+    while told.count(1) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    outbox.close(5)
+    assert [one for one, before in zip(told, ["", *told], strict=False) if one != before][:5] == [
+        1,
+        BATCH,
+        "turn",
+        1,
+        "turn",
+    ]
 
 
 def test_a_full_outbox_drops_and_counts_without_waiting() -> None:

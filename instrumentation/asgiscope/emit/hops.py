@@ -30,7 +30,7 @@ _HOOKS = (
     "process_request",
     "process_response",
 )
-_STREAM = ("http/response.py", "StreamingHttpResponse.__aiter__")
+_STREAM = "StreamingHttpResponse.__aiter__"
 
 
 def attributes(call: Call, function: str) -> dict[str, str]:
@@ -58,7 +58,7 @@ def reason(call: Call, function: str) -> HopReason:
 def reads_stream(call: Call) -> bool:
     """Whether it is Django's reading of a whole synchronous iterator that was to be streamed."""
     maker = call.maker
-    return maker is not None and (_of_django(maker), maker.co_qualname) == _STREAM
+    return maker is not None and maker.co_qualname == _STREAM and _of_django(maker) == "http/response.py"
 
 
 def _of_django(code: CodeType | None) -> str | None:

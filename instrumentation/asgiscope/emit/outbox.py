@@ -132,18 +132,25 @@ class Outbox:
                 self._closed,
                 self._asked,
             )  # before, so that what comes meanwhile gets a turn of its own
-            self._empty()
+            now = closed or asked > self._flushed
+            self._empty(now)
             try:
-                self._each_turn(closed or asked > self._flushed)
+                self._each_turn(now)
             except Exception:  # noqa: BLE001 - the thread goes on
                 faults.report("outbox.turn")
             self._flushed = asked
             if closed and not self._records:
                 return
 
-    def _empty(self) -> None:
+    def _empty(self, now: bool) -> None:
+        """Deliver what waits, and what comes meanwhile only if it fills a body, or may wait no longer.
+
+        Else each request that ends during a delivery would have a body of its own, which costs as much as it does.
+        """
         records = self._records
-        while records:
+        first = True
+        while records and (first or now or len(records) >= BATCH):
+            first = False
             batch = [records.popleft() for _ in range(min(len(records), BATCH))]
             try:
                 arrived = self._deliver(batch)

@@ -145,6 +145,7 @@ def test_what_a_site_dropped_and_that_it_is_there(running: Running, service: str
     meter.number("asgiscope.dropped", 7, unit="{record}")
     answer = running.http.post("/v1/metrics", content=meter.body(), headers=PROTOBUF_HEADERS)
     assert answer.status_code == 200, answer.text
+    running.wait_for(lambda: running.collector.spool.size == 0)
 
     async def work() -> None:
         alerting = bench.alerting()

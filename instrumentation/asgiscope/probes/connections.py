@@ -15,6 +15,7 @@ in a sampled trace; the look, every two seconds, walks the connections there are
 Known limitation: whose thread was not started by `threading` (a foreign one) is taken to be alive.
 """
 
+import functools
 import importlib
 import sys
 import threading
@@ -159,12 +160,16 @@ class Connections:
             scope = self._recorder.enclosing()
             if scope is None or scope.sampled or _get_running_loop() is not None:
                 operation = self._recorder.enter("connect", f"connect {instance.alias}")
+                operation.attributes[sc.DB_SYSTEM] = SYSTEMS.get(instance.vendor, instance.vendor)
+                operation.attributes[sc.DB_ALIAS] = instance.alias
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("connections.connect")
         if operation is None:  # no span comes of it, and it blocks no loop
             answer = wrapped(*args, **kwargs)
         else:
-            answer = self._record(operation, wrapped, instance, args, kwargs)
+            answer = self._record(
+                operation, "connect", self._recorder.leave, functools.partial(wrapped, *args, **kwargs)
+            )
         try:
             self._remember(instance, scope)
         except Exception:  # noqa: BLE001
@@ -172,23 +177,19 @@ class Connections:
         return answer
 
     def _record(
-        self, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+        self, operation: Operation, what: str, leave: Callable[[Operation], None], work: Callable[[], Any]
     ) -> Any:
+        """Do what is an operation while it lasts; `leave` ends it, however it went."""
         try:
-            operation.attributes[sc.DB_SYSTEM] = SYSTEMS.get(instance.vendor, instance.vendor)
-            operation.attributes[sc.DB_ALIAS] = instance.alias
-        except Exception:  # noqa: BLE001 - never into the application
-            faults.report("connections.connect")
-        try:
-            return wrapped(*args, **kwargs)
+            return work()
         except BaseException as error:
             operation.attributes["error"] = type(error).__qualname__
             raise
         finally:
             try:
-                self._recorder.leave(operation)
-            except Exception:  # noqa: BLE001
-                faults.report("connections.connect")
+                leave(operation)
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report(f"connections.{what}")
                 self._recorder.lost()
 
     def _remember(self, wrapper: Any, scope: Scope | None) -> None:
@@ -222,16 +223,7 @@ class Connections:
             faults.report("connections.getconn")
         if operation is None:
             return wrapped(*args, **kwargs)
-        try:
-            return wrapped(*args, **kwargs)
-        except BaseException as error:
-            operation.attributes["error"] = type(error).__qualname__
-            raise
-        finally:
-            try:
-                self._got(operation)
-            except Exception:  # noqa: BLE001
-                faults.report("connections.getconn")
+        return self._record(operation, "getconn", self._got, functools.partial(wrapped, *args, **kwargs))
 
     def _describe(self, operation: Operation, pool: Any) -> None:
         stats = pool.get_stats()

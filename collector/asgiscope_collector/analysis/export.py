@@ -10,6 +10,7 @@ from typing import Any, Final
 from asgiscope import semconv
 from asgiscope.semconv import LinkKind
 
+from asgiscope_collector.analysis import trace_rows
 from asgiscope_collector.analysis.lanes import timeline_of
 from asgiscope_collector.analysis.spans import COLUMNS, OF_TRACE, span_of, typed
 from asgiscope_collector.analysis.timeline import root_of
@@ -17,12 +18,6 @@ from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Lane, Timeline
 
 _SPANS_MAX: Final = 50_000
-_WHEN: Final = """
-SELECT toUnixTimestamp(min(Start)) AS first, toUnixTimestamp(max(End)) AS last
-FROM otel_traces_trace_id_ts
-WHERE TraceId = {id:String}
-HAVING count() > 0
-"""
 _SPANS: Final = (
     "SELECT TraceState AS trace_state, ScopeVersion AS scope_version, Links.TraceState AS link_states, "
     + COLUMNS
@@ -75,8 +70,11 @@ FORMS: Final[dict[str, Callable[[Engine, str], Json | None]]] = {"otlp-json": ot
 
 
 def _rows(engine: Engine, trace_id: str) -> list[Json]:
-    when = engine.rows(_WHEN, {"id": trace_id})
-    return engine.rows(_SPANS, {"id": trace_id, "limit": _SPANS_MAX, **when[0]}) if when else []
+    place = trace_rows.places(engine, [trace_id]).get(trace_id)
+    if place is None:
+        return []
+    when = {"first": place.first, "last": place.last}
+    return engine.rows(_SPANS, {"id": trace_id, "limit": _SPANS_MAX, **when})
 
 
 def _span(row: Json) -> Json:

@@ -115,7 +115,7 @@ class Loader:
             try:
                 self._load(segment, number)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                self._failed(segment, number, error, backoff, first=backoff == _BACKOFF_FIRST)
+                self._failed(segment, number, error, backoff)
                 if self._wait(backoff) and stopping:
                     return
                 backoff = min(backoff * 2, _BACKOFF_MAX)
@@ -127,7 +127,7 @@ class Loader:
                 with self._stored:
                     self._stored.notify_all()
 
-    def _failed(self, segment: Path, number: int, error: Exception, backoff: float, *, first: bool) -> None:
+    def _failed(self, segment: Path, number: int, error: Exception, backoff: float) -> None:
         """Hold a segment back: longer each time if others are stored meanwhile, so that the fault is its own.
 
         The memory it takes, say. Where nothing can be stored, all wait alike.
@@ -144,7 +144,7 @@ class Loader:
             segment.name,
             backoff,
             self._failures[number],
-            exc_info=first,  # the stack once in a row
+            exc_info=backoff == _BACKOFF_FIRST,  # the stack once in a row
         )
 
     def _wait(self, seconds: float) -> bool:

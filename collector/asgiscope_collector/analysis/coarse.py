@@ -48,8 +48,7 @@ def row_seconds(engine: Engine, parameters: dict[str, Any], *, long_ns: int = LO
     there = asked.in_rows().since_ns >= engine.coarse_since * _NS
     # What came after the end that was asked for must not be told: nothing has, where that is the present.
     ends = asked.until_ns % COARSE_NS == 0 or asked.until_ns >= time.time_ns() - _MINUTE * _NS
-    long = asked.until_ns - asked.since_ns >= long_ns
-    return COARSE_SECONDS if long and there and ends else _MINUTE
+    return COARSE_SECONDS if asked.length_ns >= long_ns and there and ends else _MINUTE
 
 
 @lru_cache(maxsize=256)

@@ -257,9 +257,8 @@ def _wait(waiter: Bar, holder: Bar, overlap_ns: int) -> Wait:
     wait_end = waiter.start_ns + waiter.wait_ns
     held_from = holder.start_ns + holder.wait_ns
     start, end = max(waiter.start_ns, held_from), min(wait_end, held_from + holder.run_ns)
-    if (
-        start > end
-    ):  # clocks of two processes, or a holder that still ran when it was reported: all of the wait
+    # Clocks of two processes, or a holder that still ran when it was reported: all of the wait.
+    if start > end:
         start, end = waiter.start_ns, wait_end
     return Wait(
         waiter=waiter.span,

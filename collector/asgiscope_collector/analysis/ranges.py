@@ -35,9 +35,14 @@ class Range:
     until_ns: int
 
     @property
+    def length_ns(self) -> int:
+        """How long it is."""
+        return self.until_ns - self.since_ns
+
+    @property
     def long(self) -> bool:
         """Whether rollups are read in coarse rows."""
-        return self.until_ns - self.since_ns >= LONG_NS
+        return self.length_ns >= LONG_NS
 
     def in_rows(self) -> "Range":
         """Widened to whole coarse rows."""
@@ -78,7 +83,7 @@ def step_of(asked: Range, points: int) -> int:
     Of a long range it is whole coarse rows.
     """
     # The present minute, which has just begun, makes none longer.
-    minutes = max(1, -(-(asked.until_ns - asked.since_ns - _MINUTE_NS) // (_MINUTE_NS * points)))
+    minutes = max(1, -(-(asked.length_ns - _MINUTE_NS) // (_MINUTE_NS * points)))
     if asked.long:
         return int(-(-minutes * _MINUTE_NS // COARSE_NS) * COARSE_NS)
     return int(minutes * _MINUTE_NS)

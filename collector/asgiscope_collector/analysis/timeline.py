@@ -145,9 +145,8 @@ def _call_around(span: Span, by_id: dict[str, Span]) -> Span | None:
     while above is not None and above.span_id not in seen:
         if above.category is Category.BRIDGE:
             return above
-        if (
-            above.category is Category.ASYNC_TO_SYNC
-        ):  # beyond another parked thread it is no longer this thread's call
+        # Beyond another parked thread it is no longer this thread's call.
+        if above.category is Category.ASYNC_TO_SYNC:
             return None
         seen.add(above.span_id)
         above = by_id.get(above.parent_span_id)

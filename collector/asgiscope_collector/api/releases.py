@@ -50,7 +50,7 @@ async def compare(
     # A long range is read in coarse rows: two that meet must have none in common.
     if _long(asked.range):
         asked = replace(asked, range=asked.range.in_rows())
-    length_ns = asked.range.until_ns - asked.range.since_ns
+    length_ns = asked.range.length_ns
     base = asked.range
     if base_since or base_until or not base_version:
         base = parse_range(
@@ -69,4 +69,4 @@ async def compare(
 
 
 def _long(asked: Range) -> bool:
-    return asked.until_ns - asked.since_ns >= comparison.LONG_NS
+    return asked.length_ns >= comparison.LONG_NS

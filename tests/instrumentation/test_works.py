@@ -309,8 +309,9 @@ def test_without_a_sampled_trace_what_is_long_is_told_all_the_same(database: Pat
         assert stall["asgiscope.operation"] == "template slow.html"
         assert at(stall) == ("works.py", "wait", line_of("works.py", "time.sleep(0.11)"))
         answer = site.get("/many-queries/")
-        stalls = answer.findings("loop_blocked")
-        (longest,) = [stall for stall in stalls if stall["asgiscope.cause"] == "cpu"]
+        # On a busy machine the loop may be late a second time; the request's sum below says that none counts twice.
+        stalls = [stall for stall in answer.findings("loop_blocked") if stall["asgiscope.cause"] == "cpu"]
+        longest = max(stalls, key=lambda stall: int(stall["asgiscope.blocked_ns"]))
         assert at(longest)[1] == "many_queries"
         assert 100 * MS <= answer.request["asgiscope.request.loop_caused_ns"] <= answer.request.duration
         assert answer.request["asgiscope.request.queries"] >= int(answer.response.text)

@@ -270,6 +270,8 @@ def essence(func: object) -> object:
     A bound method, a partial or a closure holds the application's objects, which must not live until a record
     of the call has been sent.
     """
+    if type(func) is FunctionType and not hasattr(func, "__wrapped__"):  # as most are
+        return func.__code__
     seen: Any = func
     for _ in range(8):
         kind = type(seen)

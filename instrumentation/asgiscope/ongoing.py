@@ -315,7 +315,7 @@ class _Look:
         frozen = copy.copy(request)
         frozen.crossings = []  # what it took since is the living one's to add up
         frozen.frozen = True
-        frozen.sites = {}
+        frozen.sites, frozen.unsited = {}, []
         if request.extra:
             frozen.extra = dict(request.extra)
         return frozen

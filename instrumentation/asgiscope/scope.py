@@ -8,6 +8,7 @@ Each scope is written by one thread at a time: its submitter, then the thread it
 
 import contextvars
 import random
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame
@@ -24,6 +25,7 @@ from asgiscope.semconv import (
 _MAX_LEVEL: Final = 64
 """How deep scopes nest. A task that starts its successor and ends, for ever, would otherwise grow a chain of
 parents for ever; here it begins a new trace now and then."""
+_MAX_UNSITED: Final = 256
 _POOL: Final = ThreadRole.POOL
 _random: Final = random.Random()  # noqa: S311 - trace ids need to be unique, not secret
 
@@ -220,6 +222,8 @@ class Request(Scope):
         """Bridge calls that have ended and are not yet in the sums. Appended to by any thread."""
         self.sites: dict[tuple[int, int], list[Any]] = {}
         """A call site (`Frame.key`) -> its hops, their wait + resume delay, its frame: for hop storms."""
+        self.unsited: list[Crossing] = []
+        """What is in the sums, and not yet in `sites`: a request of few hops is never asked for them."""
         self.told: tuple[int, ...] | None = None
         """Its sums as the tallies have them already; calls may end after the request."""
 
@@ -236,25 +240,44 @@ class Request(Scope):
         """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held."""
         taken = self.crossings[:]
         del self.crossings[: len(taken)]  # what comes in between stays for the next time
+        if not taken:
+            return taken
         self.hops += len(taken)
-        sites = self.sites
-        for site, _, role, wait_ns, run_ns, resume_ns in taken:
-            self.wait_ns += wait_ns
-            self.run_ns += run_ns
-            self.resume_ns += resume_ns
-            # A hop storm is made of hops taken one after another; pool calls go side by side.
-            if site is not None and role != _POOL:
-                known = sites.get(site.key)
-                if known is None:
-                    known = sites[site.key] = [0, 0, site]
-                known[0] += 1
-                known[1] += wait_ns + resume_ns
+        _, _, _, waits, runs, resumes = zip(*taken, strict=True)
+        self.wait_ns += sum(waits)
+        self.run_ns += sum(runs)
+        self.resume_ns += sum(resumes)
+        self.unsited += taken
+        if len(self.unsited) >= _MAX_UNSITED:
+            unsited, self.unsited = self.unsited, []
+            _site(self.sites, unsited)
         return taken
+
+    def busiest_site(self) -> tuple[int, int, Frame] | None:
+        """The call site of most hops so far: how many, their wait + resume delay, and the line."""
+        sites = {key: [*known] for key, known in self.sites.copy().items()}
+        _site(sites, self.unsited)
+        if not sites:
+            return None
+        hops, cost, site = max(sites.values(), key=lambda known: (known[0], known[1]))
+        return hops, cost, site
 
     @property
     def path_or_route(self) -> str:
         """The route, or for a path that Django did not resolve, the path, bounded in number."""
         return self.template or _unresolved(self.path)
+
+
+def _site(sites: dict[tuple[int, int], list[Any]], crossings: Sequence[Crossing]) -> None:
+    """Add crossings to the sums of their call sites."""
+    for site, _, role, wait_ns, _, resume_ns in crossings:
+        # A hop storm is made of hops taken one after another; pool calls go side by side.
+        if site is not None and role != _POOL:
+            known = sites.get(site.key)
+            if known is None:
+                known = sites[site.key] = [0, 0, site]
+            known[0] += 1
+            known[1] += wait_ns + resume_ns
 
 
 class Connection(Request):

@@ -3,18 +3,20 @@
 Pure: no OpenTelemetry, no clock. Rows are bounded in number; what finds no row left goes into the row `(other)`.
 
 Overhead model: on the application's threads, a tuple is appended for a bridge call and a request is put into the
-inbox when it ends. The sending thread adds them up. Only when it does not come round to it in time does a request
-add itself up, so that memory stays bounded and nothing goes uncounted.
+inbox when it ends. The sending thread adds them up, many at once, in loops that run in C. Only when it does not
+come round to it in time does a request add itself up, so that memory stays bounded and nothing goes uncounted.
 """
 
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from math import ceil, log2
+from operator import attrgetter, itemgetter, mul, truediv
 from typing import Final, NamedTuple, TypeVar
 
-from asgiscope.callsite import callable_name
+from asgiscope.callsite import Frame, callable_name
 from asgiscope.scope import Crossing, Request
 from asgiscope.semconv import OVERFLOW
 
@@ -26,7 +28,11 @@ _INBOX: Final = 4096
 _AT_ONCE: Final = 2
 _PORTION: Final = 64
 _MAX_CROSSINGS: Final = 256
-"""Bridge calls kept of a request that has not ended."""
+"""Bridge calls kept of a request that has not ended, until it is the sending thread's turn."""
+_UNCOUNTED: Final = 512
+"""Bridge calls kept in rows: to count so many takes a fraction of a millisecond."""
+_FEW: Final = 8
+"""Below this it costs more to set up the loops than they save."""
 _PER_OCTAVE: Final = 1 << SCALE
 _SECOND: Final = 1_000_000_000
 
@@ -61,16 +67,49 @@ class Histogram:
         buckets = self.buckets
         buckets[index] = buckets.get(index, 0) + 1
 
+    def extend(self, durations_ns: Sequence[int]) -> None:
+        """Count many: the same as to `add` each."""
+        if len(durations_ns) < _FEW:
+            for duration_ns in durations_ns:
+                self.add(duration_ns)
+            return
+        least, greatest = min(durations_ns), max(durations_ns)
+        if least < self.least or not self.count:
+            self.least = least
+        self.greatest = max(self.greatest, greatest)
+        self.count += len(durations_ns)
+        if least <= 0:
+            positive = [one for one in durations_ns if one > 0]
+            self.zero += len(durations_ns) - len(positive)
+        else:
+            positive = durations_ns  # type: ignore[assignment] # it is read and no more
+        self.sum_ns += sum(positive)
+        octaves = map(log2, map(truediv, positive, repeat(_SECOND)))
+        buckets = self.buckets
+        for above, times in Counter(map(ceil, map(mul, octaves, repeat(_PER_OCTAVE)))).items():
+            buckets[above - 1] = buckets.get(above - 1, 0) + times
+
 
 class BridgeRow:
     """Bridge calls of one function through one kind of thread on one route."""
 
-    __slots__ = ("resume_ns", "run", "wait")
+    __slots__ = ("crossings", "resume_ns", "run", "wait")
 
     def __init__(self) -> None:
+        self.crossings: list[Crossing] = []
+        """Those that are not counted yet."""
         self.wait = Histogram()
         self.run = Histogram()
         self.resume_ns = 0
+
+    def count(self) -> None:
+        """Count them."""
+        crossings = self.crossings
+        if crossings:
+            self.wait.extend(list(map(_wait, crossings)))
+            self.run.extend(list(map(_run, crossings)))
+            self.resume_ns += sum(map(_resume, crossings))
+            crossings.clear()
 
 
 class RequestRow:
@@ -95,9 +134,16 @@ SUMS: Final = (
     "query_ns",
 )
 """The sums of `scope.Request` that are added up by route."""
+_sums: Final = attrgetter(*SUMS)
+_NONE: Final = (0,) * len(SUMS)
+_wait: Final = itemgetter(Crossing._fields.index("wait_ns"))
+_run: Final = itemgetter(Crossing._fields.index("run_ns"))
+_resume: Final = itemgetter(Crossing._fields.index("resume_ns"))
 
 BridgeKey = tuple[str, str, str]
 """Function, thread role, route."""
+Found = dict[tuple[int, int], Callable[[Crossing], None]]
+"""By `id()` of function and role, which are slow to hash: what puts a bridge call into its row."""
 
 
 class Stray(NamedTuple):
@@ -112,13 +158,22 @@ class Rows:
 
     def __init__(self) -> None:
         self.bridges: dict[BridgeKey, BridgeRow] = {}
-        self.found: dict[tuple[int, str, str], tuple[object, BridgeRow]] = {}
-        """By `id()` of the function in the place of its name; the function is kept, so that no other has its id."""
+        self.found: dict[str, Found] = {}
+        """By route."""
+        self.known: list[tuple[object, str]] = []
+        """The functions and roles found so: they are kept, so that nothing else has their `id()`."""
+        self.uncounted = 0
         self.requests: dict[str, RequestRow] = {}
         self.blocked: dict[str, Histogram] = {}
         """By cause."""
         self.lag = Histogram()
         self.loop_ns = 0
+
+    def count(self) -> None:
+        """Count the bridge calls that wait in their rows."""
+        for row in self.bridges.values():
+            row.count()
+        self.uncounted = 0
 
     def __bool__(self) -> bool:
         return bool(self.bridges or self.requests or self.blocked or self.lag.count or self.loop_ns)
@@ -144,7 +199,7 @@ class Tallies:
             return
         crossings = request.crossings
         crossings.append(crossing)
-        if request.ended or len(crossings) >= _MAX_CROSSINGS:
+        if request.ended or not len(crossings) % _MAX_CROSSINGS:
             self._put(request)
 
     def ended(self, request: Request) -> None:
@@ -190,9 +245,9 @@ class Tallies:
         if isinstance(what, Request):
             self.add(what)
         elif isinstance(what, Stray):
-            self._bridge(what.crossing, what.origin.path_or_route)
+            self._bridges((what.crossing,), what.origin.path_or_route)
         else:
-            self._bridge(what, "")
+            self._bridges((what,), "")
 
     def add(self, request: Request) -> None:
         """Add up a request, each part of it once, however often this is asked."""
@@ -201,41 +256,58 @@ class Tallies:
         with self._lock:
             taken = request.add_up()
             route = request.path_or_route
-            for crossing in taken:
-                self._bridge(crossing, route)
+            if taken:
+                self._bridges(taken, route)
             if not request.ended:
                 return
             row = _row(self._rows.requests, route, RequestRow, OVERFLOW)
+            now = _sums(request)
             if request.told is None:
                 row.duration.add(request.ended - request.started)
-                request.told = (0,) * len(SUMS)
-            told, request.told = request.told, tuple(getattr(request, name) for name in SUMS)
-            for name, before, now in zip(SUMS, told, request.told, strict=True):
-                row.sums[name] += now - before
+                request.told = _NONE
+            before, request.told = request.told, now
+            sums = row.sums
+            for name, was, is_now in zip(SUMS, before, now, strict=True):
+                sums[name] += is_now - was
 
-    def _bridge(self, crossing: Crossing, route: str) -> None:
-        _, func, role, wait_ns, run_ns, resume_ns = crossing
-        row = self._row_of(func, role, route)
-        row.wait.add(wait_ns)
-        row.run.add(run_ns)
-        row.resume_ns += resume_ns
+    def busiest_site(self, request: Request) -> tuple[int, int, Frame] | None:
+        """The call site of most hops of a request: see `Request.busiest_site`."""
+        with self._lock:
+            self.add(request)
+            return request.busiest_site()
 
-    def _row_of(self, func: object, role: str, route: str) -> BridgeRow:
-        """The row of a function; found by its `id()`, because code is slow to name and to hash."""
-        known = self._rows.found.get((id(func), role, route))
-        if known is not None:
-            return known[1]
+    def _bridges(self, crossings: Sequence[Crossing], route: str) -> None:
+        """Put bridge calls of a route into their rows, and count those of all rows now and then."""
+        rows = self._rows
+        found = rows.found.get(route)
+        if found is None:
+            found = rows.found[route] = {}
+        for crossing in crossings:
+            put = found.get((id(crossing[1]), id(crossing[2])))
+            if put is None:
+                put = self._row_of(crossing, route, found)
+            put(crossing)
+        rows.uncounted += len(crossings)
+        if rows.uncounted >= _UNCOUNTED:
+            rows.count()
+
+    def _row_of(self, crossing: Crossing, route: str, found: Found) -> Callable[[Crossing], None]:
+        """What puts a function's calls into their row."""
+        _, func, role, *_ = crossing
         key = (callable_name(func), str(role), route)
         row = _row(self._rows.bridges, key, BridgeRow, (OVERFLOW, str(role), OVERFLOW))
-        if len(self._rows.found) < MAX_ROWS:
-            self._rows.found[id(func), role, route] = func, row
-        return row
+        put = row.crossings.append
+        if len(self._rows.known) < MAX_ROWS:
+            self._rows.known.append((func, role))
+            found[id(func), id(role)] = put
+        return put
 
     def take(self) -> Rows:
         """Everything since the last time."""
         self.fold()
         with self._lock:
             rows, self._rows = self._rows, Rows()
+            rows.count()
             return rows
 
     def reset(self) -> None:

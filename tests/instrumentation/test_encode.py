@@ -156,6 +156,35 @@ def test_a_histogram_says_where_each_duration_lies(durations: list[int]) -> None
         assert 2 ** (index / 16) * (1 - 1e-9) <= duration / 1e9 <= 2 ** ((index + 1) / 16) * (1 + 1e-9)
 
 
+@given(st.lists(st.lists(st.integers(-5, 10**13), max_size=40), max_size=4))
+def test_many_durations_at_once_are_counted_as_one_by_one(portions: list[list[int]]) -> None:
+    """Those of no length and less included, few or many."""
+    at_once, one_by_one = Histogram(), Histogram()
+    for portion in portions:
+        at_once.extend(portion)
+        for duration in portion:
+            one_by_one.add(duration)
+    told = [[getattr(each, name) for name in Histogram.__slots__] for each in (at_once, one_by_one)]
+    assert told[0] == told[1]
+
+
+def test_a_request_that_does_not_end_is_added_up_as_it_goes() -> None:
+    """Each bridge call once, with few turns of the inbox, and the busiest line is known at any time."""
+    tallies = Tallies()
+    request = Request(None, 1_000, "GET", "/stream")
+    frame = callsite.Frame(_plain.__code__, 2)
+    for number in range(1_000):
+        tallies.crossed(request, Crossing(frame, "load", ThreadRole.REQUEST, number, 1, 2))
+    assert len(tallies._inbox) == 3, "once in 256 calls"
+    assert (request.hops, tallies.busiest_site(request)) == (0, (1_000, sum(range(1_000)) + 2_000, frame))
+    rows = tallies.take()
+    assert request.hops == 1_000
+    assert tallies.busiest_site(request) == (1_000, sum(range(1_000)) + 2_000, frame)
+    row = rows.bridges["load", "request", "/stream"]
+    assert (row.wait.count, row.wait.sum_ns, row.resume_ns) == (1_000, sum(range(1_000)), 2_000)
+    assert not rows.requests
+
+
 def _metrics(tallies: Tallies) -> dict[str, Any]:
     elements = Stretch(5, 9).metrics(tallies.take(), 3, {"orm.enter": 2, "none": 0})
     body = encode.request(encode.resource({}), encode.scope("asgiscope", "1"), elements, "s")

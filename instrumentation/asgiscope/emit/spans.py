@@ -101,8 +101,9 @@ class SpanMaker:
             attributes["error.type"] = request.error
         elif request.disconnected or not request.status:
             attributes[sc.REQUEST_DISCONNECTED] = True
-        if request.sites:
-            hops, cost, site = max(request.sites.values(), key=lambda site: (site[0], site[1]))
+        busiest = request.busiest_site() if request.hops >= self._hop_storm else None
+        if busiest is not None:
+            hops, cost, site = busiest
             if hops >= self._hop_storm:
                 attributes[sc.REQUEST_HOPS_AT_SITE] = hops
                 attributes |= _finding(sc.FindingKind.HOP_STORM, cost, 1, cost)

@@ -236,8 +236,8 @@ def _end(
 
 def _storms(recorder: Recorder, request: Request) -> bool:
     """Whether one line crossed the bridge too often."""
-    recorder.tallies.add(request)
-    return max((site[0] for site in request.sites.values()), default=0) >= recorder.config.hop_storm
+    busiest = recorder.tallies.busiest_site(request)
+    return busiest is not None and busiest[0] >= recorder.config.hop_storm
 
 
 def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:

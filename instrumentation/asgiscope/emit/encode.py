@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from asgiscope.scope import Tags
+from asgiscope.semconv import CONTEXT_ID, ON_EVENT_LOOP, TASK_NAME, THREAD_ID, THREAD_NAME, THREAD_ROLE
 
 MAX_VALUE: Final = 16_384
 """Characters kept of a name or an attribute."""
@@ -22,6 +23,7 @@ _CACHED_VALUE: Final = 512
 _CACHED: Final = 16_384
 _INT64: Final = 1 << 63
 _UINT64: Final = (1 << 64) - 1
+_ONE_DIGIT: Final = 127
 _SMALL: Final = tuple(bytes((value,)) for value in range(128))
 fixed64 = struct.Struct("<Q").pack
 double = struct.Struct("<d").pack
@@ -131,6 +133,8 @@ class Encoder:
     def __init__(self) -> None:
         self._texts: dict[tuple[str, str | bool], bytes] = {}
         self._names: dict[str, bytes] = {}
+        self._keys: dict[str, bytes] = {}
+        """An attribute's key -> the field that holds it."""
         self._heads: dict[str, list[bytes]] = {}
         """An attribute's key -> what stands before an integer, by the integer's length."""
         self._tags: dict[Tags, bytes] = {}
@@ -182,18 +186,54 @@ class Encoder:
             known = self._texts.get((key, value))  # type: ignore[arg-type]
             if known is not None:
                 return known
-        made = encode_attribute(b"\x4a", key, value)
+        made = self._text(key, value) if kind is str else encode_attribute(b"\x4a", key, value)  # type: ignore[arg-type]
         if kind is bool or (kind is str and len(value) <= _CACHED_VALUE):  # type: ignore[arg-type]
             if len(self._texts) >= _CACHED:
                 self._texts.clear()
             self._texts[key, value] = made  # type: ignore[index]
         return made
 
+    def _text(self, key: str, value: str) -> bytes:
+        """An element of `Span.attributes` for a text; most are names, short and of ASCII, and each comes once."""
+        name = self._keys.get(key)
+        if name is None:
+            if len(self._keys) >= _CACHED // 8:
+                self._keys.clear()
+            name = self._keys[key] = delimited(b"\x0a", clean(key).encode())
+        length = len(value)
+        whole = len(name) + length + 4
+        if whole > _ONE_DIGIT or not value.isascii():
+            return delimited(b"\x4a", name + delimited(b"\x12", delimited(b"\x0a", clean(value).encode())))
+        return b"".join(
+            (
+                b"\x4a",
+                _SMALL[whole],
+                name,
+                b"\x12",
+                _SMALL[length + 2],
+                b"\x0a",
+                _SMALL[length],
+                value.encode(),
+            )
+        )
+
     def _tagged(self, tags: Tags) -> bytes:
         if len(self._tags) >= _CACHED // 8:
             self._tags.clear()
-        attribute = self._attribute
-        made = b"".join([attribute(key, value) for key, value in tags.attributes().items()])
+        # Threads and tasks are many, and most are named in a few spans only: what is remembered has better use.
+        ident, thread, role, on_loop, task, context = tags
+        number = varint(ident)
+        made = b"".join(
+            (
+                (self._heads.get(THREAD_ID) or self._head(THREAD_ID))[len(number)],
+                number,
+                self._text(THREAD_NAME, thread) if thread else b"",
+                self._attribute(THREAD_ROLE, str(role)),
+                self._attribute(ON_EVENT_LOOP, on_loop),
+                self._text(TASK_NAME, task) if task else b"",
+                self._text(CONTEXT_ID, f"{context:x}") if context else b"",
+            )
+        )
         self._tags[tags] = made
         return made
 

@@ -21,6 +21,8 @@ Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], A
 Around = Callable[[Callable[..., Any], Sized], Callable[..., Any]]
 """Makes the function that goes around another. It passes straight through when the second argument is empty."""
 _MISSING = object()
+_awaited: dict[str, list[tuple["Patches", Callable[[Any], object]]]] = {}
+"""A module that was not imported when somebody asked for it -> who asked, and what patches it."""
 
 
 def _frames_up() -> int:
@@ -83,6 +85,21 @@ class Patches:
         """Put `replacement` in the place of `owner.name` (a module's global, for the most part)."""
         return self._put(owner, name, vars(owner).get(name, _MISSING), replacement)
 
+    def when_imported(self, name: str, patch: Callable[[Any], object]) -> Self:
+        """Have `patch` called with a module: now, or when it is imported while these patches are on.
+
+        What it raises is counted: it would make the import fail.
+        """
+        if name in sys.modules:
+            _patch(patch, sys.modules[name])
+            return self
+        if name not in _awaited:
+            _awaited[name] = []
+            wrapt.register_post_import_hook(_imported, name)  # it cannot be taken back
+        asked, here = _awaited[name], (self, patch)
+        asked.append(here)
+        return self.on_remove(lambda: asked.remove(here))
+
     def _put(self, owner: Any, name: str, before: Any, ours: Any) -> Self:
         setattr(owner, name, ours)
 
@@ -110,6 +127,19 @@ class Patches:
                 self._undo.pop()()
             except Exception:  # noqa: BLE001 - one that sticks must not keep the rest on
                 faults.report("patching.remove")
+
+
+def _imported(module: Any) -> None:
+    for patches, patch in [*_awaited[module.__name__]]:
+        if patches.enabled:
+            _patch(patch, module)
+
+
+def _patch(patch: Callable[[Any], object], module: Any) -> None:
+    try:
+        patch(module)
+    except Exception:  # noqa: BLE001 - see `Patches.when_imported`
+        faults.report("patching.imported")
 
 
 def _bound(descriptor: Any) -> Callable[..., Any]:

@@ -69,6 +69,13 @@ def later_pythons() -> list[str]:
     return list(newest.values())
 
 
+def loop_for(python: str) -> tuple[str, tuple[str, ...]]:
+    """The event loop for an interpreter, and what it requires: uvloop is not for builds without a GIL."""
+    code = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return ("asyncio", ()) if int(answer.stdout) else ("uvloop", ("uvloop",))
+
+
 def _version(python: str) -> tuple[int, ...]:
     code = "import sys; print(*sys.version_info[:2])"
     answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60)

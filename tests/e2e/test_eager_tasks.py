@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.environments import Environment, later_pythons, make
+from tests.e2e.environments import Environment, later_pythons, loop_for, make
 from tests.e2e.running import SITES, without_settings
 
 pytestmark = pytest.mark.long
@@ -20,7 +20,7 @@ def test_eager_tasks() -> None:
         assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"
         pytest.skip("there is no Python 3.12 or later here; ASGISCOPE_TEST_PYTHONS may name some")
     for python in pythons:
-        told = run(make("django~=6.1.0", "uvicorn", "uvloop", python=python))
+        told = run(make("django~=6.1.0", "uvicorn", *loop_for(python)[1], python=python))
         assert told["recorded"] == told["bare"] == ["a b", "blocked", "back"]
         assert sorted(told["calls"])[:2] == [["/back/", "inside", 0], ["/gathered/", "inside", 0]]
         assert sorted(told["calls"])[2:] == [["/gathered/", "inside", 1]]

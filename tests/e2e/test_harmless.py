@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.api import Api, Evidence
-from tests.e2e.environments import Environment, later_pythons, make
+from tests.e2e.environments import Environment, later_pythons, loop_for, make
 from tests.e2e.running import Site
 from tests.servers import Server
 
@@ -159,9 +159,10 @@ def test_the_same_on_later_versions(tmp_path: Path, collector: Server, api: Api,
         assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"
         pytest.skip("there is no Python 3.12 or later here; ASGISCOPE_TEST_PYTHONS may name some")
     for python in pythons:
-        environment = make(f"django~={release}.0", "uvicorn", "uvloop", python=python)
+        loop, required = loop_for(python)
+        environment = make(f"django~={release}.0", "uvicorn", *required, python=python)
         folder = tmp_path / environment.folder.name
         folder.mkdir()
         service = f"harmless-{environment.folder.name}"
-        compare(environment, folder, endpoint=collector.url, service=service)
+        compare(environment, folder, endpoint=collector.url, service=service, loop=loop)
         Evidence(api, service).finding("refusal", "listing", "/listing/")

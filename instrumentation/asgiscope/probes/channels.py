@@ -9,21 +9,13 @@ nothing.
 Known limitation: a consumer that is served by other means than these routers has no route.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
-
-import wrapt
 
 from asgiscope import faults
 from asgiscope.patching import Patches
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Connection, current
-
-_ROUTING = "channels.routing"
-_installed: list[Callable[[Any], None]] = []
-"""What patches the module; one for each installation, of which there is one as a rule."""
-_hooked = False
 
 
 def install(recorder: Recorder) -> Patches:
@@ -32,37 +24,10 @@ def install(recorder: Recorder) -> Patches:
     routers = Routers(recorder)
 
     def patch(module: Any) -> None:
-        if patches.enabled:
-            patches.wrap(module.ProtocolTypeRouter, "__call__", routers.by_protocol)
-            patches.wrap(module.URLRouter, "__call__", routers.by_path)
+        patches.wrap(module.ProtocolTypeRouter, "__call__", routers.by_protocol)
+        patches.wrap(module.URLRouter, "__call__", routers.by_path)
 
-    _installed.append(patch)
-    patches.on_remove(lambda: _installed.remove(patch))
-    if _ROUTING in sys.modules:
-        _patch(patch, sys.modules[_ROUTING])
-    else:
-        _hook()
-    return patches
-
-
-def _hook() -> None:
-    """Once a process: wait for what may never be imported."""
-    global _hooked  # noqa: PLW0603 - import hooks cannot be taken back
-    if not _hooked:
-        _hooked = True
-        wrapt.register_post_import_hook(_imported, _ROUTING)
-
-
-def _imported(module: Any) -> None:
-    for patch in _installed:
-        _patch(patch, module)
-
-
-def _patch(patch: Callable[[Any], None], module: Any) -> None:
-    try:
-        patch(module)
-    except Exception:  # noqa: BLE001 - it would make the import fail
-        faults.report("channels.patch")
+    return patches.when_imported("channels.routing", patch)
 
 
 class Routers:

@@ -23,6 +23,7 @@ the last sending is lost with it; so is what a process recorded that is killed, 
 itself does not load asgiscope (`instrument()` in asgi.py instead of the app in INSTALLED_APPS).
 """
 
+import functools
 import signal
 import subprocess
 import sys
@@ -43,7 +44,6 @@ _DEADLY = frozenset(
 """Signals whose default action ends the process, of those that ask a server to stop."""
 
 
-_BASEHTTP = "django.core.servers.basehttp"
 _AUTORELOAD = "django.utils.autoreload"
 _MARGIN_S = 1.0
 """What an exit takes beside the sending."""
@@ -78,8 +78,7 @@ def install(last_words: Callable[[], object], exit_s: float) -> Patches:
         return wrapped(*args, **kwargs)
 
     patches.wrap(signal, "raise_signal", raise_signal)
-    if _BASEHTTP in sys.modules:
-        patches.wrap(sys.modules[_BASEHTTP], "run", _serve)
+    patches.when_imported("django.core.servers.basehttp", functools.partial(_serves, patches))
     if _AUTORELOAD in sys.modules and sys.platform != "win32":  # a child there cannot be asked
         patches.wrap(sys.modules[_AUTORELOAD], "restart_with_reloader", _waits(exit_s + _MARGIN_S))
     _installed.append(words)
@@ -90,20 +89,15 @@ def install(last_words: Callable[[], object], exit_s: float) -> Patches:
 
 def _hook() -> None:
     """Once a process: wait for what may never be imported."""
-    global _hooked  # noqa: PLW0603 - import hooks and registrations for forks cannot be taken back
+    global _hooked  # noqa: PLW0603 - registrations for forks cannot be taken back
     if not _hooked:
         _hooked = True
-        wrapt.register_post_import_hook(_basehttp, _BASEHTTP)
         wrapt.register_post_import_hook(_multiprocessing, "multiprocessing.util")
 
 
-def _basehttp(module: Any) -> None:
-    try:
-        for words in _installed:
-            if not isinstance(vars(module)["run"], wrapt.FunctionWrapper):
-                words.patches.wrap(module, "run", _serve)
-    except Exception:  # noqa: BLE001 - it would make the import fail
-        faults.report("process.runserver")
+def _serves(patches: Patches, module: Any) -> None:
+    if not isinstance(vars(module)["run"], wrapt.FunctionWrapper):  # by another installation
+        patches.wrap(module, "run", _serve)
 
 
 def _serve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:

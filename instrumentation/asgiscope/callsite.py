@@ -32,12 +32,14 @@ class Owner(IntEnum):
     STDLIB = 0
     BOUNDARY = 1
     """The event loop or the thread pool itself: a stack is not followed beyond."""
-    FRAMEWORK = 2
-    """Django, asgiref, asgiscope itself: never a call site."""
-    LAYER = 3
+    OWN = 2
+    """asgiscope's, or what holds it in its place: looked past, as if it were not on the stack."""
+    FRAMEWORK = 3
+    """Django, asgiref: never a call site."""
+    LAYER = 4
     """Django's wrapper around each middleware, its test client: who stands beyond it only passed a request on."""
-    THIRD_PARTY = 4
-    APPLICATION = 5
+    THIRD_PARTY = 5
+    APPLICATION = 6
 
 
 class Site(NamedTuple):
@@ -71,6 +73,7 @@ class Frame(NamedTuple):
 
 # A member of an enumeration is slow to look up; these are read several times a call.
 _BOUNDARY: Final = Owner.BOUNDARY
+_OWN: Final = Owner.OWN
 _LAYER: Final = Owner.LAYER
 _APPLICATION: Final = Owner.APPLICATION
 
@@ -136,7 +139,7 @@ def _classify(filename: str) -> Owner:
         return Owner.LAYER
     path = os.path.abspath(filename)  # noqa: PTH100 - resolve() would touch the disk on the hot path
     if path.startswith(_own):
-        return Owner.FRAMEWORK
+        return Owner.OWN
     if _app_paths and path.startswith(_app_paths):
         return Owner.APPLICATION
     for marker in _PACKAGES:
@@ -156,11 +159,14 @@ def of_application(file: str) -> bool:
 
 def own(code: CodeType) -> bool:
     """Whether it is asgiscope's own code, or what holds it in its place."""
-    return code.co_filename.startswith(_own)
+    return owner(code) is _OWN
 
 
 def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
-    """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call."""
+    """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call.
+
+    Our own frames do not count: there are fewer of them where asgiscope is compiled.
+    """
     while frame is not None and depth:
         code = frame.f_code
         who = _owners.get(code.co_filename)
@@ -172,7 +178,8 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
         if who is _BOUNDARY or who is _LAYER:
             return None
         frame = frame.f_back
-        depth -= 1
+        if who is not _OWN:
+            depth -= 1
     return None
 
 
@@ -191,13 +198,12 @@ def stack(frame: FrameType | None) -> list[Frame]:
     depth = MAX_DEPTH
     while frame is not None and depth:
         code = frame.f_code
-        filename = code.co_filename
-        who = _owners.get(filename)
+        who = _owners.get(code.co_filename)
         if who is None:
             who = owner(code)
         if who is _BOUNDARY:
             break
-        if not filename.startswith(_own):
+        if who is not _OWN:
             frames.append(_new(Frame, (code, frame.f_lasti)))  # without the function that `Frame(...)` is
         frame = frame.f_back
         depth -= 1
@@ -222,16 +228,17 @@ def frames(found: Sequence[Any]) -> list[Frame]:
     """The stack of which `trace` is: what `stack` would have given."""
     kept = []
     for code, lasti in zip(found[::2], found[1::2], strict=True):
-        if owner(code) is _BOUNDARY:
+        who = owner(code)
+        if who is _BOUNDARY:
             break
-        if not own(code):
+        if who is not _OWN:
             kept.append(Frame(code, lasti))
     return kept
 
 
-def here(skip: int = 1) -> list[Frame]:
-    """The stack of the calling thread, innermost first."""
-    return stack(sys._getframe(skip))  # noqa: SLF001 - the documented way to one's own stack
+def here() -> list[Frame]:
+    """The stack of the calling thread, innermost first, without asgiscope's own frames."""
+    return stack(sys._getframe())  # noqa: SLF001 - the documented way to one's own stack
 
 
 def find(frames: Sequence[Frame]) -> Frame | None:

@@ -14,7 +14,7 @@ from threading import get_ident
 from typing import Any, Final, NamedTuple, Protocol
 
 from asgiscope import callsite
-from asgiscope.callsite import Frame
+from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
 from asgiscope.ledger import Call, Ledger
 from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tags, current
@@ -253,7 +253,7 @@ class Recorder:
         if operation.parent is None:
             self.root(operation)
         if operation.sampled:
-            operation.site = callsite.near(sys._getframe(2), _OPERATION_DEPTH)  # noqa: SLF001
+            operation.site = near(sys._getframe(), _OPERATION_DEPTH)  # noqa: SLF001
         if _get_running_loop() is not None:
             operation.on_loop = True
             self.threads.here.blocking += 1
@@ -268,7 +268,7 @@ class Recorder:
         operation.guarded = False
         self.root(operation)
         if operation.sampled:
-            operation.site = callsite.near(sys._getframe(2), _OPERATION_DEPTH)  # noqa: SLF001
+            operation.site = near(sys._getframe(), _OPERATION_DEPTH)  # noqa: SLF001
             self.dress(operation)
         if on_loop:
             operation.on_loop = True
@@ -317,7 +317,7 @@ class Recorder:
             # One that encloses the best so far explains more only if the best is less than half of it.
             if length <= (longest * 2 if operation.started <= best.started else longest):
                 return
-        here.inner = operation, callsite.here(3)
+        here.inner = operation, callsite.here()
 
     def blocked(
         self, operation: Operation, guarded: bool, inner: tuple[Operation, list[Frame]] | None
@@ -344,7 +344,7 @@ class Recorder:
             watch.adopt(stall)
         if not stall.frames:
             most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
-            stall.frames = inner[1] if inner is not None and most else callsite.here(3)
+            stall.frames = inner[1] if inner is not None and most else callsite.here()
         self.stalled(stall, get_ident())
 
     def stalled(self, stall: Stall, thread_id: int) -> None:
@@ -371,19 +371,19 @@ class Recorder:
         call.settled = True
         queue, begun, sampled = call.queue, call.run_started, call.sampled
         wait = begun - call.started if begun else 0
-        call.func = func = callsite.essence(call.func)
+        call.func = func = essence(call.func)
         if begun and queue is not None:
             ended, resumed = call.run_ended, call.resumed
             resume = resumed - ended if resumed > ended else 0
             # As `Crossing(...)`, without the function that a named tuple's own `__new__` is.
             crossing = _new(Crossing, (call.site, func, queue.role, wait, ended - begun, resume))
-            self.tallies.crossed(call.request, crossing, call.origin)
+            self.tallies.crossed(call.within, crossing, call.origin)
         notable = wait >= self.wait_ns or (sampled and call.middleware is not None)
         if not (notable or sampled):
             call.ahead = None
             return
         if notable and call.site is None and not call.stack:
-            call.stack = callsite.here(2)
+            call.stack = callsite.here()
         if call.ahead is not None:
             call.ahead.settle()
         if not self.send(call, notable):

@@ -97,13 +97,14 @@ class Scope:
         "origin",
         "otel",
         "parent",
-        "request",
         "sampled",
         "started",
         "tags",
+        "within",
     )
 
-    request: "Request | None"
+    within: "Request | None"
+    """The request this belongs to. None for a request: a reference to itself would need the collector."""
     origin: "Request | None"
     """The request that started the task in which this happens, and ended before this began."""
     foreign: Any
@@ -112,15 +113,20 @@ class Scope:
     """The SpanContext of whichever of another library's spans was current when this began."""
 
     def __init__(self, parent: "Scope | None", started: int) -> None:
+        self._begin(parent, started)
+
+    def _begin(self, parent: "Scope | None", started: int) -> None:
         self.started = started
         self.ended = self.level = self._trace_id = self._span_id = 0
         self.parent: Scope | None = None
-        self.request = self.origin = self.foreign = self.otel = None
+        self.within = self.origin = self.foreign = self.otel = None
         self.tags: Tags | None = None
         self.sampled = True
         if parent is None:
             return
-        begun_in = parent if type(parent) is Request else parent.request
+        begun_in = parent.within
+        if begun_in is None and isinstance(parent, Request):
+            begun_in = parent
         if begun_in is not None and begun_in.ended:
             self.origin = begun_in
             self.sampled = begun_in.sampled
@@ -132,7 +138,12 @@ class Scope:
         if level < _MAX_LEVEL:
             self.parent = parent
             self.level = level + 1
-            self.request = begun_in
+            self.within = begun_in
+
+    @property
+    def request(self) -> "Request | None":
+        """The request this belongs to; for a request, itself."""
+        return self.within
 
     @property
     def trace_id(self) -> int:
@@ -155,7 +166,7 @@ class Scope:
 
     def take_place_of(self, other: "Scope") -> None:
         """Be the span that another scope was reported as."""
-        self.parent, self.request, self.level = other.parent, other.request, other.level
+        self.parent, self.within, self.level = other.parent, other.within, other.level
         self.origin = other.origin
         self.sampled, self.foreign = other.sampled, other.foreign
         self._trace_id, self._span_id = other.trace_id, other.span_id
@@ -228,13 +239,9 @@ class Request(Scope):
         """Its sums as the tallies have them already; calls may end after the request."""
 
     @property
-    def request(self) -> "Request":  # a reference to itself would need the collector
+    def request(self) -> "Request":
         """Itself."""
         return self
-
-    @request.setter
-    def request(self, _other: object) -> None:
-        """Nothing: it is never another's. `Scope` and `copy` set it as that of any scope."""
 
     def add_up(self) -> list[Crossing]:
         """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held."""
@@ -305,7 +312,7 @@ class Operation(Scope):
     does without a guard (a page rendered in a millisecond) is one only where it takes long."""
 
     def __init__(self, parent: Scope | None, started: int, kind: str, name: str) -> None:
-        Scope.__init__(self, parent, started)  # by its name: `super()` costs as much as half of what it calls
+        self._begin(parent, started)  # what `Scope.__init__` does: `super()` costs as much as half of it
         self.kind = kind
         self.name = name
         self.on_loop = False

@@ -19,7 +19,7 @@ from asgiscope.callsite import Owner
         ("/usr/lib/python3/dist-packages/six.py", Owner.THIRD_PARTY),
         ("/usr/lib/python3.11/asyncio/base_events.py", Owner.BOUNDARY),
         ("<frozen runpy>", Owner.STDLIB),
-        (str(Path(callsite.__file__)), Owner.FRAMEWORK),
+        (str(Path(callsite.__file__).with_name("scope.py")), Owner.OWN),
     ],
 )
 def test_owner(filename: str, owner: Owner) -> None:

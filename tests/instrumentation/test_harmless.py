@@ -112,10 +112,10 @@ def test_a_wrong_setting_leaves_the_site_alone() -> None:
 
 
 _FAULTS = {
-    "asgiref": ("asgiscope.probes.asgiref.callsite", "near"),
+    "asgiref": ("asgiscope.calls", "near"),
     "asgiref tags": ("asgiscope.recorder.Recorder", "dress"),
     "asgiref settle": ("asgiscope.recorder.Recorder", "settle"),
-    "executor": ("asgiscope.probes.executor", "_claim"),
+    "executor": ("asgiscope.calls", "_claim"),
     "executor start": ("asgiscope.ledger.Queue", "start"),
     "executor end": ("asgiscope.ledger.Queue", "end"),
     "guard": ("asgiscope.probes.guard", "chain"),

@@ -13,23 +13,17 @@ import sys
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from asgiscope import callsite, faults
-from asgiscope.ledger import ENDED, NEW, WAITING, Call, Culprit
+from asgiscope.calls import around_submit, made, over
+from asgiscope.ledger import NEW, Call, Culprit
 from asgiscope.patching import CALLER, Patches
 from asgiscope.probes import Unsupported
-from asgiscope.probes.executor import around_submit, watch_cancellation
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import current
 from asgiscope.semconv import SPAN_SYNC_TO_ASYNC, ThreadRole
 from asgiscope.watchdog import Watchdog
-
-_NEAR = 8
-"""Frames looked at for the line that makes a bridge call; Django's async ORM methods are one or two."""
-
-
-_current: Final = current.get
 
 
 class Culprits(Protocol):
@@ -83,12 +77,8 @@ class Bridges:
     def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
         try:
-            func, recorder = instance.func, self._recorder
-            scope = _current() or recorder.threads.here.call
-            call = Call(scope, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
-            caller = sys._getframe(CALLER)  # noqa: SLF001 - one's own caller
-            call.maker = caller.f_code
-            call.site = callsite.near(caller, _NEAR)
+            func = instance.func
+            call = made(self._recorder, func, sys._getframe(CALLER))  # noqa: SLF001 - one's own caller
             if self._forced:
                 call.middleware = self._middleware.of(func)
         except Exception:  # noqa: BLE001 - never into the application
@@ -116,7 +106,7 @@ class Bridges:
                 _refuse(recorder, call, error)
             raise
         finally:
-            _over(recorder, call, token)
+            over(recorder, call, token)
 
     # What `inspect`, warnings and tracebacks show of the coroutine is what they showed before.
     _cross.__name__ = "__call__"
@@ -164,7 +154,7 @@ def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) ->
         )  # tasks made meanwhile keep the record as long as they last
         notable = parked.parked_ns >= recorder.parked_ns
         if not on_loop and (notable or parked.sampled):
-            parked.frames = callsite.here(2)
+            parked.frames = callsite.here()
             recorder.send(parked, notable)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.unpark")
@@ -203,32 +193,6 @@ def _context(variable: Any) -> int:
     return id(context) if context is not None else 0
 
 
-def _over(recorder: Recorder, call: Call, token: Any) -> None:
-    """The bridge call is over for its caller."""
-    try:
-        try:
-            current.reset(token)
-        except ValueError:  # closed by the garbage collector, in another context
-            faults.report("asgiref.reset")
-        now = recorder.clock()
-        call.ended = call.resumed = now
-        if call.state is ENDED:
-            call.future = None
-            recorder.settle(call)
-            return
-        future, call.future = call.future, None
-        if call.state is NEW:  # refused, or run by an executor that is no ThreadPoolExecutor
-            call.func = callsite.essence(call.func)
-            recorder.send(call, notable=False)
-            return
-        # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
-        call.cancelled = True
-        if future is not None and call.state is WAITING:
-            watch_cancellation(recorder, call, future)
-    except Exception:  # noqa: BLE001
-        faults.report("asgiref.over")
-
-
 def _asgirefs(error: RuntimeError) -> bool:
     """Whether asgiref itself raised it: its own line is the innermost of the traceback."""
     step = error.__traceback__
@@ -241,7 +205,7 @@ def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError) -> No
     try:
         refusal = Refusal(scope.parent, recorder.clock(), "asgiref", type(error).__name__, str(error))
         refusal.sampled, refusal.origin = scope.sampled, scope.origin
-        refusal.frames = callsite.here(2)
+        refusal.frames = callsite.here()
         refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else "async_to_sync"
         refusal.chain = [refusal.operation]
         recorder.refused(refusal)

@@ -257,7 +257,7 @@ class Connections:
                 sc.FINDING_VICTIMS: victims,
                 sc.FINDING_VICTIMS_NS: waited * victims,
             }
-            operation.site = operation.site or callsite.find(callsite.here(3))
+            operation.site = operation.site or callsite.find(callsite.here())
         recorder.leave(operation)
         if exhausted and not operation.sampled:
             recorder.send(operation, notable=True)

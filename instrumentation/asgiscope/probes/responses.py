@@ -44,7 +44,7 @@ def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
         try:
             request = recorder.request()
             if request is not None and (request.sampled or seldom.due(request.template)):
-                request.stream_site = callsite.find(callsite.here(2))
+                request.stream_site = callsite.find(callsite.here())
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("responses.made")
         return wrapped(*args, **kwargs)

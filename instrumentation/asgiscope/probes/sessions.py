@@ -177,7 +177,7 @@ def _find(operation: Operation, request: Request, unchanged: bool) -> None:
     operation.attributes[sc.FINDING] = sc.FindingKind.SESSION_SAVED
     operation.attributes[sc.SESSION_UNCHANGED] = unchanged
     changed = None if unchanged else request.session_site
-    operation.site = changed or callsite.find_or_innermost(callsite.here(2))
+    operation.site = changed or callsite.find_or_innermost(callsite.here())
 
 
 def _load(access: Wrapper, saves: Saves) -> Wrapper:

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.settle import settle
+from asgiscope_collector.engine.threads import step_back
 from asgiscope_collector.segments import bodies, frame, signal_of
 from asgiscope_collector.spool import Spool
 
@@ -103,6 +104,8 @@ class Loader:
             yield
 
     def _run(self, number: int) -> None:
+        if self._engine.embedded:
+            step_back()
         backoff = _BACKOFF_FIRST
         age = self._interval if number == 0 else math.inf
         while True:

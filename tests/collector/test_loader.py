@@ -1,10 +1,15 @@
-"""What the engine refuses is set aside, and harms nothing that came with it."""
+"""What the engine refuses is set aside, and harms nothing that came with it; loading lets others go first."""
 
 import asyncio
 import io
+import os
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from asgiscope_collector.engine.threads import LOAD_NICE, MERGE_NICE, MERGES
 from asgiscope_collector.journal import Journal
 from asgiscope_collector.segments import bodies, frame
 from asgiscope_collector.spool import Spool
@@ -120,3 +125,21 @@ def test_frames_are_read_back(size: int) -> None:
     framed = frame(body)
     assert list(bodies(framed + framed)) == [(len(framed), body), (2 * len(framed), body)]
     assert list(bodies(framed + framed[:-1])) == [(len(framed), body)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority of their own")
+def test_loading_and_merging_let_others_go_first(running: Running, sender: Sender) -> None:
+    """Of the threads that answer none is put back, and none of the engine's goes before them."""
+    sender.span("stored")
+    running.send(sender)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    python = {thread.native_id: thread.name for thread in threading.enumerate()}
+    seen: dict[str, set[int]] = {}
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            name = python.get(int(task.name)) or (task / "comm").read_text().strip()
+            seen.setdefault(name, set()).add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
+    assert seen["asgiscope-loader-0"] == seen["asgiscope-loader-1"] == {max(own, LOAD_NICE)}
+    assert seen[MERGES] == {max(own, MERGE_NICE)}
+    assert seen["asgiscope-spool"] == {own}
+    assert min(map(min, seen.values())) >= min(own, 0)

@@ -23,6 +23,7 @@ from asgiscope_collector.engine.adopt import agree
 from asgiscope_collector.engine.connect import cluster_of, configure_embedded, connect, create_database
 from asgiscope_collector.engine.migrations import NEVER, coarse_since, migrate
 from asgiscope_collector.engine.retention import set_retention
+from asgiscope_collector.engine.threads import put_merges_last
 from asgiscope_collector.segments import frame
 from asgiscope_collector.settings import Settings
 
@@ -103,6 +104,8 @@ class Engine:
         except BaseException:
             self._disconnect()
             raise
+        if self.embedded:
+            put_merges_last()
         self._ready = True
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ from asgiscope.recorder cimport Here, Recorder
 
 cpdef Call made(Recorder recorder, object func, object caller)
 
+cpdef object begun(Recorder recorder, Call call, object watchdog)
+
 @cython.locals(call=Call, queue=Queue)
 cdef Call _claim(Recorder recorder, object executor, object role_of, tuple args)
 

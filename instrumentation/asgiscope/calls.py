@@ -7,12 +7,12 @@ for every hop, so that names it looks up are local and what can be is done once 
 """
 
 import asyncio
-import contextvars
 import functools
 import weakref
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Sized
 from concurrent.futures import Executor, Future
+from contextvars import ContextVar, Token
 from types import FrameType
 from typing import Any, Final
 
@@ -21,8 +21,9 @@ from asgiscope.callsite import Frame, essence, near
 from asgiscope.ledger import ENDED, NEW, WAITING, Call, Queue
 from asgiscope.patching import Around
 from asgiscope.recorder import Recorder
-from asgiscope.scope import current
+from asgiscope.scope import Scope, current
 from asgiscope.semconv import SPAN_EXECUTOR, SPAN_SYNC_TO_ASYNC, ThreadRole
+from asgiscope.watchdog import Watchdog
 
 RoleOf = Callable[[object], ThreadRole]
 _NEAR: Final = 8
@@ -31,9 +32,7 @@ _current: Final = current.get
 _PARENT: Final = ThreadRole.PARENT
 _POOL: Final = ThreadRole.POOL
 
-to_thread_site: contextvars.ContextVar[Frame | None] = contextvars.ContextVar(
-    "asgiscope_to_thread", default=None
-)
+to_thread_site: ContextVar[Frame | None] = ContextVar("asgiscope_to_thread", default=None)
 """The line that called `asyncio.to_thread`: a task that runs it has no frame of the application's."""
 
 
@@ -44,6 +43,21 @@ def made(recorder: Recorder, func: object, caller: FrameType) -> Call:
     call.maker = caller.f_code
     call.site = near(caller, _NEAR)
     return call
+
+
+def begun(recorder: Recorder, call: Call, watchdog: Watchdog) -> Token[Scope | None]:
+    """The coroutine of a bridge call runs: what follows belongs to the call. `over` takes the token."""
+    try:
+        loop = _get_running_loop()
+        if loop is not None and id(loop) not in recorder.watched:
+            watchdog.watch(loop)
+        if call.parent is None:
+            recorder.root(call)
+        if call.sampled:
+            recorder.dress(call)
+    except Exception:  # noqa: BLE001 - never into the application
+        faults.report("asgiref.cross")
+    return current.set(call)
 
 
 def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], Any] | None = None) -> Around:
@@ -159,7 +173,7 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
             faults.report("executor.end")
 
 
-def over(recorder: Recorder, call: Call, token: Any) -> None:
+def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
     """The bridge call is over for its caller."""
     try:
         try:

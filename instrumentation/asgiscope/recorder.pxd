@@ -37,6 +37,19 @@ cdef class Recorder:
     cdef public object follows
     cdef public object watched
 
+    @cython.locals(here=Here)
+    cpdef Scope enclosing(self)
+
+    @cython.locals(here=Here)
+    cpdef object tags(self)
+
+    cpdef object root(self, Scope scope)
+
+    @cython.locals(parent=Scope)
+    cpdef object dress(self, Scope scope)
+
+    cpdef object send(self, Scope scope, object notable)
+
     @cython.locals(begun=cython.longlong, wait=cython.longlong, ended=cython.longlong, resumed=cython.longlong,
                    resume=cython.longlong)
     cpdef object settle(self, Call call)

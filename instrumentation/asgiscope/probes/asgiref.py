@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import Any, Protocol
 
 from asgiscope import callsite, faults
-from asgiscope.calls import around_submit, made, over
+from asgiscope.calls import around_submit, begun, made, over
 from asgiscope.ledger import NEW, Call, Culprit
 from asgiscope.patching import CALLER, Patches
 from asgiscope.probes import Unsupported
@@ -88,17 +88,7 @@ class Bridges:
 
     async def _cross(self, call: Call, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         recorder = self._recorder
-        try:
-            loop = _get_running_loop()
-            if loop is not None and id(loop) not in recorder.watched:
-                self._watchdog.watch(loop)
-            if call.parent is None:
-                recorder.root(call)
-            if call.sampled:
-                recorder.dress(call)
-        except Exception:  # noqa: BLE001
-            faults.report("asgiref.cross")
-        token = current.set(call)
+        token = begun(recorder, call, self._watchdog)
         try:
             return await wrapped(*args, **kwargs)
         except RuntimeError as error:

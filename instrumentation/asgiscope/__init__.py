@@ -7,7 +7,7 @@ PYTEST_DONT_REWRITE: pytest would rewrite this package's assertions, of which th
 in it, and warn where the package has been imported already.
 """
 
-__all__ = ["__version__", "instrument", "is_compiled", "uninstrument"]
+__all__ = ["__version__", "instrument", "uninstrument"]
 
 __version__ = "0.1.0"
 
@@ -38,10 +38,3 @@ def uninstrument() -> None:
     from asgiscope.instrumentor import remove  # noqa: PLC0415 - see the module docstring
 
     remove()
-
-
-def is_compiled() -> bool:
-    """Whether what runs for every hop is compiled in this installation, or plain Python. Both record the same."""
-    from asgiscope import calls  # noqa: PLC0415 - see the module docstring
-
-    return not calls.__file__.endswith(".py")

@@ -165,7 +165,7 @@ def own(code: CodeType) -> bool:
 def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
     """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call.
 
-    Our own frames do not count: there are fewer of them where asgiscope is compiled.
+    Our own frames do not count, so that nobody has to know how many there are.
     """
     while frame is not None and depth:
         code = frame.f_code

@@ -1,8 +1,7 @@
 """What asgiscope adds to one `await sync_to_async(f)()`: nothing installed, recorded only, and sent as a span.
 
-The latter two once more with the compiled build, where there is a C compiler. All are interleaved round by round in
-processes pinned to one core, each with a warm thread, and compared by the median of their rounds, so that a machine
-whose speed drifts drifts for all.
+The three are interleaved round by round in processes pinned to one core, each with a warm thread, and compared by
+the median of their rounds, so that a machine whose speed drifts drifts for all three.
 """
 
 import json
@@ -11,14 +10,13 @@ import statistics
 import subprocess
 import sys
 
-from tests.benchmarks import compiled_build
 from tests.sink import Sink
 
 ROUNDS = 15
 CALLS = 1500
 _CHILD = f"""
 import asyncio, json, sys, time
-mode = sys.argv[1].removesuffix(" compiled")
+mode = sys.argv[1]
 from asgiref.sync import sync_to_async, ThreadSensitiveContext
 import django
 from django.conf import settings
@@ -27,7 +25,6 @@ django.setup()
 if mode != "bare":
     import asgiscope, asgiscope.instrumentor
     assert asgiscope.instrument() and asgiscope.instrumentor.active()
-    assert asgiscope.is_compiled() == (mode != sys.argv[1])
 def f(): pass
 async def round_():
     call = sync_to_async(f)
@@ -51,10 +48,8 @@ asyncio.run(main())
 """
 
 
-def _child(mode: str, endpoint: str, compiled: dict[str, str]) -> "subprocess.Popen[str]":
+def _child(mode: str, endpoint: str) -> "subprocess.Popen[str]":
     env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-    if mode.endswith(" compiled"):
-        env |= compiled
     command = [sys.executable, "-c", _CHILD, mode]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
     if hasattr(os, "sched_setaffinity"):
@@ -64,11 +59,9 @@ def _child(mode: str, endpoint: str, compiled: dict[str, str]) -> "subprocess.Po
 
 def main() -> None:
     """Measure and print."""
-    with Sink() as sink, compiled_build() as compiled:
-        modes = ["bare", "recorded", "sent"]
-        if compiled:
-            modes += ["recorded compiled", "sent compiled"]
-        children = {mode: _child(mode, sink.url, compiled) for mode in modes}
+    modes = ("bare", "recorded", "sent")
+    with Sink() as sink:
+        children = {mode: _child(mode, sink.url) for mode in modes}
         figures: dict[str, list[tuple[float, float]]] = {mode: [] for mode in modes}
         for _ in range(ROUNDS):
             for mode, child in children.items():
@@ -83,6 +76,6 @@ def main() -> None:
     for mode in modes:
         cpu, wall = (statistics.median(column) for column in zip(*figures[mode], strict=True))
         print(
-            f"{mode:17} cpu {cpu / 1e3:7.1f} us ({cpu / bare_cpu:.2f} x bare, +{(cpu - bare_cpu) / 1e3:.1f} us)   "
+            f"{mode:9} cpu {cpu / 1e3:7.1f} us ({cpu / bare_cpu:.2f} x bare, +{(cpu - bare_cpu) / 1e3:.1f} us)   "
             f"wall {wall / 1e3:7.1f} us ({wall / bare_wall:.2f} x bare)"
         )

@@ -1,8 +1,8 @@
 """What asgiscope adds to a request of four queries and two bridge calls, in processor time of the server.
 
-Servers of the same site: without asgiscope, with it and 1 trace in 10 sent, with every trace sent, and with it and
-nothing sampled; the latter three once more with the compiled build, where there is a C compiler. They share a core,
-take turns, and are compared by the median of their rounds. The load comes from the other core and counts for none.
+Four servers of the same site: without asgiscope, with it and 1 trace in 10 sent, with every trace sent, and with it
+and nothing sampled. They share a core, take turns, and are compared by the median of their rounds. The load comes
+from the other core and counts for none of them.
 """
 
 import http.client
@@ -13,14 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks import compiled_build
 from tests.servers import Server, free_port
 from tests.sink import Sink
 
 SITE = Path(__file__).with_name("site_request")
 ROUNDS = 25
 REQUESTS = 300
-MODES: dict[str, dict[str, str]] = {
+MODES = {
     "bare": {},
     "none": {"OTEL_TRACES_SAMPLER": "always_off"},
     "1 in 10": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"},
@@ -31,10 +30,10 @@ MODES: dict[str, dict[str, str]] = {
 class Bench:
     """uvicorn with the site in one mode."""
 
-    def __init__(self, mode: str, variables: dict[str, str], endpoint: str, folder: Path) -> None:
+    def __init__(self, mode: str, endpoint: str, folder: Path) -> None:
         port = free_port()
         env = {
-            **variables,
+            **MODES[mode],
             "BENCH_MODE": mode,
             "BENCH_DATABASE": str(folder / f"{port}.sqlite3"),
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
@@ -77,25 +76,22 @@ class Bench:
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder, Sink() as sink, compiled_build() as compiled:
-        modes = dict(MODES)
-        if compiled:
-            modes |= {f"{mode} compiled": {**MODES[mode], **compiled} for mode in MODES if mode != "bare"}
-        servers = {mode: Bench(mode, variables, sink.url, Path(folder)) for mode, variables in modes.items()}
+    with tempfile.TemporaryDirectory() as folder, Sink() as sink:
+        servers = {mode: Bench(mode, sink.url, Path(folder)) for mode in MODES}
         try:
             for server in servers.values():
                 server.requests(REQUESTS)
-            figures: dict[str, list[float]] = {mode: [] for mode in modes}
+            figures: dict[str, list[float]] = {mode: [] for mode in MODES}
             for _ in range(ROUNDS):
                 for mode, server in servers.items():
                     figures[mode].append(server.round())
         finally:
             for server in servers.values():
                 server.stop()
-    for mode in modes:
+    for mode in MODES:
         ratios = [mine / bare for mine, bare in zip(figures[mode], figures["bare"], strict=True)]
         cpu = statistics.median(figures[mode])
         print(
-            f"{mode:16} cpu {cpu / 1e3:7.0f} us a request, {statistics.median(ratios):.3f} x bare "
+            f"{mode:9} cpu {cpu / 1e3:7.0f} us a request, {statistics.median(ratios):.3f} x bare "
             f"(rounds {min(ratios):.2f} to {max(ratios):.2f})"
         )

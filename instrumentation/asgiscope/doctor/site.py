@@ -17,7 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from asgiscope import is_compiled
 from asgiscope.config import PREFIX, Config, SettingError, load, sources
 from asgiscope.doctor.report import Probe, Report, Setting, Step
 from asgiscope.instrumentor import Instrumentation, instead
@@ -167,8 +166,6 @@ def read_versions(report: Report) -> None:
             report.versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    if "asgiscope" in report.versions:
-        report.versions["asgiscope"] += ", compiled" if is_compiled() else ", Python alone"
     for name, oldest in _OLDEST.items():
         version = report.versions.get(name, "")
         if tuple(int(part) for part in version.split(".") if part.isdecimal()) < oldest:

@@ -4,8 +4,7 @@ Owns: `asyncio.to_thread`, and `concurrent.futures.ThreadPoolExecutor.submit`, a
 uvloop's `run_in_executor` both call. Submissions from threads without a running loop pass through untouched, but
 for one: asgiref starting a new loop for `async_to_sync`.
 
-What is done around a submission is in `calls`. A coroutine is made here, which must stay one that Python made: what
-`inspect` and the loop's debug mode say of it is read from its code and its frame.
+What is done around a submission is in `calls`.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """What Django and asgiref refused, where, and what led there."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any, Final
 
 from asgiscope.semconv import FindingKind
@@ -9,7 +10,7 @@ from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import Filter, Sort, list_findings
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import Finding, Point, Refusal, Refusals
+from asgiscope_collector.models import Finding, Findings, Point, Refusal, Refusals
 
 _POINTS: Final = 120
 _NS: Final = 1_000_000_000
@@ -39,28 +40,45 @@ GROUP BY FindingId
 """
 
 
-def refusals(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Refusals:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what was refused."""
+
+    findings: Findings
+    first_ns: dict[str, int]
+    """When each was seen first, over all that is stored."""
+
+
+def refusals(asked: Scope, found: Found, series: list[Point]) -> Refusals:
+    """The two halves as one answer; they are asked for side by side."""
+    return Refusals(
+        step_ns=Steps(asked.range, _POINTS).ns,
+        refusals=[
+            _refusal(finding, new=found.first_ns.get(finding.id, 0) >= asked.range.since_ns)
+            for finding in found.findings.findings
+        ],
+        total=found.findings.total,
+        series=series,
+    )
+
+
+def page(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Found:
     """A page of refusals, the most frequent first."""
     asked_for = Filter(scope=asked, kinds=[FindingKind.REFUSAL], route=route)
-    page = list_findings(engine, asked_for, Sort.COUNT, limit=limit, offset=offset)
-    ids = [finding.id for finding in page.findings]
-    first: dict[str, int] = {}
-    if ids:
-        first = {row["id"]: row["first_ns"] for row in engine.rows(_FIRST, {"ids": ids})}
+    findings = list_findings(engine, asked_for, Sort.COUNT, limit=limit, offset=offset)
+    ids = [finding.id for finding in findings.findings]
+    rows = engine.rows(_FIRST, {"ids": ids}) if ids else []
+    return Found(findings, {row["id"]: row["first_ns"] for row in rows})
+
+
+def over_time(engine: Engine, asked: Scope, route: str) -> list[Point]:
+    """How many there were in each step of the range, and how many requests."""
     steps = Steps(asked.range, _POINTS)
     points: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for sql in _SERIES:
         for row in coarse.rows(engine, sql, {**asked.parameters, "step": steps.seconds, "route": route}):
             points[row.pop("time")].update(row)
-    return Refusals(
-        step_ns=steps.ns,
-        refusals=[
-            _refusal(finding, new=first.get(finding.id, 0) >= asked.range.since_ns)
-            for finding in page.findings
-        ],
-        total=page.total,
-        series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
-    )
+    return [Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times]
 
 
 def _refusal(finding: Finding, *, new: bool) -> Refusal:

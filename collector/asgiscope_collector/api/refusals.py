@@ -1,5 +1,7 @@
 """`/api/refusals`."""
 
+import asyncio
+
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import refusals
@@ -14,4 +16,8 @@ async def read(
     store: Store, asked: InLastDay, route: Text = "", limit: Limit = 100, offset: Offset = 0
 ) -> Refusals:
     """What Django and asgiref refused, the most frequent first, and what led there."""
-    return await store.run(refusals.refusals, store, asked, route, limit=limit, offset=offset)
+    found, series = await asyncio.gather(
+        store.run(refusals.page, store, asked, route, limit=limit, offset=offset),
+        store.run(refusals.over_time, store, asked, route),
+    )
+    return refusals.refusals(asked, found, series)

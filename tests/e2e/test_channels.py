@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 
 from tests.e2e.environments import make
 from tests.e2e.running import SITES, line_of, without_settings
+from tests.lengths import lengths
 from tests.servers import Server, asgi_command, free_port
 from tests.sink import Sink, SpanView
 
@@ -56,6 +57,7 @@ def attributed(call: SpanView) -> float:
     return float(sum(link["asgiscope.overlap_ns"] for *_, link in call.links) / call["asgiref.wait_ns"])
 
 
+@lengths
 def test_async_consumers_wait_for_one_another(chat: tuple[Server, Sink]) -> None:
     """One thread for all connections. The second waits before its own code runs: Channels goes there first."""
     server, sink = chat
@@ -83,6 +85,7 @@ def test_async_consumers_wait_for_one_another(chat: tuple[Server, Sink]) -> None
     )
 
 
+@lengths
 def test_sync_consumers_do_too(chat: tuple[Server, Sink]) -> None:
     """Channels sends each of their messages through the bridge: `dispatch` is what runs."""
     server, sink = chat

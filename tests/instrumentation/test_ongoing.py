@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.instrumentation.conftest import SITE, Site, serve
+from tests.lengths import lengths
 from tests.sink import Sink, SpanView
 
 MS = 1_000_000
@@ -138,6 +139,7 @@ def test_a_blocked_loop(site: Site) -> None:
     assert all(later.duration >= 1.9 * earlier.duration for earlier, later in pairwise(again))
 
 
+@lengths
 def test_a_call_that_still_waits_and_the_one_that_holds_the_thread(site: Site) -> None:
     """The waiter is the finding and names its holder; the holder is told with its stack; both end whole."""
     asked = Asked(site, "/holds/", s="1.4")

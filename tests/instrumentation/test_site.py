@@ -33,6 +33,7 @@ def children_of(span: SpanView, spans: list[SpanView]) -> list[SpanView]:
     return [other for other in spans if other.parent_id == span.span_id]
 
 
+@lengths
 def test_calls_gathered_in_one_request_run_one_after_another(site: Site) -> None:
     """Each wait is what the calls before it ran, and says so."""
     answer = site.get("/gathered/")

@@ -154,7 +154,7 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
         call.run_tags = here.thread or here.know()
         if queue is not None:
             queue.start(call, recorder.clock())
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - never into the application
         faults.report("executor.start")
     try:
         return func()
@@ -169,7 +169,7 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
             if call.resumed or call.kind == SPAN_EXECUTOR:  # its caller has given up, or nobody waits
                 call.ended = now
                 recorder.settle(call)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - never into the application
             faults.report("executor.end")
 
 
@@ -195,7 +195,7 @@ def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
         call.cancelled = True
         if future is not None and call.state is WAITING:
             watch_cancellation(recorder, call, future)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - never into the application
         faults.report("asgiref.over")
 
 
@@ -203,7 +203,7 @@ def _withdraw(call: Call) -> None:
     try:
         if call.queue is not None:
             call.queue.withdraw(call)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - never into the application
         faults.report("executor.withdraw")
 
 
@@ -219,5 +219,5 @@ def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
             call.ended = recorder.clock()
             call.func = essence(call.func)
             recorder.send(call, notable=False)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - never into the application
         faults.report("executor.done")

@@ -78,11 +78,10 @@ class Histogram:
             self.least = least
         self.greatest = max(self.greatest, greatest)
         self.count += len(durations_ns)
+        positive = durations_ns
         if least <= 0:
             positive = [one for one in durations_ns if one > 0]
             self.zero += len(durations_ns) - len(positive)
-        else:
-            positive = durations_ns  # type: ignore[assignment] # it is read and no more
         self.sum_ns += sum(positive)
         octaves = map(log2, map(truediv, positive, repeat(_SECOND)))
         buckets = self.buckets
@@ -307,8 +306,8 @@ class Tallies:
         self.fold()
         with self._lock:
             rows, self._rows = self._rows, Rows()
-            rows.count()
-            return rows
+        rows.count()  # nobody else has them any longer, and a loop that was blocked may want the lock
+        return rows
 
     def reset(self) -> None:
         """In a forked child: what the parent counted is the parent's."""

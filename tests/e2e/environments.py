@@ -72,14 +72,17 @@ def later_pythons() -> list[str]:
 def loop_for(python: str) -> tuple[str, tuple[str, ...]]:
     """The event loop for an interpreter, and what it requires: uvloop is not for builds without a GIL."""
     code = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
-    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    return ("asyncio", ()) if int(answer.stdout) else ("uvloop", ("uvloop",))
+    return ("asyncio", ()) if int(_told(python, code)) else ("uvloop", ("uvloop",))
 
 
 def _version(python: str) -> tuple[int, ...]:
     code = "import sys; print(*sys.version_info[:2])"
-    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    return tuple(map(int, answer.stdout.split()))
+    return tuple(map(int, _told(python, code).split()))
+
+
+def _told(python: str, code: str) -> str:
+    """What an interpreter prints."""
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def _uv(*arguments: str) -> None:

@@ -186,7 +186,7 @@ class Encoder:
             known = self._texts.get((key, value))  # type: ignore[arg-type]
             if known is not None:
                 return known
-        made = self._text(key, value) if kind is str else encode_attribute(b"\x4a", key, value)  # type: ignore[arg-type]
+        made = self._text(key, value) if isinstance(value, str) else encode_attribute(b"\x4a", key, value)
         if kind is bool or (kind is str and len(value) <= _CACHED_VALUE):  # type: ignore[arg-type]
             if len(self._texts) >= _CACHED:
                 self._texts.clear()
@@ -203,7 +203,7 @@ class Encoder:
         length = len(value)
         whole = len(name) + length + 4
         if whole > _ONE_DIGIT or not value.isascii():
-            return delimited(b"\x4a", name + delimited(b"\x12", delimited(b"\x0a", clean(value).encode())))
+            return encode_attribute(b"\x4a", key, value)
         return b"".join(
             (
                 b"\x4a",

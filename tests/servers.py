@@ -71,8 +71,10 @@ class Server:
                 raise AssertionError(f"{self.command} does not answer:\n{self.output()}")
             time.sleep(0.05)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, failure: BaseException | None, traceback: object) -> None:
         self.stop()
+        if failure is not None:
+            failure.add_note(f"{self.command} printed:\n{self.output()}")
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Stop it and give its exit code."""

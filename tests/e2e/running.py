@@ -96,9 +96,9 @@ class Site(Server):
         headers = {"traceparent": f"00-{trace_id}-{trace_id[:16]}-01", **options.pop("headers", {})}
         return self.client.request(method, path, headers=headers, **options), trace_id
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: object, failure: BaseException | None, traceback: object) -> None:
         self.client.close()
-        super().__exit__(*exc)
+        super().__exit__(kind, failure, traceback)
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.api import Api, Evidence, calls_of, server_span
 from tests.e2e.environments import Environment
-from tests.e2e.running import GUNICORN, SITES, Site
+from tests.e2e.running import GUNICORN, Site
 from tests.servers import Server
 
 ASGI_GUNICORN = (
@@ -69,7 +69,13 @@ def test_nothing_recorded_is_lost_at_the_exit(
 def test_nothing_recorded_is_lost_when_the_site_is_reloaded(
     django_52: Environment, tmp_path: Path, collector: Server, api: Api
 ) -> None:
-    """Django's reloader has the child end itself when a file has changed, and starts the next."""
+    """Django's reloader has the child end itself when a file has changed, and starts the next.
+
+    The file is this test's own, so that no other's site is reloaded. It is changed again and again: the reloader
+    compares with what it saw first, which may be after a change.
+    """
+    settings = tmp_path / "reloaded_settings.py"
+    settings.write_text("from magazine.settings import *\n")
     with Site(
         "magazine",
         django_52,
@@ -77,10 +83,20 @@ def test_nothing_recorded_is_lost_when_the_site_is_reloaded(
         endpoint=collector.url,
         service="reloaded",
         command=RELOADER,
-        env={"ASGISCOPE_SEND_INTERVAL_MS": str(NEVER_MS)},
+        env={
+            "ASGISCOPE_SEND_INTERVAL_MS": str(NEVER_MS),
+            "DJANGO_SETTINGS_MODULE": settings.stem,
+            "PYTHONPATH": str(tmp_path),
+        },
     ) as site:
         _, trace_id = site.traced("/page-in-thread/")
-        (SITES / "magazine" / "magazine" / "views.py").touch()
-        spans = Evidence(api, site.service).request(trace_id)
-        assert server_span(spans)["name"] == "GET /page-in-thread/"
+        evidence = Evidence(api, site.service)
+        assert evidence.traces() == []
+
+        def changed() -> bool:
+            settings.touch()
+            return evidence.traces() != []
+
+        evidence.wait_for(changed, "trace of the child that was reloaded")
+        assert server_span(evidence.request(trace_id))["name"] == "GET /page-in-thread/"
         assert "asgiscope failed" not in site.output(), site.output()

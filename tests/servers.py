@@ -46,11 +46,16 @@ class Server:
         """The Unix socket it listens on, where it does not listen on the port."""
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start it, and do not wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self._cwd, env=self._env, stdout=log, stderr=subprocess.STDOUT
             )
+        return self.process
+
+    def __enter__(self) -> Self:
+        self.process = self.start()
         deadline = time.monotonic() + 60
         while True:
             if self.process.poll() is not None:

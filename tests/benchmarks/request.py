@@ -1,8 +1,9 @@
-"""What asgiscope adds to a request of four queries and two bridge calls, in processor time of the server.
+"""What asgiscope adds to a request of four queries and two bridge calls: processor time of the server, and waiting.
 
 Four servers of the same site: without asgiscope, with it and 1 trace in 10 sent, with every trace sent, and with it
 and nothing sampled. They share a core, take turns, and are compared by the median of their rounds. The load comes
-from the other core and counts for none of them.
+from the other core and counts for none of them. The slowest requests tell what the sending thread costs those that
+come while it works.
 """
 
 import http.client
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.servers import Server, free_port
-from tests.sink import Sink
+from tests.tools import ROOT
 
 SITE = Path(__file__).with_name("site_request")
 ROUNDS = 25
@@ -49,14 +50,20 @@ class Bench:
         assert self.server.process is not None
         self.pid = self.server.process.pid
         self.client = http.client.HTTPConnection("127.0.0.1", port)
+        self.took: list[int] = []
+        """How long each request of its rounds took, in ns."""
 
-    def requests(self, number: int) -> None:
-        """Send so many requests one after another, on one connection."""
+    def requests(self, number: int) -> list[int]:
+        """Send so many requests one after another, on one connection: how long each took, in ns."""
+        took = []
         for index in range(number):
+            begun = time.perf_counter_ns()
             self.client.request("GET", f"/page/{index}/")
             answer = self.client.getresponse()
             answer.read()
+            took.append(time.perf_counter_ns() - begun)
             assert answer.status == http.HTTPStatus.OK
+        return took
 
     def cpu_ns(self) -> int:
         """Processor time the process has used, threads that have ended included (`clock_getcpuclockid`)."""
@@ -65,7 +72,7 @@ class Bench:
     def round(self) -> float:
         """Processor time a request, in ns. What the background threads do for these requests is awaited."""
         before = self.cpu_ns()
-        self.requests(REQUESTS)
+        self.took += self.requests(REQUESTS)
         time.sleep(0.35)  # longer than records wait before they are sent
         return (self.cpu_ns() - before) / REQUESTS
 
@@ -74,10 +81,17 @@ class Bench:
         self.server.__exit__(None, None, None)
 
 
+def receiver(folder: Path) -> Server:
+    """What the servers send to."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.benchmarks._receiver", str(port)]
+    return Server(command, port, cwd=ROOT, log=folder / "receiver.log", ready_status=200)
+
+
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder, Sink() as sink:
-        servers = {mode: Bench(mode, sink.url, Path(folder)) for mode in MODES}
+    with tempfile.TemporaryDirectory() as name, receiver(folder := Path(name)) as sink:
+        servers = {mode: Bench(mode, sink.url, folder) for mode in MODES}
         try:
             for server in servers.values():
                 server.requests(REQUESTS)
@@ -88,10 +102,13 @@ def main() -> None:
         finally:
             for server in servers.values():
                 server.stop()
-    for mode in MODES:
+    usual = statistics.quantiles(servers["bare"].took, n=100)
+    for mode, server in servers.items():
         ratios = [mine / bare for mine, bare in zip(figures[mode], figures["bare"], strict=True)]
         cpu = statistics.median(figures[mode])
+        took = statistics.quantiles(server.took, n=100)
         print(
             f"{mode:9} cpu {cpu / 1e3:7.0f} us a request, {statistics.median(ratios):.3f} x bare "
-            f"(rounds {min(ratios):.2f} to {max(ratios):.2f})"
+            f"(rounds {min(ratios):.2f} to {max(ratios):.2f})   waited p50 {took[49] / 1e6:5.2f} ms "
+            f"({took[49] / usual[49]:.2f} x bare), p99 {took[98] / 1e6:5.2f} ms ({took[98] / usual[98]:.2f} x bare)"
         )

@@ -6,7 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from asgiscope.emit.outbox import BATCH, Outbox
+from asgiscope.emit.outbox import BATCH, PORTION, Outbox
+from asgiscope.emit.reports import ready
+from asgiscope.ledger import Call
+from asgiscope.ongoing import Report
+from asgiscope.scope import Request
+from asgiscope.semconv import OngoingState
 
 
 def test_records_arrive_in_order() -> None:
@@ -41,7 +46,7 @@ def test_what_comes_during_a_delivery_waits_for_the_next_turn() -> None:
         return True
 
     outbox = Outbox(
-        deliver, size=4 * BATCH, interval_s=0.01, each_turn=lambda now: None if now else told.append("turn")
+        deliver, size=4 * BATCH, interval_s=0.1, each_turn=lambda now: None if now else told.append("turn")
     )
     outbox.put("first")
     deadline = time.monotonic() + 10
@@ -50,8 +55,8 @@ def test_what_comes_during_a_delivery_waits_for_the_next_turn() -> None:
     outbox.close(5)
     assert [one for one, before in zip(told, ["", *told], strict=False) if one != before][:5] == [
         1,
-        BATCH,
         "turn",
+        BATCH,
         1,
         "turn",
     ]
@@ -94,6 +99,71 @@ def test_closing_does_not_wait_for_a_collector_that_hangs() -> None:
     outbox.close(0.3)
     assert time.monotonic() - started < 10
     gate.set()
+
+
+def test_records_are_encoded_soon_and_sent_later() -> None:
+    """A few at a time; what cannot be encoded is counted, and takes nothing with it."""
+    encoded: list[int] = []
+    sent: list[list[int]] = []
+
+    def encode(record: int) -> int:
+        if record == 7:
+            raise ValueError("made to fail")
+        encoded.append(record)
+        return -record
+
+    def deliver(batch: Sequence[int]) -> bool:
+        sent.append([*batch])
+        return True
+
+    outbox = Outbox(deliver, size=4 * BATCH, interval_s=60, encode=encode)
+    for n in range(PORTION):
+        outbox.put(n)
+    deadline = time.monotonic() + 30
+    while len(encoded) < PORTION - 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert encoded == [n for n in range(PORTION) if n != 7]
+    assert sent == []
+    outbox.close(10)
+    assert sent == [[-n for n in encoded]]
+    assert (outbox.delivered, outbox.lost) == (PORTION - 1, 1)
+
+
+def test_what_is_not_ready_waits_but_not_longer_than_for_the_next_sending() -> None:
+    """And then goes first."""
+    known: set[str] = set()
+    encoded: list[str] = []
+
+    def encode(record: str) -> str:
+        encoded.append(record)
+        return record
+
+    outbox = Outbox(
+        lambda _batch: True,
+        size=BATCH,
+        interval_s=60,
+        encode=encode,
+        ready=lambda record: not record.startswith("early") or record in known,
+    )
+
+    def put(*records: str) -> None:
+        before = len(encoded)
+        for record in records:
+            outbox.put(record)
+        deadline = time.monotonic() + 30
+        while len(encoded) == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    put("early 1", "early 2", *("late" for _ in range(PORTION)))
+    assert set(encoded) == {"late"}
+    known.add("early 1")
+    encoded.clear()
+    put(*("later" for _ in range(PORTION)))
+    assert encoded[0] == "early 1"
+    encoded.clear()
+    assert outbox.flush(10)
+    assert encoded[0] == "early 2"
+    outbox.close(10)
 
 
 def test_a_forked_child_sends_its_own_and_only_its_own() -> None:
@@ -145,3 +215,16 @@ def test_flushing_does_what_a_turn_would_do_later() -> None:
     assert outbox.flush(30)
     assert told == [True, True]
     outbox.close(5)
+
+
+def test_a_span_is_not_made_before_its_route_is_known() -> None:
+    """Unless its request is over: a path that no route matched is all there is."""
+    request = Request(None, 1, "GET", "/page/7/")
+    call = Call(request, 2, "sync_to_async", len)
+    report = Report(call, call, OngoingState.WAITING, 1)
+    assert not any(map(ready, (call, report)))
+    request.template = "page/<int:number>/"
+    assert all(map(ready, (call, report)))
+    request.template, request.ended = "", 3
+    assert all(map(ready, (call, report, request)))
+    assert ready(Call(None, 2, "sync_to_async", len))

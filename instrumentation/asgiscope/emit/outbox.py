@@ -1,4 +1,8 @@
-"""The outbox: finished scopes wait here for the sending thread.
+"""The outbox: finished scopes wait here for the sending thread, first to be encoded, then to be sent.
+
+They are encoded a few at a time, soon after they have come. To encode all that come between two sendings at once
+would keep the interpreter's lock for tens of milliseconds, in which the application's threads get it every five.
+And records that wait are walked by the garbage collector, where bytes are not.
 
 Bounded: when the collector is slow or gone, the newest records are dropped and counted, and what was dropped is
 told to the collector when it answers again. Putting never blocks. After a fork the child starts with an empty
@@ -20,16 +24,21 @@ from asgiscope import faults
 logger = logging.getLogger("asgiscope")
 
 BATCH = 1024
-"""Records turned into spans and sent at once: some 0.8 MB. A body costs half a millisecond whatever its size."""
+"""Records sent at once: some 0.8 MB. A body costs half a millisecond whatever its size."""
+PORTION = 128
+"""Records encoded at once: two milliseconds. Fewer cost more switches between threads than they are worth."""
+_PAUSE_S = 0.001
+"""Between two portions, for the application's threads."""
 _RETRY_S = 1.0
 
 
 class Outbox:
     """A bounded queue and the thread that empties it.
 
-    `deliver` is given a list of records and answers whether they arrived. It may take its time.
-    `each_turn` is called on the same thread every `interval_s`, and told whether it may wait no longer: somebody
-    flushes, or it is the last time.
+    `encode` makes of a record what is sent. `deliver` is given a list of what was made and answers whether it
+    arrived. It may take its time. It is called every `interval_s`, and sooner when a batch is full. A record that
+    is not `ready` is encoded when it is, or else for the next sending. After that `each_turn` is called, on the
+    same thread, and told whether it may wait no longer: somebody flushes, or it is the last time.
     """
 
     def __init__(
@@ -38,9 +47,13 @@ class Outbox:
         *,
         size: int,
         interval_s: float,
+        encode: Callable[[Any], Any] = lambda record: record,
+        ready: Callable[[Any], bool] = lambda _record: True,
         shutdown: Callable[[], None] = lambda: None,
         each_turn: Callable[[bool], None] = lambda _now: None,
     ) -> None:
+        self._encode = encode
+        self._ready = ready
         self._deliver = deliver
         self._each_turn = each_turn
         self._shutdown = shutdown
@@ -49,7 +62,7 @@ class Outbox:
         self.dropped: int
         """Records that found the outbox full."""
         self.lost: int
-        """Records that could not be delivered."""
+        """Records that could not be encoded or delivered."""
         self.delivered: int
         self._reset()
         reference = weakref.WeakMethod(self._reset)
@@ -58,6 +71,9 @@ class Outbox:
     def _reset(self) -> None:
         self.dropped = self.lost = self.delivered = 0
         self._records: deque[Any] = deque()  # appended by anybody, taken by the thread: both atomic
+        self._early: list[Any] = []
+        """Taken and not ready. This and the next are the thread's own."""
+        self._encoded: list[Any] = []
         self._wake = threading.Event()
         self._closed = False
         self._lock = threading.RLock()
@@ -75,7 +91,7 @@ class Outbox:
         records.append(scope)
         if self._thread is None:
             self.start()
-        elif len(records) == self._size // 2:
+        elif len(records) >= PORTION and not self._wake.is_set():
             self._wake.set()
         return True
 
@@ -125,33 +141,58 @@ class Outbox:
         thread.join(0.2)
 
     def _run(self) -> None:
+        due = time.monotonic() + self._interval_s
         while True:
-            self._wake.wait(self._interval_s)
+            self._wake.wait(0 if self._closed else max(due - time.monotonic(), 0))
             self._wake.clear()
             closed, asked = (
                 self._closed,
                 self._asked,
             )  # before, so that what comes meanwhile gets a turn of its own
             now = closed or asked > self._flushed
-            self._empty(now)
+            if not now and time.monotonic() < due:
+                self._encode_waiting()
+                continue
+            self._encode_waiting(early_too=True, at_once=now)
+            self._send(whatever_there_is=True)
             try:
                 self._each_turn(now)
             except Exception:  # noqa: BLE001 - the thread goes on
                 faults.report("outbox.turn")
             self._flushed = asked
+            due = time.monotonic() + self._interval_s
             if closed and not self._records:
                 return
 
-    def _empty(self, now: bool) -> None:
-        """Deliver what waits, and what comes meanwhile only if it fills a body, or may wait no longer.
+    def _encode_waiting(self, *, early_too: bool = False, at_once: bool = False) -> None:
+        """Encode what waits, and send what fills a batch. What comes meanwhile waits for the next time."""
+        waiting = len(self._records)
+        while waiting or (early_too and self._early):
+            portion = [*self._early, *(self._records.popleft() for _ in range(min(waiting, PORTION)))]
+            self._early = []
+            for record in portion:
+                self._encode_one(record, early_too=early_too)
+            self._send()
+            waiting = min(waiting - PORTION, len(self._records))
+            if waiting <= 0:
+                return
+            if not at_once:
+                time.sleep(_PAUSE_S)
 
-        Else each request that ends during a delivery would have a body of its own, which costs as much as it does.
-        """
-        records = self._records
-        first = True
-        while records and (first or now or len(records) >= BATCH):
-            first = False
-            batch = [records.popleft() for _ in range(min(len(records), BATCH))]
+    def _encode_one(self, record: Any, *, early_too: bool) -> None:
+        try:
+            if not (early_too or self._ready(record)):
+                self._early.append(record)
+                return
+            self._encoded.append(self._encode(record))
+        except Exception:  # noqa: BLE001 - one bad record must not take the others with it
+            faults.report("outbox.encode")
+            self.lost += 1
+
+    def _send(self, *, whatever_there_is: bool = False) -> None:
+        """Deliver full batches, and the rest only where that is asked for: a body costs as much as fifty spans."""
+        while len(self._encoded) >= (1 if whatever_there_is else BATCH):
+            batch, self._encoded = self._encoded[:BATCH], self._encoded[BATCH:]
             try:
                 arrived = self._deliver(batch)
             except Exception:  # noqa: BLE001 - whatever the exporter raises, the thread goes on
@@ -159,9 +200,9 @@ class Outbox:
                 arrived = False
             if arrived:
                 self.delivered += len(batch)
-            else:
-                self.lost += len(batch)
-                if self._closed:
-                    self.lost += len(records)
-                    records.clear()
-                    return
+                continue
+            self.lost += len(batch)
+            if self._closed:
+                self.lost += len(self._encoded) + len(self._records)
+                self._encoded.clear()
+                self._records.clear()

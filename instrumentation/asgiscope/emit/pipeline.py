@@ -42,7 +42,7 @@ from asgiscope.emit.http import Answer, Sender
 from asgiscope.emit.metrics import Meter
 from asgiscope.emit.names import resource_attributes
 from asgiscope.emit.outbox import Outbox
-from asgiscope.emit.reports import ReportMaker
+from asgiscope.emit.reports import ReportMaker, ready
 from asgiscope.emit.spans import SpanMaker
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
@@ -128,6 +128,8 @@ class Pipeline:
         self._meter: Meter | None = None
         self.outbox = Outbox(
             self._deliver,
+            encode=self._encode,
+            ready=ready,
             size=config.queue_size,
             interval_s=config.send_interval_ms / 1e3,
             shutdown=self._sender_closed,
@@ -250,23 +252,17 @@ class Pipeline:
 
     # --- sending ----------------------------------------------------------------------------------------
 
-    def _deliver(self, records: Sequence[Any]) -> bool:
-        spans: list[bytes] = []
-        others: list[ReadableSpan] = []
-        self.maker.anchor()
-        for record in records:
-            try:
-                if isinstance(record, ReadableSpan):
-                    others.append(record)
-                else:
-                    spans.append(self._encoder.span(self.reports.make(record)))
-            except Exception:  # noqa: BLE001 - one bad record must not take the batch with it
-                faults.report("pipeline.make")
+    def _encode(self, record: Any) -> bytes | ReadableSpan:
+        if isinstance(record, ReadableSpan):
+            return record  # encoded with others of its kind, by OpenTelemetry's own encoder
+        return self._encoder.span(self.reports.make(record))
+
+    def _deliver(self, records: Sequence[bytes | ReadableSpan]) -> bool:
+        spans = [record for record in records if isinstance(record, bytes)]
+        others = [record for record in records if not isinstance(record, bytes)]
         body = self._body(spans) if spans else b""
         if others:
             body += encode_spans(others).SerializeToString()
-        if not body:
-            return True
         with suppress_instrumentation():
             answer = self._sender.post(body)
         if answer is not Answer.TAKEN and not self._told:
@@ -284,6 +280,7 @@ class Pipeline:
 
     def _turn(self, now: bool) -> None:
         """Between sendings: add up what was tallied, and send it when it is time, or now."""
+        self.maker.anchor()
         if self._meter is not None:
             with suppress_instrumentation():
                 self._meter.turn(self._body, self.outbox.dropped + self.outbox.lost, now=now)

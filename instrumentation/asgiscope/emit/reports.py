@@ -53,6 +53,13 @@ class ReportMaker:
         return span._replace(attributes=attributes)
 
 
+def ready(record: Any) -> bool:
+    """Whether the span of a record can be made as it will stay: until Django resolves a path there is no route."""
+    scope = record.scope if isinstance(record, Report) else record
+    request = scope.request if isinstance(scope, Scope) else None
+    return request is None or bool(request.template or request.ended)
+
+
 def _deadlock(attributes: dict[str, Any], steps: list[str]) -> dict[str, Any]:
     """What was found on a span of a deadlock is the deadlock."""
     attributes[sc.DEADLOCK] = steps

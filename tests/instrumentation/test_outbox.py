@@ -1,12 +1,13 @@
 """The outbox: bounded, never in the way, right after a fork."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from asgiscope.emit.outbox import BATCH, PORTION, Outbox
+from asgiscope.emit.outbox import BATCH, PORTION, Bell, Outbox
 from asgiscope.emit.reports import ready
 from asgiscope.ledger import Call
 from asgiscope.ongoing import Report
@@ -127,6 +128,26 @@ def test_records_are_encoded_soon_and_sent_later() -> None:
     outbox.close(10)
     assert sent == [[-n for n in encoded]]
     assert (outbox.delivered, outbox.lost) == (PORTION - 1, 1)
+
+
+def test_a_bell_may_be_rung_any_number_of_times() -> None:
+    """It is heard once; and from within itself it does no harm."""
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    started = time.monotonic()
+    bell.wait(600)
+    assert time.monotonic() - started < 300
+    assert bell._silent.locked(), "heard"
+    signal.signal(signal.SIGVTALRM, lambda *_: bell.ring())
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+    try:
+        for _ in range(50_000):
+            bell.ring()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    bell.wait(600)
 
 
 def test_what_is_not_ready_waits_but_not_longer_than_for_the_next_sending() -> None:

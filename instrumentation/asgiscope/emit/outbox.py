@@ -9,6 +9,7 @@ told to the collector when it answers again. Putting never blocks. After a fork 
 outbox and a thread of its own; what the parent had not sent stays the parent's.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -30,6 +31,28 @@ PORTION = 128
 _PAUSE_S = 0.001
 """Between two portions, for the application's threads."""
 _RETRY_S = 1.0
+
+
+class Bell:
+    """Wakes a thread that waits, or keeps its next wait from lasting.
+
+    Unlike `threading.Event`, it may be rung in the middle of being rung: a signal's handler or a finalizer that the
+    garbage collector runs just then may put a record too.
+    """
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Wake it."""
+        if self._silent.locked():
+            with contextlib.suppress(RuntimeError):  # somebody else has rung just now
+                self._silent.release()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it rings, or has rung since the last time."""
+        self._silent.acquire(timeout=timeout_s)
 
 
 class Outbox:
@@ -74,7 +97,7 @@ class Outbox:
         self._early: list[Any] = []
         """Taken and not ready. This and the next are the thread's own."""
         self._encoded: list[Any] = []
-        self._wake = threading.Event()
+        self._wake = Bell()
         self._closed = False
         self._lock = threading.RLock()
         self._asked = 0  # times that somebody flushed, guarded by _lock
@@ -91,8 +114,8 @@ class Outbox:
         records.append(scope)
         if self._thread is None:
             self.start()
-        elif len(records) >= PORTION and not self._wake.is_set():
-            self._wake.set()
+        elif len(records) >= PORTION:
+            self._wake.ring()
         return True
 
     @property
@@ -122,7 +145,7 @@ class Outbox:
         while self._flushed < mine or self._records:
             if self._thread is None:
                 return not self._records
-            self._wake.set()
+            self._wake.ring()
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.005)
@@ -131,7 +154,7 @@ class Outbox:
     def close(self, timeout_s: float) -> None:
         """Send what is left, within the time, and stop."""
         self._closed = True
-        self._wake.set()
+        self._wake.ring()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is None:
@@ -144,7 +167,6 @@ class Outbox:
         due = time.monotonic() + self._interval_s
         while True:
             self._wake.wait(0 if self._closed else max(due - time.monotonic(), 0))
-            self._wake.clear()
             closed, asked = (
                 self._closed,
                 self._asked,
@@ -181,7 +203,7 @@ class Outbox:
 
     def _encode_one(self, record: Any, *, early_too: bool) -> None:
         try:
-            if not (early_too or self._ready(record)):
+            if not (early_too or len(self._early) >= BATCH or self._ready(record)):
                 self._early.append(record)
                 return
             self._encoded.append(self._encode(record))

@@ -76,8 +76,7 @@ def test_a_route_that_only_reads_and_always_saves(site: Site) -> None:
         )
         assert save["asgiscope.session.unchanged"] is False
         assert save["asgiscope.finding.cost_ns"] == save.duration
-    for _ in range(12):
-        answer = site.get("/looks/", cookies=cookies)
+    for answer in [site.get("/looks/", cookies=cookies) for _ in range(12)]:
         assert answer.response.text.isdigit()
         assert not answer.findings("session_saved")
         assert not answer.named("session save")

@@ -266,10 +266,8 @@ def test_killed_anywhere_it_is_told_under_one_id(tmp_path: Path) -> None:
             assert server.process is not None
             assert server.process.wait(60) == -signal.SIGKILL, server.output()
         assert len(hook.received) == 0
-        for point, received in (
-            ("recorded", 0),
-            ("sent", 1),
-        ):  # dead before they have answered anybody, it may be
+        for point, received in (("recorded", 0), ("sent", 1)):
+            # It may be dead before it has answered anybody, so nobody waits for that.
             server = serve(tmp_path, "tests.collector.alerts.killed", point)
             try:
                 assert server.start().wait(60) == -signal.SIGKILL, server.output()

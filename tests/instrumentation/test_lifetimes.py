@@ -8,9 +8,7 @@ def test_calls_that_wait_for_one_another_do_not_keep_each_other_alive() -> None:
     code = """
         import gc
         from asgiscope.ledger import Call
-        instrumentor.active().pipeline._deliver = lambda records: [instrumentor.active().pipeline.maker.make(r)
-                                                                   for r in records] != []
-        instrumentor.active().pipeline.outbox._deliver = instrumentor.active().pipeline._deliver
+        instrumentor.active().pipeline.outbox._deliver = lambda batch: True
         import time
         counts = []
         def work(last):

@@ -55,11 +55,11 @@ class Server:
         return self.process
 
     def __enter__(self) -> Self:
-        self.process = self.start()
+        process = self.start()
         deadline = time.monotonic() + 60
         while True:
-            if self.process.poll() is not None:
-                raise AssertionError(f"{self.command} ended with {self.process.returncode}:\n{self.output()}")
+            if process.poll() is not None:
+                raise AssertionError(f"{self.command} ended with {process.returncode}:\n{self.output()}")
             try:
                 if (
                     self.uds and not Path(self.uds).exists()

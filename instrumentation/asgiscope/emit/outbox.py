@@ -189,16 +189,14 @@ class Outbox:
     def _encode_waiting(self, *, early_too: bool = False, at_once: bool = False) -> None:
         """Encode what waits, and send what fills a batch. What comes meanwhile waits for the next time."""
         waiting = len(self._records)
-        while waiting or (early_too and self._early):
+        while waiting > 0 or (early_too and self._early):
             portion = [*self._early, *(self._records.popleft() for _ in range(min(waiting, PORTION)))]
             self._early = []
             for record in portion:
                 self._encode_one(record, early_too=early_too)
             self._send()
             waiting = min(waiting - PORTION, len(self._records))
-            if waiting <= 0:
-                return
-            if not at_once:
+            if waiting > 0 and not at_once:
                 time.sleep(_PAUSE_S)
 
     def _encode_one(self, record: Any, *, early_too: bool) -> None:

@@ -1,8 +1,11 @@
 """A segment that may be stored in part: whatever a crash, a full disk or a rebuild has left, it is stored once."""
 
 import io
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,10 @@ from typing import Any
 import pytest
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.rebuild import finish, rebuild
-from asgiscope_collector.engine.rollups import Minutes, Rollup, remake, rollups
+from asgiscope_collector.engine.rollups import Minutes, Rollup, remake, rollups, without_merges
 from asgiscope_collector.engine.settle import settle
 from asgiscope_collector.segments import bodies, contents, frame, name_of
+from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.conftest import Running
 from tests.collector.points import Meter
@@ -163,6 +167,36 @@ def test_rows_of_a_rollup_come_of_the_minutes_that_they_say(running: Running, se
             remake(engine, rollup, Minutes([minute]))
     assert sums() == wanted
     assert running.get("/api/traces", service=service)["traces"][0]["spans"] == 3
+
+
+def test_parts_keep_their_names_while_merges_are_stopped(running: Running) -> None:
+    """Also by a merge that was under way: the engine does not stop one that has written its part."""
+    engine, ended = running.collector.engine, threading.Event()
+
+    def names() -> set[str]:
+        return {row["name"] for row in engine.rows("SELECT DISTINCT _part AS name FROM merging")}
+
+    def insert() -> None:
+        while not ended.is_set():
+            engine.execute("INSERT INTO merging SELECT rand64() FROM numbers(200)")
+            with suppress(EngineError):  # it is told that merges are stopped
+                engine.execute("OPTIMIZE TABLE merging")
+
+    engine.execute("CREATE TABLE merging (a UInt64) ENGINE = MergeTree ORDER BY a")
+    with ThreadPoolExecutor(2) as threads:
+        inserting = [threads.submit(insert) for _ in range(2)]
+        try:
+            for _ in range(30):
+                time.sleep(0.05)
+                with without_merges(engine, "merging"):
+                    before = names()
+                    time.sleep(0.05)
+                    assert before <= names()
+        finally:
+            ended.set()
+    for each in inserting:
+        each.result()
+    engine.execute("DROP TABLE merging")
 
 
 def test_a_rebuild_that_was_broken_off_is_ended_by_the_next_start(running: Running, sender: Sender) -> None:

@@ -7,6 +7,7 @@ view of a view sees. Nothing may be stored meanwhile; the caller sees to that.
 """
 
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +32,11 @@ SELECT
 FROM system.tables
 WHERE database = currentDatabase()
 """
+_MERGES: Final = """
+SELECT 1 FROM system.merges WHERE database = currentDatabase() AND table = {table:String} LIMIT 1
+"""
+_MERGE_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.01
 _FLOORS: Final = {"Hour": "toStartOfHour({})", "Day": "toDate({})"}
 _OF_MINUTE: Final = "toStartOfMinute({})"
 _OF_COARSE: Final = f"toDateTime(intDiv(toUnixTimestamp({{}}), {COARSE_SECONDS}) * {COARSE_SECONDS})"
@@ -121,7 +127,7 @@ def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
     try:
         engine.execute(f"CREATE TABLE {beside} AS {rollup.target}")
         _fill(engine, rollup, part, beside, floor)
-        with _without_merges(engine, rollup.target):
+        with without_merges(engine, rollup.target):
             for day in days(engine, part):
                 if isinstance(part, WholeDay):
                     # Not REPLACE PARTITION: a restart within minutes brings back the parts that it replaced.
@@ -136,10 +142,16 @@ def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
 
 
 @contextmanager
-def _without_merges(engine: Engine, table: str) -> Iterator[None]:
-    """While the block runs, the table's parts keep their names, where we have the right to ask for that."""
+def without_merges(engine: Engine, table: str) -> Iterator[None]:
+    """While the block runs, the table's parts keep their names, where we have the right to ask for that.
+
+    A merge that has written its part is not stopped any more: parts are replaced until none is under way.
+    """
     with suppress(EngineError):
         engine.execute(f"SYSTEM STOP MERGES {table}")
+        until = time.monotonic() + _MERGE_SECONDS
+        while engine.rows(_MERGES, {"table": table}) and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
     try:
         yield
     finally:

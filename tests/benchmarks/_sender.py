@@ -2,23 +2,31 @@
 
     python -m tests.benchmarks._sender <port> <seconds> <connections> <file of framed bodies>
 
-Every body goes out with trace ids that were never sent before, so that each is stored. Prints the number of spans
-acknowledged and of requests that were told to wait.
+Every body goes out with trace ids that were never sent before, so that each is stored, and as if its spans had just
+ended. Prints the number of spans acknowledged and of requests that were told to wait.
 """
 
 import http.client
 import os
+import struct
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 from asgiscope_collector.segments import bodies
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+_TIMES: Final = struct.Struct("<BQBQ")
+"""A span's start and end: fields 7 and 8, fixed64, nanoseconds since the epoch."""
+_START: Final = 0x39
+_END: Final = 0x41
+
 
 class Body:
-    """A body whose trace ids can be exchanged where they stand."""
+    """A body whose trace ids and times can be exchanged where they stand."""
 
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)
@@ -31,12 +39,22 @@ class Body:
             while place >= 0:
                 self._places.append(place)
                 place = data.find(trace_id, place + 1)
+        times = [(span.start_time_unix_nano, span.end_time_unix_nano) for span in spans]
+        found, place = [], 0
+        for start, end in times:
+            place = data.index(_TIMES.pack(_START, start, _END, end), place)
+            found += [place + 1, place + 10]
+        self._newest = max(end for _, end in times)
+        self._times = np.array(times, "<u8").ravel()
+        self._bytes = np.array(found)[:, None] + np.arange(8)
 
     def fresh(self) -> bytes:
-        """The body with new trace ids: half of each is drawn anew, the other half keeps them apart."""
+        """The body with half of each trace id drawn anew (the other keeps them apart), its last span ending now."""
         drawn = os.urandom(8)
         for place in self._places:
             self.data[place : place + 8] = drawn
+        later = self._times + np.uint64(time.time_ns() - self._newest)
+        np.frombuffer(self.data, np.uint8)[self._bytes] = later.view(np.uint8).reshape(-1, 8)
         return bytes(self.data)
 
 

@@ -1,5 +1,6 @@
 """What the inbox does before a body is on the disk: who may send, how much at once, and lists and maps."""
 
+import re
 import time
 from typing import Any
 
@@ -64,6 +65,26 @@ def test_scalars_are_left_as_they_are(around: dict[str, Any]) -> None:
     before = request.SerializeToString()
     assert not flatten_spans(request)
     assert request.SerializeToString() == before
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Where a number ends, and the number; cut at the end of the data."""
+    read = re.match(rb"[\x80-\xff]*[\x00-\x7f]?", data[at:])
+    assert read
+    return at + len(read[0]), sum((byte & 0x7F) << 7 * n for n, byte in enumerate(read[0]))
+
+
+@given(
+    data=st.lists(st.sampled_from(b"\x12\x12\x2a\x32\x80\x81\xff\x00\x02\x03\x05"), max_size=40).map(bytes)
+)
+def test_bytes_of_any_kind_are_looked_through(data: bytes) -> None:
+    """A value's tag and length, then a list's or map's tag and a length that ends where the value's does."""
+    found = False
+    for value in re.finditer(rb"\x12(?=[\x80-\xff]{0,9}[\x00-\x7f][\x2a\x32])", data):
+        inside, size = varint(data, value.end())
+        start, inner = varint(data, inside + 1)
+        found |= start + inner == inside + size
+    assert may_nest(data) == found
 
 
 def test_a_token_can_be_asked_for(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

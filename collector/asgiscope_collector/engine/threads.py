@@ -14,9 +14,9 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-LOAD_NICE: Final = 5
+LOAD_NICE: Final = 10
 """Below the threads that acknowledge and answer: what is in the spool is safe, while a sender and a reader wait."""
-MERGE_NICE: Final = 10
+MERGE_NICE: Final = 15
 MERGES: Final = "MergeMutate"
 """What the engine names the threads that merge."""
 

@@ -1,26 +1,41 @@
 """Lists and maps in attributes become JSON text, of any depth, before a body is spooled.
 
 The engine's types are finite and OTLP's `AnyValue` is not. Few bodies have such values, so each is searched for
-them as bytes, at memory speed; only one that seems to have any is walked and written anew. The text is what
-the OpenTelemetry Collector's exporter stores, but for bytes within, which are hexadecimal as everywhere here.
+them as bytes, at memory speed and without the interpreter's lock; only one that seems to have any is walked and
+written anew. The text is what the OpenTelemetry Collector's exporter stores, but for bytes within, which are
+hexadecimal as everywhere here.
 """
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-# A `KeyValue.value` (field 2) that begins with `AnyValue.array_value` (5) or `.kvlist_value` (6).
-_CANDIDATE: Final = re.compile(rb"\x12(?=[\x80-\xff]{0,9}[\x00-\x7f][\x2a\x32])")
+import numpy as np
+
+_VALUE: Final = 0x12
+"""The tag of `KeyValue.value`: field 2, of a length."""
+_ARRAY: Final = 0x2A
+_MAP: Final = 0x32
+"""The tags of `AnyValue.array_value` and `.kvlist_value`."""
 _VARINT_BITS: Final = 7
 _VARINT_MORE: Final = 0x80
+_VARINT_BYTES: Final = 10
 
 
 def may_nest(data: bytes) -> bool:
     """Whether an OTLP message in protobuf may hold a list or map as a value. Never wrongly no."""
-    for found in _CANDIDATE.finditer(data):
-        inside, value = _varint(data, found.end())
+    found = np.frombuffer(data, np.uint8)
+    kinds = np.flatnonzero((found[2:] == _ARRAY) | (found[2:] == _MAP)) + 2
+    last, before = found[kinds - 1], found[kinds - 2]
+    # Before it stands a length: of one byte behind its tag, or of several.
+    for kind in kinds[(last < _VARINT_MORE) & ((before == _VALUE) | (before >= _VARINT_MORE))].tolist():
+        length = kind - 1
+        while data[length - 1] >= _VARINT_MORE and kind - length < _VARINT_BYTES:
+            length -= 1
+        if length < 1 or data[length - 1] != _VALUE:
+            continue
+        inside, value = _varint(data, length)
         start, inner = _varint(data, inside + 1)
         # An id or a text may look like it; hardly ever are both lengths right.
         if start + inner == inside + value:

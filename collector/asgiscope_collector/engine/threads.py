@@ -14,9 +14,13 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-LOAD_NICE: Final = 10
-"""Below the threads that acknowledge and answer: what is in the spool is safe, while a sender and a reader wait."""
-MERGE_NICE: Final = 15
+LOAD_NICE: Final = 5
+"""Below the threads that acknowledge and answer: what is in the spool is safe, while a sender and a reader wait.
+
+Not further: at 10 an eighth more is acknowledged. But where a site takes all cores of the same machine, what it
+meets would wait for a tenth of one, and somebody looks for it.
+"""
+MERGE_NICE: Final = 10
 MERGES: Final = "MergeMutate"
 """What the engine names the threads that merge."""
 

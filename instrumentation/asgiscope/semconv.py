@@ -1,5 +1,6 @@
 """The wire contract: every span name, attribute and value that asgiscope sends.
 
+Longer than 400 lines because the contract is one list: to read half of it is to miss a name.
 The collector imports this module and nothing else of this distribution, so it depends on nothing.
 Names that OpenTelemetry defines are OpenTelemetry's (semantic conventions 1.38); what it has no name for
 stands under `asgiref.`, `asyncio.` and `asgiscope.`. Durations are integer nanoseconds and end in `_ns`.
@@ -53,6 +54,9 @@ class ThreadRole(StrEnum):
     EVENT_LOOP = "event_loop"
     REQUEST = "request"
     """The one thread of a `ThreadSensitiveContext`."""
+    CONTEXT = "context"
+    """A thread that the application gave to its contexts (`ThreadSensitiveContext(executor=...)`): several requests
+    may share it."""
     SHARED = "shared"
     """asgiref's one process-wide thread."""
     PARENT = "parent"
@@ -70,9 +74,27 @@ FINDING: Final = "asgiscope.finding"
 FINDING_COST_NS: Final = "asgiscope.finding.cost_ns"
 """int: the time this occurrence cost (blocked, waited, parked, spent on hops); 0 for a refusal."""
 FINDING_VICTIMS: Final = "asgiscope.finding.victims"
-"""int: requests that this occurrence delayed or failed, all of them, also beyond the links kept."""
+"""int: distinct requests that this span adds to those its finding (kind and call site) has delayed or failed: a
+request that an earlier span of the finding named already is not in it, so that the sum over the spans of a finding
+is its number of requests. All of them count, also beyond the links kept."""
 FINDING_VICTIMS_NS: Final = "asgiscope.finding.victims_ns"
-"""int: the sum of what those requests lost."""
+"""int: the time those requests lost, and earlier victims lost again, that no earlier span of the finding reported.
+The stretches of a request are united (of 200 waits side by side each instant counts once), begin when its bytes
+came and end when its answer left or its client did: its sum per finding is never above its duration."""
+FINDING_VICTIMS_UNKNOWN: Final = "asgiscope.finding.victims_unknown"
+"""int, where not 0: requests that began right after a stall and may have waited for it. The kernel does not say, so
+they are in neither of the two above."""
+FINDING_WORK: Final = "asgiscope.finding.work"
+"""int, where not 0: units of work that are no requests (messages of a consumer, background tasks) and that this
+span adds to the finding. Counted as `asgiscope.finding.victims` is, and never in it."""
+FINDING_WORK_NS: Final = "asgiscope.finding.work_ns"
+"""int: the time those units lost, counted as `asgiscope.finding.victims_ns` is."""
+KIND_VICTIMS: Final = "asgiscope.kind.victims"
+KIND_VICTIMS_NS: Final = "asgiscope.kind.victims_ns"
+KIND_WORK: Final = "asgiscope.kind.work"
+KIND_WORK_NS: Final = "asgiscope.kind.work_ns"
+"""int: the four above, of all findings of one kind: what this span adds to them. They are what can be summed over
+several findings of a kind: a request that waited at two call sites is one."""
 SOURCE: Final = "asgiscope.source"
 SOURCE_LINE: Final = "asgiscope.source.line"
 """str[], int: if `ASGISCOPE_SOURCE_LINES` asks, lines around `code.line.number`, and which line the first is."""
@@ -102,6 +124,8 @@ class OngoingState(StrEnum):
     """A thread stands in `async_to_sync`."""
     BLOCKED = "blocked"
     """An event loop cannot run anything else."""
+    ABANDONED = "abandoned"
+    """A call waits in a queue that no thread serves any more."""
     IN_FLIGHT = "in_flight"
     """A request within which one of the others goes on."""
 
@@ -149,6 +173,9 @@ REQUEST_LOOP_SUFFERED_NS: Final = "asgiscope.request.loop_suffered_ns"
 """int: how long this request stood still because others blocked the event loop."""
 REQUEST_UNSEEN_NS: Final = "asgiscope.request.unseen_ns"
 """int: how long it lay in the kernel, at least, while the event loop was blocked, before the server read it."""
+REQUEST_OVERHEAD_NS: Final = "asgiscope.request.overhead_ns"
+"""int: how long it waited for its hops, each instant once: the union of the queue waits and resume delays of its
+bridge calls until its answer left. Never above its duration, however many calls wait side by side."""
 REQUEST_QUERIES: Final = "asgiscope.request.queries"
 REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
 REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
@@ -179,6 +206,10 @@ SUBMIT_TIME: Final = "asgiref.submit_time"
 WAIT_NS: Final = "asgiref.wait_ns"
 RUN_NS: Final = "asgiref.run_ns"
 RESUME_NS: Final = "asgiref.resume_ns"
+OUTCOME: Final = "asgiref.outcome"
+"""An `Outcome`, on a bridge call that was submitted: how its wait ended, or that it has not."""
+OVERHEAD_NS: Final = "asgiref.overhead_ns"
+"""int: the part of the wait and the resume delay in which no call of the same request, sent earlier, waited too."""
 IDLE_NS: Final = "asgiref.wait_idle_ns"
 """int: the part of the queue wait in which no call held the thread. wait = sum of overlaps + idle,
 but for a wait behind more than 512 calls, of which the first and the last are told apart."""
@@ -193,6 +224,23 @@ HOP_REASON: Final = "asgiscope.hop.reason"
 """A `HopReason`, on `sync_to_async`: what made the call. The function is in `asgiref.function`."""
 MIDDLEWARE: Final = "asgiscope.middleware"
 """str: dotted path of the middleware whose adaptation made this hop."""
+
+
+class Outcome(StrEnum):
+    """What became of a bridge call. Its wait lasts until then, and its holders are named whatever it is."""
+
+    RAN = "ran"
+    """Its function ran, and its caller waited for it."""
+    CANCELLED_IN_QUEUE = "cancelled_in_queue"
+    """Its caller gave up before a thread took it: the function never ran."""
+    CANCELLED_WHILE_RUNNING = "cancelled_while_running"
+    """Its caller gave up while the function ran, and the function ran on."""
+    ABANDONED = "abandoned"
+    """No thread serves its queue any more (the thread that stood in `async_to_sync` has gone, or a pool broke)."""
+    WAITING = "waiting"
+    """On an ongoing report: it is in its queue still."""
+    RUNNING = "running"
+    """On an ongoing report: its function runs."""
 
 
 class HopReason(StrEnum):
@@ -225,6 +273,10 @@ LINK: Final = "asgiscope.link"
 OVERLAP_NS: Final = "asgiscope.overlap_ns"
 OVERLAP_MAX_NS: Final = "asgiscope.overlap_max_ns"
 """int, on a link to a victim of which the kernel does not tell: its most; its least is 0, and it is not counted."""
+LINK_ADDED: Final = "asgiscope.link.added"
+"""bool, on a link to a victim: no earlier span of the finding had it among its victims."""
+LINK_ADDED_NS: Final = "asgiscope.link.added_ns"
+"""int, on a link to a victim: the part of the overlap that no earlier span of the finding reported of it."""
 VICTIM: Final = "asgiscope.victim"
 """A `Victim`, on a link to one."""
 LINK_FUNCTION: Final = "asgiscope.link.function"
@@ -372,13 +424,16 @@ METRIC_REQUEST: Final = "asgiscope.request.duration"
 """Histogram, s, by `http.route`: every request; its count is the number of requests."""
 METRIC_REQUEST_SUMS: Final = "asgiscope.request."
 """Sums by `http.route`, one a request sum: hops, queries, refusals ({1}); wait, run, resume, loop_caused,
-loop_suffered, query_time (s)."""
+loop_suffered, overhead, query_time (s)."""
 METRIC_BRIDGE_WAIT: Final = "asgiscope.bridge.wait"
 """Histogram, s, by `asgiref.function`, `asgiref.executor`, `http.route`: every bridge call's queue wait."""
 METRIC_BRIDGE_RUN: Final = "asgiscope.bridge.run"
 """Histogram, s, by the same: every bridge call's run time."""
 METRIC_BRIDGE_RESUME: Final = "asgiscope.bridge.resume"
 """Sum, s, by the same."""
+METRIC_BRIDGE_OVERHEAD: Final = "asgiscope.bridge.overhead"
+"""Sum, s, by the same: wait and resume delay, of calls of one request side by side each instant once. Its sum over
+all functions is the time that requests lost to hops."""
 METRIC_LOOP_BLOCKED: Final = "asgiscope.loop.blocked"
 """Histogram, s, by `asgiscope.cause`: every stall that was noticed, in seconds of a blocked loop."""
 METRIC_LOOP_TIME: Final = "asgiscope.loop.time"

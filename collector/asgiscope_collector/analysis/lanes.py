@@ -19,6 +19,7 @@ from asgiscope_collector.models import Bar, Category, Lane, Span, Stretch, Timel
 _ROLES: Final = (
     ThreadRole.EVENT_LOOP,
     ThreadRole.REQUEST,
+    ThreadRole.CONTEXT,
     ThreadRole.SHARED,
     ThreadRole.PARENT,
     ThreadRole.POOL,

@@ -18,6 +18,7 @@ _ROUTES_NAMED: Final = 2
 _EXECUTORS: Final = {
     "shared": "asgiref's one shared thread",
     "request": "its request's thread",
+    "context": "a thread of the application's own executor",
     "parent": "a thread parked in async_to_sync",
     "pool": "a worker of its pool",
 }

@@ -1158,7 +1158,7 @@ export interface Stretch {
 }
 
 /** What a thread is for, seen from asgiref. */
-export type ThreadRole = "event_loop" | "request" | "shared" | "parent" | "pool" | "main" | "other";
+export type ThreadRole = "event_loop" | "request" | "context" | "shared" | "parent" | "pool" | "main" | "other";
 
 /** The lanes of a trace, from the top of a page down. */
 export interface Timeline {

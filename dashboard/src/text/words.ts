@@ -104,6 +104,7 @@ export const unknownKind: Omit<KindWords, "label"> = { one: "occurrence", many: 
 export const roles: Record<string, string> = {
   event_loop: "event loop",
   request: "request thread",
+  context: "own executor's thread",
   shared: "shared thread",
   parent: "parent thread",
   pool: "pool",

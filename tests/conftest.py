@@ -1,4 +1,4 @@
-"""How the tests are shared out where several workers run them side by side (`make test`, pytest-xdist).
+"""How tests are shared out to workers (`make test`, pytest-xdist), and what a run prints of its measurements.
 
 A group stays with one worker, in order, because its tests share what is slow to start. Groups are given out in the
 order of the tests: those that take longest come first, so that no worker is left alone with one at the end.
@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+from tests import measuring
 
 _FIRST: Final = ("tests/e2e", "tests/dashboard", "asyncio", "uvloop")
 """Folders whose tests share a collector, or a browser; and the sites of tests/instrumentation on either loop."""
@@ -42,3 +44,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         place = {group: number for number, group in enumerate(_FIRST)}
         items.sort(key=lambda item: place.get(group_of(item.nodeid), len(place)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand a worker's repeated measurements to the process that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["repeated"] = measuring.repeated
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take a worker's repeated measurements; one that crashed has none to give."""
+    measuring.repeated.extend(getattr(node, "workeroutput", {}).get("repeated", []))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many measurements were taken again, and which."""
+    terminalreporter.write_line(f"measurements taken again: {len(measuring.repeated)}")
+    for line in measuring.repeated:
+        terminalreporter.write_line(f"  {line}")

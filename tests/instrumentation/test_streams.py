@@ -5,9 +5,9 @@ import time
 
 import httpx
 
-from tests.instrumentation.conftest import Site
+from tests.instrumentation.conftest import Answer, Site
 from tests.instrumentation.places import at, line_of
-from tests.lengths import lengths
+from tests.measuring import Length, measure
 from tests.sink import SpanView
 
 MS = 1_000_000
@@ -39,13 +39,13 @@ def test_a_file_is_read_whole_too(site: Site) -> None:
     assert at(found)[1] == "sent_file"
 
 
-@lengths
 def test_an_asynchronous_iterator_is_no_problem(site: Site) -> None:
     """And its request lasts until the last part has left."""
     answer = site.get("/async-stream/")
     assert answer.response.text == "0\n1\n2\n"
     assert not [span for span in answer.spans if span.get("asgiscope.finding")]
-    assert answer.request.duration >= 57 * MS  # uvloop counts time in whole milliseconds
+    # Three sleeps of 20 ms; uvloop, which counts time in whole milliseconds, may end each one early.
+    assert answer.request.duration >= 57 * MS
     assert "asgiscope.request.disconnected" not in answer.request.attributes
 
 
@@ -86,18 +86,25 @@ def test_a_client_that_leaves_in_the_middle_of_a_stream(site: Site) -> None:
     assert request.duration < 20_000 * MS
 
 
-@lengths
 def test_what_a_background_task_does_after_its_request_is_that_requests_doing(site: Site) -> None:
     """Linked to it and of its route, but in traces of its own: the request's sums are closed."""
-    before = len(site.sink.spans)
-    answer = site.get("/in-background/")
-    assert answer.response.text == "started"
 
-    def later(spans: list[SpanView]) -> dict[str, SpanView] | None:
-        fresh = {span.name: span for span in spans[before:] if span.trace_id != answer.request.trace_id}
-        return fresh if {"sync_to_async QuerySet.count", "event_loop blocked"} <= set(fresh) else None
+    def run() -> tuple[Answer, dict[str, SpanView]]:
+        before = len(site.sink.spans)
+        answer = site.get("/in-background/")
+        assert answer.response.text == "started"
 
-    spans: dict[str, SpanView] = site.sink.wait_for(later)
+        def later(spans: list[SpanView]) -> dict[str, SpanView] | None:
+            fresh = {span.name: span for span in spans[before:] if span.trace_id != answer.request.trace_id}
+            return fresh if {"sync_to_async QuerySet.count", "event_loop blocked"} <= set(fresh) else None
+
+        return answer, site.sink.wait_for(later)
+
+    def blocked(run: tuple[Answer, dict[str, SpanView]]) -> list[Length]:
+        length = run[1]["event_loop blocked"]["asgiscope.blocked_ns"]
+        return [Length("blocked", length, 80 * MS, 160 * MS)]
+
+    answer, spans = measure(run, blocked)
     count, stall = spans["sync_to_async QuerySet.count"], spans["event_loop blocked"]
     for span in (count, stall):
         assert span.start > answer.request.end
@@ -111,6 +118,5 @@ def test_what_a_background_task_does_after_its_request_is_that_requests_doing(si
     assert count["asgiref.executor"] in {"shared", "request"}
     assert at(stall)[1] == "in_background.<locals>.audit"
     assert stall["asgiscope.finding"] == "loop_blocked"
-    assert abs(stall["asgiscope.blocked_ns"] - 120 * MS) < 40 * MS
     assert answer.request["asgiscope.request.loop_caused_ns"] == 0
     assert answer.request["asgiscope.request.queries"] == 0

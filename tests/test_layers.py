@@ -20,6 +20,7 @@ INSTRUMENTATION = (
     "faults",
     "kernel",
     "seldom",
+    "servers",
     "callsite",
     "stacks",
     "scope",

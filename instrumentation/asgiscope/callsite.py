@@ -18,6 +18,8 @@ from typing import Any, Final, NamedTuple
 
 import wrapt
 
+from asgiscope import servers
+
 MAX_DEPTH = 128
 """Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
 MAX_STACK = 48
@@ -31,11 +33,11 @@ class Owner(IntEnum):
 
     STDLIB = 0
     BOUNDARY = 1
-    """The event loop or the thread pool itself: a stack is not followed beyond."""
+    """The event loop, the thread pool, the script that started the process: no stack is followed beyond."""
     OWN = 2
     """asgiscope's, or what holds it in its place: looked past, as if it were not on the stack."""
     FRAMEWORK = 3
-    """Django, asgiref: never a call site."""
+    """Django, asgiref, the server (see `servers`): never a call site."""
     LAYER = 4
     """Django's wrapper around each middleware, its test client: who stands beyond it only passed a request on."""
     THIRD_PARTY = 5
@@ -92,7 +94,6 @@ _stdlib = tuple(
 )
 _own = tuple(str(Path(file).resolve().parent) + os.sep for file in (__file__, wrapt.__file__))
 """Without its C extension wrapt stands between us and what we wrap."""
-_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _FRAMEWORKS = ("django", "asgiref", "asgiscope", "wrapt", "opentelemetry")
 _BOUNDARIES = (
     f"{os.sep}asyncio{os.sep}base_events.py",
@@ -107,18 +108,22 @@ _LAYERS = (
     f"{os.sep}django{os.sep}test{os.sep}client.py",
 )
 _COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp)>)+$")
-_SERVERS = frozenset(
-    {"uvicorn", "daphne", "hypercorn", "granian", "gunicorn", "twisted", "uvloop", "autobahn"}
-)
-"""They stand under every request, so that one of them is the innermost third-party frame says nothing."""
 
 
 def configure(app_paths: str) -> None:
     """Set the folders that are the application's wherever they lie (separated by `os.pathsep`)."""
     global _app_paths  # noqa: PLW0603 - set once, before any probe is installed
+    servers.recognise_process()
     _app_paths = tuple(str(Path(p).resolve()) + os.sep for p in app_paths.split(os.pathsep) if p)
     _owners.clear()
     _sites.clear()
+
+
+def recognise_server(loop: object, frame: FrameType | None) -> None:
+    """Learn what serves the site from a running loop and the stack around a call of the ASGI application."""
+    of_loop = servers.recognise_loop(loop)
+    if servers.recognise_callers(frame) or of_loop:
+        _owners.clear()  # the next look at a file of theirs sees whose it is
 
 
 def owner(code: CodeType) -> Owner:
@@ -133,21 +138,19 @@ def owner(code: CodeType) -> Owner:
 
 
 def _classify(filename: str) -> Owner:
-    if filename.endswith(_BOUNDARIES):
+    path = os.path.abspath(filename)  # noqa: PTH100 - resolve() would touch the disk on the hot path
+    if filename.endswith(_BOUNDARIES) or servers.is_launcher(path):
         return Owner.BOUNDARY
     if filename.endswith(_LAYERS):
         return Owner.LAYER
-    path = os.path.abspath(filename)  # noqa: PTH100 - resolve() would touch the disk on the hot path
     if path.startswith(_own):
         return Owner.OWN
     if _app_paths and path.startswith(_app_paths):
         return Owner.APPLICATION
-    for marker in _PACKAGES:
-        _, found, inside = path.rpartition(marker)
-        if found:
-            package = inside.split(os.sep, 1)[0].removesuffix(".py")
-            framework = package in _FRAMEWORKS or package in _SERVERS
-            return Owner.FRAMEWORK if framework else Owner.THIRD_PARTY
+    package = servers.package_of(path)
+    if package:
+        framework = package in _FRAMEWORKS or servers.is_server(package)
+        return Owner.FRAMEWORK if framework else Owner.THIRD_PARTY
     frozen = filename.startswith("<")
     return Owner.STDLIB if frozen or path.startswith(_stdlib) else Owner.APPLICATION
 
@@ -208,6 +211,11 @@ def stack(frame: FrameType | None) -> list[Frame]:
         frame = frame.f_back
         depth -= 1
     return frames
+
+
+def record(frame: FrameType) -> Frame:
+    """Return what is kept of a live frame: the only way to one, beside the walks here, which inline it."""
+    return _new(Frame, (frame.f_code, frame.f_lasti))
 
 
 def trace(frame: FrameType | None) -> list[Any]:

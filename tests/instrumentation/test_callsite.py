@@ -14,11 +14,11 @@ from asgiscope.callsite import Owner
         ("/srv/shop/views.py", Owner.APPLICATION),
         ("/srv/.venv/lib/python3.11/site-packages/django/db/models/query.py", Owner.FRAMEWORK),
         ("/srv/.venv/lib/python3.11/site-packages/asgiref/sync.py", Owner.FRAMEWORK),
-        ("/srv/.venv/lib/python3.11/site-packages/uvicorn/server.py", Owner.FRAMEWORK),
         ("/srv/.venv/lib/python3.11/site-packages/requests/api.py", Owner.THIRD_PARTY),
         ("/usr/lib/python3/dist-packages/six.py", Owner.THIRD_PARTY),
         ("/usr/lib/python3.11/asyncio/base_events.py", Owner.BOUNDARY),
         ("<frozen runpy>", Owner.STDLIB),
+        (str(Path(sys.executable).with_name("gunicorn")), Owner.BOUNDARY),
         (str(Path(callsite.__file__).with_name("scope.py")), Owner.OWN),
     ],
 )

@@ -87,11 +87,7 @@ class Waits:
         frames = stacks.chain(task.get_coro()).frames
         call = _call_in(frames)
         if call is not None:
-            reduced = [
-                Frame(frame.f_code, frame.f_lineno)
-                for frame in reversed(frames)
-                if not callsite.own(frame.f_code)
-            ]
+            reduced = [callsite.record(frame) for frame in reversed(frames) if not callsite.own(frame.f_code)]
             self.callers[call] = (task, reduced)
         if frames and _is(frames[0], "asgiref", "AsyncToSync.main_wrap"):
             scope = scope_of(task)

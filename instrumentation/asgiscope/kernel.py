@@ -31,7 +31,7 @@ def age_of_last_bytes(scope: dict[str, Any], receive: object) -> int | None:
         return None
     try:
         info = _of_socket(receive) or _of_addresses(scope.get("client"), scope.get("server"))
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, struct.error):
         return None
     if info is None or len(info) < _LAST_DATA_RECV + 4:
         return None
@@ -50,14 +50,15 @@ def _of_socket(receive: object) -> bytes | None:
 
 
 def _of_addresses(client: Any, server: Any) -> bytes | None:
-    """Ask `sock_diag` for the one socket with these addresses."""
+    """Ask `sock_diag` for the one socket with these addresses. Granian gives ports as text."""
     if not client or not server or not client[1] or not server[1]:
         return None
+    our_port, their_port = int(server[1]), int(client[1])
     ours, theirs = ip_address(server[0]), ip_address(client[0])
     family = socket.AF_INET if ours.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IP versions
     # struct inet_diag_sockid: ports, addresses of sixteen bytes, interface, cookie (any).
     identity = (
-        struct.pack(">HH", server[1], client[1])
+        struct.pack(">HH", our_port, their_port)
         + ours.packed.ljust(16, b"\0")
         + theirs.packed.ljust(16, b"\0")
         + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)

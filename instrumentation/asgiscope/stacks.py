@@ -112,7 +112,7 @@ def _outwards(frame: FrameType | None) -> list[Frame]:
     frames: list[Frame] = []
     while frame is not None and len(frames) < callsite.MAX_STACK:
         if not callsite.own(frame.f_code):
-            frames.append(Frame(frame.f_code, frame.f_lineno))
+            frames.append(callsite.record(frame))
         frame = frame.f_back
     return frames
 
@@ -126,7 +126,7 @@ def tasks(found: "list[asyncio.Task[Any]]") -> list[str]:
     alike: dict[str, list[str]] = {}
     for task in found:
         frames = [
-            Frame(frame.f_code, frame.f_lineno)
+            callsite.record(frame)
             for frame in reversed(chain(task.get_coro()).frames)
             if not callsite.own(frame.f_code)
         ]

@@ -5,6 +5,7 @@ import inspect
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -99,8 +100,11 @@ def test_uvicorn_shows_its_transport() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other kernel tells")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_the_kernel_tells_when_the_last_bytes_came(family: socket.AddressFamily) -> None:
-    """By the addresses, of a connection that nobody has accepted when they came."""
+@pytest.mark.parametrize("port", [int, str], ids=["number", "text"])
+def test_the_kernel_tells_when_the_last_bytes_came(
+    family: socket.AddressFamily, port: Callable[[int], int | str]
+) -> None:
+    """By the addresses, of a connection that nobody has accepted when they came. Granian gives ports as text."""
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.create_server((host, 0), family=family) as listening:
         address = listening.getsockname()[:2]
@@ -109,7 +113,8 @@ def test_the_kernel_tells_when_the_last_bytes_came(family: socket.AddressFamily)
             asyncio.run(asyncio.sleep(0.1))
             accepted, _ = listening.accept()
             with accepted:
-                scope = {"client": accepted.getpeername()[:2], "server": accepted.getsockname()[:2]}
+                theirs, ours = accepted.getpeername(), accepted.getsockname()
+                scope = {"client": (theirs[0], port(theirs[1])), "server": (ours[0], port(ours[1]))}
                 age = age_of_last_bytes(scope, None)
     assert age is not None
     assert 80_000_000 <= age < 5_000_000_000

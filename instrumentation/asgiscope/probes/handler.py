@@ -9,6 +9,7 @@ Overhead model: a `Request`, a context variable, and three thin wrappers a reque
 
 import asyncio
 import functools
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -115,13 +116,14 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             loop = asyncio.get_running_loop()
             if id(loop) not in recorder.watched:
                 watchdog.watch(loop)
+                callsite.recognise_server(loop, sys._getframe(1))  # noqa: SLF001 - who called the application
             # No parent: a server may start a request in the context of the one before it on the connection.
             request = Request(None, recorder.clock(), scope["method"], scope["path"])
             request.scheme = scope.get("scheme", "")
             request.http_version = scope.get("http_version", "")
             server = scope.get("server")
             if server:
-                request.server = (server[0], server[1])
+                request.server = (server[0], _port(server[1]))
             headers = scope.get("headers") or ()
             tags = _begin(recorder, tracing, request, _reader(headers))
         except Exception:  # noqa: BLE001 - never into the application
@@ -172,8 +174,7 @@ def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
             request = Request(recorder.enclosing(), recorder.clock(), environ.get("REQUEST_METHOD", ""), path)
             request.scheme = environ.get("wsgi.url_scheme", "")
             request.http_version = environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/")
-            port = environ.get("SERVER_PORT", "")
-            request.server = (environ.get("SERVER_NAME", ""), int(port) if port.isdecimal() else None)
+            request.server = (environ.get("SERVER_NAME", ""), _port(environ.get("SERVER_PORT")))
             request.user_agent = environ.get("HTTP_USER_AGENT", "")
             tags = _begin(recorder, tracing, request, lambda name: _cgi(environ, name))
         except Exception:  # noqa: BLE001
@@ -188,6 +189,13 @@ def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
             _end(recorder, tracing, request, tags)
 
     return call
+
+
+def _port(given: object) -> int | None:
+    """Return a port as a number: the ASGI specification asks for one, some servers give text, WSGI gives text."""
+    if isinstance(given, str):
+        return int(given) if given.isdecimal() else None
+    return given if isinstance(given, int) else None
 
 
 def _tell_begun(

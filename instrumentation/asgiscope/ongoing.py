@@ -107,7 +107,7 @@ class Ongoing:
         self._told = {
             scope: told
             for scope, told in self._told.items()
-            if (scope in stalls if isinstance(scope, Stall) else not scope.ended)
+            if (scope in stalls if isinstance(scope, Stall) else not _is_over(scope))
         }
 
     def _due(self, scope: Scope) -> int:
@@ -235,7 +235,7 @@ class _Look:
                 frozen, frames = self._request(scope), []
             case _:
                 return None
-        if frozen is None or (scope.ended and not isinstance(scope, Stall)):
+        if frozen is None or (_is_over(scope) and not isinstance(scope, Stall)):
             return None
         frozen.ended = now
         number = self._told.get(scope, (0, 0))[0] + 1
@@ -334,6 +334,11 @@ class _Look:
             if any(call.run_tags and call.run_tags[0] == ident for call in queue.running.copy()):
                 return queue.role
         return ThreadRole.MAIN if ident == threading.main_thread().ident else ThreadRole.OTHER
+
+
+def _is_over(scope: Scope) -> bool:
+    """Return whether it has ended. A call whose caller has given up goes on while its function runs."""
+    return scope.state is State.ENDED if isinstance(scope, Call) and scope.cancelled else bool(scope.ended)
 
 
 def _state(scope: Scope) -> OngoingState:

@@ -6,6 +6,7 @@ from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.emit.encode import SpanData
 from asgiscope.emit.spans import SpanMaker
+from asgiscope.ledger import Call
 from asgiscope.ongoing import Report
 from asgiscope.scope import Scope
 
@@ -38,6 +39,9 @@ class ReportMaker:
         if report.state in _CONTEXT:
             for key in _FINDING:
                 attributes.pop(key, None)
+            # A read that has not ended may never end, and then this is all that tells of it.
+            if report.state is sc.OngoingState.RUNNING and isinstance(report.scope, Call):
+                attributes |= self._maker.stream_read(report.scope)
         if report.deadlock:
             attributes = _deadlock(attributes, report.deadlock)
             if len(self._deadlocks) < _MAX_DEADLOCKS:

@@ -155,11 +155,16 @@ class SpanMaker:
             cost = wait + call.resume_ns
             found = _finding(sc.FindingKind.SYNC_MIDDLEWARE, cost, victims, cost * victims)
             return {sc.MIDDLEWARE: call.middleware.path, **code(call.middleware.site), **found}
-        if hops.reads_stream(call):
-            cost = call.run_ns
-            site = _frame_site(call.request.stream_site if call.request else None)
-            return code(site) | _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
-        return {}
+        return self.stream_read(call)
+
+    def stream_read(self, call: Call) -> Attributes:
+        """Return what a call is evidence of if it reads a stream whole, else nothing."""
+        if not hops.reads_stream(call):
+            return {}
+        request, cost = call.request, call.run_ns
+        victims = 1 if request is not None else 0
+        site = _frame_site(request.stream_site if request is not None else None)
+        return code(site) | _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
 
     def _stall(self, stall: Stall) -> SpanData:
         victims = [*((one, lost, 0) for one, lost in stall.victims), *stall.unseen]

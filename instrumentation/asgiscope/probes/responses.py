@@ -6,11 +6,12 @@ synchronous iterator whole is seen at the bridge; by then nothing tells the view
 A trace that is not sampled becomes so where its request streams a synchronous iterator, once a minute for each
 route: the finding is known at any rate, and nothing is asked of other requests for it.
 
-Overhead model: a look at `response.streaming` for each response; a coroutine for one that streams, and a stack walk
-where it is told of.
+Overhead model: a look at `response.streaming` for each response; for one that streams a coroutine and a look at the
+few frames up to the application's, and a walk up the whole stack where none is near and the trace is sent.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,9 @@ from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported, require
 from asgiscope.recorder import Recorder
 from asgiscope.seldom import Seldom
+
+_DEPTH = 12
+"""Frames between the class of the response and the line that made it: a few, more where a package makes it."""
 
 
 def install(recorder: Recorder) -> Patches:
@@ -43,8 +47,12 @@ def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
     def made(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
             request = recorder.request()
-            if request is not None and (request.sampled or seldom.due(request.template)):
-                request.stream_site = callsite.find(callsite.here())
+            if request is not None:
+                # Of every request, because the reading of an endless iterator is reported however it is sampled.
+                site = callsite.near(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
+                if site is None and (request.sampled or seldom.due(request.template)):
+                    site = callsite.find(callsite.here())
+                request.stream_site = site
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("responses.made")
         return wrapped(*args, **kwargs)

@@ -1,11 +1,13 @@
 """Views that take long, or for ever."""
 
 import asyncio
+import threading
 import time
+from collections.abc import Iterator
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
 
@@ -99,7 +101,37 @@ def refused_below(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(async_to_sync(asks)()))
 
 
+stream_begun = threading.Event()
+stream_ends = threading.Event()
+
+
+def endless() -> Iterator[bytes]:
+    """Yield until the test ends it: a thread that never ends would outlive the server."""
+    stream_begun.set()
+    while not stream_ends.wait(0.01):
+        yield b"x"
+
+
+def endless_stream(_request: HttpRequest) -> StreamingHttpResponse:
+    stream_begun.clear()
+    stream_ends.clear()
+    return StreamingHttpResponse(endless())
+
+
+async def begun_stream(_request: HttpRequest) -> HttpResponse:
+    await asyncio.to_thread(stream_begun.wait, 10)
+    return HttpResponse("begun")
+
+
+async def end_streams(_request: HttpRequest) -> HttpResponse:
+    stream_ends.set()
+    return HttpResponse("ended")
+
+
 urlpatterns = [
     path(f"{view.__name__.replace('_', '-')}/", view)
-    for view in (plain, blocks, holds, parks, gives_up, deadlock, refused_below)
+    for view in (
+        *(plain, blocks, holds, parks, gives_up, deadlock, refused_below),
+        *(endless_stream, begun_stream, end_streams),
+    )
 ]

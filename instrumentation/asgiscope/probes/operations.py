@@ -1,5 +1,8 @@
 """What the probes of synchronous work share: a wrapper that makes a call an operation while it lasts.
 
+Where a method turns out to be a coroutine function (`set` of an asynchronous cache), the operation is its await,
+in a trace that is sampled; it never counts as work that blocks the loop.
+
 Overhead model: off the loop and in a trace that is not sampled, a look at a context variable and at the running
 loop, and no record; on the loop two clock readings and an `Operation`; names and attributes are worked out only for
 what is sent.
@@ -7,7 +10,8 @@ what is sent.
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from types import CoroutineType
 from typing import Any
 
 from asgiscope import faults
@@ -52,8 +56,9 @@ class Work:
             if operation is None:
                 return wrapped(*args, **kwargs)
             token = current.set(operation) if encloses else None
+            answer: Any = None
             try:
-                return wrapped(*args, **kwargs)
+                answer = wrapped(*args, **kwargs)
             except BaseException as error:
                 operation.attributes["error"] = type(error).__qualname__
                 raise
@@ -61,12 +66,48 @@ class Work:
                 try:
                     if token is not None:
                         current.reset(token)
-                    self._leave(operation, describe, instance, args, kwargs)
+                    if type(answer) is CoroutineType:
+                        self._abandon(operation)
+                    else:
+                        self._leave(operation, describe, instance, args, kwargs)
                 except Exception:  # noqa: BLE001
                     faults.report(leaving)
                     recorder.lost()
+            if type(answer) is CoroutineType and operation.sampled and encloses:
+                awaits = self.awaited(operation, answer, lambda done: describe(done, instance, args, kwargs))
+                awaits.__name__, awaits.__qualname__ = answer.__name__, answer.__qualname__  # type: ignore[attr-defined] # a warning names the method
+                return awaits
+            return answer
 
         return call
+
+    def _abandon(self, operation: Operation) -> None:
+        """Forget that it began as synchronous work, on the thread on which it did."""
+        if operation.on_loop:
+            operation.on_loop = False
+            here = self._recorder.threads.here
+            here.blocking = max(here.blocking - 1, 0)
+
+    async def awaited(
+        self, operation: Operation, work: Awaitable[Any], describe: Callable[[Operation], None]
+    ) -> Any:
+        """Await the work of a coroutine: an operation while it lasts, which blocks no loop by itself."""
+        recorder = self._recorder
+        operation.started = recorder.clock()
+        token = current.set(operation)
+        try:
+            return await work
+        except BaseException as error:
+            operation.attributes["error"] = type(error).__qualname__
+            raise
+        finally:
+            try:
+                current.reset(token)
+                operation.ended = recorder.clock()
+                describe(operation)
+                recorder.send(operation, notable=False)
+            except Exception:  # noqa: BLE001 - never into the application
+                faults.report(f"{self._place}.leave")
 
     def _leave(self, operation: Operation, describe: Describe, instance: Any, args: Any, kwargs: Any) -> None:
         recorder = self._recorder

@@ -12,7 +12,6 @@ Overhead model: see `operations`, for each session access, of which a request ma
 look-ups for each load and save.
 """
 
-import functools
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -25,7 +24,7 @@ from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
 from asgiscope.probes.operations import Work
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Operation, Request, current
+from asgiscope.scope import Operation, Request
 from asgiscope.seldom import Seldom
 
 OPERATIONS = ("load", "save", "create", "delete", "exists", "cycle_key", "flush")
@@ -75,7 +74,7 @@ def install(recorder: Recorder) -> Patches:
         if callable(getattr(store, name, None)):
             patches.wrap(store, name, _sync(recorder, work, engine, name, saves))
         if callable(getattr(store, f"a{name}", None)):
-            patches.wrap(store, f"a{name}", _async(recorder, engine, name, saves))
+            patches.wrap(store, f"a{name}", _async(recorder, work, engine, name, saves))
     for name in CHANGES:
         if callable(getattr(store, name, None)):
             patches.wrap(store, name, _changes(saves))
@@ -226,39 +225,22 @@ def _save(recorder: Recorder, access: Wrapper, engine: str, saves: Saves) -> Wra
     return save
 
 
-def _async(recorder: Recorder, engine: str, name: str, saves: Saves) -> Wrapper:
+def _async(recorder: Recorder, work: Work, engine: str, name: str, saves: Saves) -> Wrapper:
     """An async session access blocks nobody by itself, so it is an operation but never a blocking one."""
 
-    async def access(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    async def access(wrapped: Callable[..., Any], _store: Any, args: Any, kwargs: Any) -> Any:
         operation: Operation | None = None
         try:
             scope = recorder.enclosing()
             if scope is not None and scope.sampled:
                 operation = Operation(scope, recorder.clock(), sc.SPAN_SESSION, sc.SPAN_SESSION)
-                _name(operation, engine, name)
                 recorder.dress(operation)
             if name == "load":
                 saves.loaded()
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - never into the application
             faults.report("sessions.enter")
         if operation is None:
             return await wrapped(*args, **kwargs)
-        token = current.set(operation)
-        try:
-            return await wrapped(*args, **kwargs)
-        except BaseException as error:
-            operation.attributes["error"] = type(error).__qualname__
-            raise
-        finally:
-            try:
-                current.reset(token)
-                operation.ended = recorder.clock()
-                recorder.send(operation, notable=False)
-            except Exception:  # noqa: BLE001
-                faults.report("sessions.leave")
+        return await work.awaited(operation, wrapped(*args, **kwargs), lambda done: _name(done, engine, name))
 
-    @functools.wraps(access)
-    def bind(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
-        return access(wrapped, args, kwargs)
-
-    return bind
+    return access

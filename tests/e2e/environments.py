@@ -48,8 +48,8 @@ def make(*requirements: str, python: str = sys.executable) -> Environment:
     Raises:
         AssertionError: uv is missing, or it could not install; the message has uv's own words.
     """
-    folder = _cache() / _key(requirements, python)
-    with _alone(folder.with_suffix(".lock")):
+    folder = cache() / _key(requirements, python)
+    with alone(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _uv("venv", "--python", python, str(folder))
@@ -103,7 +103,7 @@ def _key(requirements: tuple[str, ...], python: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _cache() -> Path:
+def cache() -> Path:
     """The folder of all environments. It holds code that we run, so it must be nobody else's."""
     given = os.environ.get("ASGISCOPE_TEST_CACHE")
     folder = Path(given) if given else Path(tempfile.gettempdir()) / f"asgiscope-environments-{os.getuid()}"
@@ -115,7 +115,7 @@ def _cache() -> Path:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Hold a lock file: two test runs at a time must not make the same environment."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

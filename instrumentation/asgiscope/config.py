@@ -59,6 +59,8 @@ class Config:
     """How long the interpreter's exit may wait for the last records to leave."""
     app_paths: str = ""
     """Folders, separated by `:`, whose code is the application's although it is in site-packages."""
+    otel_django: bool = False
+    """Switch OpenTelemetry's DjangoInstrumentor on (extra `otel-django`), if nothing else has."""
     skip_probes: str = ""
     """Names of probes not to install, separated by commas (`orm,sessions`)."""
 

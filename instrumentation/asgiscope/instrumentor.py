@@ -31,6 +31,7 @@ from asgiscope.probes import (
     hashing,
     mail,
     orm,
+    otel_django,
     process,
     responses,
     sessions,
@@ -45,7 +46,7 @@ from asgiscope.watchdog import Watchdog
 logger = logging.getLogger("asgiscope")
 
 
-class Sender(handler.Tracing, Protocol):
+class Sender(handler.Tracing, otel_django.Tracing, Protocol):
     """What becomes of records: `Pipeline` sends them, `asgiscope.testing` keeps them."""
 
     @property
@@ -108,6 +109,9 @@ class Instrumentation:
             "files": lambda: files.install(recorder),
             "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
+            "otel_django": lambda: otel_django.install(
+                self.pipeline, middleware, activate=self.config.otel_django
+            ),
             "responses": lambda: responses.install(recorder),
             "channels": lambda: channels.install(recorder),
             "process": lambda: process.install(self._last_words, self.config.exit_timeout_ms / 1e3),

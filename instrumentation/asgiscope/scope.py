@@ -161,6 +161,10 @@ class Scope:
             self._span_id = new_span_id()
         return self._span_id
 
+    def take_ids(self, trace_id: int, span_id: int) -> None:
+        """Be a span of these ids, which another library has drawn."""
+        self._trace_id, self._span_id = trace_id, span_id
+
     def take_place_of(self, other: "Scope") -> None:
         """Be the span that another scope was reported as."""
         self.parent, self.within, self.level = other.parent, other.within, other.level
@@ -211,6 +215,8 @@ class Request(Scope):
     queries: int = 0
     query_ns: int = 0
     refusals: int = 0
+    server_span: Any = None
+    """OpenTelemetry's own server span of this request once it has ended (a ReadableSpan), where there is one."""
     stream_site: Frame | None = None
     """Where its streaming response was made."""
     session_loaded: bool = False

@@ -7,6 +7,8 @@ stands under `asgiref.`, `asyncio.` and `asgiscope.`. Durations are integer nano
 
 Every span of asgiscope, of any name, may carry a *finding*: `asgiscope.finding` names the kind, and the
 call site (`code.*`) and `http.route` beside it say where. A span without it is context, not a problem.
+
+Longer than 400 lines because the contract is one table, which both sides read in one place.
 """
 
 from enum import StrEnum
@@ -179,6 +181,8 @@ bridge calls until its answer left. Never above its duration, however many calls
 REQUEST_QUERIES: Final = "asgiscope.request.queries"
 REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
 REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
+REQUEST_DURATION_NS: Final = "asgiscope.request.duration_ns"
+"""int, where the server span is OpenTelemetry's: the whole request; that span leaves out what is streamed."""
 REQUEST_DISCONNECTED: Final = "asgiscope.request.disconnected"
 """bool: the client went away before the response had been sent; without a status, before it had begun."""
 REQUEST_HOPS_AT_SITE: Final = "asgiscope.request.hops_at_site"

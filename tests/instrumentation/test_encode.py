@@ -92,6 +92,28 @@ def test_a_span_is_read_as_it_was_written(
             assert _read(got.attributes) == link.attributes
 
 
+def test_events_status_and_lists_of_another_librarys_span_are_read_as_they_were_written() -> None:
+    """An exception event, a status with a message, numbers in lists, bytes."""
+    attributes = {"codes": (1, 2.5, True, "x"), "raw": b"\x00\xff"}
+    event = encode.SpanEvent(5, "exception", {"exception.type": "ValueError"})
+    for status, expected in (((2, "it broke"), (2, "it broke")), ((1, ""), (1, "")), (None, (2, ""))):
+        data = SpanData("x", 1, 1, 0, 2, 3, 4, attributes, None, (), True, (), (event,), status)
+        (span,) = _spans(Encoder().span(data))
+        assert (span.status.code, span.status.message) == expected
+        (read,) = span.events
+        assert (read.time_unix_nano, read.name) == (5, "exception")
+        assert _read(read.attributes) == {"exception.type": "ValueError"}
+        values = {pair.key: pair.value for pair in span.attributes}
+        codes = values["codes"].array_value.values
+        assert [code.WhichOneof("value") for code in codes] == [
+            "int_value",
+            "double_value",
+            "bool_value",
+            "string_value",
+        ]
+        assert values["raw"].bytes_value == b"\x00\xff"
+
+
 @given(own=_ATTRIBUTES, first=_ATTRIBUTES, second=_ATTRIBUTES)
 def test_what_spans_share_is_read_as_if_each_had_it(
     own: dict[str, Any], first: dict[str, Any], second: dict[str, Any]

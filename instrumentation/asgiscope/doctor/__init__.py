@@ -39,7 +39,6 @@ def look(*, settings: str | None = None, timeout_s: float = 5.0) -> Report:
     config = site.read_settings(report)
     site.read_versions(report)
     site.try_probes(report, config)
-    site.read_middleware(report)
     site.read_ways_in(report)
     collector.ask(report, config, timeout_s)
     return report

@@ -178,8 +178,8 @@ def read_versions(report: Report) -> None:
     with contextlib.suppress(metadata.PackageNotFoundError):
         metadata.version("opentelemetry-instrumentation-django")
         report.notes.append(
-            "opentelemetry-instrumentation-django is installed: under opentelemetry-instrument its sync-only "
-            "middleware costs every request hops. OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=django leaves it out."
+            "opentelemetry-instrumentation-django is installed: where DjangoInstrumentor is active, asgiscope runs "
+            "its middleware without hops, and its server span is the request's only one."
         )
 
 
@@ -190,6 +190,7 @@ def try_probes(report: Report, config: Config) -> None:
         report.probes = [
             Probe(name, name in made.installed, made.refused.get(name, "")) for name in made.probes()
         ]
+        read_middleware(report)  # as it runs while they are on
     for probe in report.probes:
         if not probe.installed and PREFIX not in probe.refused:
             report.problems.append(f"The probe {probe.name} would be left out: {probe.refused}.")
@@ -219,9 +220,9 @@ def _own_hops(name: str, *, runs_async: bool) -> int:
     from django.utils.deprecation import MiddlewareMixin  # noqa: PLC0415 - Django is loaded by now
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
-    if name == handler.VIEW:
+    middleware = import_string(name) if name != handler.VIEW else None
+    if middleware is None or getattr(middleware, "has_async_view_hook", False):
         return 0
-    middleware = import_string(name)
     view_hook = getattr(middleware, "process_view", None)
     hops = int(view_hook is not None and not inspect.iscoroutinefunction(view_hook))
     if runs_async and isinstance(middleware, type) and issubclass(middleware, MiddlewareMixin):

@@ -10,7 +10,7 @@ Field numbers: opentelemetry/proto/{trace,common,resource}/v1 of opentelemetry-p
 
 import functools
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from asgiscope.scope import Tags
@@ -42,6 +42,15 @@ class SpanLink(NamedTuple):
 
     trace_id: int
     span_id: int
+    attributes: Attributes
+
+
+class SpanEvent(NamedTuple):
+    """Something that happened during a span, such as an exception."""
+
+    time: int
+    """Nanoseconds since the epoch."""
+    name: str
     attributes: Attributes
 
 
@@ -78,6 +87,9 @@ class SpanData(NamedTuple):
     failed: bool
     shared: tuple[Block, ...] = ()
     """More attributes; none is in two of the blocks, or in `attributes` as well."""
+    events: Sequence[SpanEvent] = ()
+    status: tuple[int, str] | None = None
+    """Code and message as in OTLP, for a span of another library's making; it wins over `failed`."""
 
 
 def varint(value: int) -> bytes:
@@ -122,8 +134,10 @@ def any_value(value: object) -> bytes | None:
     elif isinstance(value, float):
         encoded = b"\x21" + double(value)
     elif isinstance(value, list | tuple):
-        items = (delimited(b"\x0a", delimited(b"\x0a", clean(str(item)).encode())) for item in value)
-        encoded = delimited(b"\x2a", b"".join(items))
+        items = (any_value(item) or delimited(b"\x0a", clean(str(item)).encode()) for item in value)
+        encoded = delimited(b"\x2a", b"".join(delimited(b"\x0a", item) for item in items))
+    elif isinstance(value, bytes):
+        encoded = delimited(b"\x3a", value[:MAX_VALUE])
     return encoded
 
 
@@ -141,7 +155,9 @@ class Encoder:
 
     def span(self, span: SpanData) -> bytes:
         """A span as an element of `ScopeSpans.spans`."""
-        name, trace_id, span_id, parent_id, kind, start, end, attributes, tags, links, failed, shared = span
+        name, trace_id, span_id, parent_id, kind, start, end, attributes, tags, links, failed, shared = span[
+            :12
+        ]
         parts = [b"\x0a\x10", trace_id.to_bytes(16, "big"), b"\x12\x08", span_id.to_bytes(8, "big")]
         if parent_id:
             parts += (b"\x22\x08", parent_id.to_bytes(8, "big"))
@@ -162,7 +178,9 @@ class Encoder:
             parts.append(self._tags.get(tags) or self._tagged(tags))
         for link in links:
             parts.append(self._linked(link))
-        if failed:
+        if span.events or span.status is not None:
+            parts.append(_encode_outcome(span))
+        elif failed:
             parts.append(_ERROR)
         parts.append(_SAMPLED_FLAGS)
         return delimited(b"\x12", b"".join(parts))
@@ -256,6 +274,23 @@ class Encoder:
             for digits in range(11)
         ]
         return made
+
+
+def _encode_event(event: SpanEvent) -> bytes:
+    """An element of `Span.events`."""
+    parts = [b"\x09", fixed64(event.time & _UINT64), delimited(b"\x12", clean(event.name).encode())]
+    parts += [encode_attribute(b"\x1a", key, value) for key, value in event.attributes.items()]
+    return delimited(b"\x5a", b"".join(parts))
+
+
+def _encode_outcome(span: SpanData) -> bytes:
+    """`Span.events` and `Span.status`."""
+    events = b"".join(map(_encode_event, span.events))
+    if span.status is None:
+        return events + _ERROR if span.failed else events
+    code, message = span.status
+    told = delimited(b"\x12", clean(message).encode()) if message else b""
+    return events + delimited(b"\x7a", told + b"\x18" + varint(code))
 
 
 def encode_attribute(tag: bytes, key: str, value: object) -> bytes:

@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -43,7 +44,9 @@ from asgiscope.emit.metrics import Meter
 from asgiscope.emit.names import resource_attributes
 from asgiscope.emit.outbox import Outbox
 from asgiscope.emit.reports import ReportMaker, ready
-from asgiscope.emit.spans import SpanMaker
+from asgiscope.emit.server_span import ServerSpans
+from asgiscope.emit.spans import SpanMaker, request_sums
+from asgiscope.patching import Patches
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
 from asgiscope.semconv import SCHEMA_URL, SCOPE_NAME
@@ -120,6 +123,7 @@ class Pipeline:
         """Headers in which a caller's trace context may come."""
         self._recorder: Recorder | None = None
         self._processors: list[_Tagger] = []
+        self._server_spans = ServerSpans()
         self._told = False
         self._sender = Sender("traces", config.endpoint)
         self._encoder = Encoder()
@@ -184,8 +188,10 @@ class Pipeline:
                 request.foreign = remote
             request.sampled = self._decide(request, context, f"{request.method} ")
         else:
+            if self._server_spans.expected:
+                self._server_spans.draw_ids(request)
             request.sampled = self._decide(request, _EMPTY, f"{request.method} ")
-        if not self._owns_provider:
+        if not self._owns_provider or self._server_spans.expected:
             return None
         return otel_context.attach(_OurContext(trace.set_span_in_context(ServerSpan(request))))
 
@@ -193,6 +199,25 @@ class Pipeline:
         """Make the span that was current before current again."""
         if token is not None:
             otel_context.detach(token)  # type: ignore[arg-type] # the API's Token is a contextvars.Token
+
+    def expect_server_spans(self) -> None:
+        """Leave the server span of every request to DjangoInstrumentor from now on."""
+        self._server_spans.expected = True
+
+    def lend_ids(self, request: Request, tracer: Any, patches: Patches) -> AbstractContextManager[object]:
+        """Give the next span that the tracer starts the ids of a request."""
+        return self._server_spans.lend_ids(request, tracer, patches)
+
+    def adopt(self, request: Request, span: Any) -> None:
+        """Make OpenTelemetry's span the request's server span."""
+        self._server_spans.adopt(request, span)
+
+    def add_sums(self, request: Request, span: Any) -> None:
+        """Set the request's sums so far on OpenTelemetry's span."""
+        if span.is_recording():
+            self._add_up(request)
+            sums = request_sums(request)
+            span.set_attributes({key: value for key, value in sums.items() if value != ""})
 
     def sample(self, scope: Scope) -> bool:
         """Whether the trace that a scope begins outside any request is sampled."""
@@ -241,6 +266,7 @@ class Pipeline:
                     self._owns_provider = True
                 if isinstance(provider, TracerProvider):
                     self._sampler = provider.sampler
+                    self._server_spans.ids = provider.id_generator
                     self._bound = ratio_bound(self._sampler)
                     if not self._owns_provider:
                         self._resource = Resource(resource_attributes(provider.resource.attributes))
@@ -333,7 +359,9 @@ class _Tagger(SpanProcessor):
             faults.report("pipeline.tag")
 
     def on_end(self, span: ReadableSpan) -> None:
-        if self.enabled and self._forward:
+        if not self.enabled or self._pipeline._server_spans.take(span):  # noqa: SLF001 - same module
+            return  # a request's own: it leaves as the request, once that has ended
+        if self._forward:
             self._pipeline.outbox.put(span)
 
 

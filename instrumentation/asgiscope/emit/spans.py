@@ -11,6 +11,7 @@ from asgiscope.config import Config
 from asgiscope.emit import hops
 from asgiscope.emit.encode import Block, SpanData, SpanLink
 from asgiscope.emit.names import operation_of, work_name
+from asgiscope.emit.server_span import merged
 from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
 from asgiscope.ledger import Call, attribute
@@ -76,16 +77,7 @@ class SpanMaker:
             "url.scheme": request.scheme,
             "network.protocol.version": request.http_version,
             "user_agent.original": request.user_agent,
-            sc.REQUEST_HOPS: request.hops,
-            sc.REQUEST_WAIT_NS: request.wait_ns,
-            sc.REQUEST_RUN_NS: request.run_ns,
-            sc.REQUEST_RESUME_NS: request.resume_ns,
-            sc.REQUEST_LOOP_CAUSED_NS: request.loop_caused,
-            sc.REQUEST_LOOP_SUFFERED_NS: request.loop_suffered,
-            sc.REQUEST_UNSEEN_NS: request.unseen or "",
-            sc.REQUEST_QUERIES: request.queries,
-            sc.REQUEST_QUERY_NS: request.query_ns,
-            sc.REQUEST_REFUSALS: request.refusals,
+            **request_sums(request),
         }
         if request.extra:
             attributes |= request.extra
@@ -111,7 +103,8 @@ class SpanMaker:
                 attributes[sc.HTTP_ROUTE] = request.path_or_route
         failed = request.status >= 500 or bool(request.error)  # noqa: PLR2004 - server errors
         name = f"{request.method} {request.template}".strip()
-        return self._span(request, name, attributes, kind=SERVER, failed=failed)
+        span = self._span(request, name, attributes, kind=SERVER, failed=failed)
+        return span if request.server_span is None else merged(span, request.server_span, request)
 
     def _call(self, call: Call) -> SpanData:
         queue, begun, ended, request = call.queue, call.run_started, call.run_ended, call.request
@@ -291,6 +284,22 @@ class SpanMaker:
             attributes[sc.LINK_FUNCTION] = callsite.callable_name(scope.func)
             attributes |= code(_call_site(scope))
         return SpanLink(scope.trace_id, scope.span_id, attributes)
+
+
+def request_sums(request: Request) -> Attributes:
+    """Return what a request has gathered so far, as attributes of its server span."""
+    return {
+        sc.REQUEST_HOPS: request.hops,
+        sc.REQUEST_WAIT_NS: request.wait_ns,
+        sc.REQUEST_RUN_NS: request.run_ns,
+        sc.REQUEST_RESUME_NS: request.resume_ns,
+        sc.REQUEST_LOOP_CAUSED_NS: request.loop_caused,
+        sc.REQUEST_LOOP_SUFFERED_NS: request.loop_suffered,
+        sc.REQUEST_UNSEEN_NS: request.unseen or "",
+        sc.REQUEST_QUERIES: request.queries,
+        sc.REQUEST_QUERY_NS: request.query_ns,
+        sc.REQUEST_REFUSALS: request.refusals,
+    }
 
 
 def _finding(kind: sc.FindingKind, cost: int, victims: int, victims_ns: int) -> Attributes:

@@ -42,6 +42,8 @@ class Middleware:
     """What is known of the site's middleware: where each is defined, and which sync-only one forces each bridge."""
 
     def __init__(self) -> None:
+        self.is_async = False
+        """Whether the handler whose chain is being loaded is ASGI's."""
         self.forced: dict[tuple[str, str], Culprit] = {}
         """Module and qualified name of a middleware whose handler Django bridges -> the one that forces it."""
         self._files: dict[str, str] = {}
@@ -289,9 +291,9 @@ def _respond_async(wrapped: Callable[..., Any], _instance: Any, args: Any, kwarg
 
 def _load(recorder: Recorder, middleware: Middleware) -> Any:
     def load_middleware(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        middleware.is_async = is_async = bool(args[0] if args else kwargs.get("is_async", False))
         loaded = wrapped(*args, **kwargs)
         try:
-            is_async = bool(args[0] if args else kwargs.get("is_async", False))
             chain = describe(recorder.clock(), middleware, is_async=is_async)
             recorder.root(chain)
             recorder.send(chain, notable=True)

@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from asgiscope import faults
 from asgiscope.config import Config
 from asgiscope.emit.encode import SpanData
 from asgiscope.emit.spans import SpanMaker
+from asgiscope.patching import Patches
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Request, Scope
 
@@ -72,6 +75,19 @@ class Memory:
     def excluded(self, _path: str) -> bool:
         """No request is left alone."""
         return False
+
+    def expect_server_spans(self) -> None:
+        """Nothing: results are made of asgiscope's own requests."""
+
+    def lend_ids(self, _request: Request, _tracer: Any, _patches: Patches) -> AbstractContextManager[object]:
+        """Lend nothing."""
+        return nullcontext()
+
+    def adopt(self, request: Request, span: Any) -> None:
+        """Leave OpenTelemetry's span alone."""
+
+    def add_sums(self, request: Request, span: Any) -> None:
+        """Leave OpenTelemetry's span alone."""
 
     def flush(self, _timeout_s: float) -> bool:
         """Nothing waits."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from asgiscope import callsite, faults
 from asgiscope.callsite import Frame, essence, near
-from asgiscope.ledger import ENDED, NEW, WAITING, Call, Queue
+from asgiscope.ledger import ABANDONED, ENDED, NEW, WAITING, Call, Queue
 from asgiscope.patching import Around
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Scope, current
@@ -82,8 +82,7 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
                     func = partial(func, *args[1:], **kwargs)
                 future = original(executor, partial(_run, recorder, call, func))
             except BaseException:
-                _withdraw(call)
-                call.state = NEW  # refused by the executor before it began
+                _refuse(call)
                 raise
             if call.kind == SPAN_EXECUTOR:
                 watch_cancellation(recorder, call, future)
@@ -193,31 +192,38 @@ def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
             return
         # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
         call.cancelled = True
+        if call.site is None and not call.stack and now - call.started >= recorder.wait_ns:
+            call.stack = (
+                callsite.here()
+            )  # its end may come on another thread, or where no frame of it is left
         if future is not None and call.state is WAITING:
             watch_cancellation(recorder, call, future)
     except Exception:  # noqa: BLE001 - never into the application
         faults.report("asgiref.over")
 
 
-def _withdraw(call: Call) -> None:
+def _refuse(call: Call) -> None:
     try:
         if call.queue is not None:
-            call.queue.withdraw(call)
+            call.queue.refuse(call)
     except Exception:  # noqa: BLE001 - never into the application
-        faults.report("executor.withdraw")
+        faults.report("executor.refuse")
 
 
 def watch_cancellation(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
-    """Have the call leave its queue if its future is cancelled while it waits there."""
+    """Have the call leave its queue if its future ends while it waits there: cancelled, or failed by its pool."""
     future.add_done_callback(functools.partial(_done, recorder, call))
 
 
 def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
     try:
-        if future.cancelled() and call.state is WAITING:
-            _withdraw(call)
-            call.ended = recorder.clock()
-            call.func = essence(call.func)
-            recorder.send(call, notable=False)
+        queue = call.queue
+        if queue is None or call.state is not WAITING:
+            return
+        gave_up = future.cancelled() and queue.is_served()
+        now = recorder.clock()
+        if queue.withdraw(call, now, ENDED if gave_up else ABANDONED):
+            call.ended = now
+            recorder.settle(call)
     except Exception:  # noqa: BLE001 - never into the application
         faults.report("executor.done")

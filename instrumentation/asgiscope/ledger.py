@@ -5,11 +5,12 @@ queue wait, run time and holders is computed here.
 
 Overhead model: a bridge call takes its queue's lock three times for a few dictionary and list operations. Runs are
 kept in a log that all who wait share, and only while somebody waits for them, so an idle queue keeps nothing.
-Attribution itself is left to whoever reads the call later, off the application's threads.
+Attribution itself (`attribution`) is left to whoever reads the call later, off the application's threads.
 Known limitation: of more than 512 runs in one wait, the first and the last 256 are told apart, the rest summed.
 """
 
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
@@ -18,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame, Site
 from asgiscope.scope import Request, Scope
+from asgiscope.semconv import Outcome
 
 _STRETCH = 64
 """Runs in one stretch of a log: so many may be kept beyond those that a waiter still needs."""
@@ -34,6 +36,9 @@ class State(IntEnum):
     WAITING = 1
     RUNNING = 2
     ENDED = 3
+    """It ran, or its caller gave up while it was in the queue."""
+    ABANDONED = 4
+    """No thread serves its queue any more."""
 
 
 # A member of an enumeration is slow to look up; these are read several times a call.
@@ -41,6 +46,7 @@ NEW: Final = State.NEW
 WAITING: Final = State.WAITING
 RUNNING: Final = State.RUNNING
 ENDED: Final = State.ENDED
+ABANDONED: Final = State.ABANDONED
 
 
 class Culprit(NamedTuple):
@@ -78,6 +84,7 @@ class Call(Scope):
         "site",
         "stack",
         "state",
+        "withdrawn",
     )
 
     func: object
@@ -95,6 +102,8 @@ class Call(Scope):
     """Identifier and name of the thread it ran on."""
     ahead: "Ahead | None"
     """What came before it, for a call that found others in its queue."""
+    withdrawn: int
+    """When it left its queue without having run; 0 for a call that ran or waits."""
     busy_after: int
     """What its queue's runs had taken in all when this one had ended. Set for a run that is logged."""
 
@@ -103,7 +112,7 @@ class Call(Scope):
         self.kind = kind
         self.func = func
         self.state = NEW
-        self.depth = self.run_started = self.run_ended = self.resumed = 0
+        self.depth = self.run_started = self.run_ended = self.resumed = self.withdrawn = 0
         self.cancelled = self.settled = False
         self.future = self.queue = self.maker = self.middleware = self.site = None
         self.run_tags = self.ahead = None
@@ -114,9 +123,31 @@ class Call(Scope):
         self.ahead = None
 
     @property
+    def waited_until(self) -> int:
+        """When its wait ended: the function started, or the call left the queue; 0 before that."""
+        return self.run_started or self.withdrawn
+
+    @property
     def wait_ns(self) -> int:
-        """Queue wait: from submission until the function started."""
-        return self.run_started - self.started if self.run_started else 0
+        """Queue wait: from submission until the function started, or until the call left the queue."""
+        until = self.run_started or self.withdrawn
+        return until - self.started if until else 0
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What has become of it so far; None for a call that no executor has taken."""
+        match self.state:
+            case State.NEW:
+                return None
+            case State.WAITING:
+                return Outcome.WAITING
+            case State.RUNNING:
+                return Outcome.RUNNING
+            case State.ABANDONED:
+                return Outcome.ABANDONED
+        if not self.run_started:
+            return Outcome.CANCELLED_IN_QUEUE
+        return Outcome.CANCELLED_WHILE_RUNNING if self.cancelled else Outcome.RAN
 
     @property
     def run_ns(self) -> int:
@@ -127,23 +158,6 @@ class Call(Scope):
     def resume_ns(self) -> int:
         """Resume delay: from that return until the awaiting coroutine ran again."""
         return max(self.resumed - self.run_ended, 0) if self.resumed and self.run_ended else 0
-
-
-class Held(NamedTuple):
-    """A call that occupied the thread during another's wait, and for how much of it."""
-
-    call: Call
-    overlap_ns: int
-
-
-class Attribution(NamedTuple):
-    """A wait, divided: `sum(overlap) + others_ns + idle_ns` is the wait, exactly."""
-
-    holders: list[Held]
-    """In the order in which they ran."""
-    others_ns: int
-    """What the runs took that are too many to name."""
-    idle_ns: int
 
 
 class RunLog:
@@ -169,17 +183,17 @@ class Ahead:
         """Where the queue's log stood when the call began to wait, at run number `since_at`; None once settled."""
         self.since_at = len(log.runs)
         self.until: RunLog | None = None
-        """And when it began to run, at `until_at`."""
+        """And when its wait ended, at `until_at`."""
         self.until_at = 0
         self.running_then: tuple[Call, ...] = ()
-        """The runs that went on when the call's began: none where the queue has one worker."""
+        """The runs that went on when the wait ended: for a call that ran, none where the queue has one worker."""
         self.holders: list[Call] = []
         """The runs that are told apart, once `settle` has chosen them."""
         self.unnamed_ns = 0
         """What the other runs of the wait took."""
 
     def end(self, queue: "Queue") -> None:
-        """The call begins to run: what comes after it, it does not wait for. Called with the queue's lock held."""
+        """The wait ends: for what comes after, the call does not wait. Called with the queue's lock held."""
         self.until = queue.log
         self.until_at = len(queue.log.runs)
         self.running_then = tuple(queue.running)
@@ -242,14 +256,42 @@ class Queue:
                 call.ahead = Ahead(self.log)
             waiting[call] = None
 
-    def withdraw(self, call: Call) -> None:
-        """A call leaves before it ran: the executor refused it, or it was cancelled in the queue."""
+    def refuse(self, call: Call) -> None:
+        """The executor has refused a call: it never waited."""
         with self.lock:
             self.waiting.pop(call, None)
             call.forget_holders()
-            if call.state is WAITING:
-                call.state = ENDED
-                call.cancelled = True
+            call.state = NEW
+
+    def withdraw(self, call: Call, now: int, state: State = ENDED) -> bool:
+        """Record that a call leaves the queue without having run; return whether it was there.
+
+        `state` is ENDED where its caller gave up, ABANDONED where nobody would have served it.
+        """
+        with self.lock:
+            if call.state is not WAITING:
+                return False
+            self.waiting.pop(call, None)
+            call.withdrawn = now
+            call.state = state
+            call.cancelled = state is ENDED
+            if call.ahead is not None:
+                call.ahead.end(self)
+            if not self.waiting and self.log.runs:
+                self.log = RunLog()
+            return True
+
+    def is_served(self) -> bool:
+        """Return whether a thread may still take what waits here. Reads what executors keep of themselves."""
+        executor = self.anchor() if isinstance(self.anchor, weakref.ref) else self.anchor
+        if executor is None:
+            return self.anchor is None  # without an anchor nobody knows
+        if getattr(executor, "_broken", False):  # a pool's initializer failed; `async_to_sync` has returned
+            return False
+        threads = getattr(executor, "_threads", ())
+        return not (
+            getattr(executor, "_shutdown", False) and not any(one.is_alive() for one in tuple(threads))
+        )
 
     def start(self, call: Call, now: int) -> None:
         """A worker takes the call."""
@@ -286,56 +328,6 @@ class Queue:
         self.log = RunLog()
 
 
-def attribute(call: Call) -> Attribution:
-    """Divide a call's wait among the calls that occupied its queue's workers meanwhile.
-
-    With one worker, holders run one after another and each overlap is theirs whole. With more, a call waits for a
-    worker only while all are busy: that time is shared equally by those who keep them busy. The rest, in which a
-    worker was free or still starting, is idle.
-    """
-    submitted, begun = call.started, call.run_started
-    workers = call.queue.workers if call.queue is not None else 1
-    ahead = call.ahead
-    if ahead is None:
-        return Attribution([], 0, call.wait_ns)
-    ahead.settle()
-    unnamed = ahead.unnamed_ns
-    runs = [
-        (max(run.run_started, submitted), min(run.run_ended or begun, begun), run) for run in ahead.holders
-    ]
-    runs = [entry for entry in runs if entry[1] > entry[0]]
-    if workers == 1:
-        overlaps = {run: end - start for start, end, run in runs}
-    else:
-        overlaps, unnamed = _shares(runs, workers), unnamed // workers
-    holders = [Held(run, overlaps[run]) for _, _, run in runs if overlaps.get(run)]
-    named = sum(held.overlap_ns for held in holders)
-    others = min(unnamed, max(call.wait_ns - named, 0))
-    return Attribution(holders, others, max(call.wait_ns - named - others, 0))
-
-
-def _shares(runs: list[tuple[int, int, Call]], workers: int) -> dict[Call, int]:
-    """For each run, its share of the time in which `workers` runs went on at once."""
-    edges = sorted(
-        [(start, 1, run) for start, _, run in runs] + [(end, 0, run) for _, end, run in runs],
-        key=lambda edge: edge[:2],
-    )
-    shares: dict[Call, int] = {}
-    busy: dict[Call, None] = {}
-    since = 0
-    for at, begins, run in edges:
-        if len(busy) >= workers:
-            part = (at - since) // len(busy)
-            for one in busy:
-                shares[one] = shares.get(one, 0) + part
-        since = at
-        if begins:
-            busy[run] = None
-        else:
-            busy.pop(run, None)
-    return shares
-
-
 class Ledger:
     """All queues and all requests of the process."""
 
@@ -346,6 +338,8 @@ class Ledger:
         """By the executor's `id()`. Added to under _lock; single reads and removals need none, a moment old."""
         self.requests: dict[Request, None] = {}
         """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
+        self.unserved: dict[Queue, None] = {}
+        """Queues in which calls wait though their executor is gone. Kept as `requests` is."""
         self.parked: dict[Scope, int] = {}
         """What stands in `async_to_sync`, and the identifier of its thread. Kept as `requests` is."""
         self._made = 0
@@ -361,20 +355,26 @@ class Ledger:
 
     def forget(self, executor_id: int) -> None:
         """The executor with this `id()` is gone. Called by the garbage collector, so it takes no lock."""
-        self.by_executor.pop(executor_id, None)
+        queue = self.by_executor.pop(executor_id, None)
+        if queue is not None and queue.waiting:
+            self.unserved[queue] = None
 
     def reset(self) -> None:
         """In a forked child: whoever held or waited was in the parent, and so were the locks' owners."""
         self._lock = threading.RLock()
-        for queue in self.by_executor.values():
+        for queue in (*self.by_executor.values(), *self.unserved):
             queue.reset()  # a call that the forking thread is in the middle of still ends in its queue
         self.by_executor = {}
+        self.unserved = {}
         self.requests = {}
         self.parked = {}
 
     def queues(self) -> "list[Queue]":
         """The queues of the process, as they were at one moment."""
-        return list(self.by_executor.copy().values())
+        for queue in self.unserved.copy():
+            if not queue.waiting:
+                self.unserved.pop(queue, None)
+        return [*self.by_executor.copy().values(), *self.unserved.copy()]
 
     def begin(self, request: Request) -> None:
         """A request has come."""
@@ -392,7 +392,7 @@ class Ledger:
         victims = []
         for request in list(self.requests):
             if request is not cause and request.thread_id == thread_id:
-                overlap = end - max(start, request.started)
+                overlap = min(end, request.released or end) - max(start, request.started)
                 if overlap > 0:
                     victims.append((request, overlap))
         return victims

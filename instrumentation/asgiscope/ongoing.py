@@ -259,7 +259,7 @@ class _Look:
                     return None, []
                 if frozen.ahead is not None:
                     frozen.ahead.end(queue)
-            frozen.run_started = now
+            frozen.withdrawn = now
         elif state is OngoingState.RUNNING:
             if call.state is not State.RUNNING:
                 return None, []

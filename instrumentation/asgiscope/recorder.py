@@ -370,13 +370,16 @@ class Recorder:
             return
         call.settled = True
         queue, begun, sampled = call.queue, call.run_started, call.sampled
-        wait = begun - call.started if begun else 0
         call.func = func = essence(call.func)
-        if begun and queue is not None:
-            ended, resumed = call.run_ended, call.resumed
+        if begun:
+            wait, ended, resumed = begun - call.started, call.run_ended, call.resumed
+            run = ended - begun
             resume = resumed - ended if resumed > ended else 0
+        else:  # it left the queue without having run
+            wait, run, resume = call.wait_ns, 0, 0
+        if queue is not None:
             # As `Crossing(...)`, without the function that a named tuple's own `__new__` is.
-            crossing = _new(Crossing, (call.site, func, queue.role, wait, ended - begun, resume))
+            crossing = _new(Crossing, (call.site, func, queue.role, wait, run, resume))
             self.tallies.crossed(call.within, crossing, call.origin)
         notable = wait >= self.wait_ns or (sampled and call.middleware is not None)
         if not (notable or sampled):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame
+from asgiscope.intervals import IntervalSet
 from asgiscope.semconv import (
     CONTEXT_ID,
     ON_EVENT_LOOP,
@@ -212,6 +213,12 @@ class Request(Scope):
     loop_suffered: int = 0
     unseen: int = 0
     """How long it had lain in the kernel while its loop was blocked, before it began."""
+    came: int = 0
+    """When its bytes had come at the latest, where they lay in the kernel before it began."""
+    released: int = 0
+    """Since when nobody waits for it: its answer has left, or its client has. What is left to do delays nobody."""
+    losses: dict[tuple[str, ...], IntervalSet] | None = None
+    """The time it has been reported to have lost, by finding. The sending thread's own; see `emit.victims`."""
     queries: int = 0
     query_ns: int = 0
     refusals: int = 0
@@ -245,6 +252,16 @@ class Request(Scope):
     def request(self) -> "Request":
         """Itself."""
         return self
+
+    @property
+    def since(self) -> int:
+        """From when on it can lose time."""
+        return self.came or self.started
+
+    @property
+    def until(self) -> int:
+        """Until when it can lose time, 0 while that goes on."""
+        return self.released or self.ended
 
     def add_up(self) -> list[Crossing]:
         """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held."""

@@ -86,6 +86,8 @@ came and end when its answer left or its client did: its sum per finding is neve
 FINDING_VICTIMS_UNKNOWN: Final = "asgiscope.finding.victims_unknown"
 """int, where not 0: requests that began right after a stall and may have waited for it. The kernel does not say, so
 they are in neither of the two above."""
+FINDING_DELAYED: Final = "asgiscope.finding.delayed"
+"""int: requests that this very occurrence delayed or failed, whether or not earlier ones did. Not to be summed."""
 FINDING_WORK: Final = "asgiscope.finding.work"
 """int, where not 0: units of work that are no requests (messages of a consumer, background tasks) and that this
 span adds to the finding. Counted as `asgiscope.finding.victims` is, and never in it."""

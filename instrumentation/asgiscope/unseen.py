@@ -90,15 +90,21 @@ class Arrivals:
         if not kept:
             return
         age = kernel.age_of_last_bytes(scope, receive)
+        asked = (
+            self._recorder.clock()
+        )  # after the kernel's own reading: what came is rather taken to be later
+        if asked < request.started:  # the clock is not one that the kernel's can be compared with
+            age = None
         for one in kept:
             one.asked += 1
             stall = one.stall
             if age is not None:
-                came = request.started - age + kernel.TICK_NS
+                came = asked - age + kernel.TICK_NS
                 lost = stall.ended - max(stall.started, came)
                 if lost > 0:
                     one.until = request.started + GOING_ON_NS
                     request.unseen += lost
+                    request.came = min(request.came or came, came)
                     stall.unseen.append(Unseen(request, lost, lost))
             elif request.started - stall.ended < DOUBTFUL_NS:
                 stall.unseen.append(Unseen(request, 0, stall.ended - stall.started))

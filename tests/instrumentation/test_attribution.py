@@ -11,7 +11,7 @@ import random, threading, time, uvloop
 from concurrent.futures import ThreadPoolExecutor
 from asgiref.sync import ThreadSensitiveContext
 from asgiscope.callsite import callable_name
-from asgiscope.ledger import attribute
+from asgiscope.attribution import attribute
 recorder = instrumentor.active().recorder
 kept = []
 settle = recorder.settle

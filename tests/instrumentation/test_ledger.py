@@ -3,8 +3,10 @@
 import threading
 from collections.abc import Callable
 
-from asgiscope.ledger import NAMED_RUNS, Call, Ledger, Queue, State, attribute
+from asgiscope.attribution import attribute
+from asgiscope.ledger import NAMED_RUNS, Call, Ledger, Queue, State
 from asgiscope.scope import Request
+from asgiscope.semconv import Outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,14 +109,19 @@ def test_a_pool_that_is_not_full_is_nobodys_fault() -> None:
 
 
 def test_a_cancelled_waiter_leaves_the_queue() -> None:
-    """It neither holds nor is waited for, and nothing is kept for its sake."""
+    """Its wait counts up to then, with its holder; it holds nobody up, and nothing is kept for its sake."""
     queue, holder, waiter = single(), make_call(), make_call()
     queue.submit(holder, 0)
     queue.start(holder, 0)
     queue.submit(waiter, 5)
-    queue.withdraw(waiter)
+    assert queue.withdraw(waiter, 30)
     queue.end(holder, 50)
     assert waiter.state is State.ENDED
+    assert waiter.outcome is Outcome.CANCELLED_IN_QUEUE
+    assert waiter.wait_ns == 25
+    held = attribute(waiter)
+    assert [(one.call, one.overlap_ns) for one in held.holders] == [(holder, 25)]
+    assert held.idle_ns == 0
     assert waiter.cancelled
     assert not queue.waiting
     assert not queue.log.runs

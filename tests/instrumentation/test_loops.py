@@ -121,7 +121,7 @@ def test_a_call_made_below_a_bridge_that_is_over_waits_for_the_outer_one() -> No
         """
         import time
         from asgiscope.callsite import callable_name
-        from asgiscope.ledger import attribute
+        from asgiscope.attribution import attribute
         recorder = instrumentor.active().recorder
         settled = []
         settle = recorder.settle
@@ -164,7 +164,7 @@ def test_an_executor_that_the_application_gave_to_a_context() -> None:
         import time
         from concurrent.futures import ThreadPoolExecutor
         from asgiref.sync import ThreadSensitiveContext
-        from asgiscope.ledger import attribute
+        from asgiscope.attribution import attribute
         recorder = instrumentor.active().recorder
         settled = []
         settle = recorder.settle

@@ -1,19 +1,26 @@
 """Ongoing reports as spans: the span of a record as it stands, with the stacks; and what a deadlock ended as."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.emit.encode import SpanData
 from asgiscope.emit.spans import SpanMaker
+from asgiscope.emit.victims import FINDING_ATTRIBUTES, Found
 from asgiscope.ledger import Call
 from asgiscope.ongoing import Report
 from asgiscope.scope import Scope
 
 _CONTEXT = frozenset({sc.OngoingState.RUNNING, sc.OngoingState.RESUMING, sc.OngoingState.IN_FLIGHT})
 """States that are no problem of their own: a call that runs may hold, a request is where it happens."""
-_FINDING = (sc.FINDING, sc.FINDING_COST_NS, sc.FINDING_VICTIMS, sc.FINDING_VICTIMS_NS)
-_MAX_DEADLOCKS = 1_000
+_MAX_REPORTED = 1_000
+
+
+class _Reported(NamedTuple):
+    """What a scope was reported as while it lasted."""
+
+    found: Found | None
+    deadlock: list[str]
 
 
 class ReportMaker:
@@ -21,31 +28,41 @@ class ReportMaker:
 
     def __init__(self, maker: SpanMaker) -> None:
         self._maker = maker
-        self._deadlocks: dict[Scope, list[str]] = {}
-        """Scopes that were reported as part of a deadlock, until they end."""
+        self._reported: dict[Scope, _Reported] = {}
+        """Scopes that were reported as a problem, until they end: their end says so too."""
 
     def make(self, record: Any) -> SpanData:
         """The span of a finished scope, or of a report on one that has not ended."""
         if isinstance(record, Report):
             return self._report(record)
-        span = self._maker.make(record)
-        if self._deadlocks and record in self._deadlocks:
-            return span._replace(attributes=_deadlock(dict(span.attributes), self._deadlocks.pop(record)))
-        return span
+        known = self._reported.pop(record, None) if self._reported else None
+        if known is None:
+            return self._maker.make(record)
+        kind = sc.FindingKind.DEADLOCK if known.deadlock else None
+        span = self._maker.make(record, kind=kind, reported=known.found)
+        if not known.deadlock:
+            return span
+        return span._replace(attributes={**span.attributes, sc.DEADLOCK: known.deadlock})
 
     def _report(self, report: Report) -> SpanData:
-        span = self._maker.make(report.scope)
+        kind = sc.FindingKind.DEADLOCK if report.deadlock else None
+        span = self._maker.make(report.scope, ongoing=True, kind=kind)
         attributes = dict(span.attributes)
         if report.state in _CONTEXT:
-            for key in _FINDING:
+            for key in FINDING_ATTRIBUTES:
                 attributes.pop(key, None)
             # A read that has not ended may never end, and then this is all that tells of it.
             if report.state is sc.OngoingState.RUNNING and isinstance(report.scope, Call):
                 attributes |= self._maker.stream_read(report.scope)
+        found = None
+        if sc.FINDING in attributes:
+            found = Found(attributes[sc.FINDING], attributes[sc.FINDING_COST_NS])
         if report.deadlock:
-            attributes = _deadlock(attributes, report.deadlock)
-            if len(self._deadlocks) < _MAX_DEADLOCKS:
-                self._deadlocks[report.live] = report.deadlock
+            attributes[sc.DEADLOCK] = report.deadlock
+        if (found or report.deadlock) and (
+            report.live in self._reported or len(self._reported) < _MAX_REPORTED
+        ):
+            self._reported[report.live] = _Reported(found, report.deadlock)
         attributes[sc.ONGOING] = True
         attributes[sc.ONGOING_STATE] = str(report.state)
         attributes[sc.ONGOING_REPORT] = report.number
@@ -62,11 +79,3 @@ def ready(record: Any) -> bool:
     scope = record.scope if isinstance(record, Report) else record
     request = scope.request if isinstance(scope, Scope) else None
     return request is None or bool(request.template or request.ended)
-
-
-def _deadlock(attributes: dict[str, Any], steps: list[str]) -> dict[str, Any]:
-    """What was found on a span of a deadlock is the deadlock."""
-    attributes[sc.DEADLOCK] = steps
-    if sc.FINDING in attributes:
-        attributes[sc.FINDING] = str(sc.FindingKind.DEADLOCK)
-    return attributes

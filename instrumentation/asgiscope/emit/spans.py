@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from asgiscope import callsite
 from asgiscope import semconv as sc
+from asgiscope.attribution import attribute
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
 from asgiscope.emit import hops
@@ -14,7 +15,8 @@ from asgiscope.emit.names import operation_of, work_name
 from asgiscope.emit.server_span import merged
 from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
-from asgiscope.ledger import Call, attribute
+from asgiscope.emit.victims import NOTHING_ADDED, Added, Found, Loss, describe, losses_of
+from asgiscope.ledger import Call
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
 from asgiscope.scope import Connection, Operation, Request, Scope
 
@@ -24,6 +26,7 @@ INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
 _DRIFT_NS: Final = 50_000
+_OUTCOMES: Final = {outcome: str(outcome) for outcome in sc.Outcome}
 Attributes = dict[str, Any]
 
 
@@ -38,6 +41,9 @@ class SpanMaker:
         self._source = Source(config.source_lines)
         self._shared = Shared()
         self._epoch = 0
+        self._ongoing = False
+        self._kind: sc.FindingKind | None = None
+        self._reported: Found | None = None
         self.anchor()
         self._makers: dict[type[Scope], Callable[[Any], SpanData]] = {
             Request: self._request,
@@ -63,8 +69,21 @@ class SpanMaker:
         if abs(epoch - self._epoch) > _DRIFT_NS:
             self._epoch = epoch
 
-    def make(self, scope: Scope) -> SpanData:
-        """The span of a scope."""
+    def make(
+        self,
+        scope: Scope,
+        *,
+        ongoing: bool = False,
+        kind: sc.FindingKind | None = None,
+        reported: Found | None = None,
+    ) -> SpanData:
+        """Return the span of a scope.
+
+        Of one that has not ended, a finding says what it would add if it ended now, and nothing of it is counted.
+        `kind` is what a finding on it is, whatever the scope would say by itself; `reported` is the finding where
+        the scope says that there is none, because it was reported as that while it lasted.
+        """
+        self._ongoing, self._kind, self._reported = ongoing, kind, reported
         return self._makers[type(scope)](scope)
 
     # --- one method a kind of scope ---------------------------------------------------------------------
@@ -93,22 +112,24 @@ class SpanMaker:
             attributes["error.type"] = request.error
         elif request.disconnected or not request.status:
             attributes[sc.REQUEST_DISCONNECTED] = True
+        found: Found | None = None
         busiest = request.busiest_site() if request.hops >= self._hop_storm else None
         if busiest is not None:
             hops, cost, site = busiest
             if hops >= self._hop_storm:
                 attributes[sc.REQUEST_HOPS_AT_SITE] = hops
-                attributes |= _finding(sc.FindingKind.HOP_STORM, cost, 1, cost)
+                # One storm a request: a stretch as long as the union of its waits says as much as all of them.
+                lost = ((request.started, request.started + cost),)
+                found = Found(sc.FindingKind.HOP_STORM, cost, [Loss(request, lost)])
                 attributes |= code(callsite.site_of(site))
                 attributes[sc.HTTP_ROUTE] = request.path_or_route
         failed = request.status >= 500 or bool(request.error)  # noqa: PLR2004 - server errors
         name = f"{request.method} {request.template}".strip()
-        span = self._span(request, name, attributes, kind=SERVER, failed=failed)
+        span = self._span(request, name, attributes, kind=SERVER, failed=failed, found=found)
         return span if request.server_span is None else merged(span, request.server_span, request)
 
     def _call(self, call: Call) -> SpanData:
-        queue, begun, ended, request = call.queue, call.run_started, call.run_ended, call.request
-        wait = begun - call.started if begun else 0
+        queue, outcome = call.queue, call.outcome
         known = self._shared.call(call)
         shared: tuple[Block, ...] = (known.block,)
         if queue is not None:
@@ -116,52 +137,62 @@ class SpanMaker:
         attributes: Attributes = {
             sc.SUBMIT_TIME: self._epoch + call.started,
             sc.QUEUE_DEPTH: call.depth,
-            sc.WAIT_NS: wait,
-            sc.RUN_NS: ended - begun if ended else 0,
+            sc.WAIT_NS: call.wait_ns,
+            sc.RUN_NS: call.run_ns,
             sc.RESUME_NS: call.resume_ns,
         }
+        if outcome is not None:
+            attributes[sc.OUTCOME] = _OUTCOMES[outcome]
         if call.cancelled:
             attributes[sc.CANCELLED] = True
         links: list[SpanLink] = []
-        if begun:
+        found: Found | None = None
+        if call.waited_until:
             held = attribute(call)
             call.forget_holders()
             attributes[sc.IDLE_NS] = held.idle_ns
             if held.holders:
                 worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
                 links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
-            if wait >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
+            if call.wait_ns >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
                 for block in shared:  # what was found may have another line, and its source goes with it
                     attributes |= block.attributes
                 shared = ()
-                attributes |= self._found(call, wait, wait - held.idle_ns, 1 if request is not None else 0)
-        return self._span(call, known.name, attributes, links=links, shared=shared)
+                found = self._found(call, held.idle_ns, attributes)
+        return self._span(call, known.name, attributes, links=links, shared=shared, found=found)
 
-    def _found(self, call: Call, wait: int, taken: int, victims: int) -> Attributes:
-        """What a bridge call is evidence of; `taken` is the part of its wait that others took."""
-        if wait >= self._wait_ns and taken * 2 >= wait:
+    def _found(self, call: Call, idle_ns: int, attributes: Attributes) -> Found | None:
+        """Return what a bridge call whose wait has ended is evidence of; where it stands goes into `attributes`."""
+        request = call.within
+        submitted, until = call.started, call.waited_until
+        wait = until - submitted
+        awaited = wait  # by somebody: an answer that has left waits for nothing, nor does a client that has
+        if request is not None and request.until:
+            awaited = min(until, request.until) - submitted
+        if awaited >= self._wait_ns and (
+            (wait - idle_ns) * 2 >= wait or call.outcome is sc.Outcome.ABANDONED
+        ):
             kind = sc.FindingKind.CONTENTION
             if call.queue is not None and call.queue.role == sc.ThreadRole.POOL:
                 kind = sc.FindingKind.POOL_STARVATION
-            return _finding(kind, wait, victims, wait * victims)
+            return Found(kind, awaited, losses_of(request, (submitted, until)))
         if call.middleware is not None:
-            cost = wait + call.resume_ns
-            found = _finding(sc.FindingKind.SYNC_MIDDLEWARE, cost, victims, cost * victims)
-            return {sc.MIDDLEWARE: call.middleware.path, **code(call.middleware.site), **found}
-        return self.stream_read(call)
+            attributes[sc.MIDDLEWARE] = call.middleware.path
+            attributes |= code(call.middleware.site)
+            hop = ((submitted, until), (call.run_ended, call.run_ended + call.resume_ns))
+            return Found(sc.FindingKind.SYNC_MIDDLEWARE, wait + call.resume_ns, losses_of(request, *hop))
+        return _stream_read(call, attributes)
 
     def stream_read(self, call: Call) -> Attributes:
-        """Return what a call is evidence of if it reads a stream whole, else nothing."""
-        if not hops.reads_stream(call):
-            return {}
-        request, cost = call.request, call.run_ns
-        victims = 1 if request is not None else 0
-        site = _frame_site(request.stream_site if request is not None else None)
-        return code(site) | _finding(sc.FindingKind.STREAM_READ_WHOLE, cost, victims, cost * victims)
+        """Return what a call that has not ended is evidence of if it reads a stream whole, else nothing."""
+        self._ongoing = True
+        attributes: Attributes = {}
+        found = _stream_read(call, attributes)
+        if found is not None:
+            self._describe(found, attributes)
+        return attributes
 
     def _stall(self, stall: Stall) -> SpanData:
-        victims = [*((one, lost, 0) for one, lost in stall.victims), *stall.unseen]
-        hit = [lost for _, lost, _ in victims if lost]
         attributes: Attributes = {
             sc.BLOCKED_NS: stall.blocked_ns,
             sc.CAUSE: str(stall.cause),
@@ -170,11 +201,26 @@ class SpanMaker:
             sc.CODE_STACKTRACE: callsite.render(stall.frames),
         }
         attributes |= code(_frame_site(callsite.find_or_innermost(stall.frames)))
+        hit = [(one, lost, 0) for one, lost in stall.victims]
+        hit += [(one.request, one.least_ns, one.most_ns) for one in stall.unseen if one.least_ns]
+        unknown = [(one.request, 0, one.most_ns) for one in stall.unseen if not one.least_ns]
+        added: list[Added] = [NOTHING_ADDED] * len(hit)
         if not stall.starved:
-            attributes |= _finding(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, len(hit), sum(hit))
-        worst = sorted(victims, key=lambda one: one[1:], reverse=True)[:MAX_LINKS]
-        links = [self._victim(*one) for one in worst]
-        return self._span(stall, sc.SPAN_BLOCKED, attributes, links=links)
+            losses = [
+                Loss(one, ((max(stall.started, stall.ended - lost), stall.ended),))
+                if most
+                else Loss(one, ((stall.started, stall.ended),))
+                for one, lost, most in hit
+            ]
+            found = Found(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, losses, len(unknown))
+            added = self._describe(found, attributes)
+        links = [self._victim(*one, more) for one, more in zip(hit, added, strict=True)]
+        links += [self._victim(*one, NOTHING_ADDED) for one in unknown]
+        links.sort(
+            key=lambda link: (link.attributes[sc.OVERLAP_NS], link.attributes.get(sc.OVERLAP_MAX_NS, 0)),
+            reverse=True,
+        )
+        return self._span(stall, sc.SPAN_BLOCKED, attributes, links=links[:MAX_LINKS])
 
     def _refusal(self, refusal: Refusal) -> SpanData:
         attributes: Attributes = {
@@ -186,8 +232,8 @@ class SpanMaker:
             sc.CODE_STACKTRACE: callsite.render(refusal.frames),
         }
         attributes |= code(_frame_site(callsite.find_or_innermost(refusal.frames)))
-        attributes |= _finding(sc.FindingKind.REFUSAL, 0, 1 if refusal.request is not None else 0, 0)
-        return self._span(refusal, sc.SPAN_REFUSED, attributes, failed=True)
+        found = Found(sc.FindingKind.REFUSAL, 0, losses_of(refusal.within))
+        return self._span(refusal, sc.SPAN_REFUSED, attributes, failed=True, found=found)
 
     def _parked(self, parked: Parked) -> SpanData:
         attributes: Attributes = {
@@ -198,13 +244,12 @@ class SpanMaker:
         attributes |= code(_frame_site(callsite.find(parked.frames)) or callsite.definition(parked.func))
         role = parked.tags.role if parked.tags is not None else ""
         serves = parked.request is not None or role not in (sc.ThreadRole.MAIN, sc.ThreadRole.OTHER)
+        found: Found | None = None
         if parked.parked_ns >= self._parked_ns and serves:
-            victims = 1 if parked.request is not None else 0
-            cost = parked.parked_ns
-            attributes |= _finding(sc.FindingKind.PARKED_THREAD, cost, victims, cost * victims)
-        return self._span(
-            parked, f"{sc.SPAN_ASYNC_TO_SYNC} {callsite.callable_name(parked.func)}", attributes
-        )
+            whole = (parked.started, parked.ended)
+            found = Found(sc.FindingKind.PARKED_THREAD, parked.parked_ns, losses_of(parked.within, whole))
+        name = f"{sc.SPAN_ASYNC_TO_SYNC} {callsite.callable_name(parked.func)}"
+        return self._span(parked, name, attributes, found=found)
 
     def _operation(self, operation: Operation) -> SpanData:
         attributes = dict(operation.attributes)
@@ -219,14 +264,17 @@ class SpanMaker:
             name, shared = known.name, (known.block,)
         else:
             attributes |= code(_frame_site(operation.site))
+        found: Found | None = None
         if sc.FINDING in attributes:
             for block in shared:
                 attributes |= block.attributes
             shared = ()
-            if sc.FINDING_COST_NS not in attributes:
-                cost = operation.ended - operation.started
-                attributes |= _finding(attributes[sc.FINDING], cost, 1, cost)
-        return self._span(operation, name, attributes, kind=kind, failed=bool(error), shared=shared)
+            cost = int(attributes.get(sc.FINDING_COST_NS, operation.ended - operation.started))
+            losses = losses_of(operation.within, (operation.started, operation.ended))
+            found = Found(attributes[sc.FINDING], cost, losses if cost else ())
+        return self._span(
+            operation, name, attributes, kind=kind, failed=bool(error), shared=shared, found=found
+        )
 
     def _chain(self, chain: Chain) -> SpanData:
         attributes: Attributes = {
@@ -248,7 +296,12 @@ class SpanMaker:
         links: Sequence[SpanLink] = (),
         failed: bool = False,
         shared: tuple[Block, ...] = (),
+        found: Found | None = None,
     ) -> SpanData:
+        if found is None and self._reported is not None and sc.FINDING not in attributes:
+            found = self._reported
+        if found is not None:
+            self._describe(found, attributes)
         if sc.HTTP_ROUTE not in attributes and scope.request is not scope:
             attributes[sc.HTTP_ROUTE] = scope.route
         if scope.parent is None and scope.origin is not None and type(scope.origin) is not Connection:
@@ -271,9 +324,20 @@ class SpanMaker:
             shared,
         )
 
-    def _victim(self, request: Request, lost: int, most: int) -> SpanLink:
+    def _describe(self, found: Found, attributes: Attributes) -> list[Added]:
+        """Put a finding at the call site in `attributes` there, and return what each of its losses adds."""
+        if self._kind is not None:
+            found = found._replace(kind=self._kind)
+        site = (str(attributes.get(sc.CODE_FUNCTION, "")), str(attributes.get(sc.CODE_FILE, "")))
+        described, added = describe(found, site, keep=not self._ongoing)
+        attributes |= described
+        return added
+
+    def _victim(self, request: Request, lost: int, most: int, added: Added) -> SpanLink:
         seen = sc.Victim.NOT_ACCEPTED if most else sc.Victim.IN_FLIGHT
         attributes: Attributes = {sc.VICTIM: str(seen)}
+        if added.is_new or added.lost_ns:
+            attributes[sc.LINK_ADDED], attributes[sc.LINK_ADDED_NS] = added
         if most > lost:
             attributes[sc.OVERLAP_MAX_NS] = most
         return self._link(request, sc.LinkKind.DELAYED, lost, **attributes)
@@ -302,13 +366,14 @@ def request_sums(request: Request) -> Attributes:
     }
 
 
-def _finding(kind: sc.FindingKind, cost: int, victims: int, victims_ns: int) -> Attributes:
-    return {
-        sc.FINDING: str(kind),
-        sc.FINDING_COST_NS: cost,
-        sc.FINDING_VICTIMS: victims,
-        sc.FINDING_VICTIMS_NS: victims_ns,
-    }
+def _stream_read(call: Call, attributes: Attributes) -> Found | None:
+    """Return the finding of a call that reads a stream whole, with its call site in `attributes`; else None."""
+    if not hops.reads_stream(call):
+        return None
+    request = call.within
+    attributes |= code(_frame_site(request.stream_site if request is not None else None))
+    read = (call.run_started, call.run_ended)
+    return Found(sc.FindingKind.STREAM_READ_WHOLE, call.run_ns, losses_of(request, read))
 
 
 def _frame_site(frame: Frame | None) -> Site | None:

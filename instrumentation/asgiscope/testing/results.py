@@ -193,7 +193,7 @@ def stall_of(span: SpanData) -> Stall | None:
         importing="importlib._bootstrap" in stack,
         starved=sc.FINDING not in attributes,
         stack=stack,
-        victims=get(sc.FINDING_VICTIMS, 0),
+        victims=get(sc.FINDING_DELAYED, 0),
     )
 
 

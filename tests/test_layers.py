@@ -27,6 +27,7 @@ INSTRUMENTATION = (
     "scope",
     "ledger",
     "attribution",
+    "holds",
     "tally",
     "recorder",
     "loopwatch",

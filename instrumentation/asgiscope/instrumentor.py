@@ -32,6 +32,7 @@ from asgiscope.probes import (
     mail,
     orm,
     otel_django,
+    pools,
     process,
     responses,
     sessions,
@@ -83,9 +84,10 @@ class Instrumentation:
         self.recorder = Recorder(config, self.ledger, self.pipeline.outbox, self.pipeline.sample)
         self.pipeline.connect(self.recorder)
         self.watchdog = Watchdog(self.recorder)
-        self.ongoing = Ongoing(self.recorder, self.watchdog)
+        self.pools = pools.Pools(self.recorder)
+        self.ongoing = Ongoing(self.recorder, self.watchdog, self.pools.waiting)
         self.arrivals = Arrivals(self.recorder, self.watchdog)
-        self.connections = connections.Connections(self.recorder)
+        self.connections = connections.Connections(self.recorder, self.pools)
         self.watchdog.duties += [self.ongoing.look, self.arrivals.look, self.connections.look]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
@@ -261,6 +263,7 @@ def _after_fork() -> None:
         made.ongoing.reset()
         made.arrivals.reset()
         made.connections.reset()
+        made.pools.reset()
         made.pipeline.after_fork()
 
 

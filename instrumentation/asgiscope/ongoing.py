@@ -18,14 +18,16 @@ waits first.
 import asyncio
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from asgiscope import callsite, faults, stacks
 from asgiscope.callsite import Frame
 from asgiscope.deadlock import Circle, Waits
+from asgiscope.holds import PoolWait
 from asgiscope.ledger import Call, State
 from asgiscope.loopwatch import LoopWatch, scope_of
 from asgiscope.recorder import Parked, Recorder, Stall
@@ -72,8 +74,14 @@ class _Trouble(NamedTuple):
 class Ongoing:
     """The look at what has not ended. Everything here runs on the watchdog's thread."""
 
-    def __init__(self, recorder: Recorder, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        watchdog: Watchdog,
+        pool_waits: Mapping[PoolWait, None] = MappingProxyType({}),
+    ) -> None:
         self._recorder = recorder
+        self._pool_waits = pool_waits
         self._watchdog = watchdog
         self._bound = int(recorder.config.ongoing_ms * 1e6)
         self._every = min(_LOOK_NS, max(self._bound // 2, 1))
@@ -122,6 +130,8 @@ class Ongoing:
                 yield _Trouble(now - call.run_started, OngoingState.RUNNING, call, alone=not waiting)
         for parked in self._recorder.ledger.parked.copy():
             yield _Trouble(now - parked.started, OngoingState.PARKED, parked)
+        for wait in islice([*self._pool_waits], MAX_WAITERS):
+            yield _Trouble(now - wait.started, OngoingState.WAITING, wait)
         for _, watch in self._watchdog.watches():
             late = now - watch.asked
             if watch.asked and late >= self._bound and not watch.stopped:
@@ -231,6 +241,8 @@ class _Look:
                 frozen, frames = self._parked(scope)
             case Stall():
                 frozen, frames = self._stall(scope, trouble.watch)
+            case PoolWait():
+                frozen, frames = self._pool_wait(scope)
             case Request():
                 frozen, frames = self._request(scope), []
             case _:
@@ -293,6 +305,13 @@ class _Look:
         )
         frozen.tags = parked.tags or Tags(ident, stacks.name_of(ident), self._role(ident), False, "", 0)
         return frozen, frames
+
+    def _pool_wait(self, wait: PoolWait) -> tuple[PoolWait, list[Frame]]:
+        frozen = copy.copy(wait)
+        frozen.attributes = dict(wait.attributes)
+        if wait.pool is not None:
+            frozen.shares = wait.pool.shares(wait.started, self._now)
+        return frozen, stacks.of_thread(wait.thread_id) if wait.thread_id else []
 
     def _stall(self, stall: Stall, watch: LoopWatch | None) -> tuple[Stall | None, list[Frame]]:
         if watch is None:

@@ -11,7 +11,7 @@ from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from asgiscope import callsite
 from asgiscope.callsite import Frame, essence, near
@@ -21,6 +21,7 @@ from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tag
 from asgiscope.semconv import Cause, ThreadRole
 from asgiscope.tally import Tallies
 
+Op = TypeVar("Op", bound=Operation)
 _MS = 1_000_000
 _new: Final = tuple.__new__
 _current: Final = current.get
@@ -247,9 +248,9 @@ class Recorder:
 
     # --- operations -------------------------------------------------------------------------------------
 
-    def enter(self, kind: str, name: str) -> Operation:
+    def enter(self, kind: str, name: str, make: type[Op] = Operation) -> Op:  # type: ignore[assignment] # mypy 4236
         """Synchronous work begins."""
-        operation = Operation(self.enclosing(), self.clock(), kind, name)
+        operation = make(self.enclosing(), self.clock(), kind, name)
         if operation.parent is None:
             self.root(operation)
         if operation.sampled:

@@ -155,6 +155,8 @@ class FindingKind(StrEnum):
     """Work waited for a connection of Django's pool, all of which were in use. Cost: the wait."""
     CONNECTION_LEFT = "connection_left"
     """A database connection was left open in a thread that has ended. Cost: 0."""
+    CONNECTION_IDLE = "connection_idle"
+    """A database connection is open in a worker of a thread pool that has nothing to do. Cost: 0."""
     HOP_STORM = "hop_storm"
     """One call site crossed the bridge many times in one request. Cost: wait + resume delay of its hops."""
     STREAM_READ_WHOLE = "stream_read_whole"
@@ -293,7 +295,8 @@ class LinkKind(StrEnum):
     """Why one span points at another. A link also carries `code.*` and `http.route` of what it points at."""
 
     HELD_BY = "held_by"
-    """From a waiter to the call that held the thread (span id of the holder's bridge span)."""
+    """From a waiter to the call that held the thread (span id of the holder's bridge span); from a wait for a
+    connection of a pool to the call or the request that had one."""
     DELAYED = "delayed"
     """From a stall to a victim (span id of the victim's server span)."""
     STARTED_BY = "started_by"
@@ -407,19 +410,23 @@ DB_EXECUTEMANY: Final = "asgiscope.db.executemany"
 DB_CONNECTION_AGE_NS: Final = "asgiscope.db.connection_age_ns"
 """int: how long the connection had been open when the statement had ended; 0 if that is not known."""
 
-# --- Connections (`connect {alias}`, `connection pool wait`, `connection left open {alias}`) -------------
+# --- Connections (`connect {alias}`, `connection pool wait`, `connection left open|idle {alias}`) -------------
 
 SPAN_POOL: Final = "connection pool wait"
 """`getconn` of Django's pool for psycopg."""
 SPAN_CONNECTION_LEFT: Final = "connection left open"
+SPAN_CONNECTION_IDLE: Final = "connection idle"
 DB_CONNECTIONS_LEFT: Final = "asgiscope.db.connections_left"
 """int: connections of the process that are open in threads that have ended."""
+DB_CONNECTIONS_IDLE: Final = "asgiscope.db.connections_idle"
+"""int: connections of the process that are open in workers of thread pools that have nothing to do."""
 DB_POOL_NAME: Final = "db.client.connection.pool.name"
 DB_POOL_SIZE: Final = "asgiscope.db.pool.size"
 DB_POOL_WAITING: Final = "asgiscope.db.pool.waiting"
 """int: who waited already when this one came."""
 DB_POOL_HOLDERS: Final = "asgiscope.db.pool.holders"
-"""str[], where every connection was in use: who had them, each with its thread, its line and its route."""
+"""str[], where every connection was in use: who had them, each with its thread or task, its line and its route.
+The span links to each (`held_by`)."""
 
 # --- Metrics: tallies of everything recorded, exact whatever the sampling -------------------------------
 # Sent as deltas: a point covers the time since the last one that the receiver acknowledged, so nothing is

@@ -15,6 +15,7 @@ from tests.sink import Sink
 MS = 1_000_000
 SCRIPT = SITES / "pooled.py"
 LEFT = SITES / "left.py"
+ASYNC = SITES / "async_pool.py"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def server() -> Iterator[int]:
         yield port
 
 
-def run(script: Path, port: int, sink: Sink, sampler: str) -> int:
+def run(script: Path, port: int, sink: Sink, sampler: str, **env: str) -> int:
     """Run a script with that server and its spans going to the sink: the number it prints."""
     environment = make("django>=5.2,<5.3", "psycopg[binary,pool]>=3.2")
     done = subprocess.run(
@@ -34,6 +35,7 @@ def run(script: Path, port: int, sink: Sink, sampler: str) -> int:
             "SITE_PORT": str(port),
             "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
             "OTEL_TRACES_SAMPLER": sampler,
+            **env,
         },
         capture_output=True,
         text=True,
@@ -89,3 +91,62 @@ def test_connections_left_open_behind_the_threads_of_requests(server: int) -> No
         assert span["asgiscope.db.connection_age_ns"] > 0
         assert span["asgiscope.finding.victims"] == span["asgiscope.finding.cost_ns"] == 0
     assert len({span["thread.name"] for span in found}) == 3
+
+
+@pytest.fixture(scope="module")
+def shared(server: int) -> Iterator[tuple[Sink, int]]:
+    """What requests that share a pool through the asynchronous ORM sent, none sampled; and how long one waited."""
+    with Sink() as sink:
+        truth = run(ASYNC, server, sink, "always_off", ASGISCOPE_ONGOING_MS="300")
+        yield sink, truth * MS
+
+
+def test_a_wait_behind_an_asynchronous_orm_method_names_the_line_and_route_that_holds(
+    shared: tuple[Sink, int],
+) -> None:
+    """In words and as a link; the waiter is at its own line, though both run on threads without one."""
+    sink, truth = shared
+    (wait,) = [one for one in sink.findings("connection_wait") if "asgiscope.ongoing" not in one.attributes]
+    line = line_of(ASYNC, "await Database.objects.acount()  # holds it")
+    assert (wait["code.function.name"], wait["code.line.number"]) == (
+        "waits",
+        line_of(ASYNC, "await Database.objects.acount()  # waits"),
+    )
+    assert wait["http.route"] == "/waits/"
+    assert truth - 100 * MS <= wait["asgiscope.finding.cost_ns"] == wait.duration <= truth + MS
+    assert wait["asgiscope.finding.victims"] == 1
+    (text,) = wait["asgiscope.db.pool.holders"]
+    assert text.endswith(f": holds ({ASYNC}:{line}) on /holds/")
+    ((_, _, held),) = wait.links
+    assert held["asgiscope.link"] == "held_by"
+    assert (held["asgiscope.link.function"], held["code.line.number"]) == ("holds", line)
+    assert held["http.route"] == "/holds/"
+    assert wait.duration - 100 * MS <= held["asgiscope.overlap_ns"] <= wait.duration
+
+
+def test_a_wait_for_a_connection_is_reported_while_it_lasts(shared: tuple[Sink, int]) -> None:
+    """With its holder, with where its thread stands, and under the span id of the whole."""
+    sink, _ = shared
+    reports = [one for one in sink.findings("connection_wait") if one.get("asgiscope.ongoing")]
+    (whole,) = [one for one in sink.findings("connection_wait") if one not in reports]
+    first = reports[0]
+    assert first["asgiscope.ongoing.state"] == "waiting"
+    assert first["asgiscope.finding.cost_ns"] < whole["asgiscope.finding.cost_ns"]
+    assert first.span_id == whole.span_id
+    assert ", in ConnectionPool.getconn" in first["code.stacktrace"]
+    assert [link[2]["asgiscope.link.function"] for link in first.links] == ["holds"]
+    assert first["code.line.number"] == whole["code.line.number"]
+
+
+def test_connections_open_in_idle_workers_of_a_thread_pool(shared: tuple[Sink, int]) -> None:
+    """One finding a line, with how many there are; not those that are closed, or that CONN_MAX_AGE keeps."""
+    sink, _ = shared
+    (idle,) = sink.findings("connection_idle")
+    assert idle.name == "connection idle plain"
+    assert (idle["code.function.name"], idle["code.line.number"]) == (
+        "count",
+        line_of(ASYNC, "return Database.objects.using(alias).count()  # leaves it open"),
+    )
+    assert idle["asgiscope.db.connections_idle"] == 3
+    assert idle["asgiscope.thread.role"] == "pool"
+    assert idle["http.route"] == "/leaves/"

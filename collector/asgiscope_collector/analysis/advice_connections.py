@@ -32,4 +32,18 @@ CONNECTIONS: Final = {
         code='DATABASES["default"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": True}}',
         link=f"{_DATABASES}#persistent-connections",
     ),
+    FindingKind.CONNECTION_IDLE: Advice(
+        title="Close the connection at the end of the function that runs in the pool",
+        reason="Each worker of a thread pool has a connection of its own. Django closes those of a request's own "
+        "thread when the request ends, and knows nothing of the pool's: they stay open, one a worker and process, "
+        "until the database refuses more.",
+        steps=[
+            "Call the ORM by its asynchronous methods or sync_to_async: Django cleans up after their thread.",
+            "Where the work must run in a pool, close its connections in a finally: `connections.close_all()`.",
+            "Bound the pool: a ThreadPoolExecutor of as many workers as the database has connections to spare.",
+        ],
+        code="def report():\n    try:\n        return list(Order.objects.all())\n    finally:\n"
+        "        connections.close_all()",
+        link=f"{_DATABASES}#persistent-connections",
+    ),
 }

@@ -113,6 +113,9 @@ _OTHERS: Final = {
     ),
     FindingKind.CONNECTION_WAIT: "{who} waited {length} in all, {often}{where}, for a connection of Django's pool",
     FindingKind.CONNECTION_LEFT: "{who} left a database connection open in a thread that has ended, {often}{where}",
+    FindingKind.CONNECTION_IDLE: (
+        "{who} left a database connection open in a worker of a thread pool that has nothing to do, {often}{where}"
+    ),
     FindingKind.SESSION_SAVED: (
         "{who} saved the session on requests that only read, {often}{where}, for {length} in all"
     ),
@@ -129,6 +132,7 @@ _ONGOING: Final = {
     FindingKind.STREAM_READ_WHOLE: "{who} streams a synchronous iterator",
     FindingKind.CONNECTION_WAIT: "{who} waits for a connection of Django's pool",
     FindingKind.CONNECTION_LEFT: "{who} left a database connection open",
+    FindingKind.CONNECTION_IDLE: "{who} left a database connection open in an idle worker",
     FindingKind.SESSION_SAVED: "{who} keeps saving the session",
 }
 

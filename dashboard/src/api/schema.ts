@@ -396,6 +396,7 @@ export type FindingKind =
   | "deadlock"
   | "connection_wait"
   | "connection_left"
+  | "connection_idle"
   | "hop_storm"
   | "stream_read_whole"
   | "session_saved";

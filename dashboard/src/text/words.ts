@@ -68,6 +68,13 @@ export const kinds = {
     cost: "lost",
     meaning: "A database connection was left open in a thread that has ended: nobody can use or close it.",
   },
+  connection_idle: {
+    label: "Connection in idle worker",
+    one: "connection",
+    many: "connections",
+    cost: "lost",
+    meaning: "A database connection is open in a worker of a thread pool that has nothing to do.",
+  },
   deadlock: {
     label: "Deadlock",
     one: "deadlock",

@@ -13,6 +13,7 @@ const PATHS: Record<string, string> = {
   parked_thread: "M5 3v10M11 3v10",
   connection_wait: "M2 4h12M2 4v8h12V4M5 8h.01M8 8h.01M11 8h.01",
   connection_left: "M3 8h4M9 8h4M7 5v6M9 5v6",
+  connection_idle: "M3 8h4M9 8h4M7 5v6M9 5v6M2 13h12",
   deadlock: "M4 6V4h8v2M10 4l2 2 2-2M12 10v2H4v-2M2 12l2-2 2 2",
   hop_storm: "M1 11c2-8 4-8 4 0M6 11c2-8 4-8 4 0M11 11c2-8 4-8 4 0",
   stream_read_whole: "M2 4h12v8H2zM5 7h6M5 9h6",

@@ -43,6 +43,7 @@ export function KindBadge({ kind }: { kind: string }): JSX.Element {
 const KIND_CLASSES = {
   loop_blocked: 1, contention: 1, pool_starvation: 1, refusal: 1, sync_middleware: 1, parked_thread: 1, hop_storm: 1,
   stream_read_whole: 1, session_saved: 1, deadlock: 1, connection_wait: 1, connection_left: 1,
+  connection_idle: 1,
 };
 
 /** `file.py:41 function`, the whole path on pointing at it. */

@@ -1,4 +1,7 @@
-"""A finished scope as an OpenTelemetry span: the only place that writes the wire contract's attributes."""
+"""A finished scope as an OpenTelemetry span: the only place that writes the wire contract's attributes.
+
+Longer than 400 lines because it is that one place: a method a kind of record, and what all spans have in common.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +19,7 @@ from asgiscope.emit.server_span import merged
 from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
 from asgiscope.emit.victims import NOTHING_ADDED, Added, Found, Loss, describe, losses_of
+from asgiscope.holds import PoolWait, Share
 from asgiscope.ledger import Call
 from asgiscope.recorder import Chain, Parked, Refusal, Stall
 from asgiscope.scope import Connection, Operation, Request, Scope
@@ -52,6 +56,7 @@ class SpanMaker:
             Refusal: self._refusal,
             Parked: self._parked,
             Operation: self._operation,
+            PoolWait: self._pool_wait,
             Chain: self._chain,
         }
 
@@ -251,7 +256,16 @@ class SpanMaker:
         name = f"{sc.SPAN_ASYNC_TO_SYNC} {callsite.callable_name(parked.func)}"
         return self._span(parked, name, attributes, found=found)
 
-    def _operation(self, operation: Operation) -> SpanData:
+    def _pool_wait(self, wait: PoolWait) -> SpanData:
+        shares, length = wait.shares, wait.ended - wait.started
+        if shares:
+            wait.attributes[sc.DB_POOL_HOLDERS] = [share.hold.describe() for share in shares]
+            if length >= self._wait_ns:
+                wait.attributes[sc.FINDING] = sc.FindingKind.CONNECTION_WAIT
+                wait.attributes[sc.FINDING_COST_NS] = length
+        return self._operation(wait, [self._holder(share) for share in shares])
+
+    def _operation(self, operation: Operation, links: Sequence[SpanLink] = ()) -> SpanData:
         attributes = dict(operation.attributes)
         error = attributes.pop("error", "")
         if error:
@@ -272,8 +286,9 @@ class SpanMaker:
             cost = int(attributes.get(sc.FINDING_COST_NS, operation.ended - operation.started))
             losses = losses_of(operation.within, (operation.started, operation.ended))
             found = Found(attributes[sc.FINDING], cost, losses if cost else ())
+        failed = bool(error)
         return self._span(
-            operation, name, attributes, kind=kind, failed=bool(error), shared=shared, found=found
+            operation, name, attributes, kind=kind, links=links, failed=failed, shared=shared, found=found
         )
 
     def _chain(self, chain: Chain) -> SpanData:
@@ -342,9 +357,17 @@ class SpanMaker:
             attributes[sc.OVERLAP_MAX_NS] = most
         return self._link(request, sc.LinkKind.DELAYED, lost, **attributes)
 
+    def _holder(self, share: Share) -> SpanLink:
+        hold = share.hold
+        site = _frame_site(hold.site)
+        # What took a connection outside any request has no span; its link still says who it was.
+        scope = hold.scope or Operation(None, hold.started, "pool", sc.SPAN_POOL)
+        told = {sc.LINK_FUNCTION: site.function if site is not None else hold.thread, **code(site)}
+        return self._link(scope, sc.LinkKind.HELD_BY, share.overlap_ns, **told)
+
     def _link(self, scope: Scope, kind: sc.LinkKind, overlap: int, **more: Any) -> SpanLink:
         attributes = {sc.LINK: str(kind), sc.OVERLAP_NS: overlap, sc.HTTP_ROUTE: scope.route, **more}
-        if isinstance(scope, Call):
+        if isinstance(scope, Call) and sc.LINK_FUNCTION not in more:
             attributes[sc.LINK_FUNCTION] = callsite.callable_name(scope.func)
             attributes |= code(_call_site(scope))
         return SpanLink(scope.trace_id, scope.span_id, attributes)

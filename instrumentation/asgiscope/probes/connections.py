@@ -1,13 +1,14 @@
-"""Database connections: being opened, being waited for in a pool, their age, and those left open behind a thread.
+"""Database connections: being opened, their age, and those left open behind a thread or in an idle worker.
 
-Owns: `BaseDatabaseWrapper.connect`, and of Django's pool for psycopg `psycopg_pool.ConnectionPool.getconn`,
-wrapped when the first connection from a pool is asked for. A connection is never touched from another thread than
-its own: the look at those left behind reads whether Django's wrapper still holds one, and nothing of the
-connection.
+Owns: `BaseDatabaseWrapper.connect`. A connection is never touched from another thread than its own: the look at
+those left behind reads whether Django's wrapper still holds one, and nothing of the connection.
 
 Under ASGI, each request's synchronous code has a thread that ends with the request. With `CONN_MAX_AGE` above 0
 its connection stays open, and since Django's wrapper is part of a reference cycle, until the garbage collector
-comes by: a database then runs out of connections that nobody uses.
+comes by: a database then runs out of connections that nobody uses. At the end of a request Django closes the
+connections of the request's own thread only: one that was opened in a worker of a pool (`asyncio.to_thread`) stays
+open while the worker has nothing to do, as many as there are workers. Where `CONN_MAX_AGE` allows a connection to
+stay, nothing is said until that has passed.
 
 Overhead model: a few attribute writes and a walk up the stack for each connection that is opened, of which a list
 of code and instructions is kept; frames are made of it when somebody asks. A dictionary look-up for each statement
@@ -16,26 +17,28 @@ Known limitation: whose thread was not started by `threading` (a foreign one) is
 """
 
 import functools
-import importlib
 import sys
 import threading
+import time
 import weakref
 from asyncio.events import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from asgiscope import callsite, faults
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame
+from asgiscope.holds import site_around
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
+from asgiscope.probes.pools import Pools
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Operation, Scope, Tags
+from asgiscope.seldom import Seldom
 
 SYSTEMS = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
 """Django's vendor -> OpenTelemetry's `db.system.name`."""
 _LOOK_NS = 2_000_000_000
-_MAX_HOLDERS = 16
 
 
 class _Opened:
@@ -46,9 +49,11 @@ class _Opened:
         "alias",
         "at",
         "ident",
+        "idle_since",
         "name",
         "role",
         "route",
+        "site",
         "system",
         "thread",
         "told",
@@ -67,6 +72,10 @@ class _Opened:
         self.system: str = SYSTEMS.get(wrapper.vendor, wrapper.vendor)
         self.route = ""
         self.told = False
+        self.idle_since = 0
+        """Since when its thread has been seen to have nothing to do; 0 where it has."""
+        self.site: Frame | None = None
+        """The line that sent the work to this thread: the thread's own stack begins below it."""
         self._trace = trace
 
     @property
@@ -74,16 +83,30 @@ class _Opened:
         """The stack that opened it, innermost first."""
         return callsite.frames(self._trace)
 
-    def is_open(self) -> bool:
-        """Whether Django's wrapper still holds a connection; it is not asked what kind."""
-        wrapper = self.wrapper()
-        return wrapper is not None and wrapper.connection is not None
+    def call_site(self) -> Frame | None:
+        """Return the line to blame: the application's own on the stack, else the one that sent the work here."""
+        found = callsite.find(self.frames)
+        if found is not None and callsite.owner(found.code) is callsite.Owner.APPLICATION:
+            return found
+        return self.site or found
 
     def is_left(self) -> bool:
         """Whether it is open, and the only thread that may use it has ended."""
         thread = self.thread()
-        if thread is not None and thread.is_alive():
+        return (thread is None or not thread.is_alive()) and self._is_open()
+
+    def is_idle(self, busy: Collection[int]) -> bool:
+        """Whether it is open, though its thread is a pool's worker and not one of the `busy` ones."""
+        if self.role != sc.ThreadRole.POOL or self.ident in busy:
             return False
+        thread, wrapper = self.thread(), self.wrapper()
+        if thread is None or wrapper is None or not thread.is_alive() or not self._is_open():
+            return False
+        close_at = getattr(wrapper, "close_at", None)  # None: `CONN_MAX_AGE` lets it stay for good
+        return close_at is not None and time.monotonic() >= close_at
+
+    def _is_open(self) -> bool:
+        """Whether Django's wrapper still holds a connection for this thread alone; it is not asked what kind."""
         wrapper = self.wrapper()
         return (
             wrapper is not None
@@ -96,17 +119,14 @@ class _Opened:
 class Connections:
     """The connections of the process that have been opened since asgiscope was installed."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, pools: Pools) -> None:
         self._recorder = recorder
+        self.pools = pools
         self._opened: dict[
             int, _Opened
         ] = {}  # by id of Django's wrapper; single operations, which need no lock
         self._next = 0
-        self._patches: Patches | None = None
-
-    def installed(self, patches: Patches) -> None:
-        """The patches to which that of a pool will be added."""
-        self._patches = patches
+        self._seldom = Seldom(recorder.clock)
 
     def age_ns(self, wrapper: object) -> int:
         """How long the connection of one of Django's wrappers has been open; 0 if that is not known."""
@@ -118,34 +138,59 @@ class Connections:
         self._opened = {}
 
     def look(self, now: int) -> None:
-        """Report connections whose thread has ended. Called on the watchdog's thread, often; looks seldom."""
+        """Report open connections that nobody uses. Called on the watchdog's thread, often; looks seldom."""
         if now < self._next:
             return
         self._next = now + _LOOK_NS
-        left = [opened for opened in self._opened.copy().values() if opened.is_left()]
+        known = list(self._opened.copy().values())
+        left = [opened for opened in known if opened.is_left()]
         for opened in left:
             if not opened.told:
                 opened.told = True
-                self._tell(opened, now, len(left))
+                count = {sc.DB_CONNECTIONS_LEFT: len(left)}
+                self._report(opened, now, sc.FindingKind.CONNECTION_LEFT, sc.SPAN_CONNECTION_LEFT, count)
+        self._look_at_workers(known, now)
 
-    def _tell(self, opened: _Opened, now: int, left: int) -> None:
-        operation = Operation(None, now, "connection", f"{sc.SPAN_CONNECTION_LEFT} {opened.alias}")
+    def _look_at_workers(self, known: list[_Opened], now: int) -> None:
+        busy = {
+            call.run_tags[0]
+            for queue in self._recorder.ledger.queues()
+            for call in queue.running.copy()
+            if call.run_tags is not None
+        }
+        idle = []
+        for opened in known:
+            if not opened.is_idle(busy):
+                opened.idle_since = 0
+            elif opened.idle_since:
+                idle.append(opened)
+            else:  # at the next look, if it is idle still: it may have been between two calls
+                opened.idle_since = now
+        for opened in idle:
+            site = opened.call_site()
+            if not opened.told and self._seldom.take(site.key if site is not None else opened.alias):
+                opened.told = True
+                count = {sc.DB_CONNECTIONS_IDLE: len(idle)}
+                self._report(opened, now, sc.FindingKind.CONNECTION_IDLE, sc.SPAN_CONNECTION_IDLE, count)
+
+    def _report(
+        self, opened: _Opened, now: int, kind: sc.FindingKind, span: str, count: dict[str, Any]
+    ) -> None:
+        operation = Operation(None, now, "connection", f"{span} {opened.alias}")
         operation.ended = now
         operation.sampled = True
-        operation.site = callsite.find(opened.frames)
+        operation.site = opened.call_site()
         operation.tags = Tags(opened.ident, opened.name, opened.role, False, "", 0)
         operation.attributes = {
             sc.DB_SYSTEM: opened.system,
             sc.DB_ALIAS: opened.alias,
             sc.DB_OWNER_THREAD_ID: opened.ident,
             sc.DB_CONNECTION_AGE_NS: now - opened.at,
-            sc.DB_CONNECTIONS_LEFT: left,
             sc.HTTP_ROUTE: opened.route,
-            sc.FINDING: str(sc.FindingKind.CONNECTION_LEFT),
+            sc.FINDING: str(kind),
             sc.FINDING_COST_NS: 0,
-            sc.FINDING_VICTIMS: 0,
-            sc.FINDING_VICTIMS_NS: 0,
             sc.CODE_STACKTRACE: callsite.render(opened.frames),
+            **count,
         }
         self._recorder.send(operation, notable=True)
 
@@ -156,7 +201,8 @@ class Connections:
         operation: Operation | None = None
         scope: Scope | None = None
         try:
-            self._watch_pool(instance)
+            if _is_pooled(instance):
+                self.pools.watch()
             scope = self._recorder.enclosing()
             if scope is None or scope.sampled or _get_running_loop() is not None:
                 operation = self._recorder.enter("connect", f"connect {instance.alias}")
@@ -167,19 +213,15 @@ class Connections:
         if operation is None:  # no span comes of it, and it blocks no loop
             answer = wrapped(*args, **kwargs)
         else:
-            answer = self._record(
-                operation, "connect", self._recorder.leave, functools.partial(wrapped, *args, **kwargs)
-            )
+            answer = self._record(operation, functools.partial(wrapped, *args, **kwargs))
         try:
             self._remember(instance, scope)
         except Exception:  # noqa: BLE001
             faults.report("connections.remember")
         return answer
 
-    def _record(
-        self, operation: Operation, what: str, leave: Callable[[Operation], None], work: Callable[[], Any]
-    ) -> Any:
-        """Do what is an operation while it lasts; `leave` ends it, however it went."""
+    def _record(self, operation: Operation, work: Callable[[], Any]) -> Any:
+        """Do what is an operation while it lasts."""
         try:
             return work()
         except BaseException as error:
@@ -187,9 +229,9 @@ class Connections:
             raise
         finally:
             try:
-                leave(operation)
+                self._recorder.leave(operation)
             except Exception:  # noqa: BLE001 - never into the application
-                faults.report(f"connections.{what}")
+                faults.report("connections.connect")
                 self._recorder.lost()
 
     def _remember(self, wrapper: Any, scope: Scope | None) -> None:
@@ -198,76 +240,17 @@ class Connections:
         opened = _Opened(wrapper, recorder.clock(), trace, lambda _: known.pop(key, None))
         if scope is not None:
             opened.route = scope.route
+            opened.site = site_around(scope)
         on_loop = _get_running_loop() is not None
         opened.role = sc.ThreadRole.EVENT_LOOP if on_loop else recorder.off_loop()
         known[key] = opened
 
-    # --- Django's pool for psycopg ------------------------------------------------------------------------
 
-    def _watch_pool(self, wrapper: Any) -> None:
-        """Wrap `getconn` when it is first needed: importing the pool would cost every site."""
-        if self._patches is None or getattr(wrapper, "vendor", "") != "postgresql":
-            return
-        if not (wrapper.settings_dict.get("OPTIONS") or {}).get("pool"):
-            return
-        psycopg_pool = importlib.import_module("psycopg_pool")  # Django imports it next
-        patches, self._patches = self._patches, None
-        patches.wrap(psycopg_pool.ConnectionPool, "getconn", self._getconn)
-
-    def _getconn(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        operation: Operation | None = None
-        try:
-            operation = self._recorder.enter("pool", sc.SPAN_POOL)
-            self._describe(operation, instance)
-        except Exception:  # noqa: BLE001
-            faults.report("connections.getconn")
-        if operation is None:
-            return wrapped(*args, **kwargs)
-        return self._record(operation, "getconn", self._got, functools.partial(wrapped, *args, **kwargs))
-
-    def _describe(self, operation: Operation, pool: Any) -> None:
-        stats = pool.get_stats()
-        size, available = stats.get("pool_size", 0), stats.get("pool_available", 0)
-        operation.attributes |= {
-            sc.DB_SYSTEM: SYSTEMS["postgresql"],
-            sc.DB_POOL_NAME: str(getattr(pool, "name", "")),
-            sc.DB_POOL_SIZE: size,
-            sc.DB_POOL_WAITING: stats.get("requests_waiting", 0),
-        }
-        if available or size < stats.get("pool_max", 0):
-            return
-        holders = [
-            f"{opened.name}: {_place(opened)}"
-            for opened in self._opened.copy().values()
-            if opened.system == SYSTEMS["postgresql"] and opened.is_open()
-        ]
-        if holders:  # else its connections are being opened
-            operation.attributes[sc.DB_POOL_HOLDERS] = holders[:_MAX_HOLDERS]
-
-    def _got(self, operation: Operation) -> None:
-        recorder = self._recorder
-        operation.ended = recorder.clock()
-        waited = operation.ended - operation.started
-        exhausted = sc.DB_POOL_HOLDERS in operation.attributes and waited >= recorder.wait_ns
-        if exhausted:
-            victims = 1 if operation.request is not None else 0
-            operation.attributes |= {
-                sc.FINDING: str(sc.FindingKind.CONNECTION_WAIT),
-                sc.FINDING_COST_NS: waited,
-                sc.FINDING_VICTIMS: victims,
-                sc.FINDING_VICTIMS_NS: waited * victims,
-            }
-            operation.site = operation.site or callsite.find(callsite.here())
-        recorder.leave(operation)
-        if exhausted and not operation.sampled:
-            recorder.send(operation, notable=True)
-
-
-def _place(opened: _Opened) -> str:
-    """Where a connection was asked for, and on which route."""
-    frame = callsite.find(opened.frames)
-    line = f"{frame.code.co_qualname} ({frame.code.co_filename}:{frame.line})" if frame is not None else "?"
-    return f"{line} on {opened.route}" if opened.route else line
+def _is_pooled(wrapper: Any) -> bool:
+    """Whether Django takes its connections from a pool."""
+    if getattr(wrapper, "vendor", "") != "postgresql":
+        return False
+    return bool((wrapper.settings_dict.get("OPTIONS") or {}).get("pool"))
 
 
 def install(connections: Connections) -> Patches:
@@ -283,6 +266,6 @@ def install(connections: Connections) -> Patches:
     if "connect" not in vars(BaseDatabaseWrapper):
         raise Unsupported("django's BaseDatabaseWrapper has no connect")
     patches = Patches()
-    connections.installed(patches)
+    connections.pools.installed(patches)
     wrapper: Wrapper = connections.connect
     return patches.wrap(BaseDatabaseWrapper, "connect", wrapper)

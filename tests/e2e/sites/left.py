@@ -4,19 +4,11 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import django
 from django.conf import settings
+from driver import SERVER, get  # type: ignore[import-not-found] # beside the script
 
-SERVER = {
-    "ENGINE": "django.db.backends.postgresql",
-    "HOST": "127.0.0.1",
-    "PORT": os.environ["SITE_PORT"],
-    "USER": "postgres",
-    "NAME": "postgres",
-}
 settings.configure(
     USE_TZ=True,
     ROOT_URLCONF=__name__,
@@ -55,32 +47,13 @@ def keeps() -> None:
         cursor.execute("SELECT 1")
 
 
-async def get(target: str) -> int:
-    """Ask the site for a path, as a server does."""
-    messages = [{"type": "http.request", "body": b""}]
-    sent: list[Mapping[str, Any]] = []
-
-    async def receive() -> dict[str, object]:
-        if not messages:
-            await asyncio.Event().wait()
-        return dict(messages.pop())
-
-    async def send(message: Mapping[str, Any]) -> None:
-        sent.append(message)
-
-    headers = [(b"host", b"127.0.0.1")]
-    scope = {"type": "http", "method": "GET", "path": target, "query_string": b"", "headers": headers}
-    await ASGIHandler()(scope, receive, send)
-    return int(sent[0]["status"])
-
-
 LEFT = 3
 
 
 async def main() -> None:
     """Two requests, whose connection outlives them; something outside a request that keeps a pool's."""
     for _ in range(2):
-        assert await get("/asks/") == 200
+        assert await get(ASGIHandler(), "/asks/") == 200
     async with ThreadSensitiveContext():
         await sync_to_async(keeps)()
 

@@ -1,0 +1,194 @@
+"""psycopg's connection pools: waits for a connection, and who has those that there are.
+
+Owns: `getconn` and `putconn` of `psycopg_pool.ConnectionPool` and of `AsyncConnectionPool`, wrapped when the first
+connection from such a pool is asked for: importing the package would cost every site.
+
+A thread that waits in `ConnectionPool.getconn` is an operation, which blocks a loop that runs there; a task that
+waits in `AsyncConnectionPool.getconn` blocks nobody. Where every connection is in use, the wait is a finding, also
+while it lasts (see `ongoing`).
+
+Overhead model: for each connection taken two records and a look at up to 40 frames for the line that asks; at the
+pool's statistics, which it counts at any rate.
+Known limitations: who took a connection before the pool was watched is not known; a pool whose connections are in
+use at the first look is taken to be as large as its `max_size`.
+"""
+
+import asyncio
+import importlib
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from asgiscope import callsite, faults
+from asgiscope import semconv as sc
+from asgiscope.callsite import Frame
+from asgiscope.holds import HeldPool, Hold, PoolWait, site_around
+from asgiscope.patching import Patches
+from asgiscope.recorder import Recorder
+from asgiscope.scope import Scope
+
+SYSTEM = "postgresql"
+_DEPTH = 40
+"""Frames between a pool and the line that asks: an asynchronous ORM's coroutines all stand on the stack."""
+_KIND = "pool"
+
+
+class Pools:
+    """The pools of the process that have been asked for a connection since asgiscope was installed."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._pools: weakref.WeakKeyDictionary[Any, HeldPool] = weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()
+        self._patches: Patches | None = None
+        self._watched: set[str] = set()
+        self.waiting: dict[PoolWait, None] = {}
+        """Waits for a connection while every one is in use. Kept as `Ledger.requests` is."""
+
+    def installed(self, patches: Patches) -> None:
+        """Take the patches to which those of the pools are added."""
+        self._patches = patches
+        self._watched = set()
+
+    def reset(self) -> None:
+        """Forget everything, in a forked child: who holds and who waits is the parent's."""
+        self._lock = threading.RLock()
+        self._pools = weakref.WeakKeyDictionary()
+        self.waiting.clear()
+
+    def watch(self, name: str = "ConnectionPool") -> None:
+        """Wrap a class of psycopg's pools, once, when it is about to be used."""
+        patches = self._patches
+        if patches is None or name in self._watched:
+            return
+        self._watched.add(name)
+        cls = getattr(importlib.import_module("psycopg_pool"), name)  # whoever asks imports it next
+        patches.wrap(cls, "getconn", self._agetconn if name == "AsyncConnectionPool" else self._getconn)
+        patches.wrap(cls, "putconn", self._putconn)
+
+    # --- a connection is asked for ------------------------------------------------------------------------
+
+    def _getconn(self, wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
+        wait: PoolWait | None = None
+        try:
+            wait = self._recorder.enter(_KIND, sc.SPAN_POOL, PoolWait)
+            self._begin(wait, pool, sys._getframe(1), threading.get_ident())  # noqa: SLF001 - one's own stack
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("pools.getconn")
+        if wait is None:
+            return wrapped(*args, **kwargs)
+        try:
+            connection = wrapped(*args, **kwargs)
+        except BaseException as error:
+            wait.attributes["error"] = type(error).__qualname__
+            raise
+        finally:
+            try:
+                self._end(wait)
+                self._recorder.leave(wait)
+                if not wait.sampled and self._is_finding(wait):
+                    self._recorder.send(wait, notable=True)
+            except Exception:  # noqa: BLE001
+                faults.report("pools.got")
+                self._recorder.lost()
+        self._take(wait, connection, sys._getframe(1), threading.current_thread().name)  # noqa: SLF001
+        return connection
+
+    async def _agetconn(self, wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
+        wait: PoolWait | None = None
+        frame = sys._getframe(1)  # noqa: SLF001 - the coroutine that awaits
+        try:
+            recorder = self._recorder
+            wait = PoolWait(recorder.enclosing(), recorder.clock(), _KIND, sc.SPAN_POOL)
+            recorder.root(wait)
+            self._begin(wait, pool, frame, 0)
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("pools.agetconn")
+        if wait is None:
+            return await wrapped(*args, **kwargs)
+        del frame  # of a coroutine that is suspended meanwhile
+        try:
+            connection = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            wait.attributes["error"] = type(error).__qualname__
+            raise
+        finally:
+            try:
+                self._end(wait)
+                self._recorder.send(wait, notable=self._is_finding(wait))
+            except Exception:  # noqa: BLE001
+                faults.report("pools.agot")
+        task = asyncio.current_task()
+        self._take(wait, connection, sys._getframe(1), task.get_name() if task is not None else "")  # noqa: SLF001
+        return connection
+
+    def _begin(self, wait: PoolWait, pool: Any, frame: FrameType, thread_id: int) -> None:
+        wait.pool = held = self._held(pool)
+        stats = pool.get_stats()
+        size, available = stats.get("pool_size", 0), stats.get("pool_available", 0)
+        wait.attributes |= {
+            sc.DB_SYSTEM: SYSTEM,
+            sc.DB_POOL_NAME: held.name,
+            sc.DB_POOL_SIZE: size,
+            sc.DB_POOL_WAITING: stats.get("requests_waiting", 0),
+        }
+        held.size = max(size, 1)
+        held.waiting[wait] = None
+        if available or size < stats.get("pool_max", 0) or not held.holding:
+            return  # there is one, or one is being opened
+        wait.exhausted = True
+        wait.thread_id = thread_id
+        wait.site = self._site(frame, wait)
+        if wait.tags is None:
+            self._recorder.dress(wait)
+        self.waiting[wait] = None
+
+    def _end(self, wait: PoolWait) -> None:
+        recorder, held = self._recorder, wait.pool
+        wait.ended = recorder.clock()
+        self.waiting.pop(wait, None)
+        if held is None:
+            return
+        if wait.exhausted:
+            wait.shares = held.shares(wait.started, wait.ended)
+        held.waiting.pop(wait, None)
+
+    def _is_finding(self, wait: PoolWait) -> bool:
+        return bool(wait.shares) and wait.ended - wait.started >= self._recorder.wait_ns
+
+    def _site(self, frame: FrameType, scope: Scope) -> Frame | None:
+        """Return the line of the application that asks, here or where it handed its work to a thread."""
+        return callsite.near(frame, _DEPTH) or site_around(scope) or callsite.find(callsite.stack(frame))
+
+    def _held(self, pool: Any) -> HeldPool:
+        held = self._pools.get(pool)
+        if held is None:
+            with self._lock:
+                name = str(getattr(pool, "name", ""))
+                held = self._pools.setdefault(pool, HeldPool(name, getattr(pool, "max_size", 1)))
+        return held
+
+    # --- and is in use until it goes back -----------------------------------------------------------------
+
+    def _take(self, wait: PoolWait, connection: Any, frame: FrameType, thread: str) -> None:
+        try:
+            recorder, held, key = self._recorder, wait.pool, id(connection)
+            if held is not None:
+                site = wait.site or self._site(frame, wait)
+                hold = Hold(recorder.enclosing(), site, thread, recorder.clock())
+                held.take(key, hold)
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("pools.take")
+
+    def _putconn(self, wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            connection = args[0] if args else kwargs.get("conn")
+            held = self._pools.get(pool)
+            if held is not None:  # before it goes back: the next may take it at once
+                held.release(id(connection), self._recorder.clock())
+        except Exception:  # noqa: BLE001 - never into the application
+            faults.report("pools.putconn")
+        return wrapped(*args, **kwargs)

@@ -263,6 +263,11 @@ class Request(Scope):
         """Until when it can lose time, 0 while that goes on."""
         return self.released or self.ended
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is an error: answered with a status of 500 or above, or ended by an exception."""
+        return self.status >= 500 or bool(self.error)  # noqa: PLR2004 - server errors
+
     def add_up(self) -> list[Crossing]:
         """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held."""
         taken = self.crossings[:]

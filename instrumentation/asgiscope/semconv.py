@@ -438,6 +438,13 @@ METRIC_REQUEST: Final = "asgiscope.request.duration"
 METRIC_REQUEST_SUMS: Final = "asgiscope.request."
 """Sums by `http.route`, one a request sum: hops, queries, refusals ({1}); wait, run, resume, loop_caused,
 loop_suffered, overhead, query_time (s)."""
+METRIC_REQUEST_ERRORS: Final = "asgiscope.request.errors"
+"""Sum, {request}, by `http.route`: requests answered with a status of 500 or above, or ended by an exception."""
+METRIC_REQUEST_RESPONSES: Final = "asgiscope.request.responses"
+"""Sum, {request}, by `http.route` and `asgiscope.response.class`: every request, by what it was answered."""
+RESPONSE_CLASS: Final = "asgiscope.response.class"
+RESPONSE_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""The values of `asgiscope.response.class`, in the order of the status' first digit; `none`: no answer began."""
 METRIC_BRIDGE_WAIT: Final = "asgiscope.bridge.wait"
 """Histogram, s, by `asgiref.function`, `asgiref.executor`, `http.route`: every bridge call's queue wait."""
 METRIC_BRIDGE_RUN: Final = "asgiscope.bridge.run"

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from asgiscope.callsite import Frame, callable_name
 from asgiscope.scope import Crossing, Request
-from asgiscope.semconv import OVERFLOW
+from asgiscope.semconv import OVERFLOW, RESPONSE_CLASSES
 
 SCALE: Final = 4
 """Of the exponential histograms: a bucket is a sixteenth of a doubling wide."""
@@ -114,10 +114,13 @@ class BridgeRow:
 class RequestRow:
     """Requests of one route."""
 
-    __slots__ = ("duration", "sums")
+    __slots__ = ("duration", "errors", "responses", "sums")
 
     def __init__(self) -> None:
         self.duration = Histogram()
+        self.errors = 0
+        self.responses = [0] * len(RESPONSE_CLASSES)
+        """By class of the status, as `RESPONSE_CLASSES` names them."""
         self.sums = dict.fromkeys(SUMS, 0)
 
 
@@ -263,6 +266,8 @@ class Tallies:
             now = _sums(request)
             if request.told is None:
                 row.duration.add(request.ended - request.started)
+                row.errors += request.has_failed
+                row.responses[min(request.status // 100, 5)] += 1
                 request.told = _NONE
             before, request.told = request.told, now
             sums = row.sums

@@ -214,6 +214,23 @@ def _metrics(tallies: Tallies) -> dict[str, Any]:
     return {metric.name: metric for metric in group.metrics}
 
 
+def test_errors_and_responses_are_counted_by_class() -> None:
+    """An exception without an answer is an error, a client that left before one is none."""
+    tallies = Tallies()
+    for status, error in ((200, ""), (200, ""), (304, ""), (404, ""), (503, ""), (0, "ValueError"), (0, "")):
+        request = Request(None, 1_000, "GET", "/a")
+        request.template, request.status, request.error, request.ended = "/a", status, error, 2_000
+        tallies.ended(request)
+    metrics = _metrics(tallies)
+    [errors] = metrics["asgiscope.request.errors"].sum.data_points
+    assert (errors.as_int, _read(errors.attributes)) == (2, {"http.route": "/a"})
+    responses = metrics["asgiscope.request.responses"].sum
+    assert (responses.is_monotonic, responses.aggregation_temporality) == (True, 1)
+    assert {
+        _read(point.attributes)["asgiscope.response.class"]: point.as_int for point in responses.data_points
+    } == {"none": 2, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}
+
+
 def test_tallies_become_metrics() -> None:
     """Requests, their sums, bridge calls within and outside them, stalls and what was lost: each number arrives."""
     tallies = Tallies()

@@ -11,6 +11,8 @@ from tests.instrumentation.conftest import Site, serve
 from tests.sink import Sink
 
 TIMES = {"/async-orm/": 150, "/gathered/": 30}
+FAILS = {"/refused/manager/": ("5xx", 20), "/nowhere/": ("4xx", 5)}
+"""Class of the answer, and how often it is asked for."""
 SUMS = ("hops", "queries", "refusals")
 
 
@@ -39,17 +41,19 @@ def test_totals_are_exact_under_sampling(database: Path, tmp_path: Path) -> None
     with Sink() as sink:
         with serve(sink, database, tmp_path / "log", OTEL_METRIC_EXPORT_INTERVAL="200", **sampled) as server:
             paths = [path for path, times in TIMES.items() for _ in range(times)]
+            paths += [path for path, (_, times) in FAILS.items() for _ in range(times)]
             with ThreadPoolExecutor(4) as threads:
                 statuses = list(
                     threads.map(lambda path: httpx.get(server.url + path, timeout=60).status_code, paths)
                 )
-        assert set(statuses) == {200}
+        assert Counter(statuses) == {200: sum(TIMES.values()), 500: 20, 404: 5}
         points = _points(sink)
         spans = Counter(span["url.path"] for span in sink.spans if span.kind == 2)
 
     assert spans["/async-orm/"] < TIMES["/async-orm/"] / 2, "sampling was on"
     assert len(sink.metrics) > 1
     totals: Counter[tuple[str, str]] = Counter()
+    classes: Counter[tuple[str, str]] = Counter()
     calls: Counter[str] = Counter()
     ran_s = 0.0
     for name, labels, point in points:
@@ -59,6 +63,10 @@ def test_totals_are_exact_under_sampling(database: Path, tmp_path: Path) -> None
             assert point.count == point.zero_count + sum(point.positive.bucket_counts)
         elif name.removeprefix("asgiscope.request.") in SUMS:
             totals[name.removeprefix("asgiscope.request."), route] += point.as_int
+        elif name == "asgiscope.request.errors":
+            totals["errors", route] += point.as_int
+        elif name == "asgiscope.request.responses":
+            classes[route, labels["asgiscope.response.class"]] += point.as_int
         elif name == "asgiscope.bridge.run" and route == "/gathered/":
             calls[labels["asgiref.function"]] += point.count
             ran_s += point.sum if labels["asgiref.function"] == "work" else 0
@@ -66,6 +74,16 @@ def test_totals_are_exact_under_sampling(database: Path, tmp_path: Path) -> None
         assert totals["requests", path] == times
         for one in SUMS:
             assert totals[one, path] == times * each[path][f"asgiscope.request.{one}"], (one, path)
+    del classes["/plain/", "2xx"]  # whether the server was up
+    assert classes == {(path, "2xx"): times for path, times in TIMES.items()} | {
+        (path, name): times for path, (name, times) in FAILS.items()
+    }
+    assert {path: totals["errors", path] for path in (*TIMES, *FAILS)} == {
+        "/async-orm/": 0,
+        "/gathered/": 0,
+        "/refused/manager/": 20,
+        "/nowhere/": 0,
+    }
     assert calls["work"] == 3 * TIMES["/gathered/"]
     assert sum(calls.values()) == totals["hops", "/gathered/"]
     assert ran_s >= 3 * TIMES["/gathered/"] * 0.05

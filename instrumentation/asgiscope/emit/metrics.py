@@ -85,6 +85,7 @@ class Stretch:
                 sc.METRIC_REQUEST, [({sc.HTTP_ROUTE: r}, row.duration) for r, row in rows.requests.items()]
             ),
             *self._request_sums(rows),
+            *self._responses(rows),
             *self._bridges(rows),
             self._histograms(
                 sc.METRIC_LOOP_BLOCKED, [({sc.CAUSE: cause}, one) for cause, one in rows.blocked.items()]
@@ -108,6 +109,17 @@ class Stretch:
             ]
             unit = "s" if name in _SECONDS else _UNITS[name]
             yield self._sums(sc.METRIC_REQUEST_SUMS + _NAMES.get(name, name), unit, points)
+
+    def _responses(self, rows: Rows) -> Iterable[bytes]:
+        errors = [({sc.HTTP_ROUTE: route}, row.errors) for route, row in rows.requests.items() if row.errors]
+        yield self._sums(sc.METRIC_REQUEST_ERRORS, "{request}", errors)
+        responses = [
+            ({sc.HTTP_ROUTE: route, sc.RESPONSE_CLASS: name}, count)
+            for route, row in rows.requests.items()
+            for name, count in zip(sc.RESPONSE_CLASSES, row.responses, strict=True)
+            if count
+        ]
+        yield self._sums(sc.METRIC_REQUEST_RESPONSES, "{request}", responses)
 
     def _bridges(self, rows: Rows) -> Iterable[bytes]:
         labelled = [

@@ -128,9 +128,8 @@ class SpanMaker:
                 found = Found(sc.FindingKind.HOP_STORM, cost, [Loss(request, lost)])
                 attributes |= code(callsite.site_of(site))
                 attributes[sc.HTTP_ROUTE] = request.path_or_route
-        failed = request.status >= 500 or bool(request.error)  # noqa: PLR2004 - server errors
         name = f"{request.method} {request.template}".strip()
-        span = self._span(request, name, attributes, kind=SERVER, failed=failed, found=found)
+        span = self._span(request, name, attributes, kind=SERVER, failed=request.has_failed, found=found)
         return span if request.server_span is None else merged(span, request.server_span, request)
 
     def _call(self, call: Call) -> SpanData:

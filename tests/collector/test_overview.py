@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from asgiscope.semconv import ThreadRole
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, SECOND, Sender
@@ -55,11 +56,47 @@ def test_health_is_that_of_the_spans(running: Running, service: str) -> None:
 
 def test_another_scope_is_not_counted_as_requests(running: Running, service: str) -> None:
     """A second instrumentation's server span for the same request would double it."""
-    other = Sender(service, scope="opentelemetry.instrumentation.django")
-    other.request("GET", "/")
-    running.send(other)
+    ours, other = Sender(service), Sender(service, scope="opentelemetry.instrumentation.django")
+    other.request("GET", "/", status=500)
+    ours.request("GET", "/", status=500, hops=2)
+    running.send(other, ours)
+    (health,) = running.get("/api/overview", service=service)["services"]
+    assert (health["requests"], health["errors"], health["watched"]) == (1, 1, True)
+
+
+def test_a_service_of_another_sdk_has_requests_and_errors_and_is_not_watched(
+    running: Running, service: str
+) -> None:
+    """Nobody looked at its loops: a share of 0 would be an all-clear that nobody can give."""
+    node = Sender(service, scope="@opentelemetry/instrumentation-http")
+    for status in (200, 200, 302, 404, 500, 503):
+        node.request("GET", "/pay", status=status, duration_ns=40 * MS)
+    node.span("GET", kind=Span.SPAN_KIND_SERVER, duration_ns=80 * MS, error=True)
+    # Sent for one in four: `th:c` leaves out three quarters.
+    node.request("GET", "/pay", status=502, duration_ns=40 * MS)
+    node.spans[-1].trace_state = "ot=th:c"
+    running.send(node)
     overview = running.get("/api/overview", service=service)
-    assert [(health["service"], health["requests"]) for health in overview["services"]] == [(service, 0)]
+    (health,) = overview["services"]
+    assert (health["requests"], health["errors"], health["exact"]) == (11, 7, False)
+    assert {name: count for name, count in health["responses"].items() if count} == {
+        "successful": 2,
+        "redirection": 1,
+        "client_error": 1,
+        "server_error": 6,
+        "unanswered": 1,
+    }
+    assert (health["watched"], health["loop_blocked_share"], health["hops_per_request"]) == (
+        False,
+        None,
+        None,
+    )
+    assert health["duration_p50_ns"] == pytest.approx(40 * MS, rel=0.03)
+    assert sum(point["requests"] for point in overview["series"]) == 11
+    assert sum(point["errors"] for point in overview["series"]) == 7
+    assert {point["loop_blocked_share"] for point in overview["series"]} == {None}
+    assert running.get("/api/hops", service=service)["routes"] == []
+    assert running.get("/api/blocking", service=service)["loop_ns"] == 0
 
 
 def test_a_range_without_spans_is_empty_and_still_has_its_steps(running: Running) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from tests.collector.conftest import Running
 from tests.collector.points import Meter
@@ -159,3 +160,46 @@ def test_spans_count_until_tallies_begin(running: Running, service: str) -> None
     late = str(minute + 10 * 60 * SECOND)
     (health,) = running.get("/api/overview", service=service, since=late)["services"]
     assert (health["requests"], health["exact"]) == (50, True)
+
+
+def test_errors_and_classes_are_those_of_every_request(running: Running, service: str) -> None:
+    """With and without tallies; what an older asgiscope sends is counted, of a class that nobody knows."""
+    statuses = [200] * 4 + [302, 404, 404] + [500, 503] + [0, 0]
+    minute = time.time_ns() // (60 * SECOND) * 60 * SECOND - 10 * 60 * SECOND
+    shop = Sender(service)
+    for n, status in enumerate(statuses):
+        shop.request("GET", "/", start_ns=minute + n * SECOND, status=status)
+    shop.spans[-1].status.code = Status.STATUS_CODE_ERROR  # an exception ended it, and no answer began
+    running.send(shop)
+    expected = {
+        "informational": 0,
+        "successful": 4,
+        "redirection": 1,
+        "client_error": 2,
+        "server_error": 2,
+        "unanswered": 2,
+        "unknown": 0,
+    }
+    (health,) = running.get("/api/overview", service=service)["services"]
+    assert (health["errors"], health["responses"], health["exact"]) == (3, expected, False)
+
+    meter = Meter(service)
+    at, about = minute + 59 * SECOND, {"http.route": "/"}
+    meter.number("asgiscope.loop.time", 60.0, time_ns=at)
+    values = [0.02] * 115
+    meter.histogram("asgiscope.request.duration", values, about, time_ns=at, buckets=buckets_of(values))
+    meter.number("asgiscope.request.errors", 30, about, time_ns=at)
+    by_class = {"2xx": 40, "3xx": 10, "4xx": 20, "5xx": 20, "none": 20}
+    for name, count in by_class.items():
+        labels = {**about, "asgiscope.response.class": name}
+        meter.number("asgiscope.request.responses", count, labels, time_ns=at)
+    send(running, meter)
+    expected = {name: 10 * count for name, count in expected.items()} | {"unknown": 5}
+    overview = running.get("/api/overview", service=service)
+    (health,) = overview["services"]
+    assert (health["errors"], health["responses"], health["exact"]) == (30, expected, True)
+    assert sum(point["errors"] for point in overview["series"]) == 30
+    (route,) = running.get("/api/hops", service=service)["routes"]
+    assert (route["errors"], route["responses"]) == (30, expected)
+    side = running.get("/api/releases/compare", service=service)["other"]
+    assert (side["errors"], side["error_share"]) == (30, 30 / 115)

@@ -125,12 +125,14 @@ def see(engine: Engine, asked: Scope) -> Seen:
         until_ns=asked.range.until_ns,
         requests=count,
         requests_per_second=count / max(1.0, (seen["last_ns"] - seen["first_ns"]) / _NS),
+        errors=requests["errors"],
+        responses=requests.answered,
         error_share=requests["errors"] / count if count else 0.0,
         duration_p50_ns=requests.quantile(0.50),
         duration_p95_ns=requests.quantile(0.95),
-        hops_per_request=requests["hops"] / count if count else 0.0,
+        hops_per_request=(requests["hops"] / count if count else 0.0) if loops["loop_ns"] else None,
         wait_p95_ns=waits.quantile(0.95),
-        loop_blocked_share=min(1.0, loops["blocked_ns"] / loops["loop_ns"]) if loops["loop_ns"] else 0.0,
+        loop_blocked_share=min(1.0, loops["blocked_ns"] / loops["loop_ns"]) if loops["loop_ns"] else None,
         refusals=sum(row["count"] for row in found if row["kind"] == FindingKind.REFUSAL),
     )
     return Seen(

@@ -9,7 +9,7 @@ _PER_DOUBLING: Final = 16
 _FIRST_POWER: Final = 10
 _LAST: Final = 511
 
-Histogram = Mapping[int, int] | Mapping[float, int]
+Histogram = Mapping[int, int] | Mapping[float, float]
 """Counts by bucket; in SQL `sumMap(Buckets)`. Those of tallies lie between: see tallies.py."""
 
 
@@ -19,7 +19,7 @@ def quantile(counts: Histogram, level: float, smallest: int, largest: int) -> in
     At most 2.2 % off, and never outside of what was seen: exact where all values are the same.
     """
     rank = level * (sum(counts.values()) - 1)
-    below = 0
+    below = 0.0
     for bucket, count in sorted(counts.items()):
         below += count
         if below > rank:

@@ -29,7 +29,9 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 def routes(engine: Engine, asked: Scope, route: str) -> list[RouteHops]:
     """Every route, the costliest first."""
     counted = Counted.over(engine, asked, route=route)
-    found = counted.requests("service", "route", where="({route:String} = '' OR Route = {route:String})")
+    found = counted.requests(
+        "service", "route", where="({route:String} = '' OR Route = {route:String})", watched_only=True
+    )
     rows = [_route(service, path, sums) for (service, path), sums in found.items()]
     return sorted(rows, key=lambda row: (-row.overhead_ns, -row.hops, row.service, row.route))
 
@@ -47,6 +49,8 @@ def _route(service: str, route: str, sums: Sums) -> RouteHops:
         service=service,
         route=route,
         requests=requests,
+        errors=sums["errors"],
+        responses=sums.answered,
         hops=sums["hops"],
         hops_per_request=sums["hops"] / requests if requests else 0.0,
         wait_ns=sums["wait_ns"],

@@ -177,8 +177,9 @@ def _health(
     if exact and minutes:  # a tally is of the time before it
         seconds = minutes[1] - minutes[0] + _MINUTE
         last_ns = max(last_ns, minutes[1] * _NS)
-    watched = bool(loops.sums) and loops.exact
-    loop_ns = loops["loop_ns"] if watched else max(_NS, seen.get("process_ns", 0))
+    watched = bool(loops.sums)
+    tallied = watched and loops.exact
+    loop_ns = loops["loop_ns"] if tallied else max(_NS, seen.get("process_ns", 0))
     versions = [version for _, version in seen.get("newest_versions", ()) if version]
     count = requests["requests"]
     return ServiceHealth(
@@ -186,10 +187,11 @@ def _health(
         requests=count,
         requests_per_second=count / seconds,
         errors=requests["errors"],
+        responses=requests.answered,
         duration_p50_ns=requests.quantile(0.50),
         duration_p95_ns=requests.quantile(0.95),
         loop_blocked_ns=loops["blocked_ns"],
-        loop_blocked_share=min(1.0, loops["blocked_ns"] / loop_ns) if loop_ns else 0.0,
+        loop_blocked_share=min(1.0, loops["blocked_ns"] / loop_ns) if watched and loop_ns else None,
         longest_stall_ns=loops.longest_ns,
         processes=seen.get("most_processes", 0),
         calls=waits["calls"],
@@ -200,8 +202,9 @@ def _health(
         wait_p99_ns=waits.quantile(0.99),
         shared_waits=part.shared_waits,
         refusals=part.refusals,
-        hops_per_request=requests["hops"] / count if count else 0.0,
-        exact=exact and watched,
+        hops_per_request=(requests["hops"] / count if count else 0.0) if watched else None,
+        watched=watched,
+        exact=exact and tallied,
         environments=seen.get("environments", []),
         versions=list(dict.fromkeys(versions)),
         last_seen=rfc3339(last_ns),
@@ -216,7 +219,7 @@ def _point(time: int, part: _Parts) -> HealthPoint:
         errors=part.requests["errors"],
         hops=part.requests["hops"],
         loop_blocked_ns=blocked_ns,
-        loop_blocked_share=min(1.0, blocked_ns / loop_ns) if loop_ns else 0.0,
+        loop_blocked_share=min(1.0, blocked_ns / loop_ns) if loop_ns else None,
         wait_ns=part.waits["wait_ns"],
         wait_p95_ns=part.waits.quantile(0.95),
         shared_waits=part.shared_waits,

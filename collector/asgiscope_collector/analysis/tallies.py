@@ -2,19 +2,23 @@
 
 Spans are those of traces that were sampled and of what was notable; tallies are of everything (`METRIC_*` in
 semconv). From the minute on in which a service's tallies begin they are counted and its spans are not, so nothing
-counts twice. Each question is asked of both, and the answers are added up here.
+counts twice. The requests of a service in which asgiscope does not run are the server spans of its SDK. Each
+question is asked of all that may know, and the answers are added up here.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
 from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.ranges import LONG_NS, Range
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.models import Responses
 
 _NS: Final = 1_000_000_000
 _BACK_SECONDS: Final = 600
@@ -24,31 +28,36 @@ _SECONDS_TO_NS: Final = 16 * math.log2(1e9) - 160
 _ZERO: Final = -16_000.0
 """The bucket of what took no time at all."""
 _FELT_NS: Final = 1_000_000
+K = TypeVar("K")
 
-_BEGIN: Final = (
-    """
+_BEGIN: Final = """
 SELECT
-    service, toUnixTimestamp(minIf(minute, tallied)) AS begins,
-    toUnixTimestamp(minIf(minute, tallied AND minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000)))) AS first,
+    service,
+    toUnixTimestamp(minIf(minute, tallied)) AS begins,
+    toUnixTimestamp(minIf(minute, tallied AND in_range)) AS first,
     toUnixTimestamp(maxIf(minute, tallied)) AS last,
-    max(NOT tallied) AS spans
+    toUnixTimestamp(minIf(minute, watched)) AS watched_from,
+    max(in_range AND watched AND NOT tallied) AS spans
 FROM
 (
-    SELECT ServiceName AS service, Minute AS minute, true AS tallied
+    SELECT
+        ServiceName AS service, Minute AS minute, true AS tallied, true AS watched,
+        minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000)) AS in_range
     FROM asgiscope_tally_loop
     WHERE Minute >= toDateTime(greatest(0, intDiv({since_ns:Int64}, 1000000000) - {back:UInt32}))
         AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
         AND ({service:String} = '' OR ServiceName = {service:String})
     UNION ALL
-    SELECT ServiceName AS service, Minute AS minute, false AS tallied
+    SELECT
+        ServiceName AS service, Minute AS minute, false AS tallied, Watched > 0 AS watched,
+        minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000)) AS in_range
     FROM asgiscope_services
-    WHERE """
-    + IN_MINUTES
-    + """
+    WHERE Minute >= toDateTime(greatest(0, intDiv({since_ns:Int64}, 1000000000) - {back:UInt32}))
+        AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
+        AND ({service:String} = '' OR ServiceName = {service:String})
 )
 GROUP BY service
 """
-)
 
 _OF_SPANS: Final = (
     IN_MINUTES
@@ -61,6 +70,16 @@ _OF_SPANS: Final = (
 """
 )
 _OF_TALLIES: Final = IN_MINUTES.replace("Version =", "ServiceVersion =")
+_OF_OTHERS: Final = (
+    IN_MINUTES
+    + """
+    AND NOT arrayExists(
+        (watched, since) -> ServiceName = watched AND toUnixTimestamp(Minute) >= since,
+        {watched:Array(String)},
+        {watched_from:Array(UInt32)}
+    )
+"""
+)
 
 _KEYS: Final = {
     "service": "ServiceName",
@@ -70,66 +89,98 @@ _KEYS: Final = {
     "time": STEP,
 }
 
-_REQUESTS: Final = (
-    """
-    toUInt64(sum(Requests)) AS requests, sum(t.Hops) AS hops, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns,
-    sum(RunNs) AS run_ns, sum(Queries) AS queries, max(LongestNs) AS longest_ns,
-    """,
-    ("asgiscope_requests", "sumMap(Buckets) AS histogram, toUInt64(0) AS zeros, sum(Errors) AS errors"),
-    (
+
+class _Source(StrEnum):
+    """Where a figure comes from."""
+
+    TALLIES = "tallies"
+    """asgiscope's own sums of everything."""
+    SPANS = "spans"
+    """asgiscope's spans, of the traces that were sampled."""
+    OTHERS = "others"
+    """Server spans of other SDKs, each as many times as its sampling says."""
+
+
+_CONDITIONS: Final = {
+    _Source.TALLIES: _OF_TALLIES,
+    _Source.SPANS: _OF_SPANS,
+    _Source.OTHERS: _OF_OTHERS,
+}
+_Question = dict[_Source, tuple[str, str]]
+"""Of each source the table and the columns."""
+
+_OF_REQUESTS: Final = """
+    sum(Requests) AS requests, sum(Errors) AS errors, sumMap(Responses) AS responses, max(LongestNs) AS longest_ns
+"""
+_SUMS_OF_REQUESTS: Final = """,
+    sum(t.Hops) AS hops, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns, sum(RunNs) AS run_ns,
+    sum(Queries) AS queries
+"""
+_REQUESTS: Final[_Question] = {
+    _Source.SPANS: (
+        "asgiscope_requests",
+        f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram {_SUMS_OF_REQUESTS}",
+    ),
+    _Source.TALLIES: (
         "asgiscope_tally_requests",
-        "sumMap(Histogram) AS histogram, sum(Zeros) AS zeros, toUInt64(0) AS errors",
+        f"{_OF_REQUESTS}, sumMap(Histogram) AS histogram, sum(Zeros) AS zeros {_SUMS_OF_REQUESTS}",
     ),
-)
-_WAITS: Final = (
-    """
-    sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns,
-    """,
-    ("asgiscope_waits", "sumMap(Buckets) AS histogram, toUInt64(0) AS zeros, max(LongestNs) AS longest_ns"),
-    (
+    _Source.OTHERS: ("asgiscope_other_requests", f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram"),
+}
+_OF_WAITS: Final = "sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns"
+_WAITS: Final[_Question] = {
+    _Source.SPANS: (
+        "asgiscope_waits",
+        f"{_OF_WAITS}, sumMap(Buckets) AS histogram, max(LongestNs) AS longest_ns",
+    ),
+    _Source.TALLIES: (
         "asgiscope_tally_bridge",
-        "sumMap(WaitHistogram) AS histogram, sum(WaitZeros) AS zeros, max(LongestWaitNs) AS longest_ns",
+        f"""{_OF_WAITS}, sumMap(WaitHistogram) AS histogram, sum(WaitZeros) AS zeros,
+        max(LongestWaitNs) AS longest_ns""",
     ),
-)
+}
 # Of the tallies a minute counts as long as loops were watched in it; of spans, whole for each process.
-_LOOPS: Final = (
-    "sum(blocked) AS blocked_ns, max(longest) AS longest_ns, sum(watched) AS loop_ns,",
-    (
+_OF_LOOPS: Final = "sum(blocked) AS blocked_ns, max(longest) AS longest_ns, sum(watched) AS loop_ns"
+_LOOPS: Final[_Question] = {
+    _Source.SPANS: (
         """(
         SELECT
             Minute, ServiceName, Environment, sum(BlockedNs) AS blocked, max(LongestStallNs) AS longest,
             toUInt64(uniqMerge(Processes) * 60000000000) AS watched
         FROM asgiscope_services
-        WHERE {where}
+        WHERE Watched > 0 AND {where}
         GROUP BY Minute, ServiceName, Environment
     )""",
-        "0 AS tallied",
+        _OF_LOOPS,
     ),
-    (
+    _Source.TALLIES: (
         """(
         SELECT
             Minute, ServiceName, Environment, BlockedNs AS blocked, LongestNs AS longest, WatchedNs AS watched
         FROM asgiscope_tally_loop
         WHERE {where}
     )""",
-        "1 AS tallied",
+        _OF_LOOPS,
     ),
-)
+}
 
 
 @dataclass(slots=True)
 class Sums:
     """What was counted for one key."""
 
-    sums: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    """Whole numbers, but for other SDKs' spans that sampling lets stand for several."""
+    responses: dict[int, float] = field(default_factory=dict)
+    """Requests by the first digit of their status; 0: no answer began."""
     longest_ns: int = 0
-    histogram: dict[float, int] = field(default_factory=dict)
+    histogram: dict[float, float] = field(default_factory=dict)
     exact: bool = True
     """Whether none of it was counted in spans."""
 
     def __getitem__(self, name: str) -> int:
         """A sum; 0 where there is none."""
-        return self.sums.get(name, 0)
+        return round(self.sums.get(name, 0))
 
     def quantile(self, level: float) -> int:
         """The duration below which so many lie, nanoseconds."""
@@ -139,28 +190,46 @@ class Sums:
     def felt(self) -> int:
         """How many took a millisecond or longer."""
         edge = (math.log2(_FELT_NS) - 10) * 16 - 1
-        return sum(count for bucket, count in self.histogram.items() if bucket > edge)
+        return round(sum(count for bucket, count in self.histogram.items() if bucket > edge))
+
+    @property
+    def answered(self) -> Responses:
+        """The requests by the class of their status."""
+        known = {digit: round(count) for digit, count in self.responses.items()}
+        return Responses(
+            informational=known.get(1, 0),
+            successful=known.get(2, 0),
+            redirection=known.get(3, 0),
+            client_error=known.get(4, 0),
+            server_error=known.get(5, 0),
+            unanswered=known.get(0, 0),
+            unknown=max(0, self["requests"] - sum(known.values())),
+        )
 
     def merge(self, other: "Sums") -> None:
         """Count what another has counted."""
-        for bucket, count in other.histogram.items():
-            self.histogram[bucket] = self.histogram.get(bucket, 0) + count
-        for name, value in other.sums.items():
-            self.sums[name] = self.sums.get(name, 0) + value
+        _add(self.histogram, other.histogram)
+        _add(self.responses, other.responses)
+        _add(self.sums, other.sums)
         self.longest_ns = max(self.longest_ns, other.longest_ns)
         self.exact = self.exact and other.exact
 
-    def add(self, row: dict[str, Any], *, tallied: bool) -> None:
-        """Count a row of either source."""
+    def add(self, row: dict[str, Any], source: _Source) -> None:
+        """Count a row of a source."""
+        tallied = source == _Source.TALLIES
         shift = _SECONDS_TO_NS if tallied else 0
-        for bucket, count in row.pop("histogram", {}).items():
-            self.histogram[bucket + shift] = self.histogram.get(bucket + shift, 0) + count
+        _add(self.histogram, {bucket + shift: count for bucket, count in row.pop("histogram", {}).items()})
+        _add(self.responses, row.pop("responses", {}))
         if zeros := row.pop("zeros", 0):
-            self.histogram[_ZERO] = self.histogram.get(_ZERO, 0) + zeros
+            _add(self.histogram, {_ZERO: zeros})
         self.longest_ns = max(self.longest_ns, row.pop("longest_ns"))
         self.exact = self.exact and tallied
-        for name, value in row.items():
-            self.sums[name] = self.sums.get(name, 0) + value
+        _add(self.sums, row)
+
+
+def _add(sums: dict[K, float], more: Mapping[K, float]) -> None:
+    for key, value in more.items():
+        sums[key] = sums.get(key, 0) + value
 
 
 Found = dict[tuple[Any, ...], Sums]
@@ -169,14 +238,14 @@ Found = dict[tuple[Any, ...], Sums]
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Asks both sources about one scope."""
+    """Asks every source about one scope."""
 
     engine: Engine
     parameters: dict[str, Any]
     minutes: dict[str, tuple[int, int]]
     """The first and the last minute of the range of which a service's tallies came, seconds since the epoch."""
-    counts_spans: bool
-    """Whether a service has spans of a time of which it sent no tallies."""
+    sources: AbstractSet[_Source]
+    """Those that have anything to say."""
     long_ns: int
     """The length from which on the range is read in coarse rows."""
 
@@ -186,47 +255,57 @@ class Counted:
         known = {**asked.parameters, **parameters}
         rows = engine.rows(_BEGIN, {**known, "back": _BACK_SECONDS})
         tallied = {row["service"]: row["begins"] for row in rows if row["begins"]}
+        watched = {row["service"]: row["watched_from"] for row in rows if row["watched_from"]}
         known |= {"tallied": list(tallied), "begins": list(tallied.values())}
+        known |= {"watched": list(watched), "watched_from": list(watched.values())}
         minutes = {row["service"]: (row["first"], row["last"]) for row in rows if row["first"]}
         since = known["since_ns"] // _NS
-        counts_spans = any(row["spans"] and not 0 < row["begins"] <= since for row in rows)
-        return cls(engine, known, minutes, counts_spans, long_ns)
+        sources = {_Source.TALLIES} if tallied else set()
+        if any(row["spans"] and not 0 < row["begins"] <= since for row in rows):
+            sources.add(_Source.SPANS)
+        if any(not 0 < row["watched_from"] <= since for row in rows):
+            sources.add(_Source.OTHERS)
+        return cls(engine, known, minutes, sources, long_ns)
 
-    def requests(self, *by: str, where: str = "1") -> Found:
-        """Requests: requests, errors (of spans alone), hops, queries, wait_ns, run_ns, resume_ns, durations."""
-        return self._ask(_REQUESTS, by, where)
+    def requests(self, *by: str, where: str = "1", watched_only: bool = False) -> Found:
+        """Requests: requests, errors, responses, hops, queries, wait_ns, run_ns, resume_ns, durations.
+
+        `watched_only` leaves out services in which asgiscope does not run: nothing is known of their hops.
+        """
+        question = {
+            name: of for name, of in _REQUESTS.items() if not (watched_only and name == _Source.OTHERS)
+        }
+        return self._ask(question, by, where)
 
     def waits(self, *by: str, where: str = "1") -> Found:
         """Bridge calls and calls to pools: calls, wait_ns, run_ns, queue waits."""
         return self._ask(_WAITS, by, where)
 
     def loops(self, *by: str) -> Found:
-        """Event loops: blocked_ns, and loop_ns, for how long they were watched."""
+        """Event loops: blocked_ns, and loop_ns, for how long they were watched. Nobody else's are there."""
         return self._ask(_LOOPS, by, "1")
 
-    def _ask(
-        self, what: tuple[str, tuple[str, str], tuple[str, str]], by: Sequence[str], where: str
-    ) -> Found:
-        columns, spans, tallies = what
+    def _ask(self, question: _Question, by: Sequence[str], where: str) -> Found:
         found: Found = {}
-        for (source, more), condition, tallied in ((spans, _OF_SPANS, False), (tallies, _OF_TALLIES, True)):
-            if not (self.parameters["tallied"] if tallied else self.counts_spans):
+        for source, (table, columns) in question.items():
+            if source not in self.sources:
                 continue
+            condition = _CONDITIONS[source]
             keys = "".join(f"{_KEYS[key]} AS {key}, " for key in by)
             grouped = f" GROUP BY {', '.join(by)}" if by else ""
-            inner = source.replace("{where}", condition)
-            outer = where if inner != source else f"{condition} AND {where}"
-            sql = f"SELECT {keys}{columns} {more}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
-            for row in self._rows(sql, tallied=tallied):
+            inner = table.replace("{where}", condition)
+            outer = where if inner != table else f"{condition} AND {where}"
+            sql = f"SELECT {keys}{columns}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
+            for row in self._rows(sql, source):
                 key = tuple(row.pop(name) for name in by)
-                row.pop("tallied", None)
                 if row.pop("rows"):
-                    found.setdefault(key, Sums()).add(row, tallied=tallied)
+                    found.setdefault(key, Sums()).add(row, source)
         return found
 
-    def _rows(self, sql: str, *, tallied: bool) -> list[dict[str, Any]]:
+    def _rows(self, sql: str, source: _Source) -> list[dict[str, Any]]:
         # Where tallies begin within the range, spans are counted up to that minute.
         since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
-        if tallied or all(begins <= since for begins in self.parameters["begins"]):
+        begins = {_Source.SPANS: "begins", _Source.OTHERS: "watched_from"}.get(source)
+        if begins is None or all(each <= since for each in self.parameters[begins]):
             return coarse.rows(self.engine, sql, self.parameters, long_ns=self.long_ns)
         return self.engine.rows(sql, self.parameters)

@@ -43,6 +43,10 @@ _PLACEHOLDERS: Final = {
     "max_uint64": str(2**64 - 1),
     "bucket_of_cost": _bucket_of("CostNs"),
     "bucket_of_duration": _bucket_of("Duration"),
+    # The first digit of a status, 0 where no answer began.
+    "class_of_response": (
+        "toUInt8(least(5, intDiv(toUInt16OrZero(SpanAttributes['http.response.status_code']), 100)))"
+    ),
     "bucket_of_wait": _bucket_of("otel_traces.WaitNs"),
     "scan_settings": _SCAN_SETTINGS,
     "table_settings": _TABLE_SETTINGS,

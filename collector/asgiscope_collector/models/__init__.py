@@ -6,7 +6,15 @@ keeps 256 ns of an epoch time, which is finer than anything drawn; durations are
 """
 
 from asgiscope_collector.models.blocking import Blocking, BlockingPoint, BlockingSite
-from asgiscope_collector.models.common import CallSite, Holder, Point, Problem, RouteCost, Victims
+from asgiscope_collector.models.common import (
+    CallSite,
+    Holder,
+    Point,
+    Problem,
+    Responses,
+    RouteCost,
+    Victims,
+)
 from asgiscope_collector.models.contention import (
     Cell,
     Contention,
@@ -111,6 +119,7 @@ __all__ = [
     "Release",
     "ReleaseMarker",
     "Releases",
+    "Responses",
     "RoleWaits",
     "RouteCost",
     "RouteHops",

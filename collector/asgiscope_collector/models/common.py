@@ -47,6 +47,18 @@ class RouteCost(BaseModel):
     victims: Victims
 
 
+class Responses(BaseModel):
+    """Requests by what they were answered: the classes of HTTP's status codes (RFC 9110, section 15)."""
+
+    informational: int = Field(description="1xx")
+    successful: int = Field(description="2xx")
+    redirection: int = Field(description="3xx")
+    client_error: int = Field(description="4xx")
+    server_error: int = Field(description="5xx")
+    unanswered: int = Field(description="no answer began: the client left, or an exception ended the request")
+    unknown: int = Field(description="requests of an asgiscope that sent no classes")
+
+
 class Problem(BaseModel):
     """An error: what went wrong and what to do."""
 

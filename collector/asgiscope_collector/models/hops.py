@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from asgiscope_collector.models.common import CallSite
+from asgiscope_collector.models.common import CallSite, Responses
 
 
 class HopSite(BaseModel):
@@ -27,6 +27,8 @@ class RouteHops(BaseModel):
     service: str
     route: str
     requests: int
+    errors: int
+    responses: Responses
     hops: int
     hops_per_request: float
     wait_ns: int

@@ -46,3 +46,6 @@ class Changed(BaseModel):
     """Something was stored since the last of these."""
 
     now_ns: int
+    stored_ns: int | None = Field(
+        description="when anything was stored last, by the collector's clock; null: nothing since it started"
+    )

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from asgiscope_collector.models.common import Responses
 from asgiscope_collector.models.findings import Finding
 
 
@@ -12,11 +13,13 @@ class ServiceHealth(BaseModel):
     requests: int
     requests_per_second: float
     errors: int
+    responses: Responses
     duration_p50_ns: int
     duration_p95_ns: int
     loop_blocked_ns: int
-    loop_blocked_share: float = Field(
-        description="blocked time / time the loops were watched, 0 to 1; overlapping stalls counted once each"
+    loop_blocked_share: float | None = Field(
+        description="blocked time / time the loops were watched, 0 to 1; overlapping stalls counted once each; "
+        "null where no loop was watched"
     )
     longest_stall_ns: int
     processes: int
@@ -30,7 +33,11 @@ class ServiceHealth(BaseModel):
         description="calls that waited a millisecond or longer for asgiref's shared thread"
     )
     refusals: int
-    hops_per_request: float
+    hops_per_request: float | None = Field(description="null where asgiscope does not run in the service")
+    watched: bool = Field(
+        description="asgiscope runs in the service: of others nobody knows whether their loops are blocked, "
+        "which calls wait and what is refused"
+    )
     exact: bool = Field(
         description="true: requests, waits, hops and shares come from tallies of everything that happened; "
         "false: from the spans that were sent, so they are low where traces are sampled"
@@ -48,7 +55,7 @@ class HealthPoint(BaseModel):
     errors: int
     hops: int
     loop_blocked_ns: int
-    loop_blocked_share: float
+    loop_blocked_share: float | None = Field(description="null where no loop was watched")
     wait_ns: int
     wait_p95_ns: int
     shared_waits: int

@@ -5,7 +5,7 @@ from enum import StrEnum
 from asgiscope.semconv import FindingKind
 from pydantic import BaseModel, Field
 
-from asgiscope_collector.models.common import CallSite
+from asgiscope_collector.models.common import CallSite, Responses
 
 
 class Release(BaseModel):
@@ -34,12 +34,14 @@ class Side(BaseModel):
     until_ns: int
     requests: int
     requests_per_second: float
+    errors: int
     error_share: float
+    responses: Responses
     duration_p50_ns: int
     duration_p95_ns: int
-    hops_per_request: float
+    hops_per_request: float | None = Field(description="null where asgiscope did not run")
     wait_p95_ns: int
-    loop_blocked_share: float
+    loop_blocked_share: float | None = Field(description="null where no loop was watched")
     refusals: int
 
 

@@ -45,6 +45,8 @@ class Feed:
         self._answers: dict[tuple[str, str, str], tuple[float, int, asyncio.Future[Live]]] = {}
         self._run = os.urandom(4).hex()
         self.version = 0
+        self.stored_ns: int | None = None
+        """When something was stored last."""
 
     @property
     def stopping(self) -> bool:
@@ -123,5 +125,6 @@ class Feed:
             if (now := self._loaded()) != loaded:
                 loaded = now
                 self.version += 1
+                self.stored_ns = time.time_ns()
                 self._changed.set()
                 self._changed.clear()

@@ -66,7 +66,12 @@ async def follow(
                 environment=environment,
             )
             version, name = feed.version, feed.id
-            yield ServerSentEvent(event="changed", id=name, data=Changed(now_ns=moment), retry=_RETRY_MS)
+            yield ServerSentEvent(
+                event="changed",
+                id=name,
+                data=Changed(now_ns=moment, stored_ns=feed.stored_ns),
+                retry=_RETRY_MS,
+            )
             found = await feed.live(scope)
             if found is not None and (shown is None or found.waiting != shown.waiting):
                 shown = found

@@ -444,7 +444,8 @@ export interface HealthPoint {
   errors: number;
   hops: number;
   loop_blocked_ns: number;
-  loop_blocked_share: number;
+  /** null where no loop was watched */
+  loop_blocked_share: number | null;
   wait_ns: number;
   wait_p95_ns: number;
   shared_waits: number;
@@ -824,6 +825,24 @@ export interface Releases {
   total: number;
 }
 
+/** Requests by what they were answered: the classes of HTTP's status codes (RFC 9110, section 15). */
+export interface Responses {
+  /** 1xx */
+  informational: number;
+  /** 2xx */
+  successful: number;
+  /** 3xx */
+  redirection: number;
+  /** 4xx */
+  client_error: number;
+  /** 5xx */
+  server_error: number;
+  /** no answer began: the client left, or an exception ended the request */
+  unanswered: number;
+  /** requests of an asgiscope that sent no classes */
+  unknown: number;
+}
+
 /** Calls by the role of the thread they queued for. */
 export interface RoleWaits {
   /** thread role: shared, request, parent or pool */
@@ -854,6 +873,8 @@ export interface RouteHops {
   service: string;
   route: string;
   requests: number;
+  errors: number;
+  responses: Responses;
   hops: number;
   hops_per_request: number;
   wait_ns: number;
@@ -956,11 +977,12 @@ export interface ServiceHealth {
   requests: number;
   requests_per_second: number;
   errors: number;
+  responses: Responses;
   duration_p50_ns: number;
   duration_p95_ns: number;
   loop_blocked_ns: number;
-  /** blocked time / time the loops were watched, 0 to 1; overlapping stalls counted once each */
-  loop_blocked_share: number;
+  /** blocked time / time the loops were watched, 0 to 1; overlapping stalls counted once each; null where no loop was watched */
+  loop_blocked_share: number | null;
   longest_stall_ns: number;
   processes: number;
   /** bridge calls and calls to pools */
@@ -974,7 +996,10 @@ export interface ServiceHealth {
   /** calls that waited a millisecond or longer for asgiref's shared thread */
   shared_waits: number;
   refusals: number;
-  hops_per_request: number;
+  /** null where asgiscope does not run in the service */
+  hops_per_request: number | null;
+  /** asgiscope runs in the service: of others nobody knows whether their loops are blocked, which calls wait and what is refused */
+  watched: boolean;
   /** true: requests, waits, hops and shares come from tallies of everything that happened; false: from the spans that were sent, so they are low where traces are sampled */
   exact: boolean;
   environments: string[];
@@ -1031,12 +1056,16 @@ export interface Side {
   until_ns: number;
   requests: number;
   requests_per_second: number;
+  errors: number;
   error_share: number;
+  responses: Responses;
   duration_p50_ns: number;
   duration_p95_ns: number;
-  hops_per_request: number;
+  /** null where asgiscope did not run */
+  hops_per_request: number | null;
   wait_p95_ns: number;
-  loop_blocked_share: number;
+  /** null where no loop was watched */
+  loop_blocked_share: number | null;
   refusals: number;
 }
 

@@ -4,8 +4,16 @@ import { signal } from "@preact/signals";
 import { parseInert } from "./inert";
 import type { Live } from "./schema";
 
+/** `models.Changed`, which only the stream carries: the collector's clock, and when it stored anything last. */
+interface Changed {
+  now_ns: number;
+  stored_ns: number | null;
+}
+
 /** Counts up with each word that something was stored. */
 export const stored = signal(0);
+/** When anything was stored last, ms since the epoch by this machine's clock; null: nothing was, or nobody said. */
+export const storedAt = signal<number | null>(null);
 /** Whether such words come; while they do not, pages ask by themselves. */
 export const streaming = signal(false);
 /** What waits right now; null until the collector said. */
@@ -31,7 +39,11 @@ export function follow(query: Readonly<Record<string, string>>): () => void {
     if (document.hidden) return;
     source = new EventSource(`api/live?${search}`);
     source.addEventListener("open", () => (streaming.value = true));
-    source.addEventListener("changed", () => (stored.value += 1));
+    source.addEventListener("changed", (event: MessageEvent<string>) => {
+      const { now_ns: nowNs, stored_ns: storedNs } = parseInert(event.data) as Changed;
+      storedAt.value = storedNs === null ? null : Date.now() - (nowNs - storedNs) / 1e6;
+      stored.value += 1;
+    });
     source.addEventListener("waiting", (event: MessageEvent<string>) => {
       waitingNow.value = parseInert(event.data) as Live;
     });

@@ -23,6 +23,7 @@ it("finds no pair where there is one release or none", () => {
 
 const SIDE: Side = {
   version: "", since_ns: 0, until_ns: 1, requests: 1000, requests_per_second: 5, error_share: 0, duration_p50_ns: 10e6,
+  errors: 0, responses: { informational: 0, successful: 100, redirection: 0, client_error: 0, server_error: 0, unanswered: 0, unknown: 0 },
   duration_p95_ns: 40e6, hops_per_request: 8, wait_p95_ns: 20e6, loop_blocked_share: 0.2, refusals: 0,
 };
 

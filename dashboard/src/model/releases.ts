@@ -1,6 +1,7 @@
 /** Two releases or two periods: which are compared, and how their figures differ. */
 
 import type { Comparison, Release, Side } from "../api/types";
+import { text } from "../text";
 import { count, duration, percent, rate, significant } from "./format";
 
 export interface Pair {
@@ -43,7 +44,8 @@ export interface FigureRow {
 }
 
 interface Figure {
-  value: (side: Side) => number;
+  /** Null: nobody watched. */
+  value: (side: Side) => number | null;
   format: (value: number) => string;
   /** Whether more of it is worse; null: it is neither. */
   worse: boolean | null;
@@ -67,10 +69,12 @@ const NOTEWORTHY = 0.1;
 export function figuresOf({ base, other }: Pick<Comparison, "base" | "other">): FigureRow[] {
   return Object.entries(FIGURES as Record<string, Figure>).map(([name, { value, format, worse }]) => {
     const [before, after] = [value(base), value(other)];
-    const change = before === 0 ? (after === 0 ? 0 : null) : after / before - 1;
-    const grew = change === null || change > NOTEWORTHY;
+    const known = before !== null && after !== null;
+    const change = !known ? null : before === 0 ? (after === 0 ? 0 : null) : after / before - 1;
+    const grew = known && (change === null || change > NOTEWORTHY);
     const fell = change !== null && change < -NOTEWORTHY;
     const trend: Trend = worse === null || (!grew && !fell) ? "same" : grew === worse ? "worse" : "better";
-    return { name: name as keyof typeof FIGURES, base: format(before), other: format(after), change, trend };
+    const written = [before, after].map((value) => (value === null ? text.overview.notWatched : format(value)));
+    return { name: name as keyof typeof FIGURES, base: written[0] ?? "", other: written[1] ?? "", change, trend };
   });
 }

@@ -1,18 +1,20 @@
 import { describe, expect, it } from "vitest";
 import type { Finding, FindingKind, Overview, ServiceHealth } from "../api/types";
-import { verdictsOf } from "./verdict";
+import { isCurrent, verdictsOf } from "./verdict";
 
 const HEALTHY: ServiceHealth = {
   service: "shop",
   requests: 1000,
   requests_per_second: 1,
   errors: 0,
+  responses: { informational: 0, successful: 1000, redirection: 0, client_error: 0, server_error: 0, unanswered: 0, unknown: 0 },
   duration_p50_ns: 0,
   duration_p95_ns: 0,
   longest_stall_ns: 0,
   calls: 0,
   queued: 0,
   exact: true,
+  watched: true,
   environments: [],
   versions: [],
   loop_blocked_ns: 0,
@@ -63,6 +65,32 @@ describe("verdictsOf", () => {
 
   it("blames no finding of another service", () => {
     expect(said(overview([{ loop_blocked_share: 0.12 }], [finding("loop_blocked", "api")]))[0]?.[2]).toBe("");
+  });
+
+  it("says that requests fail", () => {
+    expect(said(overview([{ requests: 10, errors: 6 }]))).toEqual([["bad", "6 of 10 requests of `shop` failed", ""]]);
+  });
+
+  it("gives no all-clear for what nobody watched", () => {
+    const node = { service: "node", watched: false, loop_blocked_share: null, hops_per_request: null, requests: 7 };
+
+    expect(said(overview([node]))).toEqual([
+      ["unknown", "Event loop of `node` not watched (7 requests): asgiscope does not run there", ""],
+    ]);
+    expect(said(overview([{}, node]))).toEqual([
+      ["unknown", "Event loop of `node` not watched (7 requests): asgiscope does not run there", ""],
+      ["good", "Nothing blocks, waits or is refused in `shop` (1,000 requests)", ""],
+    ]);
+    expect(said(overview([{ ...node, errors: 7 }])).map(([level]) => level)).toEqual(["bad", "unknown"]);
+  });
+
+  it("says until when the data goes that it speaks of", () => {
+    const last = Date.parse(HEALTHY.last_seen);
+    const [verdict] = verdictsOf(overview([{ loop_blocked_share: 0.57 }, { service: "api", last_seen: "2026-11-21T12:00:00Z" }]));
+
+    expect(verdict?.untilNs).toBe(last * 1e6);
+    expect(isCurrent(last * 1e6, last + 100_000)).toBe(true);
+    expect(isCurrent(last * 1e6, last + 25 * 60_000)).toBe(false);
   });
 
   it("puts the worst first", () => {

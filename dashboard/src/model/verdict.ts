@@ -1,16 +1,19 @@
 /** Is anything wrong, and where to click: the overview in a sentence or two. */
 
-import type { Finding, Overview, ServiceHealth } from "../api/types";
+import type { Finding, Overview, Responses, ServiceHealth } from "../api/types";
 import { text } from "../text";
-import { count, duration, percent, plural } from "./format";
+import { count, duration, momentNs, percent, plural } from "./format";
 
-export type Level = "good" | "warn" | "bad";
+/** `unknown`: nobody watched, so it is neither good nor bad. */
+export type Level = "good" | "warn" | "bad" | "unknown";
 
 export interface Verdict {
   level: Level;
   text: string;
   /** The worst place, where one is known. */
   finding: Finding | null;
+  /** When the data ends that this is said of, ns since the epoch. */
+  untilNs: number | null;
 }
 
 /** A verdict with how bad it is among its like. */
@@ -23,30 +26,63 @@ export const BLOCKED_WARN = 0.005;
 export const BLOCKED_BAD = 0.05;
 export const WAIT_WARN_NS = 5e6;
 export const WAIT_BAD_NS = 50e6;
+/** From which share of failed requests. */
+export const ERRORS_WARN = 0.005;
+export const ERRORS_BAD = 0.05;
 
-const RANK: Record<Level, number> = { bad: 0, warn: 1, good: 2 };
+const RANK: Record<Level, number> = { bad: 0, warn: 1, unknown: 2, good: 3 };
 
 /** What to say, the worst first; a single good one where there is nothing to complain of. */
 export function verdictsOf(overview: Overview): Verdict[] {
   const { services, findings } = overview;
-  const verdicts = [blocked, refused, waited].flatMap((judge) =>
+  const verdicts: Verdict[] = [blocked, refused, failed, waited].flatMap((judge) =>
     services.flatMap((service) => judge(service, findings)).sort((a, b) => b.weight - a.weight),
   );
-  if (verdicts.length > 0) return verdicts.sort((a, b) => RANK[a.level] - RANK[b.level]);
+  const watched = services.filter((service) => service.watched);
+  const others = services.filter((service) => !service.watched);
   const [worst] = overview.findings;
-  if (worst !== undefined) {
+  if (verdicts.length === 0 && worst !== undefined) {
     const said = text.verdicts.calm(plural(overview.findings.length, ...text.nouns.finding));
-    return [{ level: "warn", text: said, finding: worst }];
+    verdicts.push({ level: "warn", text: said, finding: worst, untilNs: lastOf(services) });
+  } else if (verdicts.length === 0 && watched.length > 0) {
+    const said = text.verdicts.good(namesOf(watched), plural(requestsOf(watched), ...text.nouns.request));
+    verdicts.push({ level: "good", text: said, finding: null, untilNs: lastOf(watched) });
   }
-  if (overview.services.length === 0) return [];
-  const names = overview.services.map(({ service }) => `\`${service}\``).join(", ");
-  const requests = overview.services.reduce((sum, service) => sum + service.requests, 0);
-  const said = text.verdicts.good(names, plural(requests, ...text.nouns.request));
-  return [{ level: "good", text: said, finding: null }];
+  if (others.length > 0) {
+    const said = text.verdicts.unwatched(namesOf(others), plural(requestsOf(others), ...text.nouns.request));
+    verdicts.push({ level: "unknown", text: said, finding: null, untilNs: lastOf(others) });
+  }
+  return verdicts.sort((a, b) => RANK[a.level] - RANK[b.level]);
+}
+
+/** At most so long ago is the newest of what is still arriving; a service's tallies are of whole minutes. */
+const ARRIVING_MS = 180_000;
+
+/** Whether what is said holds now (ms since the epoch), or only until the data ended. */
+export function isCurrent(untilNs: number | null, now: number): boolean {
+  return untilNs === null || now - untilNs / 1e6 < ARRIVING_MS;
+}
+
+function lastOf(services: readonly ServiceHealth[]): number | null {
+  const moments = services.map((service) => momentNs(service.last_seen)).filter((moment) => moment !== null);
+  return moments.length === 0 ? null : Math.max(...moments);
+}
+
+function namesOf(services: readonly ServiceHealth[]): string {
+  return services.map(({ service }) => `\`${service}\``).join(", ");
+}
+
+function requestsOf(services: readonly ServiceHealth[]): number {
+  return services.reduce((sum, service) => sum + service.requests, 0);
 }
 
 export function blockedLevel(service: ServiceHealth): Level {
-  return level(service.loop_blocked_share, BLOCKED_WARN, BLOCKED_BAD);
+  const share = service.loop_blocked_share;
+  return share === null ? "unknown" : level(share, BLOCKED_WARN, BLOCKED_BAD);
+}
+
+export function errorLevel(service: ServiceHealth): Level {
+  return level(service.requests === 0 ? 0 : service.errors / service.requests, ERRORS_WARN, ERRORS_BAD);
 }
 
 export function waitLevel(service: ServiceHealth): Level {
@@ -57,18 +93,37 @@ function level(value: number, warn: number, bad: number): Level {
   return value >= bad ? "bad" : value >= warn ? "warn" : "good";
 }
 
+/** How many requests were answered with which class of status, of those that there are. */
+export function responsesText(responses: Responses): string {
+  const names = Object.keys(text.responseClasses) as (keyof typeof text.responseClasses)[];
+  const some = names.filter((name) => responses[name] > 0);
+  return some.map((name) => `${text.responseClasses[name]}: ${count(responses[name])}`).join(" · ");
+}
+
 function blocked(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   const severity = blockedLevel(service);
-  if (severity === "good") return [];
-  const said = text.verdicts.blocked(service.service, percent(service.loop_blocked_share));
-  return [{ level: severity, text: said, finding: worst(service, findings, ["loop_blocked"]), weight: service.loop_blocked_share }];
+  const share = service.loop_blocked_share;
+  if (severity === "good" || share === null) return [];
+  const said = text.verdicts.blocked(service.service, percent(share));
+  const finding = worst(service, findings, ["loop_blocked"]);
+  return [{ level: severity, text: said, finding, weight: share, untilNs: lastOf([service]) }];
 }
 
 function refused(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
   if (service.refusals === 0) return [];
   const calls = plural(service.refusals, ...text.nouns.call);
   const said = text.verdicts.refused(calls, service.service, plural(service.requests, ...text.nouns.request));
-  return [{ level: "bad", text: said, finding: worst(service, findings, ["refusal"]), weight: service.refusals }];
+  const finding = worst(service, findings, ["refusal"]);
+  return [{ level: "bad", text: said, finding, weight: service.refusals, untilNs: lastOf([service]) }];
+}
+
+function failed(service: ServiceHealth): Weighed[] {
+  const severity = errorLevel(service);
+  if (severity === "good") return [];
+  const requests = plural(service.requests, ...text.nouns.request);
+  const said = text.verdicts.failed(count(service.errors), requests, service.service);
+  const weight = service.errors / service.requests;
+  return [{ level: severity, text: said, finding: null, weight, untilNs: lastOf([service]) }];
 }
 
 function waited(service: ServiceHealth, findings: readonly Finding[]): Weighed[] {
@@ -76,7 +131,8 @@ function waited(service: ServiceHealth, findings: readonly Finding[]): Weighed[]
   if (severity === "good") return [];
   const shared = service.shared_waits > 0 ? text.verdicts.shared(count(service.shared_waits)) : "";
   const said = text.verdicts.waits(service.service, duration(service.wait_p95_ns), shared);
-  return [{ level: severity, text: said, finding: worst(service, findings, ["contention", "pool_starvation"]), weight: service.wait_p95_ns }];
+  const finding = worst(service, findings, ["contention", "pool_starvation"]);
+  return [{ level: severity, text: said, finding, weight: service.wait_p95_ns, untilNs: lastOf([service]) }];
 }
 
 /** The API ranks by what users lose, so the first of the kind is the worst. */

@@ -62,7 +62,8 @@ export const range = {
   zone: "Times in",
   zones: { local: "Local time", utc: "UTC" },
   marks: {
-    live: { name: "Live", meaning: "New data shows up by itself" },
+    live: { name: "Live", meaning: "Data is arriving, and shows up by itself" },
+    quiet: { name: "No new data", meaning: "Nothing has been stored for a while; what comes shows up by itself" },
     past: { name: "Past", meaning: "A range of the past: nothing new can show up in it" },
     cut: { name: "Cut off", meaning: "The collector does not answer: nothing new shows up" },
   },

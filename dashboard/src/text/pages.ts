@@ -35,10 +35,29 @@ export const overview = {
   wait: "Queue wait p95",
   requests: "Requests",
   refusals: "Refusals",
+  errors: "Errors",
+  notWatched: "not watched",
+  notWatchedMeaning: "asgiscope does not run in this service: its requests and errors are those of its spans",
+};
+
+/** Classes of HTTP's status codes. */
+export const responseClasses = {
+  informational: "1xx",
+  successful: "2xx",
+  redirection: "3xx",
+  client_error: "4xx",
+  server_error: "5xx",
+  unanswered: "no answer",
+  unknown: "status not known",
 };
 
 export const verdicts = {
   calm: (findings: string) => `${findings}, none of which users feel much yet`,
+  failed: (errors: string, requests: string, service: string) => `${errors} of ${requests} of \`${service}\` failed`,
+  unwatched: (names: string, requests: string) =>
+    `Event loop of ${names} not watched (${requests}): asgiscope does not run there`,
+  current: (range: string) => `${range}, until now`,
+  until: (moment: string, ago: string) => `Until ${moment}, ${ago}: nothing has come since`,
   good: (names: string, requests: string) => `Nothing blocks, waits or is refused in ${names} (${requests})`,
   blocked: (service: string, share: string) => `Event loop of \`${service}\` blocked ${share} of the time`,
   refused: (calls: string, service: string, requests: string) => `${calls} of \`${service}\` refused in ${requests}`,

@@ -119,7 +119,7 @@ export const roles: Record<string, string> = {
   other: "thread",
 };
 
-export const levels = { good: "Good", warn: "Look at this", bad: "Act on this" };
+export const levels = { good: "Good", warn: "Look at this", bad: "Act on this", unknown: "Not known" };
 
 export const slices = {
   blocking: { label: "blocked the loop", meaning: "its own synchronous code ran on the event loop" },

@@ -1,20 +1,21 @@
 /** Is anything wrong, and where to click. */
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { question } from "../api/client";
 import type { Overview as OverviewData, ReleaseMarker, ServiceHealth } from "../api/types";
-import { count, duration, percent, plural, rate, significant } from "../model/format";
-import { blockedLevel, type Level, type Verdict, verdictsOf, waitLevel } from "../model/verdict";
+import { ago, clock, count, duration, percent, plural, rate, significant, zone } from "../model/format";
+import { isLive, rangeText } from "../model/range";
+import { blockedLevel, errorLevel, isCurrent, type Level, responsesText, type Verdict, verdictsOf, waitLevel } from "../model/verdict";
 import { text } from "../text";
 import { Chart, type Marker } from "../widgets/chart";
 import { FindingTable } from "../widgets/finding-table";
 import { LevelMark } from "../widgets/icon";
-import { linkTo, scope } from "../widgets/location";
+import { linkTo, range, scope } from "../widgets/location";
 import { Prose, Rich } from "../widgets/rich";
 import { NoData, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { CallSiteText, FindingLink, Meter } from "../widgets/words";
+import { CallSiteText, FindingLink, Meter, now } from "../widgets/words";
 
 const words = text.overview;
 const { columns } = words;
@@ -62,11 +63,27 @@ function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }): JSX.Element {
                   <CallSiteText site={verdict.finding.call_site} />
                 </FindingLink>
               } />
-            )}
+            )}{" "}
+            <When untilNs={verdict.untilNs} />
           </span>
         </p>
       ))}
     </section>
+  );
+}
+
+/** Of when a verdict speaks: of the range up to now, or up to where its data ends. */
+function When({ untilNs }: { untilNs: number | null }): JSX.Element {
+  const shown = rangeText(range.value, zone.value);
+  const stale = untilNs !== null && isLive(range.value) && !isCurrent(untilNs, now.value);
+  return (
+    <span class="verdict-when">
+      {stale
+        ? text.verdicts.until(clock(untilNs), ago(untilNs, now.value))
+        : isLive(range.value)
+          ? text.verdicts.current(shown)
+          : shown}
+    </span>
   );
 }
 
@@ -114,28 +131,46 @@ function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
           {(health.versions[0] ?? "") !== "" && " · "}
           <span class="version" title={health.versions[0]}>{health.versions[0]}</span>
         </span>
-        {!health.exact && <span class="tag" title={words.estimateMeaning}>{words.estimate}</span>}
+        {!health.watched && <span class="tag" title={words.notWatchedMeaning}>{words.notWatched}</span>}
+        {health.watched && !health.exact && <span class="tag" title={words.estimateMeaning}>{words.estimate}</span>}
       </th>
       <td class="num" data-label={columns.blocked}>
-        <Graded level={blocked} text={percent(health.loop_blocked_share)} />
-        <Meter share={health.loop_blocked_share} level={blocked} />
+        {health.loop_blocked_share === null ? (
+          <span class="muted">{words.notWatched}</span>
+        ) : (
+          <>
+            <Graded level={blocked} text={percent(health.loop_blocked_share)} />
+            <Meter share={health.loop_blocked_share} level={blocked} />
+          </>
+        )}
       </td>
-      <td class="num" data-label={columns.p50}>{duration(health.wait_p50_ns)}</td>
-      <td class="num" data-label={columns.fullP95}>
+      <Watched health={health} label={columns.p50}>{duration(health.wait_p50_ns)}</Watched>
+      <Watched health={health} label={columns.fullP95}>
         <Graded level={waitLevel(health)} text={duration(health.wait_p95_ns)} />
-      </td>
-      <td class="num" data-label={columns.fullP99}>{duration(health.wait_p99_ns)}</td>
-      <td class="num" data-label={columns.shared}>{count(health.shared_waits)}</td>
-      <td class="num" data-label={columns.refusals}>
+      </Watched>
+      <Watched health={health} label={columns.fullP99}>{duration(health.wait_p99_ns)}</Watched>
+      <Watched health={health} label={columns.shared}>{count(health.shared_waits)}</Watched>
+      <Watched health={health} label={columns.refusals}>
         <Graded level={health.refusals > 0 ? "bad" : "good"} text={count(health.refusals)} />
-      </td>
-      <td class="num" data-label={columns.hops}>{significant(health.hops_per_request)}</td>
+      </Watched>
+      <Watched health={health} label={columns.hops}>{significant(health.hops_per_request ?? 0)}</Watched>
       <td class="num" data-label={columns.requests}>
         {rate(health.requests_per_second)} <small class="muted">{count(health.requests)}</small>
       </td>
-      <td class="num" data-label={columns.errors}>{count(health.errors)}</td>
+      <td class="num" data-label={columns.errors} title={responsesText(health.responses)}>
+        <Graded level={errorLevel(health)} text={count(health.errors)} />
+      </td>
       <td class="num" data-label={columns.duration}>{duration(health.duration_p95_ns)}</td>
     </tr>
+  );
+}
+
+/** A figure that only asgiscope can give: where it does not run, nothing is known. */
+function Watched(props: { health: ServiceHealth; label: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <td class={`num ${props.health.watched ? "" : "none"}`} data-label={props.label}>
+      {props.health.watched ? props.children : "–"}
+    </td>
   );
 }
 
@@ -169,16 +204,20 @@ function TopFindings({ data, question }: { data: OverviewData; question: string 
 function Series({ data }: { data: OverviewData }): JSX.Element {
   const series = useMemo(() => seriesOf(data), [data]);
   const markers = useMemo(() => markersOf(data.releases), [data]);
+  // A flat line of what nobody watched would read as an all-clear.
+  const watched = data.services.some((health) => health.watched);
   return (
     <section class="charts" aria-label={words.series}>
-      <Chart title={words.blocked}
-        times={series.times} values={series.blocked} format={percent} colour="stall" least={0.01} markers={markers} />
-      <Chart title={words.wait}
-        times={series.times} values={series.wait} format={duration} colour="wait" least={1e6} markers={markers} />
+      {watched && <Chart title={words.blocked}
+        times={series.times} values={series.blocked} format={percent} colour="stall" least={0.01} markers={markers} />}
+      {watched && <Chart title={words.wait}
+        times={series.times} values={series.wait} format={duration} colour="wait" least={1e6} markers={markers} />}
       <Chart title={words.requests}
         times={series.times} values={series.requests} format={rate} colour="run" least={1} markers={markers} />
-      <Chart title={words.refusals}
-        times={series.times} values={series.refusals} format={count} colour="refusal" least={4} bars markers={markers} />
+      <Chart title={words.errors}
+        times={series.times} values={series.errors} format={count} colour="refusal" least={4} bars markers={markers} />
+      {watched && <Chart title={words.refusals}
+        times={series.times} values={series.refusals} format={count} colour="refusal" least={4} bars markers={markers} />}
     </section>
   );
 }
@@ -192,10 +231,11 @@ function markersOf(releases: readonly ReleaseMarker[]): Marker[] {
   }));
 }
 
-function seriesOf({ series, step_ns: stepNs }: OverviewData): Record<"times" | "blocked" | "wait" | "requests" | "refusals", number[]> {
+function seriesOf({ series, step_ns: stepNs }: OverviewData): Record<"times" | "blocked" | "wait" | "requests" | "refusals" | "errors", number[]> {
   return {
     times: series.map((point) => point.time_ns / 1e9),
-    blocked: series.map((point) => point.loop_blocked_share),
+    blocked: series.map((point) => point.loop_blocked_share ?? 0),
+    errors: series.map((point) => point.errors),
     wait: series.map((point) => point.wait_p95_ns),
     requests: series.map((point) => point.requests / (stepNs / 1e9)),
     refusals: series.map((point) => point.refusals),

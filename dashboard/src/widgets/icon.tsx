@@ -20,6 +20,7 @@ const PATHS: Record<string, string> = {
   session_saved: "M3 2h8l2 2v10H3zM5 2v4h5V2M5 10h6",
   good: "M3 8.5l3.5 3.5L13 4.5",
   warn: "M8 3v6M8 12v1",
+  unknown: "M5.5 6a2.5 2.5 0 1 1 3.5 2.3c-.7.3-1 .8-1 1.7M8 12.5v.5",
   bad: "M4 4l8 8M12 4l-8 8",
   earlier: "M10 3L5 8l5 5",
   later: "M6 3l5 5-5 5",

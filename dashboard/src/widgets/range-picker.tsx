@@ -5,12 +5,14 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { type Zone, zone } from "../model/format";
 import { unreachableSince } from "../api/live";
+import { storedAt } from "../api/stream";
 import { boundsOf, isLive, parseTime, QUICK, rangeText, shifted, spanText, widened, writtenTime } from "../model/range";
 import { text } from "../text";
 import { Icon } from "./icon";
 import { range, setRange } from "./location";
 import { Popover } from "./popover";
 import { chooseZone, ZONES } from "./preferences";
+import { now } from "./words";
 
 /** Whether the picker is open; a key opens it from anywhere. */
 export const pickerOpen = signal(false);
@@ -19,7 +21,7 @@ const words = text.range;
 export function RangePicker(): JSX.Element {
   const shown = rangeText(range.value, zone.value);
   const live = isLive(range.value);
-  const mark = !live ? "past" : unreachableSince.value === null ? "live" : "cut";
+  const mark = !live ? "past" : unreachableSince.value !== null ? "cut" : isArriving(now.value) ? "live" : "quiet";
   return (
     <div class="range" role="group" aria-label={words.label}>
       <Step icon="earlier" label={words.earlier} onPress={() => setRange(shifted(range.value, -1, Date.now()))} />
@@ -39,6 +41,13 @@ export function RangePicker(): JSX.Element {
       <Step icon="wider" label={words.wider} onPress={() => setRange(widened(range.value, Date.now()))} />
     </div>
   );
+}
+
+/** Green only while something is stored now and then: a running site sends its sums every few seconds. */
+const QUIET_MS = 90_000;
+
+function isArriving(moment: number): boolean {
+  return storedAt.value !== null && moment - storedAt.value < QUIET_MS;
 }
 
 function Step(props: { icon: string; label: string; disabled?: boolean; onPress: () => void }): JSX.Element {

@@ -4,46 +4,54 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --quiet --frozen --all-packages
 DEMO_SECONDS ?=
+
+.DEFAULT_GOAL := demo
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: demo test test-long unit e2e bench suites fmt lint type ui build setup clean
+.PHONY: help demo test test-long unit e2e bench suites fmt lint type ui build setup clean
 
-demo: setup $(STATIC)
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+demo: setup $(STATIC) ## a shop with twelve problems, real traffic, and the page that finds them (DEMO_SECONDS=60 stops by itself)
 	@$(RUN) python deploy/demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 # Two workers side by side: see tests/conftest.py.
-test: setup $(STATIC) lint type
+test: setup $(STATIC) lint type ## every check that CI makes: lint, types, all tests but the long ones
 	$(RUN) pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-test-long: setup $(STATIC)
+test-long: setup $(STATIC) ## the tests that take minutes
 	$(RUN) pytest -m long
 
-unit: setup
+unit: setup ## the tests of both packages alone
 	$(RUN) pytest tests/instrumentation tests/collector
 
-bench: setup
+e2e: setup $(STATIC) ## the tests of whole sites under real servers
+	$(RUN) pytest tests/e2e
+
+bench: setup ## every benchmark, as ratios in one run
 	$(RUN) python -m tests.benchmarks
 
 # Django's, asgiref's, Channels' and REST framework's own tests, without asgiscope and with it: ten minutes.
-suites: setup
+suites: setup ## the tests of Django, asgiref, Channels and REST framework, with asgiscope and without
 	$(RUN) python -m tests.suites $(SUITES)
 
-fmt: setup
+fmt: setup ## format the code and apply safe fixes
 	$(RUN) ruff format . && $(RUN) ruff check --fix .
 
-lint: setup
+lint: setup ## check format and rules
 	$(RUN) ruff format --check . && $(RUN) ruff check .
 
-type: setup
+type: setup ## check types
 	$(RUN) mypy
 
-ui: setup
+ui: setup ## build the page into the collector's package
 	$(RUN) python dashboard/build.py
 
-build: ui
+build: ui ## wheels and sdists into dist/
 	$(UV) build --all-packages
 
-setup: .tools/synced
+setup: .tools/synced ## install uv and the Python packages into .tools/ and .venv/
 
 # "Installing" takes half a minute the first time; uv shows its own progress.
 .tools/synced: pyproject.toml uv.lock instrumentation/pyproject.toml collector/pyproject.toml
@@ -58,5 +66,5 @@ setup: .tools/synced
 $(STATIC): $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
 	@$(MAKE) --no-print-directory ui
 
-clean:
+clean: ## remove what was installed and built
 	rm -rf .venv .tools .demo dist dashboard/node_modules collector/asgiscope_collector/static

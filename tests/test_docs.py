@@ -37,3 +37,30 @@ def test_every_setting_is_documented() -> None:
     table = settings_table()
     written = [line for line in README.read_text().splitlines() if line.startswith(f"| `{PREFIX}")]
     assert written == table, "instrumentation/README.md should have:\n" + "\n".join(table)
+
+
+def test_no_text_installs_a_package_that_is_not_published() -> None:
+    """Until a release exists, a package of our name on an index would be somebody else's."""
+    texts = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*/*.md"),
+        *ROOT.glob("*/*/*.md"),
+        *ROOT.glob("dashboard/src/**/*.ts*"),
+    ]
+    texts = [text for text in texts if "node_modules" not in text.parts and ".venv" not in text.parts]
+    assert len(texts) > 50
+    published = re.compile(r"pip install (?:-\S+ )*['\"]?asgiscope")
+    assert [str(text.relative_to(ROOT)) for text in texts if published.search(text.read_text())] == []
+
+
+def test_every_make_target_is_in_make_help_and_contributing_names_real_ones() -> None:
+    """`make help` is made of the comments beside the targets."""
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    targets = {target for line in phony for target in line.split()}
+    described = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
+    assert described == targets
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`make ([a-z0-9-]+)", contributing))
+    assert named
+    assert named <= targets

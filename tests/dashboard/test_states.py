@@ -24,7 +24,7 @@ def test_nothing_yet_says_how_to_send_some(empty: str, open_view: Open) -> None:
         page.goto(f"{empty}/#/{view}")
         expect(page.locator(".howto pre")).to_have_count(3)
         lines = [plain(line) for line in page.locator(".howto pre").all()]
-        assert lines[0] == "pip install asgiscope"
+        assert lines[0] == "pip install ./instrumentation"
         assert lines[1] == 'INSTALLED_APPS += ["asgiscope"]'
         assert f"OTEL_EXPORTER_OTLP_ENDPOINT={empty} " in lines[2]
 

@@ -7,7 +7,7 @@ const SOURCES: Record<string, string> = import.meta.glob("../{views,widgets,app}
   eager: true,
 });
 /** What a reader types as it stands: commands and settings. */
-const CODE = ["pip install asgiscope", "Enter", "Esc"];
+const CODE = ["pip install ./instrumentation", "Enter", "Esc"];
 /** Type arguments look like tags; what follows them is code. */
 const PROGRAM = /[;(){}=|?]/u;
 

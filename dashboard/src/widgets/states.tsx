@@ -57,7 +57,7 @@ export function NoData({ what }: { what: string }): JSX.Element {
       )}
       <ol class="howto">
         <li>
-          {words.install} <pre tabIndex={0}>pip install asgiscope</pre>
+          {words.install} <pre tabIndex={0}>pip install ./instrumentation</pre>
         </li>
         <li>
           {words.switchOn} <pre tabIndex={0}>INSTALLED_APPS += ["asgiscope"]</pre>

@@ -21,6 +21,7 @@ from asgiscope.patching import Patches
 from asgiscope.probes import (
     Unsupported,
     asgiref,
+    async_backend,
     caches,
     channels,
     connections,
@@ -103,6 +104,7 @@ class Instrumentation:
             "guard": lambda: guard.install(recorder, middleware.in_file),
             "connections": lambda: connections.install(self.connections),
             "orm": lambda: orm.install(recorder, self.connections),
+            "async_backend": lambda: async_backend.install(recorder, self.pools),
             "sessions": lambda: sessions.install(recorder),
             "caches": lambda: caches.install(recorder),
             "templates": lambda: templates.install(recorder),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.environments import make
+from tests.e2e.environments import Environment, later_pythons, make
 from tests.e2e.postgres import postgres
 from tests.e2e.running import SITES, line_of, without_settings
 from tests.sink import Sink
@@ -16,6 +16,7 @@ MS = 1_000_000
 SCRIPT = SITES / "pooled.py"
 LEFT = SITES / "left.py"
 ASYNC = SITES / "async_pool.py"
+BACK_END = SITES / "async_backend.py"
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,11 @@ def server() -> Iterator[int]:
         yield port
 
 
-def run(script: Path, port: int, sink: Sink, sampler: str, **env: str) -> int:
+def run(
+    script: Path, port: int, sink: Sink, sampler: str, environment: Environment | None = None, **env: str
+) -> int:
     """Run a script with that server and its spans going to the sink: the number it prints."""
-    environment = make("django>=5.2,<5.3", "psycopg[binary,pool]>=3.2")
+    environment = environment or make("django>=5.2,<5.3", "psycopg[binary,pool]>=3.2")
     done = subprocess.run(
         [environment.python, script],
         env={
@@ -87,7 +90,7 @@ def test_connections_left_open_behind_the_threads_of_requests(server: int) -> No
         assert span["db.system.name"] == "postgresql"
         assert span["asgiscope.thread.role"] == "request"
         assert span["asgiscope.db.owner_thread_id"] == span["thread.id"]
-        assert span["asgiscope.db.connections_left"] == 3
+        assert 1 <= span["asgiscope.db.connections_left"] <= 3
         assert span["asgiscope.db.connection_age_ns"] > 0
         assert span["asgiscope.finding.victims"] == span["asgiscope.finding.cost_ns"] == 0
     assert len({span["thread.name"] for span in found}) == 3
@@ -150,3 +153,90 @@ def test_connections_open_in_idle_workers_of_a_thread_pool(shared: tuple[Sink, i
     assert idle["asgiscope.db.connections_idle"] == 3
     assert idle["asgiscope.thread.role"] == "pool"
     assert idle["http.route"] == "/leaves/"
+
+
+@pytest.fixture(scope="module")
+def back_end() -> Environment:
+    """django-async-backend, which needs a newer Python than the others."""
+    pythons = later_pythons()
+    if not pythons:
+        assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"
+        pytest.skip("there is no Python 3.12 or later here; ASGISCOPE_TEST_PYTHONS may name some")
+    return make(
+        "django-async-backend==6.1.5", "django==6.1.3", "psycopg[binary,pool]==3.3.9", python=pythons[-1]
+    )
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "always_off"])
+def test_queries_and_waits_of_an_orm_without_threads(
+    server: int, back_end: Environment, sampler: str
+) -> None:
+    """Counted, at the line that awaits them; who waits for its pool is told who holds it, while it lasts too."""
+    with Sink() as sink:
+        truth = run(BACK_END, server, sink, sampler, back_end, ASGISCOPE_ONGOING_MS="300") * MS
+        waits = sink.findings("connection_wait")
+        requests = {
+            span["http.route"]: span for span in sink.spans if span.kind == 2 and span.get("http.route")
+        }
+        queries = [span for span in sink.spans if span.kind == 3]
+    (whole,) = [one for one in waits if "asgiscope.ongoing" not in one.attributes]
+    assert whole.duration <= truth + MS
+    assert len(waits) > 1
+    for wait in waits:
+        assert wait.span_id == whole.span_id
+        assert (wait["code.function.name"], wait["code.line.number"]) == (
+            "waits",
+            line_of(BACK_END, "await Database.async_objects.acount()  # waits"),
+        )
+        ((_, _, held),) = wait.links
+        assert (held["asgiscope.link"], held["http.route"]) == ("held_by", "/holds/")
+        assert (held["code.function.name"], held["code.line.number"]) == (
+            "holds",
+            line_of(BACK_END, "Database.async_objects.order_by"),
+        )
+    assert requests["/waits/"]["asgiscope.request.queries"] == 1
+    assert requests["/holds/"].get("asgiscope.request.queries", 3) == 3
+    if sampler == "always_on":
+        assert [query.name for query in queries if query["http.route"] == "/holds/"] == [
+            "SELECT pg_database",
+            "SELECT pg_database",
+            "SELECT",
+        ]
+        assert {query["code.function.name"] for query in queries} == {"holds", "waits"}
+        assert not any(query["asgiscope.on_event_loop"] is False for query in queries)
+    stalls = [span for span in sink.spans if span.name == "event_loop blocked"]
+    assert not [span for span in stalls if "SELECT" in span.get("asgiscope.operation", "")]
+
+
+def test_an_async_back_end_of_another_shape_is_refused_in_one_line(back_end: Environment) -> None:
+    """Its module is imported all the same, and works."""
+    code = """
+import sys, types
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.sessions", "asgiscope"])
+django.setup()
+from django_async_backend.db.backends import utils
+sys.modules.pop(utils.__name__)
+from asgiscope.probes import async_backend
+class AsyncCursorWrapper:
+    def execute(self, sql): return sql
+changed = types.SimpleNamespace(__name__=utils.__name__, AsyncCursorWrapper=AsyncCursorWrapper)
+patched = []
+async_backend._patch_if_supported(patched.append, "AsyncCursorWrapper", ("execute",), changed)
+print(patched, AsyncCursorWrapper().execute("SELECT 1"))
+"""
+    done = subprocess.run(
+        [back_end.python, "-c", code],
+        env={**without_settings(os.environ), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "[] SELECT 1\n", done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "asgiscope" in line]
+    assert line == (
+        "asgiscope leaves out its async_backend probe: django_async_backend.db.backends.utils.AsyncCursorWrapper "
+        "has no coroutine execute: its queries are not seen"
+    )

@@ -65,6 +65,7 @@ def test_a_site_that_is_well() -> None:
         "executor",
         "handler",
         "orm",
+        "async_backend",
         "sessions",
     }
     assert [probe for probe in found["probes"] if not probe["installed"]] == []

@@ -121,7 +121,7 @@ _FAULTS = {
     "guard": ("asgiscope.probes.guard", "chain"),
     "operations": ("asgiscope.recorder.Recorder", "enter"),
     "operations end": ("asgiscope.recorder.Recorder", "leave"),
-    "orm": ("asgiscope.probes.orm", "_describe"),
+    "orm": ("asgiscope.probes.orm", "describe_statement"),
     "connections": ("asgiscope.probes.connections.Connections", "_remember"),
     "ongoing": ("asgiscope.ongoing.Ongoing", "_forget"),
     "request begin": ("asgiscope.probes.handler", "_begin"),

@@ -201,7 +201,7 @@ class Connections:
         operation: Operation | None = None
         scope: Scope | None = None
         try:
-            if _is_pooled(instance):
+            if is_pooled(instance):
                 self.pools.watch()
             scope = self._recorder.enclosing()
             if scope is None or scope.sampled or _get_running_loop() is not None:
@@ -246,7 +246,7 @@ class Connections:
         known[key] = opened
 
 
-def _is_pooled(wrapper: Any) -> bool:
+def is_pooled(wrapper: Any) -> bool:
     """Whether Django takes its connections from a pool."""
     if getattr(wrapper, "vendor", "") != "postgresql":
         return False

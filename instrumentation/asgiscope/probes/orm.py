@@ -73,7 +73,7 @@ class Statements:
             finally:
                 # As a record's, whose request it is not where that had ended before.
                 if request is not None and not 0 < request.ended < started:
-                    _count(request, recorder.clock() - started)
+                    count_query(request, recorder.clock() - started)
 
         return execute
 
@@ -97,7 +97,9 @@ class Statements:
         recorder = self._recorder
         try:
             statement = args[0] if args else kwargs.get("procname" if self._procedure else "sql", "")
-            _describe(operation, cursor, f"CALL {statement}" if self._procedure else statement, self._many)
+            describe_statement(
+                operation, cursor, f"CALL {statement}" if self._procedure else statement, self._many
+            )
             if operation.sampled:
                 operation.attributes[sc.DB_CONNECTION_AGE_NS] = self._connections.age_ns(cursor.db)
         except Exception:  # noqa: BLE001
@@ -105,18 +107,20 @@ class Statements:
         try:
             recorder.leave(operation)
             if operation.request is not None:
-                _count(operation.request, operation.ended - operation.started)
+                count_query(operation.request, operation.ended - operation.started)
         except Exception:  # noqa: BLE001
             faults.report("orm.leave")
             recorder.lost()
 
 
-def _count(request: Request, length_ns: int) -> None:
+def count_query(request: Request, length_ns: int) -> None:
+    """Add a statement to the sums of its request."""
     request.queries += 1
     request.query_ns += length_ns
 
 
-def _describe(operation: Operation, cursor: Any, statement: Any, many: bool) -> None:
+def describe_statement(operation: Operation, cursor: Any, statement: Any, many: bool) -> None:
+    """Give a statement its attributes, from the cursor that has run it; never its parameters."""
     database = cursor.db
     attributes = operation.attributes
     attributes["sql"] = (statement if isinstance(statement, str) else str(statement))[:_MAX_SQL]

@@ -18,6 +18,7 @@ settings.configure(
     DATABASES={
         "default": {**SERVER, "OPTIONS": {"pool": {"min_size": 1, "max_size": 1, "timeout": 10}}},
         "plain": SERVER,
+        "closed": SERVER,
         "kept": {**SERVER, "CONN_MAX_AGE": 600},
     },
 )
@@ -36,7 +37,7 @@ from django.urls import path  # noqa: E402
 class Database(models.Model):
     """A table that every server has."""
 
-    datname: models.CharField[str, str] = models.CharField(max_length=100, primary_key=True)
+    datname: "models.CharField[str, str]" = models.CharField(max_length=100, primary_key=True)
 
     class Meta:
         """It is only read."""
@@ -86,7 +87,7 @@ def count_and_close(alias: str) -> int:
 async def leaves(_request: HttpRequest) -> HttpResponse:
     await asyncio.gather(*(asyncio.to_thread(count, "plain") for _ in range(3)))
     await asyncio.gather(*(asyncio.to_thread(count, "kept") for _ in range(3)))
-    await asyncio.to_thread(count_and_close, "plain")
+    await asyncio.to_thread(count_and_close, "closed")
     return HttpResponse("ok")
 
 

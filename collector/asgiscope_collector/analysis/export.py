@@ -1,9 +1,11 @@
 """A trace for other tools: OTLP JSON, and Chrome's trace JSON.
 
 Any collector takes the first; Perfetto (ui.perfetto.dev) and speedscope (speedscope.app) open the second. The
-store keeps attributes as text. Those of semconv.py get their types back; others leave as strings.
+store keeps attributes as text. Those of semconv.py get their types back where the text is that of the type; others
+leave as strings. What a collector of ours has stored of the first is exported as the same again.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -20,12 +22,16 @@ from asgiscope_collector.models import Lane, Timeline
 _SPANS_MAX: Final = 50_000
 _SPANS: Final = (
     "SELECT TraceState AS trace_state, ScopeVersion AS scope_version, Links.TraceState AS link_states, "
-    + COLUMNS
-    + OF_TRACE
-    + "LIMIT {limit:UInt32}"
+    "Flags AS flags, ResourceSchemaUrl AS resource_schema_url, ResourceDroppedAttrCount AS resource_dropped, "
+    "ScopeAttributes AS scope_attributes, ScopeSchemaUrl AS scope_schema_url, "
+    "ScopeDroppedAttrCount AS scope_dropped, DroppedAttrCount AS dropped_attributes, "
+    "DroppedEventsCount AS dropped_events, DroppedLinksCount AS dropped_links, "
+    "Events.DroppedAttrCount AS event_dropped, Links.DroppedAttrCount AS link_dropped, "
+    "Links.Flags AS link_flags, " + COLUMNS + OF_TRACE + "LIMIT {limit:UInt32}"
 )
 _KINDS: Final = {"Internal": 1, "Server": 2, "Client": 3, "Producer": 4, "Consumer": 5}
 _STATUS: Final = {"Ok": 1, "Error": 2}
+_INT64: Final = 2**63
 
 Json = dict[str, Any]
 
@@ -34,14 +40,23 @@ def otlp_json(engine: Engine, trace_id: str) -> Json | None:
     """The trace as the body of a POST to /v1/traces (OTLP 1.x, JSON); None if it is not known."""
     resources: dict[tuple[Any, ...], Json] = {}
     scopes: dict[tuple[Any, ...], Json] = {}
-    rows = _rows(engine, trace_id)
+    rows = sorted(_rows(engine, trace_id), key=lambda row: (row["start_ns"], row["span_id"]))
     for row in rows:
-        resource = tuple(sorted(row["resource"].items()))
+        resource = (*sorted(row["resource"].items()), row["resource_schema_url"], row["resource_dropped"])
         if resource not in resources:
-            resources[resource] = {"resource": {"attributes": _pairs(row["resource"])}, "scopeSpans": []}
-        scope = (resource, row["scope"], row["scope_version"])
+            resources[resource] = {"resource": _resource(row), "scopeSpans": []} | _given(
+                schemaUrl=row["resource_schema_url"]
+            )
+        scope = (
+            resource,
+            row["scope"],
+            row["scope_version"],
+            *sorted(row["scope_attributes"].items()),
+            row["scope_schema_url"],
+            row["scope_dropped"],
+        )
         if scope not in scopes:
-            scopes[scope] = {"scope": {"name": row["scope"], "version": row["scope_version"]}, "spans": []}
+            scopes[scope] = {"scope": _scope(row), "spans": []} | _given(schemaUrl=row["scope_schema_url"])
             resources[resource]["scopeSpans"].append(scopes[scope])
         scopes[scope]["spans"].append(_span(row))
     return {"resourceSpans": list(resources.values())} if rows else None
@@ -77,8 +92,18 @@ def _rows(engine: Engine, trace_id: str) -> list[Json]:
     return engine.rows(_SPANS, {"id": trace_id, "limit": _SPANS_MAX, **when})
 
 
+def _resource(row: Json) -> Json:
+    return {"attributes": _pairs(row["resource"])} | _given(droppedAttributesCount=row["resource_dropped"])
+
+
+def _scope(row: Json) -> Json:
+    return {"name": row["scope"], "version": row["scope_version"]} | _given(
+        attributes=_pairs(row["scope_attributes"]), droppedAttributesCount=row["scope_dropped"]
+    )
+
+
 def _span(row: Json) -> Json:
-    span = {
+    return {
         "traceId": row["trace_id"],
         "spanId": row["span_id"],
         "parentSpanId": row["parent_span_id"],
@@ -89,26 +114,68 @@ def _span(row: Json) -> Json:
         "endTimeUnixNano": str(row["start_ns"] + row["duration_ns"]),
         "attributes": _pairs(row["attributes"]),
         "status": {"code": _STATUS.get(row["status_code"], 0), "message": row["status_message"]},
-    }
-    if row["event_times"]:
-        span["events"] = [
-            {"timeUnixNano": str(time_ns), "name": name, "attributes": _pairs(attributes)}
-            for time_ns, name, attributes in zip(
-                row["event_times"], row["event_names"], row["event_attributes"], strict=True
-            )
-        ]
-    if row["link_traces"]:
-        span["links"] = [
-            {"traceId": trace_id, "spanId": span_id, "traceState": state, "attributes": _pairs(attributes)}
-            for trace_id, span_id, state, attributes in zip(
-                row["link_traces"], row["link_spans"], row["link_states"], row["link_attributes"], strict=True
-            )
-        ]
-    return span
+    } | _given(
+        flags=row["flags"],
+        droppedAttributesCount=row["dropped_attributes"],
+        droppedEventsCount=row["dropped_events"],
+        droppedLinksCount=row["dropped_links"],
+        events=[_event(each) for each in _each(row, "event_")],
+        links=[_link(each) for each in _each(row, "link_")],
+    )
+
+
+def _event(row: Json) -> Json:
+    # One of before 1970 is no time of OTLP's: stores have had those of after 2262 as such.
+    return {
+        "timeUnixNano": str(max(0, row["event_times"])),
+        "name": row["event_names"],
+        "attributes": _pairs(row["event_attributes"]),
+    } | _given(droppedAttributesCount=row["event_dropped"])
+
+
+def _link(row: Json) -> Json:
+    return {
+        "traceId": row["link_traces"],
+        "spanId": row["link_spans"],
+        "traceState": row["link_states"],
+        "attributes": _pairs(row["link_attributes"]),
+    } | _given(flags=row["link_flags"], droppedAttributesCount=row["link_dropped"])
+
+
+def _each(row: Json, prefix: str) -> Iterator[Json]:
+    """The columns of that prefix, which are lists of the same length, element by element."""
+    lists = {name: value for name, value in row.items() if name.startswith(prefix)}
+    for values in zip(*lists.values(), strict=True):
+        yield dict(zip(lists, values, strict=True))
+
+
+def _given(**fields: Any) -> Json:
+    """Those of the fields that are not what they are when they are left out."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _pairs(attributes: dict[str, str]) -> list[Json]:
-    return [{"key": key, "value": _value(value)} for key, value in typed(attributes).items()]
+    return [
+        {
+            "key": key,
+            "value": _value(value) if _text(value) == attributes[key] else {"stringValue": attributes[key]},
+        }
+        for key, value in typed(attributes).items()
+    ]
+
+
+def _text(value: Any) -> str | None:
+    """What is stored of a value; None if OTLP has no such value, or the receiver would not take it."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value) if -_INT64 <= value < _INT64 else None
+        case _:
+            fits = all(isinstance(each, str) for each in value)
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if fits else None
 
 
 def _value(value: Any) -> Json:
@@ -120,7 +187,7 @@ def _value(value: Any) -> Json:
         case list():
             return {"arrayValue": {"values": [_value(each) for each in value]}}
         case _:
-            return {"stringValue": str(value)}
+            return {"stringValue": value}
 
 
 def _fits(open_ends: list[int], start_ns: int, end_ns: int) -> bool:

@@ -92,6 +92,9 @@ _LISTS: Final = frozenset(
     }
 )
 
+_OLD_DB_SYSTEM: Final = "db.system"
+"""The name of `db.system.name` before the conventions for databases were stable; many senders still use it."""
+
 _BY_VERB: Final = {
     semconv.SPAN_SYNC_TO_ASYNC: Category.BRIDGE,
     semconv.SPAN_EXECUTOR: Category.BRIDGE,
@@ -141,7 +144,7 @@ def _category(row: dict[str, Any]) -> Category:
         return _BY_VERB[verb]
     if row["kind"].upper().endswith("SERVER"):  # the exporter's table has had SPAN_KIND_SERVER too
         return Category.REQUEST
-    if row["attributes"].get(semconv.DB_SYSTEM):
+    if semconv.DB_SYSTEM in row["attributes"] or _OLD_DB_SYSTEM in row["attributes"]:
         return Category.QUERY
     return Category.SESSION if verb == semconv.SPAN_SESSION else Category.WORK
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from asgiscope import semconv as sc
-
 from asgiscope_collector.analysis.spans import phases_of
 from asgiscope_collector.models import Category, PathStep, Shares, Span
 
@@ -123,7 +121,7 @@ def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int
             if call := _call_around(span, by_id):
                 run_start, run_end, _ = _moments(call)
                 yield "run", max(span.start_ns, run_start), min(_end(span), run_end), -1
-        elif span.attributes.get(sc.DB_SYSTEM):
+        elif span.category is Category.QUERY:
             yield "query", span.start_ns, _end(span), 1
     for ghost in ghosts:
         if ghost.category is Category.STALL:

@@ -77,7 +77,8 @@ def standing(
 ) -> list[dict[str, Any]]:
     """Of these traces the rows that fit `parameters` and are as good as any, earliest first, each with its `spans`.
 
-    `times` may say of when a row is known, nanoseconds since the epoch.
+    Where `parameters` ask for a service, as good as any of its rows. `times` may say of when a row is known,
+    nanoseconds since the epoch.
     """
     if not times:
         return []
@@ -100,6 +101,8 @@ def standing(
             "minutes": [minute * _MINUTE for minute in sorted(minutes)],
         },
     )
+    service = parameters["service"]
+    rows = [row for row in rows if service in {"", row["service"]}]
     best: dict[str, int] = {}
     for row in rows:
         best[row["trace_id"]] = min(row["rank"], best.get(row["trace_id"], row["rank"]))

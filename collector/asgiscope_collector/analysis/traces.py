@@ -127,6 +127,7 @@ _RANKS: Final = """
 SELECT TraceId AS trace_id, min((Rank, Timestamp)) AS best, best.1 AS rank
 FROM asgiscope_trace_index
 WHERE TraceId IN {ids:Array(String)}
+    AND ({service:String} = '' OR ServiceName = {service:String})
     AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
     AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
 GROUP BY TraceId
@@ -188,7 +189,7 @@ def _newest(engine: Engine, asked: Filter, limit: int) -> tuple[list[dict[str, A
     found: dict[str, dict[str, Any]] = {}
     while True:
         rows = engine.rows(sql, parameters)
-        for row in _best(engine, rows):
+        for row in _best(engine, rows, asked.scope.service):
             found.setdefault(row["trace_id"], row)
         if len(found) > limit or len(rows) < parameters["limit"]:
             break
@@ -274,8 +275,11 @@ def _chosen(engine: Engine, asked: Filter, sort: Sort, limit: int) -> dict[str, 
     return {each: at for each, at in times[0].items() if all(each in other for other in times[1:])}
 
 
-def _best(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the rows of traces of which a better one is known, and without their rank."""
+def _best(engine: Engine, rows: list[dict[str, Any]], service: str) -> list[dict[str, Any]]:
+    """Without the rows of traces of which a better one is known, and without their rank.
+
+    Who asks for a service gets what that was asked, whoever began the trace.
+    """
     doubtful = [row for row in rows if row["rank"] > 0]
     ranks: dict[str, int] = {}
     if doubtful:
@@ -284,6 +288,7 @@ def _best(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             _RANKS,
             {
                 "ids": sorted({row["trace_id"] for row in doubtful}),
+                "service": service,
                 "since_ns": max(0, min(starts) - _EDGE_NS),
                 "until_ns": max(starts) + _EDGE_NS,
             },

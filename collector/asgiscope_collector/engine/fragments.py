@@ -24,12 +24,51 @@ FRAGMENTS: Final = {
         "Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, "
         f"exemplars {_EXEMPLARS}, as_int Int64, attributes {_ATTRIBUTES}, flags UInt32)"
     ),
+    # The same, of which the value may be absent.
+    "optional_number_point": (
+        "Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Nullable(Float64), "
+        f"exemplars {_EXEMPLARS}, as_int Nullable(Int64), attributes {_ATTRIBUTES}, flags UInt32)"
+    ),
     # Text as the exporter makes it: strings as they are, bytes in hexadecimal. Lists and maps arrive as JSON text.
     # Null is what the sender left out, and tells it from 0 and false.
     "text_of_value": (
         "(v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, "
         "toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', "
         "'false'), v.double_value IS NOT NULL, toString(assumeNotNull(v.double_value)), hex(v.bytes_value)))"
+    ),
+    # The same with numbers as they were sent. The engine in chdb-core-lite 26.5.0 leaves the zero out of exponents
+    # of 100 to 109, 200 to 209 and 300 to 308 (1e100 becomes 1e10), and nothing else out of a number's text, so it
+    # is put back; the text of an engine that writes three digits is not touched.
+    "text_of_double": (
+        "(x -> if(abs(x) >= 1e100 OR (abs(x) < 1e-99 AND x != 0), "
+        "replaceRegexpOne(toString(x), 'e(-?)([1-3])([0-9])$', 'e\\\\1\\\\20\\\\3'), toString(x)))"
+    ),
+    "text_of_any_value": (
+        "(v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, "
+        "toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', "
+        "'false'), v.double_value IS NOT NULL, text_of_double(assumeNotNull(v.double_value)), hex(v.bytes_value)))"
+    ),
+    # Times are kept as 64-bit nanoseconds with a sign: later ones become the latest of them, in the year 2262.
+    "time_of_ns": "(ns -> fromUnixTimestamp64Nano(toInt64(least(ns, 9223372036854775807))))",
+    # Today's names and those of before OpenTelemetry's stable conventions of HTTP, of any sender.
+    "http_method": (
+        "if(SpanAttributes['http.request.method'] != '', SpanAttributes['http.request.method'], "
+        "SpanAttributes['http.method'])"
+    ),
+    "http_status": (
+        "toUInt16OrZero(if(SpanAttributes['http.response.status_code'] != '', "
+        "SpanAttributes['http.response.status_code'], SpanAttributes['http.status_code']))"
+    ),
+    # Of a request whose route its sender did not name: `GET /cart/{id}` in the span's name, or the path.
+    "http_route_or_path": (
+        "multiIf(HttpRoute != '' OR SpanKind != 'Server', HttpRoute, match(SpanName, '^[A-Z]+ /[^ ?]*$'), "
+        "extract(SpanName, '(/.*)'), SpanAttributes['url.path'] != '', SpanAttributes['url.path'], "
+        "SpanAttributes['http.target'] != '', cutQueryString(SpanAttributes['http.target']), "
+        "path(if(SpanAttributes['url.full'] != '', SpanAttributes['url.full'], SpanAttributes['http.url'])))"
+    ),
+    # Routes begin with a slash, whether their framework writes `cart/` (Django), `^cart/$` or `/cart/`.
+    "http_route_of": (
+        "(route -> if(match(route, '^[^/*]'), concat('/', replaceRegexpOne(route, '^\\\\^/?', '')), route))"
     ),
     # The columns that all of the exporter's metric tables begin with.
     "metric_identity": """ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),

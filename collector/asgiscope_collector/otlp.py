@@ -1,8 +1,6 @@
 """OTLP messages to and from bytes: the one place that touches protobuf's untyped half."""
 
-import base64
 import hashlib
-import json
 from collections import Counter
 from typing import Any, Final, TypeVar
 
@@ -23,7 +21,6 @@ _REQUESTS: Final[dict[str, type[Any]]] = {
     "metrics": ExportMetricsServiceRequest,
 }
 _POINTS: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-_IDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
 
 M = TypeVar("M")
 
@@ -44,22 +41,6 @@ def from_protobuf(data: bytes, kind: type[M]) -> M:
     except DecodeError as error:
         raise MalformedError(f"the body is not a protobuf {kind.__name__}: {error}") from None
     return message  # type: ignore[no-any-return] # it is a `kind`
-
-
-def from_json(data: bytes, kind: type[M]) -> M:
-    """Parse a message in OTLP's JSON: protobuf's, but with ids in hexadecimal and unknown fields ignored.
-
-    Raises:
-        MalformedError: the bytes are no JSON, or no such message.
-    """
-    message = kind()
-    try:
-        document = json.loads(data)
-        _decode_ids(document)
-        json_format.ParseDict(document, message, ignore_unknown_fields=True)
-    except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError) as error:
-        raise MalformedError(f"the body is not a JSON {kind.__name__}: {str(error)[:300]}") from None
-    return message
 
 
 def to_protobuf(message: Any) -> bytes:
@@ -157,26 +138,3 @@ def digest_of(signal: str, body: bytes) -> bytes:
     digest = hashlib.sha256(signal.encode())
     digest.update(body)
     return digest.digest()[:16]
-
-
-def _decode_ids(document: Any) -> None:
-    """Turn ids from hexadecimal to the base64 that protobuf's JSON expects, in spans, links and exemplars alike."""
-    if not isinstance(document, dict):
-        raise TypeError("it is not an object")
-    left: list[Any] = [document]
-    while left:
-        item = left.pop()
-        if isinstance(item, list):
-            left.extend(item)
-        elif isinstance(item, dict):
-            for name in _IDS:
-                if value := item.get(name):
-                    item[name] = _base64_of_hexadecimal(name, value)
-            left.extend(value for value in item.values() if isinstance(value, (dict, list)))
-
-
-def _base64_of_hexadecimal(name: str, value: Any) -> str:
-    try:
-        return base64.b64encode(bytes.fromhex(value)).decode()
-    except ValueError:
-        raise ValueError(f"{name} {str(value)[:40]!r} is not hexadecimal") from None

@@ -18,10 +18,11 @@ from asgiscope_collector.otlp import (
     PROTOBUF,
     MalformedError,
     digest_of,
-    from_json,
     from_protobuf,
     to_protobuf,
 )
+from asgiscope_collector.receive.otlp_json import from_json
+from asgiscope_collector.receive.repair import repair
 from asgiscope_collector.receive.values import data_points, flatten_points, flatten_spans, may_nest
 
 if sys.version_info >= (3, 14):
@@ -58,6 +59,8 @@ class Accepted:
     """Spans or data points."""
     rejected: int
     """Those taken out: they have no valid id or a time outside of what is kept."""
+    repaired: int = 0
+    """Values that were replaced or left out, because their field cannot hold them."""
     digest: bytes = b""
     """Of the body and its signal: the same bytes sent again have the same."""
 
@@ -85,8 +88,8 @@ def inflate(data: bytes, encoding: str, limit: int) -> bytes:
         raise RefusedError(400, f"the body is not valid {name}: {error}") from None
 
 
-def parse(data: bytes, content_type: str, kind: type[M]) -> M:
-    """Parse an OTLP request.
+def parse(data: bytes, content_type: str, kind: type[M]) -> tuple[M, int]:
+    """Parse an OTLP request; returns it and how many values had to be replaced or left out.
 
     Raises:
         RefusedError: 415 for another content type, 400 for a body that is not a `kind`.
@@ -95,9 +98,12 @@ def parse(data: bytes, content_type: str, kind: type[M]) -> M:
     if name not in {PROTOBUF, JSON}:
         raise RefusedError(415, f"Content-Type {content_type!r} is not OTLP: send {PROTOBUF} or {JSON}")
     try:
-        return from_protobuf(data, kind) if name == PROTOBUF else from_json(data, kind)
+        return from_json(data, kind) if name == JSON else (from_protobuf(data, kind), 0)
     except MalformedError as error:
-        raise RefusedError(400, str(error)) from None
+        repaired = repair(data, kind) if name == PROTOBUF else None
+        if repaired is None:
+            raise RefusedError(400, str(error)) from None
+    return from_protobuf(repaired[0], kind), repaired[1]
 
 
 def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accepted:
@@ -107,7 +113,7 @@ def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accept
         RefusedError: the body as a whole is not acceptable.
     """
     protobuf = media_type(content_type) == PROTOBUF
-    request = parse(data, content_type, ExportTraceServiceRequest)
+    request, repaired = parse(data, content_type, ExportTraceServiceRequest)
     oldest, newest = _kept(retention_days)
     spans = rejected = 0
     for resource_spans in request.resource_spans:
@@ -127,11 +133,12 @@ def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accept
                 del scope_spans.spans[:]
                 scope_spans.spans.extend(good)
     if not spans:
-        return Accepted(b"", 0, rejected)
-    nested = (not protobuf or may_nest(data)) and flatten_spans(request)
-    if rejected or nested or not protobuf:
+        return Accepted(b"", 0, rejected, repaired)
+    rewritten = repaired or not protobuf
+    nested = (rewritten or may_nest(data)) and flatten_spans(request)
+    if rejected or nested or rewritten:
         data = to_protobuf(request)
-    return Accepted(data, spans, rejected, digest_of("traces", data))
+    return Accepted(data, spans, rejected, repaired, digest_of("traces", data))
 
 
 def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accepted:
@@ -141,7 +148,7 @@ def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accep
         RefusedError: the body as a whole is not acceptable.
     """
     protobuf = media_type(content_type) == PROTOBUF
-    request = parse(data, content_type, ExportMetricsServiceRequest)
+    request, repaired = parse(data, content_type, ExportMetricsServiceRequest)
     oldest, newest = _kept(retention_days)
     points = rejected = 0
     for resource_metrics in request.resource_metrics:
@@ -155,11 +162,12 @@ def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accep
                     del held[:]
                     held.extend(good)
     if not points:
-        return Accepted(b"", 0, rejected)
-    nested = (not protobuf or may_nest(data)) and flatten_points(request)
-    if rejected or nested or not protobuf:
+        return Accepted(b"", 0, rejected, repaired)
+    rewritten = repaired or not protobuf
+    nested = (rewritten or may_nest(data)) and flatten_points(request)
+    if rejected or nested or rewritten:
         data = to_protobuf(request)
-    return Accepted(data, points, rejected, digest_of("metrics", data))
+    return Accepted(data, points, rejected, repaired, digest_of("metrics", data))
 
 
 def _kept(retention_days: int) -> tuple[int, int]:

@@ -80,6 +80,7 @@ class Inbox:
         self.rejected_spans = 0
         self.points = 0
         self.rejected_points = 0
+        self.repaired_values = 0
         self.refused_requests = 0
 
     def close(self) -> None:
@@ -126,11 +127,13 @@ class Inbox:
         self.spans += accepted.items
         self.rejected_spans += accepted.rejected
         answer = ExportTraceServiceResponse()
+        self._report(
+            answer.partial_success,
+            accepted,
+            f"spans without a valid trace and span id, or that began {self._out_of_time}",
+        )
         if accepted.rejected:
             answer.partial_success.rejected_spans = accepted.rejected
-            answer.partial_success.error_message = (
-                f"spans without a valid trace and span id, or that began {self._out_of_time}"
-            )
         return answer
 
     async def metrics(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
@@ -139,9 +142,9 @@ class Inbox:
         self.points += accepted.items
         self.rejected_points += accepted.rejected
         answer = ExportMetricsServiceResponse()
+        self._report(answer.partial_success, accepted, f"data points of a time {self._out_of_time}")
         if accepted.rejected:
             answer.partial_success.rejected_data_points = accepted.rejected
-            answer.partial_success.error_message = f"data points of a time {self._out_of_time}"
         return answer
 
     async def logs(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
@@ -150,7 +153,7 @@ class Inbox:
         Raises:
             RefusedError: it is no such request.
         """
-        request = await self._off_the_loop(
+        request, _ = await self._off_the_loop(
             raw, encoding, partial(self._parse_logs, raw, content_type, encoding)
         )
         records = sum(
@@ -161,6 +164,15 @@ class Inbox:
             answer.partial_success.rejected_log_records = records
             answer.partial_success.error_message = _LOGS_NOT_KEPT
         return answer
+
+    def _report(self, partial_success: Any, accepted: Accepted, rejected: str) -> None:
+        """Say what was taken out of a body and what was changed; as OTLP has it, a warning rejects nothing."""
+        self.repaired_values += accepted.repaired
+        reasons = [rejected] if accepted.rejected else []
+        if accepted.repaired:
+            reasons.append(f"{accepted.repaired} values that OTLP cannot hold were replaced or left out")
+        if reasons:
+            partial_success.error_message = "; ".join(reasons)
 
     @property
     def _out_of_time(self) -> str:
@@ -184,7 +196,9 @@ class Inbox:
             )
         return accepted
 
-    def _parse_logs(self, raw: bytes, content_type: str, encoding: str) -> ExportLogsServiceRequest:
+    def _parse_logs(
+        self, raw: bytes, content_type: str, encoding: str
+    ) -> tuple[ExportLogsServiceRequest, int]:
         return parse(self._inflate(raw, encoding), content_type, ExportLogsServiceRequest)
 
     def _inflate(self, raw: bytes, encoding: str) -> bytes:

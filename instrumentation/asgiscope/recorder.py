@@ -18,7 +18,7 @@ from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
 from asgiscope.ledger import Call, Ledger
 from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tags, current
-from asgiscope.semconv import Cause, ThreadRole
+from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
 from asgiscope.tally import Tallies
 
 Op = TypeVar("Op", bound=Operation)
@@ -73,7 +73,9 @@ class Refusal(Scope):
         self.by = by
         self.exception = exception
         self.message = message
+        self.kind = RefusalKind.ASYNC_UNSAFE
         self.operation = ""
+        self.operation_kind: OperationKind | None = None
         self.chain: list[str] = []
         self.frames: list[Frame] = []
 

@@ -167,6 +167,33 @@ class FindingKind(StrEnum):
     changed. The call site is where it was changed. Cost: the time the save took."""
 
 
+USER_OBJECT: Final = "asgiscope.user_object"
+"""str, on a finding: dotted name of the outermost object that the site declares and that the work was done for."""
+USER_OBJECT_KIND: Final = "asgiscope.user_object.kind"
+"""An `ObjectKind`, beside `asgiscope.user_object`."""
+
+
+class ObjectKind(StrEnum):
+    """What a site declares, and frameworks call."""
+
+    VIEW = "view"
+    MIDDLEWARE = "middleware"
+    OPERATION = "operation"
+    """A function that django-ninja publishes."""
+    FIELD = "field"
+    """A field of a GraphQL schema: `Type.field`."""
+    SERIALIZER = "serializer"
+    CONSUMER = "consumer"
+    """A consumer of Channels, with its method."""
+    RECEIVER = "receiver"
+    TEMPLATE = "template"
+    TAG = "tag"
+    """A template tag or filter."""
+    TASK = "task"
+    CONTEXT_VARIABLE = "context_variable"
+    """A context variable whose value is evaluated when asgiref copies it to another thread."""
+
+
 # --- Request (SERVER span `{method} {route}`) -----------------------------------------------------------
 
 REQUEST_HOPS: Final = "asgiscope.request.hops"
@@ -321,6 +348,39 @@ SAMPLES: Final = "asgiscope.samples"
 the call site are those that most samples agree on."""
 BLOCKING_OPERATION: Final = "asgiscope.operation"
 """str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...); nested: the outermost."""
+OPERATION_KIND: Final = "asgiscope.operation.kind"
+"""An `OperationKind`, on a stall and on a refusal: what a probe saw, or what the sampled stack stood in. Advice
+depends on it, never on the words of a name."""
+
+
+class OperationKind(StrEnum):
+    """What blocked, or what was refused."""
+
+    QUERY = "query"
+    """A statement, or a connection being opened."""
+    RELATED_OBJECT = "related_object"
+    """A query because an attribute of a model instance had not been loaded."""
+    SESSION = "session"
+    CACHE = "cache"
+    TEMPLATE = "template"
+    SIGNAL = "signal"
+    SERIALIZER = "serializer"
+    PASSWORD_HASH = "password_hash"  # noqa: S105 - a kind of work, not a password
+    FILE = "file"
+    REQUEST_BODY = "request_body"
+    """Django parses a form or an upload: `request.POST`, `request.FILES`."""
+    MAIL = "mail"
+    IMPORT = "import"
+    """A module is imported, which happens once a process."""
+    HTTP_CLIENT = "http_client"
+    NETWORK = "network"
+    """A socket or a name lookup, of no client that is known."""
+    SLEEP = "sleep"
+    SUBPROCESS = "subprocess"
+    THREAD_WAIT = "thread_wait"
+    """A lock, a join, a future's result: the loop waits for another thread."""
+    CPU = "cpu"
+    """Python code that computes."""
 
 
 class Cause(StrEnum):
@@ -341,6 +401,32 @@ CHAIN: Final = "asgiscope.chain"
 """str[]: what led to the refusal, outermost first (`middleware ...`, `request.user`, `session load`, ...)."""
 REFUSED_BY: Final = "asgiscope.refused_by"
 """str: `django` or `asgiref`."""
+REFUSAL_KIND: Final = "asgiscope.refusal.kind"
+"""A `RefusalKind`."""
+REFUSAL_CAUGHT: Final = "asgiscope.refusal.caught"
+"""bool, where the refusal belongs to a request: the error did not reach Django's handler, so it failed nothing."""
+REFUSAL_STATUS: Final = "asgiscope.refusal.status"
+"""int: the status that its request answered; absent where it has not answered."""
+
+
+class RefusalKind(StrEnum):
+    """Which rule was broken. asgiref has no exception classes of its own: the probe knows its messages."""
+
+    ASYNC_UNSAFE = "async_unsafe"
+    """Django's `SynchronousOnlyOperation`."""
+    LOOP_IN_THREAD = "loop_in_thread"
+    """`async_to_sync` was called on a thread whose event loop runs."""
+    WOULD_DEADLOCK = "would_deadlock"
+    """A coroutine that a thread-sensitive call waits for needs the same shared thread."""
+    EXECUTOR_GONE = "executor_gone"
+    """The `async_to_sync` whose thread would run the call has returned."""
+    OWN_THREAD = "own_thread"
+    """A call was submitted to a parked thread from that thread itself."""
+    CONTEXT_EXITED = "context_exited"
+    """The task outlived the `ThreadSensitiveContext` that it was started in."""
+    OTHER = "other"
+    """A message of asgiref's that this version does not know."""
+
 
 # --- Middleware (`middleware chain`, once per load) -----------------------------------------------------
 

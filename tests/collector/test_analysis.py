@@ -1,15 +1,14 @@
-"""The pure parts: ranges, quantiles, wording, advice; and the schema that must agree with them."""
+"""The pure parts: ranges, quantiles, wording; and the schema that must agree with them."""
 
 import random
-from textwrap import indent
 
 import pytest
-from asgiscope.semconv import FindingKind, ThreadRole
-from asgiscope_collector.analysis.advice import advise
+from asgiscope import advice as table
+from asgiscope import semconv as sc
+from asgiscope.semconv import FindingKind, OperationKind
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.ranges import BadRangeError, Range, parse_range, step_of
 from asgiscope_collector.analysis.wording import duration
-from asgiscope_collector.models import Advice
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, SECOND, Sender
@@ -97,94 +96,28 @@ def test_durations_in_words(nanoseconds: int, text: str) -> None:
     assert duration(nanoseconds) == text
 
 
-@pytest.mark.parametrize(
-    ("operation", "contains"),
-    [
-        ("SELECT shop_product", "aget"),
-        ("INSERT shop_order", "aget"),
-        ("sqlite3.Cursor.execute", "aget"),
-        ("SELECT django_session", "request.session.aget"),
-        ("session load", "auser"),
-        ("SELECT shop_template", "aget"),
-        ("requests.api.get", "client.get"),
-        ("urllib.request.urlopen", "client.get"),
-        ("time.sleep", "asyncio.sleep"),
-        ("django.contrib.auth.hashers.make_password", "sync_to_async(authenticate)"),
-        ("django.template.base.Template.render", "render("),
-        ("template shop/list.html", "render("),
-        ("template accounts/password_reset.html", "render("),
-        ("signal post_save", "asend("),
-        ("password hash", "sync_to_async(authenticate)"),
-        ("file save", "read_bytes"),
-        ("mail send", "send_mail"),
-        ("cache get", "cache.aget"),
-        ("django.core.mail.send_mail", "send_mail"),
-        ("pathlib.Path.open", "read_bytes"),
-        ("", "asyncio.to_thread"),
-        ("shop.reports.totals", "asyncio.to_thread"),
-    ],
-)
-def test_advice_for_what_blocked(operation: str, contains: str) -> None:
-    """Each operation's own asynchronous form."""
-    assert contains in advise(FindingKind.LOOP_BLOCKED, operation, "").code
-
-
-def test_advice_for_refusals_follows_the_chain() -> None:
-    """What led there decides; asgiref's refusals have their own."""
-
-    def title(operation: str, *chain: str) -> str:
-        return advise(FindingKind.REFUSAL, operation, "", chain).title
-
-    assert "session" in title("x", "middleware a.b.C", "request.user", "session load", "query")
-    assert "session" in title("x", "view shop", "session save")
-    assert "rendering" in title("x", "view shop", "template", "queryset evaluation", "query")
-    assert "database" in title(
-        "x", "middleware django.contrib.sessions.middleware.SessionMiddleware", "query"
+def test_stored_findings_get_the_advice_of_what_the_probe_saw(running: Running, sender: Sender) -> None:
+    """The newest span's operation decides, not the words of its name; the page has the text of the shared table."""
+    request = sender.request("GET", "/news/")
+    sender.stall(
+        request,
+        blocked_ns=MS,
+        operation="template accounts/password_reset.html",
+        attributes={sc.OPERATION_KIND: "template"},
     )
-    assert "async_to_sync" in title("async_to_sync", "async_to_sync")
-
-
-def every_advice() -> list[Advice]:
-    """Over all kinds, roles and operations that make a difference."""
-    operations = (
-        "SELECT a",
-        "session load",
-        "requests.get",
-        "time.sleep",
-        "make_password",
-        "cache get",
-        "open",
-        "",
-    )
-    roles = ("", *ThreadRole)
-    chains: tuple[tuple[str, ...], ...] = ((), ("session load",), ("template",))
-    return [
-        advise(kind, operation, role, chain)
-        for kind in FindingKind
-        for operation in (*operations, "template x", "send_mail", "async_to_sync")
-        for role in roles
-        for chain in chains
-    ]
-
-
-def test_every_sketch_is_python() -> None:
-    """Each compiles, as the body of an async function."""
-    sketches = {advice.code for advice in every_advice()} - {""}
-    assert len(sketches) > 10
-    for sketch in sketches:
-        compile(f"async def sketch():\n{indent(sketch, '    ')}\n", "a sketch of advice", "exec")
-
-
-def test_no_advice_breaks_thread_safety() -> None:
-    """Never to allow unsafe calls; `thread_sensitive=False` only for what touches neither ORM nor request."""
-    for advice in every_advice():
-        assert "thread_sensitive=False" not in advice.code
-        for text in (advice.title, advice.reason, *advice.steps):
-            if "DJANGO_ALLOW_ASYNC_UNSAFE" in text:
-                assert text.startswith("Do not set")
-            if "thread_sensitive=False" in text:
-                assert "neither the ORM" in text
-        assert advice.link.startswith(("https://docs.djangoproject.com/", "https://docs.python.org/"))
+    sender.stall(request, blocked_ns=MS, operation="requests.get", function="sending")
+    running.send(sender)
+    found = {row["call_site"]["function"]: row for row in running.findings(service=sender.service)}
+    shown = found["view"]["advice"]
+    expected = table.advise(FindingKind.LOOP_BLOCKED, table.Seen(operation=OperationKind.TEMPLATE))
+    assert shown == {
+        "title": expected.title,
+        "reason": expected.reason,
+        "steps": list(expected.steps),
+        "code": expected.code,
+        "link": expected.link,
+    }
+    assert found["sending"]["advice"]["title"] == table.advise(FindingKind.LOOP_BLOCKED).title
 
 
 def test_lists_read_no_spans(running: Running, sender: Sender) -> None:

@@ -71,12 +71,12 @@ def test_tests_are_held_to_their_bounds(environment: Environment, project: Path)
     for name in ("test_fails_blocking", "OfDjango.test_fails_blocking"):
         message = found[name]
         assert re.search(r"The event loop was blocked for \d+ ms \(at most 200 ms\)\.", message), message
-        assert f"at {sleepy}\n      time.sleep(0.3)\n  fix: Await asyncio.sleep." in message
+        assert f"at {sleepy}\n      time.sleep(0.3)\n  by time.sleep\n  fix: Await asyncio.sleep." in message
     message = found["test_fails_refusal_that_was_caught"]
     assert "Refused (1 of at most 0): You cannot call this from an async context" in message
     assert "in forgiving, /forgiving/" in message
     assert "view forgiving -> queryset evaluation -> query shop_order" in message
-    assert "fix: Do not reach the database from async code. Await the query: aget" in message
+    assert "fix: Do not reach the database from async code: await the query (aget" in message
     message = found["test_fails_wait"]
     assert re.search(r"pack waited \d+ ms for its thread \(at most 200 ms\)\.", message), message
     assert re.search(r"held \d+ ms by pack \(shop/urls.py:\d+ in queued", message), message

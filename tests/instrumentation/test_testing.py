@@ -4,11 +4,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import pytest
-from asgiscope.semconv import FindingKind
-from asgiscope.testing.fixes import fix
-from asgiscope_collector.analysis.advice import advise
-
 from tests.instrumentation.processes import run
 from tests.sink import Sink
 
@@ -163,44 +158,3 @@ def test_bounds_and_what_is_not_held_against_a_test() -> None:
     )
     assert answer[:2] == [True, True]
     assert "set DJANGO_SETTINGS_MODULE and call django.setup()" in answer[2]
-
-
-@pytest.mark.parametrize(
-    ("kind", "operation", "executor", "chain"),
-    [
-        *(
-            (FindingKind.LOOP_BLOCKED, operation, "", ())
-            for operation in (
-                *(
-                    "SELECT shop_order",
-                    "session load",
-                    "cache get",
-                    "smtplib.SMTP.connect",
-                    "template users.html",
-                ),
-                *(
-                    "time.sleep(1)",
-                    "requests.api.get",
-                    "pathlib.Path.open",
-                    "make_password pbkdf2_sha256",
-                    "burn",
-                ),
-            )
-        ),
-        (FindingKind.REFUSAL, "BaseDatabaseWrapper.cursor", "", ("view x", "query y")),
-        (FindingKind.REFUSAL, "BaseDatabaseWrapper.cursor", "", ("request.user", "session load", "query y")),
-        (FindingKind.REFUSAL, "BaseDatabaseWrapper.cursor", "", ("view x", "template", "query y")),
-        (FindingKind.REFUSAL, "async_to_sync", "", ()),
-        *((FindingKind.CONTENTION, "", role, ()) for role in ("shared", "parent", "request")),
-        *(
-            (kind, "", "", ())
-            for kind in (FindingKind.POOL_STARVATION, FindingKind.SYNC_MIDDLEWARE, FindingKind.HOP_STORM)
-        ),
-    ],
-)
-def test_a_test_and_the_page_give_the_same_advice(
-    kind: FindingKind, operation: str, executor: str, chain: tuple[str, ...]
-) -> None:
-    """The one line in a test begins as the collector's advice is entitled."""
-    title = advise(kind, operation, executor, chain).title
-    assert fix(kind, operation, executor=executor, chain=chain).startswith(title)

@@ -201,7 +201,7 @@ def slow_server() -> Iterator[str]:
 UNSEEN = {
     "own-open": ("own_open", "return HttpResponse(file.read())", ""),
     "fetch": ("fetch", "requests.get(request.GET", "requests.api.get"),
-    "raw-driver": ("raw_driver.<locals>.<lambda>", "time.sleep(0.25)", ""),
+    "raw-driver": ("raw_driver.<locals>.<lambda>", "time.sleep(0.25)", "time.sleep"),
 }
 """View -> function and line that are to be named, and what they called."""
 

@@ -122,6 +122,7 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
         return {}
     decided = decisions.newest(engine) if decided is None else decided
     days = {row["id"]: row for row in engine.rows(sql.DAYS, parameters)}
+    facts = {row["id"]: facts_of(row["facts"]) for row in engine.rows(sql.FACTS, parameters)}
     more = {row["id"]: _More([row["sparkline"].get(time, 0) for time in steps.times]) for row in rows}
     for row in coarse.rows(engine, sql.HOLDERS, parameters):
         if row["id"] in more:
@@ -137,6 +138,7 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
             row["first_ns"] = min(row["first_ns"], row["day_first_ns"])
         row["last_ns"] = max(row["last_ns"], row["day_last_ns"])
         more[row["id"]].routes = _routes(row)
+        more[row["id"]].facts = facts.get(row["id"], {})
         state = decisions.state_of(decided.get(row["id"]), row["last_ns"])
         found[row["id"]] = Known(_finding(row, more[row["id"]], state), row["histogram"])
     return found
@@ -158,6 +160,8 @@ class _More:
     holders: list[Holder] = field(default_factory=list)
     ongoing: int = 0
     ongoing_ns: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
+    """Attributes of its newest span."""
 
 
 def _finding(row: dict[str, Any], more: _More, state: FindingState) -> Finding:
@@ -205,7 +209,7 @@ def _finding(row: dict[str, Any], more: _More, state: FindingState) -> Finding:
         last_seen=rfc3339(row["last_ns"]),
         trace_ids=list(dict.fromkeys([row["costliest"], *sorted(row["traces"])]))[:_TRACES_SHOWN],
         sparkline=more.sparkline,
-        advice=advise(kind, row["operation"], row["executor"], chain),
+        advice=advise(kind, more.facts, row["executor"]),
     )
 
 
@@ -219,6 +223,12 @@ def holder_of(row: dict[str, Any]) -> Holder:
         count=row["count"],
         trace_id=row["trace_id"],
     )
+
+
+def facts_of(text: str) -> dict[str, str]:
+    """Return the attributes that the store keeps of a finding's newest span, as text."""
+    value = json.loads(text) if text else {}
+    return {str(name): str(each) for name, each in value.items()}
 
 
 def strings_of(text: str) -> list[str]:

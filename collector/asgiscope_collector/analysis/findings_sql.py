@@ -152,6 +152,15 @@ WHERE FindingId IN {ids:Array(String)}
 GROUP BY FindingId
 """
 
+FACTS: Final = """
+SELECT FindingId AS id, argMaxMerge(Facts) AS facts
+FROM asgiscope_finding_facts
+WHERE FindingId IN {ids:Array(String)}
+    AND Day >= toDate(fromUnixTimestamp64Nano({since_ns:Int64}))
+    AND Day <= toDate(fromUnixTimestamp64Nano({until_ns:Int64}))
+GROUP BY FindingId
+"""
+
 HOLDERS: Final = """
 SELECT
     FindingId AS id,

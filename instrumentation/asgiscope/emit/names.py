@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asgiscope import __version__, callsite
+from asgiscope import __version__
 from asgiscope import semconv as sc
-from asgiscope.callsite import Frame
 from asgiscope.emit import sql
 from asgiscope.scope import Operation
 
@@ -17,17 +16,6 @@ def work_name(work: Operation | None) -> str:
     if work.kind == "query":
         return sql.describe(str(work.attributes.get("sql", ""))).summary
     return work.name
-
-
-def operation_of(frames: list[Frame]) -> str:
-    """What the application called that blocked: the frame just inside its call site, '' if it was its own code."""
-    site = callsite.find(frames)
-    inner = ""
-    for frame in frames:
-        if frame is site:
-            return inner
-        inner = f"{module_of(frame.code.co_filename)}.{frame.code.co_qualname}".lstrip(".")
-    return ""
 
 
 def module_of(filename: str) -> str:

@@ -12,9 +12,9 @@ from asgiscope import semconv as sc
 from asgiscope.attribution import attribute
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
-from asgiscope.emit import hops
+from asgiscope.emit import hops, operations
 from asgiscope.emit.encode import Block, SpanData, SpanLink
-from asgiscope.emit.names import operation_of, work_name
+from asgiscope.emit.names import work_name
 from asgiscope.emit.server_span import merged
 from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
@@ -201,7 +201,8 @@ class SpanMaker:
             sc.BLOCKED_NS: stall.blocked_ns,
             sc.CAUSE: str(stall.cause),
             sc.SAMPLES: stall.samples,
-            sc.BLOCKING_OPERATION: work_name(stall.work) or operation_of(stall.frames),
+            sc.BLOCKING_OPERATION: work_name(stall.work) or operations.name_of_stack(stall.frames),
+            sc.OPERATION_KIND: operations.kind_of_stall(stall),
             sc.CODE_STACKTRACE: callsite.render(stall.frames),
         }
         attributes |= code(_frame_site(callsite.find_or_innermost(stall.frames)))
@@ -229,6 +230,8 @@ class SpanMaker:
     def _refusal(self, refusal: Refusal) -> SpanData:
         attributes: Attributes = {
             sc.REFUSED_BY: refusal.by,
+            sc.REFUSAL_KIND: str(refusal.kind),
+            sc.OPERATION_KIND: refusal.operation_kind or "",
             sc.BLOCKING_OPERATION: refusal.operation,
             sc.CHAIN: refusal.chain,
             sc.EXCEPTION_TYPE: refusal.exception,

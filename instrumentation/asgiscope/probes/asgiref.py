@@ -22,7 +22,7 @@ from asgiscope.patching import CALLER, Patches
 from asgiscope.probes import Unsupported
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import current
-from asgiscope.semconv import SPAN_SYNC_TO_ASYNC, ThreadRole
+from asgiscope.semconv import SPAN_SYNC_TO_ASYNC, RefusalKind, ThreadRole
 from asgiscope.watchdog import Watchdog
 
 
@@ -191,11 +191,27 @@ def _asgirefs(error: RuntimeError) -> bool:
     return step is not None and "/asgiref/" in step.tb_frame.f_code.co_filename.replace("\\", "/")
 
 
+_MESSAGES = (
+    ("You cannot use AsyncToSync in the same thread as an async event loop", RefusalKind.LOOP_IN_THREAD),
+    ("Single thread executor already being used, would deadlock", RefusalKind.WOULD_DEADLOCK),
+    ("CurrentThreadExecutor already quit or is broken", RefusalKind.EXECUTOR_GONE),
+    ("You cannot submit onto CurrentThreadExecutor from its own thread", RefusalKind.OWN_THREAD),
+    ("ThreadSensitiveContext has exited", RefusalKind.CONTEXT_EXITED),
+)
+"""How asgiref's messages begin: it raises RuntimeError for all of them (tests/instrumentation/test_canary.py)."""
+
+
+def refusal_kind(message: str) -> RefusalKind:
+    """Return which of asgiref's rules a message of its own is about."""
+    return next((kind for text, kind in _MESSAGES if message.startswith(text)), RefusalKind.OTHER)
+
+
 def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError) -> None:
     try:
         refusal = Refusal(scope.parent, recorder.clock(), "asgiref", type(error).__name__, str(error))
         refusal.sampled, refusal.origin = scope.sampled, scope.origin
         refusal.frames = callsite.here()
+        refusal.kind = refusal_kind(str(error))
         refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else "async_to_sync"
         refusal.chain = [refusal.operation]
         recorder.refused(refusal)

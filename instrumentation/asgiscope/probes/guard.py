@@ -19,6 +19,7 @@ from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import Scope
+from asgiscope.semconv import OperationKind
 
 _STEPS = {
     ("contrib/auth/middleware.py", "get_user"): "request.user",
@@ -88,6 +89,7 @@ def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> 
     refusal.operation = getattr(guarded, "__qualname__", "")
     refusal.frames = frames[1:]
     refusal.chain = chain(guard_frame, middleware_in, _parked_frame(recorder, refusal.parent))
+    refusal.operation_kind = _kind(refusal.chain)
     recorder.refused(refusal)
 
 
@@ -148,6 +150,23 @@ def _walk(frame: FrameType | None, middleware_in: Any) -> tuple[list[str], str, 
         frame = frame.f_back
         depth -= 1
     return steps, query, view
+
+
+_KINDS = {
+    "request.user": OperationKind.SESSION,
+    "session load": OperationKind.SESSION,
+    "session save": OperationKind.SESSION,
+    "session delete": OperationKind.SESSION,
+    "session create": OperationKind.SESSION,
+    "template": OperationKind.TEMPLATE,
+    "serializer": OperationKind.SERIALIZER,
+    "related object": OperationKind.RELATED_OBJECT,
+}
+"""A step of a chain -> the operation that it is; the outermost step decides."""
+
+
+def _kind(steps: list[str]) -> OperationKind:
+    return next((_KINDS[step] for step in steps if step in _KINDS), OperationKind.QUERY)
 
 
 def _tidy(steps: list[str]) -> list[str]:

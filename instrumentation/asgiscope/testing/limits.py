@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asgiscope.advice import Seen, advise
 from asgiscope.semconv import FindingKind, ThreadRole
-from asgiscope.testing.fixes import fix
 
 if TYPE_CHECKING:
     from asgiscope.testing.recording import Recording
@@ -45,14 +45,12 @@ class Limits:
         stalls = [one for one in seen.stalls if not one.importing and not one.starved]
         for stall in sorted(stalls, key=lambda one: -one.blocked_ms):
             if stall.blocked_ms > self.blocking_ms:
-                # A call of a C function has no frame of its own; the line that makes it says what it is.
-                operation = stall.operation or (stall.site.source if stall.site is not None else "")
                 yield _told(
                     f"The event loop was blocked for {_ms(stall.blocked_ms)} (at most {_ms(self.blocking_ms)}).",
                     stall.site,
                     stall.route,
                     f"by {stall.operation}" if stall.operation else "",
-                    fix(FindingKind.LOOP_BLOCKED, operation),
+                    advise(FindingKind.LOOP_BLOCKED, Seen(operation=stall.kind)).line,
                 )
 
     def _refusals(self, seen: "Recording") -> Iterator[str]:
@@ -66,7 +64,9 @@ class Limits:
                 refusal.site,
                 refusal.route,
                 " -> ".join(refusal.chain),
-                fix(FindingKind.REFUSAL, refusal.operation, chain=refusal.chain),
+                advise(
+                    FindingKind.REFUSAL, Seen(operation=refusal.operation_kind, refusal=refusal.kind)
+                ).line,
             )
 
     def _waits(self, seen: "Recording") -> Iterator[str]:
@@ -88,7 +88,7 @@ class Limits:
                     call.site,
                     call.route,
                     held,
-                    fix(kind, executor=call.thread),
+                    advise(kind, Seen(executor=call.thread)).line,
                 )
 
     def _hops(self, seen: "Recording") -> Iterator[str]:
@@ -110,7 +110,7 @@ class Limits:
             FindingKind.SYNC_MIDDLEWARE if any(call.middleware for call in calls) else FindingKind.HOP_STORM
         )
         crossed = f"{who} crossed to a thread {hops} times (at most {self.hops})."
-        return "\n".join([crossed, *lines, f"  fix: {fix(kind)}"])
+        return "\n".join([crossed, *lines, f"  fix: {advise(kind).line}"])
 
 
 def _told(what: str, site: "CallSite | None", route: str, how: str, remedy: str) -> str:

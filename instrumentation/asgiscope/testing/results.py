@@ -106,6 +106,8 @@ class Stall:
     """Outermost first."""
     victims: int
     """Other requests that were held up."""
+    kind: str = ""
+    """What blocked (`asgiscope.semconv.OperationKind`), "" where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,10 @@ class Refusal:
     route: str
     chain: tuple[str, ...]
     """What led there, outermost first."""
+    kind: str = ""
+    """Which rule was broken (`asgiscope.semconv.RefusalKind`)."""
+    operation_kind: str = ""
+    """What was refused (`asgiscope.semconv.OperationKind`), where Django refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +196,11 @@ def stall_of(span: SpanData) -> Stall | None:
         site=_site(attributes),
         route=get(sc.HTTP_ROUTE, ""),
         exact=get(sc.CAUSE) == sc.Cause.CALL,
-        importing="importlib._bootstrap" in stack,
+        importing=get(sc.OPERATION_KIND) == sc.OperationKind.IMPORT,
         starved=sc.FINDING not in attributes,
         stack=stack,
         victims=get(sc.FINDING_DELAYED, 0),
+        kind=get(sc.OPERATION_KIND, ""),
     )
 
 
@@ -209,6 +216,8 @@ def refusal_of(span: SpanData) -> Refusal | None:
         site=_site(attributes),
         route=get(sc.HTTP_ROUTE, ""),
         chain=tuple(get(sc.CHAIN, ())),
+        kind=get(sc.REFUSAL_KIND, ""),
+        operation_kind=get(sc.OPERATION_KIND, ""),
     )
 
 

@@ -3,6 +3,8 @@
 Overhead model: everything on a path of the application is a few clock readings and attribute writes; call sites
 of calls that turn out unremarkable are not looked for beyond a few frames; spans are made later, by the thread
 that sends them (see `emit`).
+
+Longer than 400 lines because it holds the records that only it makes beside what makes them.
 """
 
 import sys

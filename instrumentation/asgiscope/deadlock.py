@@ -27,6 +27,7 @@ _MAX_NODES = 5_000
 """Followed from one call; of more, those beyond count as able to go on."""
 _THREADS = {
     ThreadRole.REQUEST: "the request's thread",
+    ThreadRole.CONTEXT: "its context's thread",
     ThreadRole.SHARED: "the shared thread",
     ThreadRole.PARENT: "its parent thread",
     ThreadRole.POOL: "a worker of its pool",
@@ -89,7 +90,8 @@ class Waits:
         if call is not None:
             reduced = [callsite.record(frame) for frame in reversed(frames) if not callsite.own(frame.f_code)]
             self.callers[call] = (task, reduced)
-        if frames and _is(frames[0], "asgiref", "AsyncToSync.main_wrap"):
+        outermost = next((frame for frame in frames if not callsite.own(frame.f_code)), None)
+        if outermost is not None and _is(outermost, "asgiref", "AsyncToSync.main_wrap"):
             scope = scope_of(task)
             while scope is not None and not isinstance(scope, Parked):
                 scope = scope.parent

@@ -45,6 +45,9 @@ _LOOK_NS = 500_000_000
 _DUMP_NS = 10_000_000_000
 
 
+_QUEUED = (OngoingState.WAITING, OngoingState.ABANDONED)
+
+
 class Report:
     """A scope that has not ended, as it stood at one moment. `live` is the scope itself."""
 
@@ -124,8 +127,11 @@ class Ongoing:
     def _troubles(self, now: int) -> Iterator[_Trouble]:
         for queue in self._recorder.ledger.queues():
             waiting = queue.waiting.copy()
-            for call in islice(waiting, MAX_WAITERS):
-                yield _Trouble(now - call.started, OngoingState.WAITING, call)
+            state = OngoingState.WAITING
+            if waiting and not queue.running and not queue.is_served():
+                state = OngoingState.ABANDONED
+            for call in islice(filter(_is_awaited, waiting), MAX_WAITERS):
+                yield _Trouble(now - call.started, state, call)
             for call in queue.running.copy():
                 yield _Trouble(now - call.run_started, OngoingState.RUNNING, call, alone=not waiting)
         for parked in self._recorder.ledger.parked.copy():
@@ -140,9 +146,16 @@ class Ongoing:
                     yield _Trouble(late, OngoingState.BLOCKED, stall, watch)
 
 
+def _is_awaited(call: Call) -> bool:
+    """Whether somebody waits for a call: not for what Django does once the answer or the client has left."""
+    request = call.within
+    return request is None or not 0 < request.released <= call.started
+
+
 _ORDER = {
     OngoingState.BLOCKED: 0,
     OngoingState.WAITING: 1,
+    OngoingState.ABANDONED: 1,
     OngoingState.PARKED: 2,
     OngoingState.RUNNING: 3,
 }
@@ -183,7 +196,7 @@ class _Look:
         circles: dict[Scope, Circle] = {}
         for trouble in due:
             call = trouble.scope
-            if isinstance(call, Call) and trouble.state is OngoingState.WAITING and call not in circles:
+            if isinstance(call, Call) and trouble.state in _QUEUED and call not in circles:
                 circle = self._waits.circle(call)
                 circles |= {step[0]: circle for step in circle if step[0] is not None}
         reported = {trouble.scope for trouble in due}
@@ -263,7 +276,7 @@ class _Look:
         frames: list[Frame] = []
         if state is not OngoingState.RUNNING:
             task, frames = self._waits.callers.get(call, (None, []))
-        if state is OngoingState.WAITING:
+        if state in _QUEUED:
             if queue is None:
                 return None, []
             with queue.lock:
@@ -272,6 +285,7 @@ class _Look:
                 if frozen.ahead is not None:
                     frozen.ahead.end(queue)
             frozen.withdrawn = now
+            frozen.state = State.ABANDONED if state is OngoingState.ABANDONED else State.WAITING
         elif state is OngoingState.RUNNING:
             if call.state is not State.RUNNING:
                 return None, []
@@ -279,14 +293,18 @@ class _Look:
             frames = stacks.of_thread(call.run_tags[0]) if call.run_tags else []
         else:
             frozen.resumed = now
+        return self._bare(frozen, frames, task), frames
+
+    def _bare(self, frozen: Call, frames: list[Frame], task: "asyncio.Task[Any] | None") -> Call:
+        """Take from a copy of a call what would keep the application's objects alive, and give it its tags."""
         if frozen.site is None and not frozen.stack:
             frozen.stack = frames
         if frozen.ahead is not None:
             frozen.ahead.settle()
-        frozen.func = callsite.essence(call.func)
+        frozen.func = callsite.essence(frozen.func)
         frozen.future = None
-        frozen.tags = call.tags or self._tags(call, task)
-        return frozen, frames
+        frozen.tags = frozen.tags or self._tags(frozen, task)
+        return frozen
 
     def _parked(self, parked: Parked) -> tuple[Parked | None, list[Frame]]:
         ident = self._recorder.ledger.parked.get(parked)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from asgiscope import callsite
 from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
-from asgiscope.ledger import Call, Ledger
+from asgiscope.ledger import Call, Culprit, Ledger
 from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tags, current
 from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
 from asgiscope.tally import Tallies
@@ -99,6 +99,11 @@ class Parked(Scope):
     def __init__(self, parent: Scope | None, now: int, func: object) -> None:
         super().__init__(parent, now)
         self.func = func
+        self.middleware: Culprit | None = None
+        """The sync-only middleware below which Django has the thread wait for async code."""
+        self.run_started = 0
+        """When the coroutine that it waits for began, and then when it ended; 0 where that is not known."""
+        self.run_ended = 0
         self.new_loop = False
         self.awaited: object = None
         """The coroutine that a new loop runs for it, while it stands."""

@@ -86,11 +86,21 @@ def test_djangos_handlers_and_cursors_have_the_methods_we_wrap() -> None:
     """By name, on the classes themselves."""
     for name in ("load_middleware", "resolve_request", "get_response", "get_response_async"):
         assert name in vars(base.BaseHandler)
-    assert "__call__" in vars(asgi.ASGIHandler)
+    for name in ("__call__", "send_response", "listen_for_disconnect"):
+        assert name in vars(asgi.ASGIHandler)
+    # What Django does in `handle` after it has sent the answer, nobody waits for.
+    assert {"send_response", "listen_for_disconnect"} <= _names(asgi.ASGIHandler.handle.__code__)
+    assert "send_response" not in asgi.ASGIHandler.get_response_async.__code__.co_names
     assert "__call__" in vars(wsgi.WSGIHandler)
     for name in ("execute", "executemany", "callproc"):
         assert name in vars(utils.CursorWrapper)
     assert "connect" in vars(BaseDatabaseWrapper)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Return the names that a function and those within it look up."""
+    inner = (const for const in code.co_consts if isinstance(const, types.CodeType))
+    return set(code.co_names).union(*map(_names, inner))
 
 
 def test_djangos_wrapper_names_the_middleware_it_wraps() -> None:

@@ -191,7 +191,36 @@ def test_a_call_given_up_in_the_queue_ends_too(site: Site) -> None:
     asked = Asked(site, "/gives-up/", s="1.1")
     whole = asked.end_of(asked.reported("sync_to_async touch"))
     assert whole["asgiref.cancelled"] is True
+    assert whole["asgiref.outcome"] == "cancelled_in_queue"
     assert whole["asgiref.run_ns"] == 0
+    assert whole["asgiscope.finding"] == "contention"
+    assert whole["asgiscope.finding.cost_ns"] == whole["asgiref.wait_ns"] >= 1_000 * MS
+    assert whole["asgiscope.finding.victims"] == 1
+    assert whole["asgiscope.finding.victims_ns"] == whole["asgiref.wait_ns"]
+    ((*_, link),) = whole.links
+    assert link["asgiscope.link.function"] == "hold"
+    assert link["asgiscope.overlap_ns"] + whole["asgiref.wait_idle_ns"] == whole["asgiref.wait_ns"]
+
+
+def test_a_request_whose_client_left_waits_for_nothing(site: Site) -> None:
+    """Its view runs on in its thread, and what Django does behind it is in nobody's way: no finding, no report."""
+    before = len(site.sink.spans)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(site.server.url + "/runs-on/", params={"s": "2"}, timeout=0.3)
+    report = site.sink.wait_for(
+        lambda spans: next((s for s in spans[before:] if s.name == "GET /runs-on/" and s.end), None)
+    )
+    whole = site.sink.wait_for(
+        lambda spans: next(
+            (s for s in spans if s.span_id == report.span_id and not s.get("asgiscope.ongoing")), None
+        )
+    )
+    assert whole["asgiscope.request.disconnected"] is True
+    assert whole.duration >= 1_900 * MS
+    trace = [span for span in site.sink.spans if span.trace_id == whole.trace_id]
+    assert {span.name for span in trace} >= {"sync_to_async runs_on"}
+    assert not [span for span in trace if span.get("asgiscope.finding")]
+    assert not [span for span in trace if span.get("asgiscope.ongoing.state") == "waiting"]
 
 
 def test_a_parked_thread(site: Site) -> None:

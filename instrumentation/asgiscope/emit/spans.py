@@ -253,8 +253,15 @@ class SpanMaker:
         serves = parked.request is not None or role not in (sc.ThreadRole.MAIN, sc.ThreadRole.OTHER)
         found: Found | None = None
         if parked.parked_ns >= self._parked_ns and serves:
-            whole = (parked.started, parked.ended)
-            found = Found(sc.FindingKind.PARKED_THREAD, parked.parked_ns, losses_of(parked.within, whole))
+            # The coroutine would take as long where it is awaited: parking adds the handing over, to and fro.
+            began = parked.run_started or parked.started
+            added = ((parked.started, began), (parked.run_ended or parked.ended, parked.ended))
+            cost = parked.parked_ns
+            if parked.middleware is not None:
+                cost = sum(end - start for start, end in added)
+                attributes[sc.MIDDLEWARE] = parked.middleware.path
+                attributes |= code(parked.middleware.site)
+            found = Found(sc.FindingKind.PARKED_THREAD, cost, losses_of(parked.within, *added))
         name = f"{sc.SPAN_ASYNC_TO_SYNC} {callsite.callable_name(parked.func)}"
         return self._span(parked, name, attributes, found=found)
 

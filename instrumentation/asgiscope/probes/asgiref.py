@@ -1,9 +1,11 @@
 """asgiref's bridges: `sync_to_async` and `async_to_sync`.
 
-Owns: `SyncToAsync.__call__`, `AsyncToSync.__call__`, `CurrentThreadExecutor.submit`, and the public class
-attributes `single_thread_executor`, `thread_sensitive_context`, `context_to_thread_executor`. What an executor
-runs is seen where it is submitted (see `executor`), not by patching `thread_handler`: asgiref asks tools not to
-depend on its arguments, and `Executor.submit` is public.
+Owns: `SyncToAsync.__call__`, `AsyncToSync.__call__`, `AsyncToSync.main_wrap` (when the coroutine that a parked
+thread waits for began and ended: the rest of the time is what the parking adds; without it that is not known),
+`CurrentThreadExecutor.submit`, and the public class attributes `single_thread_executor`,
+`thread_sensitive_context`, `context_to_thread_executor`. What an executor runs is seen where it is submitted (see
+`executor`), not by patching `thread_handler`: asgiref asks tools not to depend on its arguments, and
+`Executor.submit` is public.
 
 Overhead model: one more coroutine around each bridge call, a context variable set and reset, one `Call`.
 """
@@ -33,8 +35,15 @@ class Culprits(Protocol):
     def forced(self) -> Mapping[tuple[str, str], Culprit]:
         """Those that do; mostly there is none."""
 
+    @property
+    def parking(self) -> Mapping[tuple[str, str], Culprit]:
+        """Those below which Django has a thread wait for async code; mostly there is none."""
+
     def of(self, func: object) -> Culprit | None:
         """The one that makes Django bridge this function, None for any other function."""
+
+    def parks_for(self, func: object) -> Culprit | None:
+        """The one that makes Django have a thread wait for this function, None for any other function."""
 
 
 def install(recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> Patches:
@@ -62,6 +71,8 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> Pat
     patches = Patches().on_remove(lambda: setattr(recorder, "context", int))
     patches.wrap(sync.SyncToAsync, "__call__", bridges.sync_to_async)
     patches.wrap(sync.AsyncToSync, "__call__", bridges.async_to_sync)
+    if "main_wrap" in vars(sync.AsyncToSync):
+        patches.wrap(sync.AsyncToSync, "main_wrap", bridges.main_wrap)
     return patches.around(current_thread_executor.CurrentThreadExecutor, "submit", submit)
 
 
@@ -73,6 +84,7 @@ class Bridges:
         self._watchdog = watchdog
         self._middleware = middleware
         self._forced = middleware.forced
+        self._parking = middleware.parking
 
     def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
@@ -109,6 +121,8 @@ class Bridges:
         try:
             on_loop = _get_running_loop() is not None
             parked = Parked(recorder.enclosing(), recorder.clock(), instance.awaitable)
+            if self._parking:
+                parked.middleware = self._middleware.parks_for(instance.awaitable)
             if parked.parent is None:
                 recorder.root(parked)
             if parked.sampled:
@@ -130,6 +144,23 @@ class Bridges:
         finally:
             here.parked = outer
             _unpark(recorder, parked, token, on_loop=on_loop)
+
+    def main_wrap(self, wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        """`AsyncToSync.main_wrap`: called on the thread that parks, to make the coroutine that a loop will run."""
+        parked = self._recorder.threads.here.parked
+        coroutine = wrapped(*args, **kwargs)
+        return coroutine if parked is None else _time(self._recorder.clock, parked, coroutine)
+
+
+async def _time(clock: Callable[[], int], parked: Parked, coroutine: Any) -> Any:
+    parked.run_started = clock()
+    try:
+        return await coroutine
+    finally:
+        parked.run_ended = clock()
+
+
+_time.__name__, _time.__qualname__ = "main_wrap", "AsyncToSync.main_wrap"
 
 
 def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) -> None:
@@ -173,9 +204,13 @@ def role_of(executor: object) -> ThreadRole:
     if executor is sync.SyncToAsync.single_thread_executor:
         return ThreadRole.SHARED
     context = sync.SyncToAsync.thread_sensitive_context.get(None)
-    if context is not None and sync.SyncToAsync.context_to_thread_executor.get(context) is executor:
-        return ThreadRole.REQUEST
-    return ThreadRole.POOL
+    if context is None or sync.SyncToAsync.context_to_thread_executor.get(context) is not executor:
+        return ThreadRole.POOL
+    if (
+        getattr(context, "_executor", None) is executor
+    ):  # asgiref 3.13: the application's own, for any number of them
+        return ThreadRole.CONTEXT
+    return ThreadRole.REQUEST
 
 
 def _context(variable: Any) -> int:

@@ -23,6 +23,8 @@ from asgiscope.watchdog import Watchdog
 
 VIEW = "view"
 """Stands in a chain for what the innermost middleware calls: Django's own dispatch to the view."""
+_DISPATCH = ("django.core.handlers.base", "BaseHandler._get_response_async")
+"""What an asynchronous dispatch is, which Django wraps as it wraps middleware."""
 
 
 class Tracing(Protocol):
@@ -46,6 +48,8 @@ class Middleware:
         """Whether the handler whose chain is being loaded is ASGI's."""
         self.forced: dict[tuple[str, str], Culprit] = {}
         """Module and qualified name of a middleware whose handler Django bridges -> the one that forces it."""
+        self.parking: dict[tuple[str, str], Culprit] = {}
+        """The same of async handlers that Django has a thread wait for, because what calls them is synchronous."""
         self._files: dict[str, str] = {}
 
     def learn(self, path: str, factory: Any) -> Culprit:
@@ -63,25 +67,42 @@ class Middleware:
         """Django sends requests through a thread at `bridged`, because `culprit` cannot run on the loop."""
         self.forced[getattr(bridged, "__module__", ""), getattr(bridged, "__qualname__", "")] = culprit
 
+    def parks(self, culprit: Culprit, inner: Any) -> None:
+        """Django has a thread wait for `inner`, async, because `culprit` outside it cannot run on the loop.
+
+        None is the innermost: Django's dispatch to the view.
+        """
+        name = (getattr(inner, "__module__", ""), getattr(inner, "__qualname__", ""))
+        self.parking[name if inner is not None else _DISPATCH] = culprit
+
     def of(self, func: object) -> Culprit | None:
         """The sync-only middleware that makes Django bridge this function, None for any other function.
 
         Django bridges `convert_exception_to_response(middleware)`, which names the middleware as `__wrapped__`.
         """
-        if not self.forced:
-            return None
-        target = getattr(func, "__wrapped__", None)
-        if target is None:
-            return None
-        name = getattr(target, "__qualname__", "").partition(".<locals>")[0]
-        if name:
-            return self.forced.get((getattr(target, "__module__", ""), name))
-        kind = type(target)
-        return self.forced.get((kind.__module__, kind.__qualname__))
+        return _culprit(self.forced, func)
+
+    def parks_for(self, func: object) -> Culprit | None:
+        """The sync-only middleware that makes Django have a thread wait for this function, None for any other."""
+        return _culprit(self.parking, func)
 
     def in_file(self, filename: str) -> str:
         """The middleware defined in a file, '' for none. Django's own are not call sites and not listed."""
         return self._files.get(filename, "")
+
+
+def _culprit(known: dict[tuple[str, str], Culprit], func: object) -> Culprit | None:
+    """Return what is known of the middleware or view dispatch that a function of Django's wraps."""
+    if not known:
+        return None
+    target = getattr(func, "__wrapped__", None)
+    if target is None:
+        return None
+    name = getattr(target, "__qualname__", "").partition(".<locals>")[0]
+    if name:
+        return known.get((getattr(target, "__module__", ""), name))
+    kind = type(target)
+    return known.get((kind.__module__, kind.__qualname__))
 
 
 def install(recorder: Recorder, watchdog: Watchdog, tracing: Tracing, middleware: Middleware) -> Patches:
@@ -329,6 +350,8 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
         if runs_async and not inner_async and culprit is not None:
             middleware.forces(culprit, inner)
             culprit = None
+        if inner_async and not runs_async:
+            middleware.parks(known, inner)
         if not can_async and culprit is None:
             culprit = known
         inner_async, inner = runs_async, factory

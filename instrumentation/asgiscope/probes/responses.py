@@ -1,13 +1,16 @@
-"""Django's streaming responses: where they were made, and clients that left before the end.
+"""Django's responses: where those that stream were made, when an answer has left, and clients that left before it.
 
-Owns: `StreamingHttpResponse.__init__` (and so `FileResponse`) and `ASGIHandler.send_response`. That Django reads a
-synchronous iterator whole is seen at the bridge; by then nothing tells the view that made the response.
+Owns: `StreamingHttpResponse.__init__` (and so `FileResponse`), `ASGIHandler.send_response` and
+`ASGIHandler.listen_for_disconnect`. From the answer's end, or the client's, nobody waits for the request: what
+Django does then (`response.close`, `request_finished`, a view that runs on in its thread) delays nobody. That
+Django reads a synchronous iterator whole is seen at the bridge; by then nothing tells the view that made the
+response.
 
 A trace that is not sampled becomes so where its request streams a synchronous iterator, once a minute for each
 route: the finding is known at any rate, and nothing is asked of other requests for it.
 
-Overhead model: a look at `response.streaming` for each response; for one that streams a coroutine and a look at the
-few frames up to the application's, and a walk up the whole stack where none is near and the trace is sent.
+Overhead model: two coroutines around Django's own and a clock reading for each response; for one that streams a
+look at the few frames up to the application's, and up the whole stack where none is near and the trace is sent.
 """
 
 import asyncio
@@ -32,15 +35,17 @@ def install(recorder: Recorder) -> Patches:
         Unsupported: Django is missing, or sends its responses another way.
     """
     try:
-        from django.core.handlers.asgi import ASGIHandler  # noqa: PLC0415 - may be missing
+        from django.core.exceptions import RequestAborted  # noqa: PLC0415 - may be missing
+        from django.core.handlers.asgi import ASGIHandler  # noqa: PLC0415
         from django.http import StreamingHttpResponse  # noqa: PLC0415
     except ImportError as error:
         raise Unsupported("Django is not installed") from error
     require(StreamingHttpResponse, "__init__", "__aiter__")
-    require(ASGIHandler, "send_response")
+    require(ASGIHandler, "send_response", "listen_for_disconnect")
     seldom = Seldom(recorder.clock)
     patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, seldom))
-    return patches.wrap(ASGIHandler, "send_response", _sends(recorder, seldom))
+    patches.wrap(ASGIHandler, "send_response", _sends(recorder, seldom))
+    return patches.wrap(ASGIHandler, "listen_for_disconnect", _listens(recorder, RequestAborted))
 
 
 def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
@@ -63,11 +68,10 @@ def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
 def _sends(recorder: Recorder, seldom: Seldom) -> Wrapper:
     def send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         response = args[0] if args else kwargs.get("response")
-        if not getattr(response, "streaming", False):
-            return wrapped(*args, **kwargs)
-        if not getattr(response, "is_async", True):
+        streams = getattr(response, "streaming", False)
+        if streams and not getattr(response, "is_async", True):
             _tell(recorder, seldom)
-        return _streaming(recorder, wrapped, args, kwargs)
+        return _sending(recorder, wrapped, args, kwargs, streams=streams)
 
     return send
 
@@ -82,19 +86,45 @@ def _tell(recorder: Recorder, seldom: Seldom) -> None:
         faults.report("responses.tell")
 
 
-async def _streaming(recorder: Recorder, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+async def _sending(
+    recorder: Recorder, wrapped: Callable[..., Any], args: Any, kwargs: Any, *, streams: bool
+) -> Any:
     try:
-        return await wrapped(*args, **kwargs)
+        sent = await wrapped(*args, **kwargs)
     except asyncio.CancelledError:
         # Django cancels what sends when the client has gone, and swallows this.
-        _gone(recorder)
+        _release(recorder, disconnected=streams)
         raise
+    _release(recorder)
+    return sent
 
 
-def _gone(recorder: Recorder) -> None:
+# What warnings and tracebacks show of the coroutines is what they showed before.
+_sending.__name__, _sending.__qualname__ = "send_response", "ASGIHandler.send_response"
+
+
+def _listens(recorder: Recorder, aborted: type[Exception]) -> Wrapper:
+    async def listening(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            return await wrapped(*args, **kwargs)
+        except aborted:
+            _release(recorder)
+            raise
+
+    listening.__name__, listening.__qualname__ = "listen_for_disconnect", "ASGIHandler.listen_for_disconnect"
+
+    def listen(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        return listening(wrapped, args, kwargs)
+
+    return listen
+
+
+def _release(recorder: Recorder, *, disconnected: bool = False) -> None:
+    """Record that nobody waits for the request in force any more."""
     try:
         request = recorder.request()
         if request is not None:
-            request.disconnected = True
-    except Exception:  # noqa: BLE001
-        faults.report("responses.gone")
+            request.released = request.released or recorder.clock()
+            request.disconnected = request.disconnected or disconnected
+    except Exception:  # noqa: BLE001 - never into the application
+        faults.report("responses.release")

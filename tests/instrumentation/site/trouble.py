@@ -60,6 +60,12 @@ async def gives_up(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
+def runs_on(request: HttpRequest) -> HttpResponse:
+    """A view in its request's thread, which goes on when its client has left."""
+    hold(seconds_of(request))
+    return HttpResponse("ok")
+
+
 async def deadlock(request: HttpRequest) -> HttpResponse:
     """The request's thread stands for `outer`, which awaits a task that needs the request's thread."""
 
@@ -131,7 +137,7 @@ async def end_streams(_request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path(f"{view.__name__.replace('_', '-')}/", view)
     for view in (
-        *(plain, blocks, holds, parks, gives_up, deadlock, refused_below),
+        *(plain, blocks, holds, parks, gives_up, runs_on, deadlock, refused_below),
         *(endless_stream, begun_stream, end_streams),
     )
 ]

@@ -18,6 +18,7 @@ from asgiscope_collector.settings import Settings
 from blockbuster import blockbuster_ctx
 
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
+from tests.stores import prepare
 
 ARRIVAL_SECONDS = 60
 Json = dict[str, Any]
@@ -66,6 +67,8 @@ class Running:
 @contextmanager
 def running_collector(settings: Settings, *, ready: bool = True) -> Iterator[Running]:
     """A collector in this process, until the block ends; ready, unless its store is away."""
+    if settings.store == "chdb://":
+        prepare(settings.data)
     app = create_app(settings, static=Path("/nowhere"))
     server = server_of(app)
     with socket.socket() as listener, blockbuster_ctx("asgiscope_collector"):

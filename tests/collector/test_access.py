@@ -22,6 +22,7 @@ from tests.collector.identity_provider import CLIENT, SECRET, Provider
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
 from tests.sink import Sink
+from tests.stores import prepare
 
 TOKEN = "a-token-of-the-shop-0001"  # noqa: S105 - of this test alone
 NEXT = "a-token-of-the-shop-0002"
@@ -80,7 +81,7 @@ def server(folder: Path, provider: Provider, sink: Sink, grpc_port: int) -> Iter
         "TRACE_TO": sink.url,
     }
     command = [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)]
-    command += ["--data", str(folder / "data"), "--grpc", "--grpc-port", str(grpc_port)]
+    command += ["--data", str(prepare(folder / "data")), "--grpc", "--grpc-port", str(grpc_port)]
     with Server(
         command,
         port,

@@ -19,6 +19,7 @@ from tests.dashboard.opened import Opened
 from tests.dashboard.otlp import Trace, body
 from tests.dashboard.shop import SERVICE, bad_half_hour
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 CHROMIUM_ARGS: Final = (
     "--headless",
@@ -44,6 +45,7 @@ def collector(data: Path, port: int | None = None, env: Mapping[str, str] | None
     port = port or free_port()
     command = [sys.executable, "-m", "asgiscope_collector", "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--data", str(data)]
+    prepare(data)
     log = data.parent / "collector.log"
     return Server(command, port, cwd=data.parent, env=env, log=log, ready="/readyz", ready_status=200)
 

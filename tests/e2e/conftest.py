@@ -13,6 +13,7 @@ from tests.e2e.api import Api
 from tests.e2e.environments import Environment, make
 from tests.e2e.running import Site, without_settings
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 
 class StartSite(Protocol):
@@ -46,6 +47,7 @@ def _plain_environment() -> Iterator[None]:
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real collector with its embedded engine."""
     folder = tmp_path_factory.mktemp("collector")
+    prepare(folder / "data")
     port = free_port()
     serve = ["serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(folder / "data")]
     command = [sys.executable, "-m", "asgiscope_collector", *serve]

@@ -12,6 +12,7 @@ from tests.collector.alerts.receiving import Hook
 from tests.e2e.conftest import StartSite
 from tests.e2e.environments import Environment
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 SECRET = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiB0ZXN0cw=="  # noqa: S105 - of this test alone
 IN_TIME_SECONDS = 10
@@ -26,7 +27,7 @@ def test_a_refusal_is_told_within_ten_seconds(
         rules = {"network": {"allow_private": ["127.0.0.0/8"]}, "receivers": [receiver]}
         (tmp_path / "alerts.yaml").write_text(json.dumps(rules))
         port = free_port()
-        serve = ["serve", "--port", str(port), "--data", str(tmp_path / "data")]
+        serve = ["serve", "--port", str(port), "--data", str(prepare(tmp_path / "data"))]
         collector = Server(
             [sys.executable, "-m", "asgiscope_collector", *serve],
             port,

@@ -18,6 +18,7 @@ from standardwebhooks import Webhook
 from tests.collector.alerts.receiving import Answer, Hook, wait_for
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 SECRET = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiB0ZXN0cw=="  # noqa: S105 - of these tests alone
 IN_TIME_SECONDS = 10
@@ -38,7 +39,7 @@ def serve(folder: Path, *prefix: str, env: Mapping[str, str] | None = None) -> S
     port = free_port()
     command = [sys.executable, "-m", *(prefix or ("asgiscope_collector",)), "serve", "--port", str(port)]
     return Server(
-        [*command, "--data", str(folder / "data")],
+        [*command, "--data", str(prepare(folder / "data"))],
         port,
         cwd=folder,
         env={

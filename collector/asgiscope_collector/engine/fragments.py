@@ -12,6 +12,15 @@ _EXEMPLARS: Final = (
     f"filtered_attributes {_ATTRIBUTES}))"
 )
 
+_HTTP_STATUS: Final = (
+    "toUInt16OrZero(if(SpanAttributes['http.response.status_code'] != '', "
+    "SpanAttributes['http.response.status_code'], SpanAttributes['http.status_code']))"
+)
+_HTTP_ROUTE: Final = (
+    "if(HttpRoute = '' AND SpanKind = 'Server' AND match(SpanName, '^[A-Z]+ /[^ ?]*$'), "
+    "extract(SpanName, '(/.*)'), HttpRoute)"
+)
+
 COARSE_SECONDS: Final = 1200
 """What the coarse rollups sum up: 051_coarse.sql."""
 
@@ -55,14 +64,14 @@ FRAGMENTS: Final = {
         "if(SpanAttributes['http.request.method'] != '', SpanAttributes['http.request.method'], "
         "SpanAttributes['http.method'])"
     ),
-    "http_status": (
-        "toUInt16OrZero(if(SpanAttributes['http.response.status_code'] != '', "
-        "SpanAttributes['http.response.status_code'], SpanAttributes['http.status_code']))"
-    ),
-    # Of a request whose route its sender did not name: `GET /cart/{id}` in the span's name, or the path.
+    "http_status": _HTTP_STATUS,
+    "http_class": f"toUInt8(least(5, intDiv({_HTTP_STATUS}, 100)))",
+    # The route of a request; of one whose sender named none, that in its name (`GET /cart/{id}`). In a list, its
+    # path if it has neither.
+    "http_route": _HTTP_ROUTE,
     "http_route_or_path": (
-        "multiIf(HttpRoute != '' OR SpanKind != 'Server', HttpRoute, match(SpanName, '^[A-Z]+ /[^ ?]*$'), "
-        "extract(SpanName, '(/.*)'), SpanAttributes['url.path'] != '', SpanAttributes['url.path'], "
+        f"multiIf(({_HTTP_ROUTE}) AS named != '' OR SpanKind != 'Server', named, "
+        "SpanAttributes['url.path'] != '', SpanAttributes['url.path'], "
         "SpanAttributes['http.target'] != '', cutQueryString(SpanAttributes['http.target']), "
         "path(if(SpanAttributes['url.full'] != '', SpanAttributes['url.full'], SpanAttributes['http.url'])))"
     ),

@@ -248,7 +248,7 @@ SELECT
     Environment,
     SpanName,
     if(SpanAttributes['http.request.method'] != '', SpanAttributes['http.request.method'], SpanAttributes['http.method']) AS Method,
-    multiIf(HttpRoute != '' OR SpanKind != 'Server', HttpRoute, match(SpanName, '^[A-Z]+ /[^ ?]*$'), extract(SpanName, '(/.*)'), SpanAttributes['url.path'] != '', SpanAttributes['url.path'], SpanAttributes['http.target'] != '', cutQueryString(SpanAttributes['http.target']), path(if(SpanAttributes['url.full'] != '', SpanAttributes['url.full'], SpanAttributes['http.url']))) AS Route,
+    multiIf((if(HttpRoute = '' AND SpanKind = 'Server' AND match(SpanName, '^[A-Z]+ /[^ ?]*$'), extract(SpanName, '(/.*)'), HttpRoute)) AS named != '' OR SpanKind != 'Server', named, SpanAttributes['url.path'] != '', SpanAttributes['url.path'], SpanAttributes['http.target'] != '', cutQueryString(SpanAttributes['http.target']), path(if(SpanAttributes['url.full'] != '', SpanAttributes['url.full'], SpanAttributes['http.url']))) AS Route,
     toUInt16OrZero(if(SpanAttributes['http.response.status_code'] != '', SpanAttributes['http.response.status_code'], SpanAttributes['http.status_code'])) AS HttpStatus,
     StatusCode = 'Error' OR HttpStatus >= 500 AS Error,
     Duration,

@@ -8,7 +8,7 @@ DEMO_SECONDS ?=
 .DEFAULT_GOAL := demo
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: help demo test test-long unit e2e bench suites fmt lint type ui build setup clean
+.PHONY: help demo test test-long unit e2e bench suites compat fmt lint type ui build setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -35,6 +35,10 @@ bench: setup ## every benchmark, as ratios in one run
 # Django's, asgiref's, Channels' and REST framework's own tests, without asgiscope and with it: ten minutes.
 suites: setup ## the tests of Django, asgiref, Channels and REST framework, with asgiscope and without
 	$(RUN) python -m tests.suites $(SUITES)
+
+# COMPAT names a suite and subjects, as in `make compat COMPAT="libraries ninja"`: see docs/compatibility.md.
+compat: setup ## libraries, servers and versions that sites use, each for real
+	$(RUN) python -m tests.compat $(COMPAT)
 
 fmt: setup ## format the code and apply safe fixes
 	$(RUN) ruff format . && $(RUN) ruff check --fix .

@@ -33,6 +33,7 @@ class Server:
         log: Path,
         ready: str = "/",
         ready_status: int | None = None,
+        within_s: float = 60,
     ) -> None:
         self.command = list(command)
         self.port = port
@@ -42,6 +43,8 @@ class Server:
         self.log = log
         self._ready = ready
         self._ready_status = ready_status
+        self._within_s = within_s
+        """How long it may take until it answers."""
         self.uds = ""
         """The Unix socket it listens on, where it does not listen on the port."""
         self.process: subprocess.Popen[bytes] | None = None
@@ -56,7 +59,7 @@ class Server:
 
     def __enter__(self) -> Self:
         process = self.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + self._within_s
         while True:
             if process.poll() is not None:
                 raise AssertionError(f"{self.command} ended with {process.returncode}:\n{self.output()}")

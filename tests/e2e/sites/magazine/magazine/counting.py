@@ -42,7 +42,9 @@ def _count_calls(owner: Any, name: str, what: str) -> None:
 
 
 def _trace(connection: Any, **_: Any) -> None:
-    connection.connection.set_trace_callback(_statement)
+    trace = getattr(connection.connection, "set_trace_callback", None)  # SQLite's alone
+    if trace is not None:
+        trace(_statement)
 
 
 def _statement(_sql: str) -> None:

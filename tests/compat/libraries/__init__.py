@@ -1,0 +1,1 @@
+"""Libraries that sites use beside Django, each in a small site of its own under a real server."""

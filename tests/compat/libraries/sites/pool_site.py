@@ -1,0 +1,60 @@
+"""Django's pool for psycopg through asynchronous ORM methods, and work in threads that closes what it opened."""
+
+import os
+
+from base import configure, served
+
+configure(
+    __name__,
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": "127.0.0.1",
+            "PORT": os.environ.get("SITE_POSTGRES", "0"),
+            "USER": "postgres",
+            "NAME": "postgres",
+            "OPTIONS": {"pool": {"min_size": 1, "max_size": 4, "timeout": 20}},
+        }
+    },
+)
+
+import asyncio  # noqa: E402
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.db import connections  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
+from django.urls import path  # noqa: E402
+from shop.models import Book  # noqa: E402
+
+
+async def books(request):
+    return HttpResponse(str([book.title async for book in Book.objects.order_by("id")]))
+
+
+def count():
+    try:
+        return Book.objects.count()
+    finally:
+        connections.close_all()
+
+
+async def in_thread(request):
+    return HttpResponse(str(await asyncio.to_thread(count)))
+
+
+async def waits(request):
+    """Have more threads than the pool has connections, each with one for a while."""
+
+    async def one():
+        async with ThreadSensitiveContext():
+            await Book.objects.acount()
+            await asyncio.sleep(0.2)
+            await sync_to_async(connections.close_all)()
+
+    await asyncio.gather(*(one() for _ in range(6)))
+    return HttpResponse("ok")
+
+
+urlpatterns = [path("books/", books), path("in-thread/", in_thread), path("waits/", waits)]
+application = served(get_asgi_application())

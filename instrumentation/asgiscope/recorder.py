@@ -106,12 +106,15 @@ class Refusal(Scope):
 class Chain(Scope):
     """The middleware chain, as Django has just loaded it."""
 
-    def __init__(self, now: int, names: list[str], modes: list[str], adapted: list[str]) -> None:
+    def __init__(
+        self, now: int, names: list[str], modes: list[str], adapted: list[str], hooks: list[str]
+    ) -> None:
         super().__init__(None, now)
         self.ended = now
         self.names = names
         self.modes = modes
         self.adapted = adapted
+        self.hooks = hooks
 
 
 class Parked(Scope):

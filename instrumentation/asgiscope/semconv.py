@@ -435,6 +435,9 @@ CHAIN_NAMES: Final = "asgiscope.middleware.names"
 """str[]: dotted paths, outermost first; the last is `view`, Django's own dispatch to the view."""
 CHAIN_MODES: Final = "asgiscope.middleware.modes"
 """str[]: `async`, `sync` or `both`: what each is capable of."""
+CHAIN_HOOKS: Final = "asgiscope.middleware.hooks"
+"""str[]: of each the hooks that it has or inherits (`process_request`, `process_view`, ...), as `asgiref.function`
+names them on the hops that they cost, with a space between two."""
 CHAIN_ADAPTED: Final = "asgiscope.middleware.adapted"
 """str[]: `""`, `sync_to_async` or `async_to_sync`: what Django put around each for the one outside to call it."""
 

@@ -1,7 +1,8 @@
 """Each service's middleware chain, the hops it costs, and which change saves most."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from asgiscope.semconv import SPAN_SYNC_TO_ASYNC
 from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import strings_of
 from asgiscope_collector.analysis.scope import IN_MINUTES, OF, Scope
+from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Chain, Change, Layer, Middleware
@@ -18,7 +20,7 @@ _CHAINS: Final = (
     """
 SELECT
     ServiceName AS service, Environment AS environment,
-    argMax((Version, Names, Modes, Adapted), Loaded) AS chain,
+    argMax((Version, Names, Modes, Adapted, Hooks), Loaded) AS chain,
     toUnixTimestamp64Nano(max(Loaded)) AS loaded_ns,
     count() OVER () AS total
 FROM asgiscope_chains
@@ -31,29 +33,43 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
 )
 
-_CALLS: Final = (
+_ADAPTED: Final = (
     """
 SELECT
-    ServiceName AS service, Environment AS environment, Middleware AS middleware, CalledFunction AS called,
+    ServiceName AS service, Environment AS environment, Middleware AS middleware,
     sum(Calls) AS calls, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns
 FROM asgiscope_calls
-WHERE (Middleware != '' OR match(CalledFunction, '\\.process_(request|response|view|exception|template_response)$'))
-    AND ServiceName IN {services:Array(String)}
-    AND """
+WHERE Middleware != '' AND ServiceName IN {services:Array(String)} AND """
     + IN_MINUTES
-    + " GROUP BY ServiceName, Environment, Middleware, CalledFunction"
+    + " GROUP BY ServiceName, Environment, Middleware"
 )
+_HOOKS: Final = (
+    "ServiceName IN {services:Array(String)} "
+    "AND match(Function, '\\.process_(request|response|view|exception|template_response)$')"
+)
+_OF_SERVICES: Final = "ServiceName IN {services:Array(String)}"
 
-_REQUESTS: Final = (
-    """
-SELECT
-    ServiceName AS service, Environment AS environment, sum(Requests) AS requests,
-    sum(asgiscope_requests.Hops) AS hops
-FROM asgiscope_requests
-WHERE ServiceName IN {services:Array(String)} AND """
-    + IN_MINUTES
-    + " GROUP BY ServiceName, Environment"
+
+_HOOK_NAMES: Final = (
+    "process_request",
+    "process_view",
+    "process_template_response",
+    "process_exception",
+    "process_response",
 )
+_NOTEWORTHY: Final = 0.5
+"""Hook hops a request from which on a middleware is worth a word."""
+
+
+@dataclass(slots=True)
+class _Costs:
+    """What the requests of a service in an environment spent on its chain."""
+
+    adapted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By middleware, of the spans that were sent: the calls that its adaptation made."""
+    hooks: dict[str, Sums] = field(default_factory=dict)
+    """By the function that crossed."""
+    traffic: Sums = field(default_factory=Sums)
 
 
 def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Middleware:
@@ -63,16 +79,19 @@ def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Midd
     if not rows:
         return Middleware(chains=[], total=0)
     parameters["services"] = sorted({row["service"] for row in rows})
-    calls: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in coarse.rows(engine, _CALLS, parameters):
-        calls[row["service"], row["environment"]].append(row)
-    traffic = {
-        (row["service"], row["environment"]): row for row in coarse.rows(engine, _REQUESTS, parameters)
-    }
-    chains = []
-    for row in rows:
-        of = row["service"], row["environment"]
-        chains.append(_chain(row, calls[of], traffic.get(of, {"requests": 0, "hops": 0})))
+    costs: defaultdict[tuple[str, str], _Costs] = defaultdict(_Costs)
+    for row in coarse.rows(engine, _ADAPTED, parameters):
+        costs[row["service"], row["environment"]].adapted[row["middleware"]] = row
+    counted = Counted.over(engine, asked, services=parameters["services"])
+    for (service, environment, function), sums in counted.calls(
+        "service", "environment", "function", where=_HOOKS
+    ).items():
+        costs[service, environment].hooks[function] = sums
+    for (service, environment), sums in counted.requests(
+        "service", "environment", where=_OF_SERVICES, watched_only=True
+    ).items():
+        costs[service, environment].traffic = sums
+    chains = [_chain(row, costs[row["service"], row["environment"]]) for row in rows]
     return Middleware(chains=chains, total=rows[0]["total"])
 
 
@@ -147,15 +166,21 @@ def _running(modes: Sequence[str]) -> list[bool]:
     return running[::-1]
 
 
-def _chain(row: dict[str, Any], calls: list[dict[str, Any]], traffic: dict[str, Any]) -> Chain:
+def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
     stored = row["chain"]
     version, *lists = stored.values() if isinstance(stored, dict) else stored
-    names, modes, adapted = (strings_of(text) for text in lists)
+    names, modes, adapted, hooks = (strings_of(text) for text in lists)
+    functions = (
+        [text.split() for text in hooks] if len(hooks) == len(names) else [_hooks_of(n) for n in names]
+    )
+    sharing = Counter(function for each in functions for function in each)
+    # A hook that two middlewares inherit is one function: each has its part.
+    hooked = [[(costs.hooks[one], sharing[one]) for one in each if one in costs.hooks] for each in functions]
     layers = [
-        _layer(name, mode, put, calls, traffic["requests"])
-        for name, mode, put in zip(names, modes, adapted, strict=False)
+        _layer(name, mode, put, own, costs)
+        for name, mode, put, own in zip(names, modes, adapted, hooked, strict=False)
     ]
-    requests = traffic["requests"]
+    requests = costs.traffic["requests"]
     whole = len(names) == len(modes)
     return Chain(
         service=row["service"],
@@ -164,25 +189,49 @@ def _chain(row: dict[str, Any], calls: list[dict[str, Any]], traffic: dict[str, 
         loaded=rfc3339(row["loaded_ns"]),
         layers=layers,
         hops=sum(layer.hops for layer in layers),
-        hops_per_request=traffic["hops"] / requests if requests else 0.0,
+        hook_hops=sum(layer.hook_hops for layer in layers),
+        hops_per_request=costs.traffic["hops"] / requests if requests else 0.0,
         requests=requests,
-        changes=changes(names, modes) if whole else [],
+        changes=[*(changes(names, modes) if whole else []), *_hooked(layers)],
     )
 
 
-def _layer(name: str, mode: str, adapted: str, calls: list[dict[str, Any]], requests: int) -> Layer:
-    hooks = [row for row in calls if not row["middleware"] and row["called"].startswith(f"{name}.")]
-    own = [row for row in calls if row["middleware"] == name] + hooks
+def _hooks_of(name: str) -> list[str]:
+    """What the hooks of a middleware are called, if its class defines them."""
+    return [f"{name.rpartition('.')[2]}.{hook}" for hook in _HOOK_NAMES]
+
+
+def _layer(name: str, mode: str, adapted: str, hooks: Sequence[tuple[Sums, int]], costs: _Costs) -> Layer:
+    """A middleware; `hooks` are the calls of its hooks, each with how many middlewares share it."""
+    own = costs.adapted.get(name, {"calls": 0, "wait_ns": 0, "resume_ns": 0})
+    requests = costs.traffic["requests"]
     return Layer(
         name=name,
         mode=mode,
         adapted=adapted,
         hops=int(adapted == SPAN_SYNC_TO_ASYNC),
-        hook_hops=sum(row["calls"] for row in hooks) / requests if requests else 0.0,
-        calls=sum(row["calls"] for row in own),
-        wait_ns=sum(row["wait_ns"] for row in own),
-        resume_ns=sum(row["resume_ns"] for row in own),
+        hook_hops=sum(sums["calls"] / among for sums, among in hooks) / requests if requests else 0.0,
+        calls=own["calls"] + sum(sums["calls"] // among for sums, among in hooks),
+        wait_ns=own["wait_ns"] + sum(sums["wait_ns"] // among for sums, among in hooks),
+        resume_ns=own["resume_ns"] + sum(sums["resume_ns"] // among for sums, among in hooks),
     )
+
+
+def _hooked(layers: Sequence[Layer]) -> list[Change]:
+    """What to do about hooks that cost every request a hop each: last, for they save least a change."""
+    costly = [layer for layer in layers if layer.hook_hops >= _NOTEWORTHY]
+    saved = round(sum(layer.hook_hops for layer in costly))
+    if not saved:
+        return []
+    return [
+        Change(
+            layers=[layer.name for layer in costly],
+            title="Take out middlewares that the site does not need, or write their hooks into an async `__call__`",
+            reason="Under ASGI Django runs each synchronous hook (`process_request`, `process_view`, ...) in a "
+            "thread: one hop a request for every hook, also where the middleware is async-capable.",
+            saves_hops=saved,
+        )
+    ]
 
 
 def _adaptation(outer_async: bool, inner_async: bool) -> str:

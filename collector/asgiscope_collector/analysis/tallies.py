@@ -86,6 +86,7 @@ _KEYS: Final = {
     "environment": "Environment",
     "route": "Route",
     "executor": "Executor",
+    "function": "Function",
     "time": STEP,
 }
 
@@ -138,6 +139,16 @@ _WAITS: Final[_Question] = {
         f"""{_OF_WAITS}, sumMap(WaitHistogram) AS histogram, sum(WaitZeros) AS zeros,
         max(LongestWaitNs) AS longest_ns""",
     ),
+}
+_OF_CALLS: Final = """
+    sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns, sum(ResumeNs) AS resume_ns
+"""
+_CALLS: Final[_Question] = {
+    _Source.SPANS: (
+        "(SELECT *, CalledFunction AS Function FROM asgiscope_calls WHERE {where})",
+        f"{_OF_CALLS}, max(LongestNs) AS longest_ns",
+    ),
+    _Source.TALLIES: ("asgiscope_tally_bridge", f"{_OF_CALLS}, max(LongestWaitNs) AS longest_ns"),
 }
 # Of the tallies a minute counts as long as loops were watched in it; of spans, whole for each process.
 _OF_LOOPS: Final = "sum(blocked) AS blocked_ns, max(longest) AS longest_ns, sum(watched) AS loop_ns"
@@ -280,6 +291,10 @@ class Counted:
     def waits(self, *by: str, where: str = "1") -> Found:
         """Bridge calls and calls to pools: calls, wait_ns, run_ns, queue waits."""
         return self._ask(_WAITS, by, where)
+
+    def calls(self, *by: str, where: str = "1") -> Found:
+        """The same, also by the `function` that crosses: calls, wait_ns, run_ns, resume_ns."""
+        return self._ask(_CALLS, by, where)
 
     def loops(self, *by: str) -> Found:
         """Event loops: blocked_ns, and loop_ns, for how long they were watched. Nobody else's are there."""

@@ -11,9 +11,11 @@ class Layer(BaseModel):
     adapted: str = Field(description="what Django put around it: '', sync_to_async or async_to_sync")
     hops: int = Field(description="crossings that its adaptation costs each request")
     hook_hops: float = Field(
-        description="crossings a request of its own process_request and other hooks, as far as they were seen"
+        description="crossings that its own process_request and other hooks make, a request on average"
     )
-    calls: int = Field(description="of its adaptation and its hooks, of the spans that were sent")
+    calls: int = Field(
+        description="of its adaptation, of the spans that were sent, and of its hooks, of all that is counted"
+    )
     wait_ns: int
     resume_ns: int
 
@@ -35,7 +37,8 @@ class Chain(BaseModel):
     version: str
     loaded: str = Field(description="when a process loaded it last")
     layers: list[Layer] = Field(description="outermost first")
-    hops: int = Field(description="crossings that the chain costs each request")
+    hops: int = Field(description="crossings that the chain's adaptations cost each request")
+    hook_hops: float = Field(description="crossings that its middlewares' hooks make, a request on average")
     hops_per_request: float = Field(
         description="all crossings of a request on average, the view's own included"
     )

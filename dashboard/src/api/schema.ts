@@ -167,8 +167,10 @@ export interface Chain {
   loaded: string;
   /** outermost first */
   layers: Layer[];
-  /** crossings that the chain costs each request */
+  /** crossings that the chain's adaptations cost each request */
   hops: number;
+  /** crossings that its middlewares' hooks make, a request on average */
+  hook_hops: number;
   /** all crossings of a request on average, the view's own included */
   hops_per_request: number;
   requests: number;
@@ -534,9 +536,9 @@ export interface Layer {
   adapted: string;
   /** crossings that its adaptation costs each request */
   hops: number;
-  /** crossings a request of its own process_request and other hooks, as far as they were seen */
+  /** crossings that its own process_request and other hooks make, a request on average */
   hook_hops: number;
-  /** of its adaptation and its hooks, of the spans that were sent */
+  /** of its adaptation, of the spans that were sent, and of its hooks, of all that is counted */
   calls: number;
   wait_ns: number;
   resume_ns: number;

@@ -65,7 +65,8 @@ export const middleware = {
   lookLonger: "Look at the last 7 days",
   meaning:
     "Django puts an adapter where an async middleware meets a sync one. Each adapter sends every request through a thread and back.",
-  costs: (hops: string) => `The chain costs ${hops} a request`,
+  costs: (hops: string, hooks: string) =>
+    `The chain costs ${hops} a request${hooks === "0" ? "" : `, and its hooks ${hooks} more`}`,
   average: (hops: string, requests: string) => `${hops} a request on average over ${requests}, the view's own included`,
   version: (version: string) => `version ${version}`,
   loaded: "loaded {at}",

@@ -61,7 +61,7 @@ function ChainBox({ chain }: { chain: Chain }): JSX.Element {
         </small>
       </h2>
       <p class="chain-cost">
-        <b>{words.costs(plural(chain.hops, ...text.nouns.hop))}</b>
+        <b>{words.costs(plural(chain.hops, ...text.nouns.hop), significant(chain.hook_hops))}</b>
         <span class="muted">
           {"; "}
           {words.average(significant(chain.hops_per_request), plural(chain.requests, ...text.nouns.request))},{" "}

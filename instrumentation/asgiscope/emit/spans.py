@@ -310,6 +310,7 @@ class SpanMaker:
             sc.CHAIN_NAMES: chain.names,
             sc.CHAIN_MODES: chain.modes,
             sc.CHAIN_ADAPTED: chain.adapted,
+            sc.CHAIN_HOOKS: chain.hooks,
         }
         return self._span(chain, sc.SPAN_MIDDLEWARE_CHAIN, attributes)
 

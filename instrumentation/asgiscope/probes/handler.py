@@ -23,6 +23,14 @@ from asgiscope.recorder import Chain, Recorder
 from asgiscope.scope import Request, current
 from asgiscope.watchdog import Watchdog
 
+HOOKS = (
+    "process_request",
+    "process_view",
+    "process_template_response",
+    "process_exception",
+    "process_response",
+)
+"""What Django calls on a middleware beside the middleware itself."""
 VIEW = "view"
 """Stands in a chain for what the innermost middleware calls: Django's own dispatch to the view."""
 _DISPATCH = ("django.core.handlers.base", "BaseHandler._get_response_async")
@@ -373,7 +381,7 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
     from django.conf import settings  # noqa: PLC0415 - Django is set up by now
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
-    names, modes, adapted = [VIEW], ["async" if is_async else "sync"], []
+    names, modes, adapted, hooks = [VIEW], ["async" if is_async else "sync"], [], [""]
     inner_async = is_async
     inner: Any = None
     culprit: Culprit | None = None
@@ -383,6 +391,7 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
         can_async = getattr(factory, "async_capable", False)
         runs_async = False if not inner_async and can_sync else can_async
         names.append(path)
+        hooks.append(_hooks_of(factory))
         modes.append("both" if can_sync and can_async else "async" if can_async else "sync")
         adapted.append(_adaptation(runs_async, inner_async))
         known = middleware.learn(path, factory)
@@ -397,7 +406,13 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
     adapted.append(_adaptation(is_async, inner_async))
     if is_async and not inner_async and culprit is not None:
         middleware.forces(culprit, inner)
-    return Chain(now, names[::-1], modes[::-1], adapted[::-1])
+    return Chain(now, names[::-1], modes[::-1], adapted[::-1], hooks[::-1])
+
+
+def _hooks_of(factory: Any) -> str:
+    """The names of a middleware's hooks, with a space between two."""
+    found = (getattr(factory, hook, None) for hook in HOOKS)
+    return " ".join(callsite.callable_name(hook) for hook in found if callable(hook))
 
 
 def _adaptation(outer_async: bool, inner_async: bool) -> str:

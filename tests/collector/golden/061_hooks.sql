@@ -1,0 +1,19 @@
+ALTER TABLE asgiscope_chains_local ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Hooks SimpleAggregateFunction(anyLast, String);
+
+ALTER TABLE asgiscope_chains ON CLUSTER 'shop' ADD COLUMN IF NOT EXISTS Hooks SimpleAggregateFunction(anyLast, String);
+
+ALTER TABLE asgiscope_chains_mv ON CLUSTER 'shop' MODIFY QUERY
+SELECT
+    toDate(Timestamp) AS Day,
+    ServiceName,
+    Environment,
+    Version,
+    SpanAttributes['asgiscope.middleware.names'] AS Names,
+    SpanAttributes['asgiscope.middleware.modes'] AS Modes,
+    SpanAttributes['asgiscope.middleware.adapted'] AS Adapted,
+    argMax(SpanAttributes['asgiscope.middleware.hooks'], Timestamp) AS Hooks,
+    max(Timestamp) AS Loaded
+FROM otel_traces_local
+WHERE FromAsgiscope AND SpanName = 'middleware chain'
+GROUP BY Day, ServiceName, Environment, Version, Names, Modes, Adapted;
+

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.25
 _REST_SECONDS: Final = 1.0
 """At most so often is the store asked for the same."""
+OLD_SECONDS: Final = 5.0
+"""While something waits it is asked again after so long: a process that was killed sends nothing more."""
 
 
 class TooManyReadersError(RuntimeError):
@@ -106,6 +108,8 @@ class Feed:
             else:
                 await asyncio.sleep(rest)
                 asked = self._answers.get(key)
+        if asked is not None and time.monotonic() - asked[0] > OLD_SECONDS:
+            asked = None
         if asked is None:
             answer = asyncio.ensure_future(self._engine.run(live, self._engine, scope, time.time_ns()))
             asked = (time.monotonic(), self.version, answer)

@@ -60,5 +60,5 @@ def test_from_a_middleware(database: Path, tmp_path: Path, loop: str) -> None:
         answer = site.get("/looks/", cookies=cookies)
         refusal = refusal_of(answer)
         assert at(refusal)[:2] == ("middlewares.py", "TouchesUser.who")
-        assert refusal["http.route"] == "/looks/"
+        assert refusal["http.route"] == answer.request["http.route"] == "/looks/"
         assert refusal["asgiscope.chain"] == ["middleware middlewares.TouchesUser", *SESSION]

@@ -13,6 +13,7 @@ from asgiscope_collector.models import CallSite, Live, LiveHolder, Span, Waiting
 _SHOWN: Final = 200
 _LATE_NS: Final = 20_000_000_000
 """Reports come at doubling ages. One that is so much overdue will not come: its process has gone."""
+_BACK_NS: Final = 3_600_000_000_000
 
 _OPEN: Final = """
 SELECT TraceId AS trace_id, SpanId AS span_id
@@ -25,8 +26,17 @@ ORDER BY min(Timestamp), trace_id, span_id
 LIMIT 10000
 """
 
+_PROCESS: Final = """
+    if(
+        ResourceAttributes['service.instance.id'] != '',
+        ResourceAttributes['service.instance.id'],
+        concat(ResourceAttributes['host.name'], ' ', ResourceAttributes['process.pid'])
+    )
+"""
+
 _SPANS: Final = (
     "SELECT Environment AS environment, FindingId AS finding_id, FindingKind AS finding_kind, Ongoing AS ongoing, "
+    f"{_PROCESS} AS process, "
     + COLUMNS
     + """
 FROM otel_traces
@@ -39,6 +49,20 @@ WHERE TraceId IN {traces:Array(String)}
     + """
 ORDER BY Ongoing, CostNs DESC
 LIMIT 1 BY TraceId, SpanId
+"""
+)
+
+# A process that lives sends its tallies however long its loop is blocked, a point for each stretch of time.
+_ALIVE: Final = (
+    "SELECT ServiceName AS service, "
+    + _PROCESS
+    + """ AS process, toUnixTimestamp64Nano(max(TimeUnix)) AS last_ns,
+    argMax(toUnixTimestamp64Nano(TimeUnix) - toUnixTimestamp64Nano(StartTimeUnix), TimeUnix) AS stretch_ns
+FROM otel_metrics_sum
+WHERE MetricName = {metric:String}
+    AND ServiceName IN {services:Array(String)}
+    AND TimeUnix >= fromUnixTimestamp64Nano({back_ns:Int64})
+GROUP BY service, process
 """
 )
 
@@ -65,8 +89,11 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
             },
         )
         # The span itself, once it has ended, comes before what was reported of it.
-        found = [_waiting(row, span_of(row)) for row in rows if row["ongoing"] and _is_known(row)]
-        waiting = [each for each in found if now_ns - each.since_ns <= 2 * each.reported_ns + _LATE_NS]
+        found = [(row["process"], _waiting(row, span_of(row))) for row in rows if _is_shown(row)]
+        alive = _bounds(engine, {each.service for _, each in found}, now_ns) if found else {}
+        waiting = [
+            each for process, each in found if _goes_on(each, alive.get((each.service, process)), now_ns)
+        ]
         waiting.sort(key=lambda each: (each.since_ns, each.span_id))
     return Live(
         now_ns=now_ns,
@@ -76,8 +103,29 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
     )
 
 
-def _is_known(row: dict[str, Any]) -> bool:
-    return row["finding_kind"] in {kind.value for kind in FindingKind}
+def _is_shown(row: dict[str, Any]) -> bool:
+    return row["ongoing"] and row["finding_kind"] in {kind.value for kind in FindingKind}
+
+
+def _bounds(engine: Engine, services: set[str], now_ns: int) -> dict[tuple[str, str], int]:
+    """Until when the silence of a process means nothing, nanoseconds since the epoch, by service and process."""
+    back_ns = max(0, now_ns - _BACK_NS)
+    asked = {"services": sorted(services), "metric": sc.METRIC_LOOP_TIME, "back_ns": back_ns}
+    return {
+        (row["service"], row["process"]): row["last_ns"] + 2 * row["stretch_ns"] + _LATE_NS
+        for row in engine.rows(_ALIVE, asked)
+    }
+
+
+def _goes_on(waiting: Waiting, alive_until_ns: int | None, now_ns: int) -> bool:
+    """Whether a process that has not said that a wait is over can still be in it.
+
+    Where its tallies are known it is gone when they stay away; else when a report stays away.
+    """
+    if now_ns - waiting.since_ns > 2 * waiting.reported_ns + _LATE_NS:
+        return False
+    reported_ns = waiting.since_ns + waiting.reported_ns
+    return alive_until_ns is None or now_ns <= max(alive_until_ns, reported_ns + _LATE_NS)
 
 
 def _waiting(row: dict[str, Any], span: Span) -> Waiting:

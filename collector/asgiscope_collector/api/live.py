@@ -11,7 +11,7 @@ from asgiscope_collector.analysis import live
 from asgiscope_collector.analysis.ranges import parse_range
 from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.api.common import PROBLEMS, InLastHour, Store, Text
-from asgiscope_collector.feed import Feed
+from asgiscope_collector.feed import OLD_SECONDS, Feed
 from asgiscope_collector.models import Changed, Live, Problem
 
 router = APIRouter(prefix="/api/live", tags=["live"])
@@ -57,8 +57,11 @@ async def follow(
     """
     version, shown = feed.version, None
     fresh = last_event_id != feed.id
+    looked = time.monotonic()
     while not feed.stopping:
-        if fresh:
+        again = shown is not None and shown.waiting and time.monotonic() - looked > OLD_SECONDS
+        if fresh or again:
+            looked = time.monotonic()
             moment = time.time_ns()
             scope = Scope(
                 range=parse_range(None, None, default=_BACK, now_ns=moment),
@@ -66,12 +69,9 @@ async def follow(
                 environment=environment,
             )
             version, name = feed.version, feed.id
-            yield ServerSentEvent(
-                event="changed",
-                id=name,
-                data=Changed(now_ns=moment, stored_ns=feed.stored_ns),
-                retry=_RETRY_MS,
-            )
+            if fresh:
+                stored = Changed(now_ns=moment, stored_ns=feed.stored_ns)
+                yield ServerSentEvent(event="changed", id=name, data=stored, retry=_RETRY_MS)
             found = await feed.live(scope)
             if found is not None and (shown is None or found.waiting != shown.waiting):
                 shown = found

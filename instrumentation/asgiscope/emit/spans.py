@@ -111,8 +111,8 @@ class SpanMaker:
                 attributes["server.port"] = request.server[1]
         if request.status:
             attributes[sc.HTTP_STATUS] = request.status
-        if request.template:
-            attributes[sc.HTTP_ROUTE] = request.template
+        # A request that a middleware refused has no route: its path, as the tallies have it, so that it is found.
+        attributes[sc.HTTP_ROUTE] = request.path_or_route
         if request.error:
             attributes["error.type"] = request.error
         elif request.disconnected or not request.status:
@@ -127,7 +127,6 @@ class SpanMaker:
                 lost = ((request.started, request.started + cost),)
                 found = Found(sc.FindingKind.HOP_STORM, cost, [Loss(request, lost)])
                 attributes |= code(callsite.site_of(site))
-                attributes[sc.HTTP_ROUTE] = request.path_or_route
         name = f"{request.method} {request.template}".strip()
         span = self._span(request, name, attributes, kind=SERVER, failed=request.has_failed, found=found)
         return span if request.server_span is None else merged(span, request.server_span, request)

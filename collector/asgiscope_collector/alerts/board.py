@@ -19,6 +19,7 @@ from asgiscope_collector.alerts.evaluate import (
 )
 from asgiscope_collector.alerts.files import ActiveRule, RuleSet
 from asgiscope_collector.alerts.readings import Found, Gauges, in_scope
+from asgiscope_collector.alerts.rules import Rule
 from asgiscope_collector.alerts.silences import Silence, muted_by
 from asgiscope_collector.alerts.store import Alert
 from asgiscope_collector.analysis.alerts import LastSeen
@@ -107,12 +108,19 @@ class Board:
         rule, found = active.rule, []
         if isinstance(rule.when, c.Silent):
             for seen in self.heard.values():
-                silent_ns = now_ns - max(seen.last_ns, self.listening_ns)
+                labels = {"service": seen.service, "environment": seen.environment}
+                known = self.alerts.get(fingerprint(rule.name, labels))
+                # What fires already was silent before this collector began to listen: a restart is no sign of life.
+                heard_ns = seen.last_ns
+                if known is None or not known.firing:
+                    heard_ns = max(heard_ns, self.listening_ns)
+                silent_ns = now_ns - heard_ns
                 if in_scope(rule, seen) and now_ns - seen.last_ns < _DAY_NS:
-                    labels = {"service": seen.service, "environment": seen.environment}
                     found.append((labels, float(silent_ns), now_ns - silent_ns + rule.when.over))
         else:
             value = self._own(rule.when, gauges, now_ns)
+            if self._is_unknown(rule, now_ns):
+                return []
             since = self.gauge_since.setdefault(rule.name, now_ns)
             if not c.exceeds(rule.when, value):
                 del self.gauge_since[rule.name]
@@ -173,6 +181,18 @@ class Board:
 
     def _of(self, rule: str) -> list[Alert]:
         return [alert for alert in self.alerts.values() if alert.rule == rule]
+
+    def _is_unknown(self, rule: Rule, now_ns: int) -> bool:
+        """Whether the value is one of a window in which this collector has not listened all the time.
+
+        What is counted since the start says that something is wrong, but not that it is over.
+        """
+        if not isinstance(rule.when, c.CollectorDrops):
+            return False
+        before = any(
+            alert.firing and alert.held.fired_ns < self.listening_ns for alert in self._of(rule.name)
+        )
+        return before and now_ns - self.listening_ns < rule.when.window_ns
 
     def _own(self, condition: c.Condition, gauges: Gauges, now_ns: int) -> float:
         if isinstance(condition, c.CollectorDisk):

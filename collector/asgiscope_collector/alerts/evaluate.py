@@ -54,6 +54,8 @@ class Held:
     """When it was decided that it fires; later than `starts_ns` where the report came late."""
     value: float = 0.0
     """In the newest window in which it held."""
+    fired_value: float = 0.0
+    """In the window for which it fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def evaluate(
         return _still_firing(before, series, now_ns=now_ns, keep_firing_ns=keep_firing_ns)
     if run is not None and run.until_ns > before.held_until_ns:
         present = now_ns - run.until_ns <= MINUTE * _NS
-        fired = Held(AlertState.FIRING, run.since_ns, 0, run.until_ns, now_ns, run.value)
+        fired = Held(AlertState.FIRING, run.since_ns, 0, run.until_ns, now_ns, run.value, run.value)
         return fired, Change.FIRED if present else Change.FIRED_LATE
     newest = series.held[-1] if series.held else None
     if (
@@ -121,7 +123,7 @@ def evaluate_gauge(
         return replace(before, held_until_ns=now_ns, value=value), Change.NONE
     if now_ns - since_ns < hold_ns:
         return replace(before, state=AlertState.PENDING, starts_ns=since_ns, value=value), Change.NONE
-    return Held(AlertState.FIRING, since_ns, 0, now_ns, now_ns, value), Change.FIRED
+    return Held(AlertState.FIRING, since_ns, 0, now_ns, now_ns, value, value), Change.FIRED
 
 
 def fingerprint(rule: str, labels: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.alerts import store
 from asgiscope_collector.alerts.board import Board, RuleNow
+from asgiscope_collector.alerts.conditions import Silent
 from asgiscope_collector.alerts.evaluate import LATE_SECONDS, Change
 from asgiscope_collector.alerts.files import ActiveRule, RuleSet
 from asgiscope_collector.alerts.lease import Lease
@@ -160,6 +161,7 @@ class Alerting:
             logger.info("alerts: %s %s: %s", alert.rule, alert.held.state, change)
         if changed:
             await self.teller.described([alert for alert, _ in changed], self.rule_set, now_ns)
+        await self.teller.describe_moved(self.rule_set, now_ns)
         await self.teller.tell(self.rule_set, now_ns)
         self.board.forget(now_ns)
         self.status.evaluated_ns = now_ns
@@ -240,10 +242,11 @@ class Alerting:
         due = [active for active in self.rule_set.rules if self._is_due(active, now_ns)]
         windowed = [active for active in due if is_windowed(active.rule)]
         stored = self._stored() if self._stored else None
+        asks = windowed or any(isinstance(active.rule.when, Silent) for active in due)
         if stored is not None and stored == self._stored_before and 0 <= now_ns - self._asked_ns < _IDLE_NS:
-            windowed = []
+            asks = windowed = []
         found: dict[str, list[Found] | str] = {}
-        if windowed:
+        if asks:
             self._stored_before, self._asked_ns = -1 if stored is None else stored, now_ns
             began = self._monotonic()
             self.board.hear(await self._heard(now_ns, LATE_SECONDS))

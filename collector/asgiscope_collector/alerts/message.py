@@ -60,6 +60,11 @@ class Links:
         return f"{self.base}/#/alerts"
 
 
+def has_moved(condition: Condition, alert: Alert) -> bool:
+    """Whether the value that an alert's texts say is no longer the present one."""
+    return alert.annotations.get("value", "") != spell_value(condition, alert.held.value)
+
+
 def explain(engine: Engine, alerts: list[tuple[Alert, Condition]], now_ns: int) -> dict[str, Finding]:
     """The finding that explains each alert, by fingerprint; without those that none explains."""
     if not alerts:
@@ -101,12 +106,17 @@ def annotations(
     texts = {**_rule_texts(active, alert), "release": release, "since": rfc3339(alert.held.starts_ns)}
     service = labels.get("service", "")
     texts["summary"] = f"{service}: {texts['condition']}" if service else texts["condition"]
+    now = texts["value"]
+    if texts["value_at_firing"]:
+        now += f" now, {texts['value_at_firing']} when it fired"
     if texts["value"] and "over" in texts["condition"] + texts["threshold"]:
-        texts["summary"] += f" ({texts['value']})"
+        texts["summary"] += f" ({now})"
     if finding is not None:
         texts |= _finding_texts(finding, links, about="finding" in labels)
         if "finding" in labels:
             texts["summary"] = f"{service}: {finding.summary}"
+            if texts["value_at_firing"]:
+                texts["summary"] += f" ({now})"
     texts.setdefault("call_site", labels.get("call_site", ""))
     own = active.rule.annotations if active else {}
     values = {**labels, **texts}
@@ -122,11 +132,18 @@ def annotations(
 
 def _rule_texts(active: ActiveRule | None, alert: Alert) -> dict[str, str]:
     if active is None:
-        return {"condition": alert.annotations.get("condition", alert.rule), "value": "", "threshold": ""}
+        return {
+            "condition": alert.annotations.get("condition", alert.rule),
+            "value": "",
+            "value_at_firing": "",
+            "threshold": "",
+        }
     condition = active.rule.when
+    value, fired = (spell_value(condition, each) for each in (alert.held.value, alert.held.fired_value))
     return {
         "condition": spell(condition),
-        "value": spell_value(condition, alert.held.value),
+        "value": value,
+        "value_at_firing": fired if fired != value else "",
         "threshold": spell_value(condition, threshold_of(condition)),
     }
 

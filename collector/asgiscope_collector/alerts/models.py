@@ -25,8 +25,10 @@ class Alert(BaseModel):
     annotations: dict[str, str] = Field(
         description="summary, impact, held_by, advice, finding_url, trace_url, ... and those of the rule"
     )
-    value: float
+    value: float = Field(description="in the newest window in which the condition held")
     value_text: str
+    fired_value: float = Field(description="in the window for which it fired")
+    fired_value_text: str
     starts_at: str
     starts_ns: int
     ends_at: str = Field(description="'' while it fires")

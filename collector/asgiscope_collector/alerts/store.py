@@ -76,7 +76,8 @@ _ALERT_COLUMNS: Final = """
     Fingerprint AS fingerprint, argMax(AlertId, At) AS id, argMax(Rule, At) AS rule,
     argMax(Severity, At) AS severity, argMax(State, At) AS state, argMax(StartsNs, At) AS starts_ns,
     argMax(EndsNs, At) AS ends_ns, argMax(HeldUntilNs, At) AS held_until_ns, min(FiredNs) AS fired_ns,
-    argMax(Value, At) AS value, argMax(Labels, At) AS labels, argMax(Annotations, At) AS annotations,
+    argMax(Value, At) AS value, argMax(FiredValue, At) AS fired_value,
+    argMax(Labels, At) AS labels, argMax(Annotations, At) AS annotations,
     toUnixTimestamp64Nano(max(asgiscope_alerts.At)) AS at_ns
 """
 _NEWEST: Final = f"""
@@ -171,6 +172,7 @@ def append_alerts(engine: Engine, alerts: Iterable[Alert]) -> None:
                 "HeldUntilNs": alert.held.held_until_ns,
                 "FiredNs": alert.held.fired_ns,
                 "Value": alert.held.value,
+                "FiredValue": alert.held.fired_value,
                 "Labels": json.dumps(alert.labels),
                 "Annotations": json.dumps(alert.annotations),
             }
@@ -288,6 +290,7 @@ def _alert(row: dict[str, Any]) -> Alert:
         held_until_ns=row["held_until_ns"],
         fired_ns=row["fired_ns"],
         value=row["value"],
+        fired_value=row["fired_value"],
     )
     return Alert(
         fingerprint=row["fingerprint"],

@@ -15,7 +15,7 @@ from asgiscope_collector.alerts.decide import Reason, Told
 from asgiscope_collector.alerts.deliver import Deliverer, Pending
 from asgiscope_collector.alerts.files import RuleSet
 from asgiscope_collector.alerts.groups import Decision, Group, decisions
-from asgiscope_collector.alerts.message import Links, annotations, explain
+from asgiscope_collector.alerts.message import Links, annotations, explain, has_moved
 from asgiscope_collector.alerts.notification import compose
 from asgiscope_collector.alerts.sending import Sender
 from asgiscope_collector.alerts.store import Alert, DeliveryRow, Stage
@@ -85,6 +85,18 @@ class Teller:
             # A full disk must not keep the message about the full disk.
             logger.warning("alerts: %d changes could not be recorded: %s", len(alerts), str(error)[:200])
         return written
+
+    async def describe_moved(self, rule_set: RuleSet, now_ns: int) -> None:
+        """Write the texts of firing alerts anew whose value is another by now; at most once a minute each."""
+        moved = [
+            alert
+            for alert in self._board.firing()
+            if now_ns - alert.at_ns > _STALE_NS
+            and (active := rule_set.rule(alert.rule)) is not None
+            and has_moved(active.rule.when, alert)
+        ]
+        if moved:
+            await self.described(moved, rule_set, now_ns)
 
     async def tell(self, rule_set: RuleSet, now_ns: int) -> None:
         """Look at every group, and tell those that are to be told."""

@@ -20,6 +20,7 @@ FIELDS: Final = frozenset(
         "executor",
         "kind",
         "value",
+        "value_at_firing",
         "threshold",
         "condition",
         "since",

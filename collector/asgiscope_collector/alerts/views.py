@@ -40,6 +40,8 @@ def alert(alerting: Alerting, found: Alert, now_ns: int) -> models.Alert:
         annotations=found.annotations,
         value=held.value,
         value_text=_value_text(active, found),
+        fired_value=held.fired_value,
+        fired_value_text=_fired_value_text(active, found),
         starts_at=_moment(held.starts_ns),
         starts_ns=held.starts_ns,
         ends_at=_moment(held.ends_ns),
@@ -60,6 +62,13 @@ def _value_text(active: ActiveRule | None, alert: Alert) -> str:
     condition = active.rule.when
     same = alert.annotations.get("condition", c.spell(condition)) == c.spell(condition)
     return told if told and not same else c.spell_value(condition, alert.held.value)
+
+
+def _fired_value_text(active: ActiveRule | None, alert: Alert) -> str:
+    """The same of the value for which it fired."""
+    if active is None:
+        return alert.annotations.get("value_at_firing", "") or _value_text(active, alert)
+    return c.spell_value(active.rule.when, alert.held.fired_value)
 
 
 def current(alerting: Alerting, stored: Alert) -> Alert:

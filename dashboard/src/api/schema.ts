@@ -27,8 +27,12 @@ export interface Alert {
   labels: Record<string, string>;
   /** summary, impact, held_by, advice, finding_url, trace_url, ... and those of the rule */
   annotations: Record<string, string>;
+  /** in the newest window in which the condition held */
   value: number;
   value_text: string;
+  /** in the window for which it fired */
+  fired_value: number;
+  fired_value_text: string;
   starts_at: string;
   starts_ns: number;
   /** '' while it fires */

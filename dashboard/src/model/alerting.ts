@@ -69,7 +69,7 @@ export function silenceOf(matchers: readonly Matcher[], length: string, comment:
 /** What the collector writes into every alert that it has it for; the rest are the rule's own words. */
 const WRITTEN = new Set([
   "advice", "advice_link", "call_site", "cause", "condition", "finding_url", "held_by", "impact", "release", "route",
-  "since", "summary", "threshold", "trace_url", "value",
+  "since", "summary", "threshold", "trace_url", "value", "value_at_firing",
 ]);
 
 export interface Note {

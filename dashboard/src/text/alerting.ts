@@ -18,6 +18,7 @@ export const alerts = {
   severities: { info: "Info", warning: "Warning", error: "Error", critical: "Critical" },
   columns: { alert: "Alert", severity: "Severity", state: "State", value: "Value", since: "Since", lasted: "Lasted" },
   mutedBy: (by: string) => `muted by ${by}`,
+  atFiring: (value: string) => `${value} when it fired`,
   impact: "Impact: ",
   held: "Held by: ",
   advice: "Do: ",

@@ -96,7 +96,11 @@ function AlertRow({ alert }: { alert: Alert }): JSX.Element {
       <td class="wide" data-label={words.columns.severity}>
         <SeverityMark severity={alert.severity} />
       </td>
-      <Cell label={words.columns.value} text={alert.value_text} />
+      <Cell label={words.columns.value} text={alert.value_text}>
+        {alert.fired_value_text !== alert.value_text && (
+          <div class="small muted">{words.atFiring(alert.fired_value_text)}</div>
+        )}
+      </Cell>
       <td class="num nowrap" data-label={words.columns.since}>
         <AgoText at={alert.starts_at} />
       </td>

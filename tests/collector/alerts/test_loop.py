@@ -283,11 +283,78 @@ def test_a_clock_that_jumps_makes_nobody_silent(running: Running, service: str, 
         (alert,) = bench.mine(alerting)
         assert (alert.firing, alert.labels["service"]) == (True, service)
         bench.clock.jump(-7200)
-        sender.request("GET", "/")
+        sender.request("GET", "/", start_ns=bench.clock.now())
         await asyncio.to_thread(running.send, sender)
         await turns(alerting)
         bench.clock.pass_by(180)
         await turns_until(alerting, lambda: not bench.mine(alerting)[0].firing)
         await alerting.stop()
+
+    run(work())
+
+
+def test_a_restart_says_of_nobody_that_it_is_back(running: Running, service: str, tmp_path: Path) -> None:
+    """A service that was silent before is silent still, until it sends."""
+    with Hook() as ops:
+        bench = Bench(running, service, tmp_path, bereft=ops)
+        bench.rules({"name": "silent", "when": {"type": "service_silent", "over": "10m"}})
+        sender = shop(service)
+        sender.request("GET", "/")
+        running.send(sender)
+
+        async def work() -> None:
+            alerting = bench.alerting()
+            await turns(alerting, 2)
+            bench.clock.pass_by(700)
+            await turns_until(alerting, lambda: ops.received)
+            await alerting.stop()
+            restarted = bench.alerting()
+            for _ in range(5):
+                bench.clock.pass_by(120)
+                await turns(restarted, 2)
+                (alert,) = bench.mine(restarted)
+                assert alert.firing
+                assert alert.held.value > 11 * 60 * SECOND
+            told = [alert for received in ops.received for alert in received.json["alerts"]]
+            assert {each["status"] for each in told if each["labels"]["service"] == service} == {"firing"}
+            sender.request("GET", "/", start_ns=bench.clock.now())
+            await asyncio.to_thread(running.send, sender)
+            bench.clock.pass_by(30)
+            await turns(restarted, 2)
+            bench.clock.pass_by(180)
+            await turns_until(restarted, lambda: not bench.mine(restarted)[0].firing)
+            await restarted.stop()
+
+        run(work())
+
+
+def test_an_alert_says_what_is_and_what_was_when_it_fired(
+    running: Running, service: str, tmp_path: Path
+) -> None:
+    """A stall that is worse by now: on the page and in the text, and after a restart too."""
+    bench = Bench(running, service, tmp_path)
+    bench.rules(STALL)
+    sender = shop(service)
+    sender.stall(None, blocked_ns=2 * SECOND)
+    running.send(sender)
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        (alert,) = await turns_until(alerting, lambda: bench.mine(alerting))
+        assert "value_at_firing" not in alert.annotations
+        sender.stall(None, blocked_ns=5 * SECOND)
+        await asyncio.to_thread(running.send, sender)
+        bench.clock.pass_by(62)
+        await turns_until(alerting, lambda: "value_at_firing" in bench.mine(alerting)[0].annotations)
+        await alerting.stop()
+        restarted = bench.alerting()
+        await turns(restarted, 2)
+        for each in (alerting, restarted):
+            (alert,) = bench.mine(each)
+            assert alert.annotations["value"] == "5 s"
+            assert alert.annotations["summary"].endswith("(5 s now, 2 s when it fired)")
+            shown = views.alert(each, alert, bench.clock.now())
+            assert (shown.value_text, shown.fired_value_text) == ("5 s", "2 s")
+        await restarted.stop()
 
     run(work())

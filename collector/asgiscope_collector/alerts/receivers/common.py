@@ -69,6 +69,7 @@ def lines(labels: dict[str, str], annotations: dict[str, str]) -> list[tuple[str
         "summary",
         "condition",
         "value",
+        "value_at_firing",
         "threshold",
         "advice_link",
         "alertname",

@@ -51,6 +51,49 @@ def test_what_a_child_records_last_arrives(method: str) -> None:
     assert span.resource["process.pid"] > 0
 
 
+_LATE = """
+import asyncio, os, sys
+
+def named_in_child(text):
+    return len(text)
+
+def work():  # the site is loaded by the child alone, as granian's workers load it
+    import django
+    django.setup()
+    from asgiref.sync import sync_to_async
+    asyncio.run(sync_to_async(named_in_child)("abc"))
+
+if __name__ == "__main__":
+    import json, multiprocessing
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(30)
+    print(json.dumps(process.exitcode))
+"""
+
+
+def test_what_a_child_records_that_loads_the_site_after_its_fork_arrives() -> None:
+    """Its parent never had asgiscope: there is nothing to inherit."""
+    with Sink() as sink:
+        code = f"""
+            import pathlib, subprocess, tempfile
+            script = pathlib.Path(tempfile.mkdtemp(), "script.py")
+            script.write_text({_LATE!r})
+            path = {{**os.environ, "PYTHONPATH": os.getcwd()}}
+            done = subprocess.run([sys.executable, str(script)], env=path, capture_output=True, text=True)
+            print(json.dumps([done.stdout.strip(), done.stderr]))
+            """
+        answer = run(
+            code,
+            OTEL_EXPORTER_OTLP_ENDPOINT=sink.url,
+            ASGISCOPE_SEND_INTERVAL_MS="3600000",
+            ASGISCOPE_EXIT_TIMEOUT_MS="5000",
+        )
+        assert answer == ["0", ""]
+        (span,) = sink.named("sync_to_async named_in_child")
+    assert span.resource["process.pid"] > 0
+
+
 _MANY = """
     import gc, threading, time
     def hold(name):

@@ -149,6 +149,10 @@ def _multiprocessing(util: Any) -> None:
     try:
         # Called in each forked child once its parent's finalizers are forgotten; ours is then the child's own.
         util.register_after_fork(_end, lambda _: util.Finalize(None, _in_child, exitpriority=0))
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None and process.parent_process() is not None:
+            # A worker that was forked before it loaded the site (granian): that call will not come.
+            util.Finalize(None, _in_child, exitpriority=0)
     except Exception:  # noqa: BLE001 - it would make the import fail
         faults.report("process.multiprocessing")
 

@@ -22,6 +22,7 @@ from asgiscope.probes import (
     Unsupported,
     asgiref,
     async_backend,
+    bolt,
     caches,
     channels,
     connections,
@@ -117,6 +118,7 @@ class Instrumentation:
                 self.pipeline, middleware, activate=self.config.otel_django
             ),
             "responses": lambda: responses.install(recorder),
+            "bolt": lambda: bolt.install(recorder, self.watchdog, self.pipeline, self._warn),
             "channels": lambda: channels.install(recorder),
             "process": lambda: process.install(self._last_words, self.config.exit_timeout_ms / 1e3),
         }

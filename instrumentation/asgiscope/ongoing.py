@@ -104,9 +104,6 @@ class Ongoing:
             return
         self._next = now + self._every
         self._forget()
-        for request in [*self._recorder.ledger.requests]:
-            if request.refused and now - request.started >= self._bound:
-                self._recorder.on_answer(request)  # it has gone on for so long that something caught them
         due = [trouble for trouble in self._troubles(now) if trouble.age >= self._due(trouble.scope)]
         if due:
             due.sort(key=lambda trouble: (_ORDER[trouble.state], -trouble.age))

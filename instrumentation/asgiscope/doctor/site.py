@@ -26,7 +26,16 @@ from asgiscope.testing.memory import Memory
 logger = logging.getLogger("asgiscope")
 _MODULE = "DJANGO_SETTINGS_MODULE"
 _FRAMEWORKS = ("Django", "asgiref", "channels", "djangorestframework", "opentelemetry-sdk", "wrapt", "uvloop")
-_SERVERS = ("uvicorn", "uvicorn-worker", "gunicorn", "daphne", "hypercorn", "granian")
+_SERVERS = (
+    "uvicorn",
+    "uvicorn-worker",
+    "gunicorn",
+    "daphne",
+    "hypercorn",
+    "granian",
+    "bengal-pounce",
+    "django-bolt",
+)
 _OLDEST = {"Django": (5, 2), "asgiref": (3, 8, 1)}
 _SECRET = ("HEADERS", "CLIENT_KEY")
 _UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"

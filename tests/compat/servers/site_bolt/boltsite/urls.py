@@ -1,0 +1,3 @@
+"""No view is Django's."""
+
+urlpatterns: list[object] = []

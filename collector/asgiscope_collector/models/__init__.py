@@ -35,10 +35,8 @@ from asgiscope_collector.models.findings import (
     FindingRelease,
     Findings,
     FindingState,
-    Outcome,
     SourceContext,
     State,
-    UserObject,
     VictimRoute,
 )
 from asgiscope_collector.models.hops import Hops, HopSite, RouteHops
@@ -108,7 +106,6 @@ __all__ = [
     "Occupant",
     "Occupation",
     "OccupationStep",
-    "Outcome",
     "Overview",
     "PathStep",
     "Point",
@@ -143,7 +140,6 @@ __all__ = [
     "Trace",
     "TraceSummary",
     "Traces",
-    "UserObject",
     "Verdict",
     "VictimRoute",
     "Victims",

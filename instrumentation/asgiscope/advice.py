@@ -316,6 +316,23 @@ _THREAD_WAIT: Final = Advice(
     link=f"{_PYTHON}asyncio-dev.html#concurrency-and-multithreading",
     brief="await it: asyncio.wrap_future, asyncio.to_thread, asyncio.Lock",
 )
+_CANCELLED_REQUEST: Final = Advice(
+    title="Upgrade asgiref, and give the view a time limit of its own",
+    reason="The request was cancelled (a deadline, a client that left) while its view ran in a thread, which cannot "
+    "be stopped. asgiref before 3.12 then joins that thread on the event loop, which can do nothing else until the "
+    "view returns.",
+    steps=(
+        "Upgrade asgiref to 3.12 or newer: it no longer waits for the thread on the loop.",
+        (
+            "Bound what the view waits for: a statement timeout of the database, the timeout of an HTTP client, a "
+            "page or a limit. A deadline around the application ends the request, not the thread."
+        ),
+        "Move work that takes longer than a request may to a task queue.",
+    ),
+    code="response = await client.get(url, timeout=5)",
+    link=f"{_ASYNC}#handling-disconnects",
+    brief="asgiref before 3.12 joins the thread of a cancelled request on the loop",
+)
 _CPU: Final = Advice(
     title="Take the work off the event loop",
     reason="Code that computes or waits without awaiting keeps every other request of the process waiting.",
@@ -350,6 +367,7 @@ _BLOCKED: Final = {
     OperationKind.SLEEP: _SLEEP,
     OperationKind.SUBPROCESS: _SUBPROCESS,
     OperationKind.THREAD_WAIT: _THREAD_WAIT,
+    OperationKind.CANCELLED_REQUEST: _CANCELLED_REQUEST,
 }
 
 # --- Refusals ---------------------------------------------------------------------------------------------

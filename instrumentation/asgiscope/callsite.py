@@ -103,10 +103,18 @@ _BOUNDARIES = (
     f"{os.sep}uvloop{os.sep}__init__.py",
 )
 """Where a stack ends for our purposes: what lies beyond started the loop or the thread, not the work."""
+_CALLED: Final = frozenset(
+    {"shutdown", "submit", "__exit__", "run_in_executor", "shutdown_default_executor", "_do_shutdown"}
+    | {"call_soon", "call_soon_threadsafe", "create_task", "create_connection", "getaddrinfo"}
+)
+"""Functions of those files that an application calls: a stack goes through them."""
 _LAYERS = (
     *(f"{os.sep}django{os.sep}core{os.sep}handlers{os.sep}{name}.py" for name in ("asgi", "exception")),
     f"{os.sep}django{os.sep}test{os.sep}client.py",
 )
+Base = tuple[int, CodeType | None]
+"""`id()` and code of the frame at which a stack ends."""
+NO_BASE: Final[Base] = (0, None)
 _COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp)>)+$")
 
 
@@ -178,7 +186,7 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
         if who is _APPLICATION:
             lasti = frame.f_lasti
             return _sites.get((id(code), lasti)) or _site(code, lasti)
-        if who is _BOUNDARY or who is _LAYER:
+        if who is _LAYER or (who is _BOUNDARY and code.co_name not in _CALLED):
             return None
         frame = frame.f_back
         if who is not _OWN:
@@ -195,16 +203,19 @@ def _site(code: CodeType, lasti: int) -> Frame:
     return frame
 
 
-def stack(frame: FrameType | None) -> list[Frame]:
-    """The stack from `frame` outwards, innermost first, without asgiscope's own frames."""
+def stack(frame: FrameType | None, base: Base = NO_BASE) -> list[Frame]:
+    """The stack from `frame` outwards, innermost first, without asgiscope's own frames; not beyond `base`."""
     frames: list[Frame] = []
     depth = MAX_DEPTH
+    end, end_code = base
     while frame is not None and depth:
         code = frame.f_code
+        if code is end_code and id(frame) == end:
+            break
         who = _owners.get(code.co_filename)
         if who is None:
             who = owner(code)
-        if who is _BOUNDARY:
+        if who is _BOUNDARY and code.co_name not in _CALLED:
             break
         if who is not _OWN:
             frames.append(_new(Frame, (code, frame.f_lasti)))  # without the function that `Frame(...)` is
@@ -237,7 +248,7 @@ def frames(found: Sequence[Any]) -> list[Frame]:
     kept = []
     for code, lasti in zip(found[::2], found[1::2], strict=True):
         who = owner(code)
-        if who is _BOUNDARY:
+        if who is _BOUNDARY and code.co_name not in _CALLED:
             break
         if who is not _OWN:
             kept.append(Frame(code, lasti))
@@ -272,6 +283,27 @@ def find_or_innermost(frames: list[Frame]) -> Frame | None:
     if found is not None or not frames:
         return found
     return next((frame for frame in frames if owner(frame.code) is Owner.FRAMEWORK), frames[0])
+
+
+def entry(frames: Sequence[Frame], found: Frame) -> Frame:
+    """Where a stack (innermost first) enters the package that one of its frames is of.
+
+    A library's innermost line is another each time one looks; that by which it was entered stays the same. Looks
+    through the standard library, and not beyond the middleware or the view that runs.
+    """
+    who, package = owner(found.code), servers.package_of(found.code.co_filename)
+    outermost = found
+    inside = False
+    for frame in frames:
+        inside = inside or frame is found
+        of = owner(frame.code)
+        if not inside:
+            continue
+        if of is who and servers.package_of(frame.code.co_filename) == package:
+            outermost = frame
+        elif of is not Owner.STDLIB:
+            break
+    return outermost
 
 
 def site_of(frame: Frame) -> Site:

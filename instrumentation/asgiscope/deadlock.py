@@ -1,27 +1,33 @@
 """Deadlocks between bridges: who waits for whom, followed until it comes back to where it began.
 
 A thread-sensitive call waits for a thread; the thread stands in `async_to_sync`; that waits for a task; the task
-awaits, however indirectly, the call. Nothing in the circle can go on, and neither asgiref nor asyncio says so.
+awaits, however indirectly, the call. Or a loop joins a thread that needs that loop. Nothing in the circle can
+go on, and neither asgiref nor asyncio says so.
 
 What is followed is certain: a queue whose every worker is stuck, a coroutine that awaits a call, a task, `gather`,
-`TaskGroup`, `asyncio.wait` or `wait_for` of them. What cannot be followed (an event, a lock, a queue of asyncio, a
-socket) counts as able to go on, so that nothing is called a deadlock that may end by itself, but by a timeout.
+`TaskGroup`, `asyncio.wait` or `wait_for` of them; a task whose loop does not run; a thread that joins a
+thread, waits for a future whose worker or task is known, or for a lock whose owner is known (`thread_waits`).
+What cannot be followed (an event, a plain lock, a queue, a socket) counts as able to go on, so that nothing is
+called a deadlock that may end by itself, but by a timeout.
 
 Overhead model: nothing until a call has waited beyond the bound of ongoing reports.
 """
 
 import asyncio
+import functools
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any, NamedTuple
 
-from asgiscope import callsite, stacks
+from asgiscope import callsite, samples, stacks, thread_waits
 from asgiscope.callsite import Frame
 from asgiscope.ledger import Call, Ledger, State
 from asgiscope.recorder import Parked
 from asgiscope.scope import Scope
-from asgiscope.semconv import ThreadRole
+from asgiscope.semconv import Awaited, ThreadRole
 
 _MAX_NODES = 5_000
 """Followed from one call; of more, those beyond count as able to go on."""
@@ -50,6 +56,29 @@ class _Node(NamedTuple):
     needs: _Needs
 
 
+class BlockedLoop(NamedTuple):
+    """A loop that does not run at present."""
+
+    loop: asyncio.AbstractEventLoop
+    thread_id: int
+    stall: Scope
+
+
+class _Thread(NamedTuple):
+    """A thread that somebody waits for."""
+
+    ident: int
+
+
+_WORDS = {
+    Awaited.THREAD: "joins",
+    Awaited.FUTURE: "waits for a future",
+    Awaited.LOCK: "waits for a lock",
+    Awaited.IMPORT: "waits for an import",
+}
+"""Waits whose other end is known."""
+
+
 class Waits:
     """What waits for what, at one moment."""
 
@@ -58,29 +87,23 @@ class Waits:
         ledger: Ledger,
         tasks: "Sequence[asyncio.Task[Any]]",
         scope_of: "Callable[[asyncio.Task[Any]], Scope | None]",
+        blocked: Sequence[BlockedLoop] = (),
     ) -> None:
+        self.loops = {one.loop: one for one in blocked}
+        """The loops that do not run."""
+        self._frames = sys._current_frames()  # noqa: SLF001 - the only way to others' stacks
+        self._threads: dict[int, _Thread] = {}
         self.callers: dict[Call, tuple[asyncio.Task[Any], list[Frame]]] = {}
         """Call -> the task that awaits it, with its chain of coroutines, innermost first."""
-        self._innermost: dict[int, Scope] = {}
-        """Thread -> the last thing that began there and has not ended."""
+        self._innermost = samples.scopes_on_threads(ledger)
         self._served: dict[Parked, list[object]] = {}
         """Parked thread -> the coroutines it stands still for."""
-        began: dict[int, int] = {}
-        for queue in ledger.queues():
-            for call in queue.running.copy():
-                self._begun(began, call.run_tags[0] if call.run_tags else 0, call, call.run_started)
-        for parked, ident in ledger.parked.copy().items():
-            if isinstance(parked, Parked):
-                self._begun(began, ident, parked, parked.started)
-                if parked.awaited is not None:
-                    self._served.setdefault(parked, []).append(parked.awaited)
+        self._parked_on = ledger.parked.copy()
+        for parked in self._parked_on:
+            if isinstance(parked, Parked) and parked.awaited is not None:
+                self._served.setdefault(parked, []).append(parked.awaited)
         for task in tasks:
             self._learn(task, scope_of)
-
-    def _begun(self, began: dict[int, int], ident: int, scope: Scope, at: int) -> None:
-        if at >= began.get(ident, 0):
-            began[ident] = at
-            self._innermost[ident] = scope
 
     def _learn(
         self, task: "asyncio.Task[Any]", scope_of: "Callable[[asyncio.Task[Any]], Scope | None]"
@@ -98,8 +121,8 @@ class Waits:
             if scope is not None:
                 self._served.setdefault(scope, []).append(task)
 
-    def circle(self, call: Call) -> Circle:
-        """The shortest circle that a waiting call is part of, beginning with it; [] if it is in none."""
+    def circle(self, call: Call | Parked | BlockedLoop) -> Circle:
+        """The shortest circle that a call, a parked thread or a loop is part of; [] if it is in none."""
         graph = self._reached(call)
         free = _free(graph)
         if id(call) not in graph or id(call) in free:
@@ -116,7 +139,7 @@ class Waits:
                     ahead.append(needed)
         return []
 
-    def _reached(self, call: Call) -> "dict[int, _Node]":
+    def _reached(self, call: object) -> "dict[int, _Node]":
         """All that a call's going on depends on, and itself, by `id()`; what needs nothing known is left out."""
         graph: dict[int, _Node] = {}
         ahead: list[object] = [call]
@@ -131,26 +154,94 @@ class Waits:
     def _needs(self, node: object) -> _Needs | None:
         """What must go on before `node` can; None if nothing that is known here."""
         match node:
-            case Call() if node.state is State.WAITING and node.queue is not None:
-                queue = node.queue
-                holders = list(queue.running.copy())
-                where = _THREADS.get(ThreadRole(queue.role), "its thread")
-                step = f"{node.kind} {_name(node.func)}{_at(node)} waits for {where}"
-                return _Needs(step, holders, every=True) if len(holders) >= queue.workers else None
-            case Call() if node.state is State.RUNNING and node.run_tags:
-                ident, name = node.run_tags
-                inner = self._innermost.get(ident)
-                step = f"{_name(node.func)} holds {name}"
-                return _Needs(step, [inner]) if inner is not node else None
+            case Call():
+                return self._needs_of_call(node)
             case Parked():
                 step = f"async_to_sync {_name(node.func)} stands on that thread"
-                return _Needs(step, self._served.get(node, []))
+                return _Needs(step, [*self._served.get(node, []), *self._loop_of(node)])
             case asyncio.Task() if not node.done():
-                return _Needs(f"task {node.get_name()} has not ended", [node.get_coro()])
+                loop = self.loops.get(node.get_loop())
+                nodes = [node.get_coro(), *([loop] if loop is not None else [])]
+                return _Needs(f"task {node.get_name()} has not ended", nodes)
+            case BlockedLoop() | _Thread() | Future():
+                return self._needs_of_thread(node)
             case asyncio.Future():
                 return _Needs("", _children(node))
             case _:
                 return _needs_of(*stacks.chain(node))
+
+    def _needs_of_call(self, call: Call) -> _Needs | None:
+        """What must go on before a call can: all who hold its executor's threads, or what runs inside it."""
+        queue = call.queue
+        if call.state is State.WAITING and queue is not None:
+            holders = list(queue.running.copy())
+            where = _THREADS.get(ThreadRole(queue.role), "its thread")
+            step = f"{call.kind} {_name(call.func)}{_at(call)} waits for {where}"
+            return _Needs(step, holders, every=True) if len(holders) >= queue.workers else None
+        if call.state is State.RUNNING and call.run_tags:
+            ident, name = call.run_tags
+            inner = self._innermost.get(ident)
+            step = f"{_name(call.func)} holds {name}"
+            return _Needs(step, [inner]) if inner is not call else self._waiting(ident, step)
+        return None
+
+    def _needs_of_thread(self, node: "BlockedLoop | _Thread | Future[Any]") -> _Needs | None:
+        """What must go on before a loop's thread, another thread or what one has promised can."""
+        if isinstance(node, Future):
+            return self._promised(node) if not node.done() else None
+        if isinstance(node, BlockedLoop):
+            return self._waiting(node.thread_id, f"the event loop of {_thread_name(node.thread_id)}")
+        inner = self._innermost.get(node.ident)
+        if inner is not None:
+            return _Needs("", [inner])
+        return self._waiting(node.ident, _thread_name(node.ident))
+
+    def _waiting(self, ident: int, who: str) -> _Needs | None:
+        """What a thread waits for in its own code, where that is known."""
+        frame = self._frames.get(ident)
+        wait = thread_waits.wait_of(frame, self._frames) if frame is not None else None
+        if wait is None or wait.kind not in _WORDS:
+            return None
+        site = callsite.find(callsite.stack(frame))
+        step = f"{who} {_WORDS[wait.kind]}"
+        if wait.thread_id:
+            step += f"{'' if wait.kind is Awaited.THREAD else ' of'} {_thread_name(wait.thread_id)}"
+        if site is not None:
+            step += f" ({site.code.co_filename}:{site.line})"
+        if wait.kind is Awaited.FUTURE:
+            return _Needs(step, [wait.awaited])
+        return _Needs(step, [self._thread(wait.thread_id)]) if wait.thread_id else None
+
+    def _thread(self, ident: int) -> _Thread:
+        return self._threads.setdefault(ident, _Thread(ident))
+
+    def _promised(self, future: "Future[Any]") -> _Needs | None:
+        """What must go on before a future has a result: its call, its task or that task's loop, its worker."""
+        call = _call_of(future)
+        if call is not None:
+            return _Needs("", [call])
+        task = thread_waits.task_behind(future)
+        if task is not None:
+            return _Needs("", [task])
+        worker = thread_waits.worker_of(future, self._frames)
+        if worker:
+            return _Needs("", [self._thread(worker)])
+        loop = thread_waits.loop_behind(future, self.loops) if self.loops else None
+        return _Needs("", [self.loops[loop]]) if loop is not None else None
+
+    def _loop_of(self, parked: Parked) -> list[BlockedLoop]:
+        """The loop that a parked thread has given its coroutine to, if that does not run: it has no task yet."""
+        frame = self._frames.get(self._parked_on.get(parked, 0))
+        while frame is not None:
+            if _is(frame, "asgiref", "AsyncToSync.__call__"):
+                names = frame.f_locals
+                loop = names.get("main_event_loop") or getattr(names.get("self"), "main_event_loop", None)
+                blocked = None
+                if loop is not None and names.get("running_in_main_event_loop"):
+                    blocked = self.loops.get(loop)
+                return [blocked] if blocked is not None else []
+            frame = frame.f_back
+        return []
 
 
 def _free(graph: dict[int, _Node]) -> set[int]:
@@ -168,12 +259,42 @@ def _free(graph: dict[int, _Node]) -> set[int]:
 
 
 def _told(graph: dict[int, _Node], before: dict[int, int], at: int, origin: int) -> Circle:
-    """The circle in words, from the one with which it begins to the one that closes it."""
+    """The circle in words, each step waiting for the next and the last for the first."""
     path = [at]
     while path[-1] != origin:
         path.append(before[path[-1]])
     nodes = [graph[key] for key in reversed(path)]
-    return [(node if isinstance(node, Scope) else None, needs.step) for node, needs in nodes if needs.step]
+    # The same for every part of it: from a call that waits in a queue on, or from a loop that does not run.
+    first = min(range(len(nodes)), key=lambda index: _rank(nodes[index].node))
+    nodes = nodes[first:] + nodes[:first]
+    return [(_scope(node), needs.step) for node, needs in nodes if needs.step]
+
+
+def _rank(node: object) -> int:
+    if isinstance(node, Call) and node.state is State.WAITING:
+        return 0
+    return 1 if isinstance(node, BlockedLoop) else 2
+
+
+def _scope(node: object) -> Scope | None:
+    """What is reported of a node, if anything is."""
+    if isinstance(node, BlockedLoop):
+        return node.stall
+    return node if isinstance(node, Scope) else None
+
+
+def _thread_name(ident: int) -> str:
+    return stacks.name_of(ident) or f"thread {ident}"
+
+
+def _call_of(future: "Future[Any]") -> Call | None:
+    """The call that an executor promised a future for: our callback on it carries the call."""
+    for callback in tuple(getattr(future, "_done_callbacks", ())):
+        if isinstance(callback, functools.partial):
+            for given in callback.args:
+                if isinstance(given, Call):
+                    return given
+    return None
 
 
 def _needs_of(frames: list[FrameType], future: "asyncio.Future[Any] | None") -> _Needs | None:

@@ -26,13 +26,15 @@ from typing import Any, NamedTuple
 
 from asgiscope import callsite, faults, stacks
 from asgiscope.callsite import Frame
-from asgiscope.deadlock import Circle, Waits
+from asgiscope.deadlock import BlockedLoop, Circle, Waits
 from asgiscope.holds import PoolWait
 from asgiscope.ledger import Call, State
-from asgiscope.loopwatch import LoopWatch, scope_of
-from asgiscope.recorder import Parked, Recorder, Stall
+from asgiscope.loopwatch import LoopWatch
+from asgiscope.recorder import Parked, Recorder
+from asgiscope.samples import scope_of
 from asgiscope.scope import Request, Scope, Tags
 from asgiscope.semconv import OngoingState, ThreadRole
+from asgiscope.stall import Stall
 from asgiscope.watchdog import Watchdog
 
 MAX_REPORTS = 32
@@ -104,14 +106,16 @@ class Ongoing:
             return
         self._next = now + self._every
         self._forget()
-        due = [trouble for trouble in self._troubles(now) if trouble.age >= self._due(trouble.scope)]
+        troubles = list(self._troubles(now))
+        due = [trouble for trouble in troubles if trouble.age >= self._due(trouble.scope)]
         if due:
             due.sort(key=lambda trouble: (_ORDER[trouble.state], -trouble.age))
             dumps = any(not trouble.alone for trouble in due) or now >= self._next_dump
             if dumps:
                 self._next_dump = now + _DUMP_NS
             look = _Look(self._recorder, self._watchdog, self._told, now, MAX_DUMPS if dumps else 0)
-            look.report(due[:MAX_REPORTS])
+            blocked = [trouble for trouble in troubles if trouble.state is OngoingState.BLOCKED]
+            look.report(due[:MAX_REPORTS], blocked)
 
     def _forget(self) -> None:
         stalls = {stall for _, watch in self._watchdog.watches() for stall in watch.ongoing}
@@ -178,6 +182,10 @@ class _Look:
         self._dumps = dumps
         self._done: set[Scope] = set()
         self._loops = {loop: watch.thread_id for loop, watch in watchdog.watches()}
+        self._blocked: dict[Scope, BlockedLoop] = {}
+        """The loops that do not run, by the stalls that are reported of them."""
+        self._circles: dict[Scope, Circle] = {}
+        """The deadlocks found, by each scope that is part of one."""
 
     @cached_property
     def _tasks(self) -> "list[asyncio.Task[Any]]":
@@ -185,30 +193,50 @@ class _Look:
 
     @cached_property
     def _waits(self) -> Waits:
-        return Waits(self._recorder.ledger, self._tasks, scope_of)
+        return Waits(self._recorder.ledger, self._tasks, scope_of, list(self._blocked.values()))
 
     @cached_property
     def _dump(self) -> tuple[list[str], list[str]]:
         return stacks.threads(), stacks.tasks(self._tasks)
 
-    def report(self, due: list[_Trouble]) -> None:
-        """Report these, the calls that hold what they wait for, and all that encloses them."""
-        circles: dict[Scope, Circle] = {}
+    def report(self, due: list[_Trouble], blocked: list[_Trouble]) -> None:
+        """Report these, the calls that hold what they wait for, and all that encloses them.
+
+        `blocked` are the loops that do not run, whether or not they are due.
+        """
+        stalls = {trouble.scope: trouble for trouble in blocked}
+        for trouble in blocked:
+            loop = trouble.watch.loop() if trouble.watch is not None else None
+            if loop is not None and trouble.watch is not None:
+                self._blocked[trouble.scope] = BlockedLoop(loop, trouble.watch.thread_id, trouble.scope)
+        circles = self._circles
         for trouble in due:
-            call = trouble.scope
-            if isinstance(call, Call) and trouble.state in _QUEUED and call not in circles:
-                circle = self._waits.circle(call)
+            if trouble.scope not in circles:
+                circle = self._circle(trouble)
                 circles |= {step[0]: circle for step in circle if step[0] is not None}
         reported = {trouble.scope for trouble in due}
         others = [scope for scope in circles if scope not in reported]
         for trouble in [
             *due,
-            *(_Trouble(self._now - scope.started, _state(scope), scope) for scope in others),
+            *(
+                stalls.get(scope) or _Trouble(self._now - scope.started, _state(scope), scope)
+                for scope in others
+            ),
         ]:
             try:
                 self._trouble(trouble, [text for _, text in circles.get(trouble.scope, ())])
             except Exception:  # noqa: BLE001 - one that cannot be told of must not hide the others
                 faults.report("ongoing.trouble")
+
+    def _circle(self, trouble: _Trouble) -> Circle:
+        """The deadlock that a trouble is part of, [] for none. What runs or resumes waits for nobody."""
+        scope = trouble.scope
+        if isinstance(scope, Call):
+            return self._waits.circle(scope) if trouble.state in _QUEUED else []
+        if isinstance(scope, Parked):
+            return self._waits.circle(scope)
+        blocked = self._blocked.get(scope)
+        return self._waits.circle(blocked) if blocked is not None else []
 
     def _trouble(self, trouble: _Trouble, deadlock: list[str]) -> None:
         scope = trouble.scope
@@ -228,7 +256,7 @@ class _Look:
         self._done.add(scope)
         self._recorder.outbox.put(report)
         for one in around:
-            if one not in self._done:
+            if one not in self._done and one not in self._circles:  # part of a deadlock is reported as that
                 self._done.add(one)
                 self._context(one)
 

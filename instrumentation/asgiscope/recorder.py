@@ -13,7 +13,7 @@ from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from asgiscope import callsite
 from asgiscope.callsite import Frame, essence, near
@@ -21,6 +21,7 @@ from asgiscope.config import Config
 from asgiscope.ledger import Call, Culprit, Ledger
 from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tags, current
 from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
+from asgiscope.stall import Stall
 from asgiscope.tally import Tallies
 
 Op = TypeVar("Op", bound=Operation)
@@ -34,36 +35,6 @@ _REFUSED = "SynchronousOnlyOperation"
 """What an operation on the loop ends with when Django's guard refuses it: then it did not block."""
 _VICTIM_FLOOR_NS = 1 * _MS
 """Below this nobody is called a victim: looking for them would cost more than the delay."""
-
-
-class Unseen(NamedTuple):
-    """A request that waited in the kernel during a stall."""
-
-    request: Request
-    least_ns: int
-    """What it lost at least; 0 where nobody can say."""
-    most_ns: int
-
-
-class Stall(Scope):
-    """An interval in which an event loop could not run anything else."""
-
-    def __init__(self, parent: Scope | None, start: int, end: int, cause: Cause) -> None:
-        super().__init__(parent, start)
-        self.ended = end
-        self.blocked_ns = end - start
-        self.cause = cause
-        self.starved = False
-        """The loop was ready to run and got no processor or no GIL: nothing that ran on it is to blame."""
-        self.work: Operation | None = None
-        """The operation that blocked, where a probe saw it."""
-        self.frames: list[Frame] = []
-        """The stack, innermost first, of the moment that explains most of it."""
-        self.samples = 0
-        self.victims: list[tuple[Request, int]] = []
-        """Requests in flight, and what each lost."""
-        self.unseen: list[Unseen] = []
-        """Requests that the server had not read yet."""
 
 
 class Refusal(Scope):
@@ -362,7 +333,7 @@ class Recorder:
 
     def stalled(self, stall: Stall, thread_id: int) -> None:
         """Send a stall of the loop on a thread, with its victims."""
-        if not stall.starved:
+        if stall.starved is None:
             self.tallies.blocked(str(stall.cause), stall.blocked_ns)
         if stall.blocked_ns >= _VICTIM_FLOOR_NS:
             stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request, thread_id)
@@ -372,7 +343,7 @@ class Recorder:
             stall.request.notable = True
         if stall.tags is None:
             self.dress(stall)
-        if stall.blocked_ns < self.blocked_ns or stall.starved or not self.keep(stall, thread_id):
+        if stall.blocked_ns < self.blocked_ns or stall.starved is not None or not self.keep(stall, thread_id):
             self.send(stall, notable=True)
 
     # --- bridge calls -----------------------------------------------------------------------------------

@@ -379,6 +379,8 @@ class OperationKind(StrEnum):
     SUBPROCESS = "subprocess"
     THREAD_WAIT = "thread_wait"
     """A lock, a join, a future's result: the loop waits for another thread."""
+    CANCELLED_REQUEST = "cancelled_request"
+    """asgiref before 3.12 waits on the loop for the thread of a request that was cancelled."""
     CPU = "cpu"
     """Python code that computes."""
 
@@ -390,8 +392,67 @@ class Cause(StrEnum):
     """A probe saw the blocking call: the length is exact."""
     CPU = "cpu"
     """The watchdog sampled Python code running on the loop."""
+    WAIT = "wait"
+    """The watchdog sampled the loop's thread waiting for another thread: a join, a lock, a future, ..."""
     UNKNOWN = "unknown"
     """The loop was late and no sample could be taken (native code that keeps the GIL)."""
+
+
+AWAITED: Final = "asgiscope.awaited"
+"""An `Awaited`: the loop's thread waited for something of another thread's, and for what."""
+AWAITED_THREAD_ID: Final = "asgiscope.awaited.thread.id"
+AWAITED_THREAD_NAME: Final = "asgiscope.awaited.thread.name"
+"""int, str: the thread that had to act for the wait to end (joined, running the future, holding the lock). Absent
+where nobody can know it."""
+AWAITED_SITE: Final = "asgiscope.awaited.code"
+"""str: where that thread stood: `function (file:line)`; of native code the function alone."""
+AWAITED_STACK: Final = "asgiscope.awaited.stacktrace"
+"""str: its stack, as `code.stacktrace`."""
+STARVED_OF: Final = "asgiscope.stall.starved_of"
+"""A `Starvation`, on a stall that is no finding: the loop was ready to run, and did not."""
+STALL_MEASURED_NS: Final = "asgiscope.stall.measured_ns"
+"""int: the interval in which the following were counted, the evidence for blocked or starved."""
+STALL_THREAD_CPU_NS: Final = "asgiscope.stall.thread_cpu_ns"
+"""int: processor time of the loop's thread."""
+STALL_PROCESS_CPU_NS: Final = "asgiscope.stall.process_cpu_ns"
+"""int: processor time of the whole process, that thread included."""
+STALL_DELAY_NS: Final = "asgiscope.stall.scheduler_delay_ns"
+"""int, Linux: how long the loop's thread was ready and waited for a processor, once it had been asked to answer."""
+STALL_TIMESLICES: Final = "asgiscope.stall.timeslices"
+"""int, Linux: how often it got one in that time. One that waits for the GIL wakes up every few milliseconds."""
+STALL_OVERSLEPT_NS: Final = "asgiscope.stall.watchdog_overslept_ns"
+"""int: how much longer than it wanted the watchdog's own thread slept."""
+
+
+class Awaited(StrEnum):
+    """What a thread can wait for that another has to give."""
+
+    THREAD = "thread"
+    """Another thread's end: a join, or an executor that is shut down."""
+    THREAD_START = "thread_start"
+    """A thread that has been started to run for the first time."""
+    FUTURE = "future"
+    LOCK = "lock"
+    CONDITION = "condition"
+    EVENT = "event"
+    SEMAPHORE = "semaphore"
+    BARRIER = "barrier"
+    QUEUE = "queue"
+    IMPORT = "import"
+    """A module that another thread is importing."""
+
+
+class Starvation(StrEnum):
+    """What a loop that was ready to run did not get."""
+
+    GIL = "gil"
+    """Another thread of the process had the interpreter."""
+    PROCESSOR = "processor"
+    """Other processes, or other threads, had the processors."""
+    STOPPED = "stopped"
+    """The whole process did not run: stopped, suspended, or its machine was."""
+    UNKNOWN = "unknown"
+    """It stood where a loop rests, used no processor, and nothing says why."""
 
 
 # --- Refusals (`async_unsafe refused`) ------------------------------------------------------------------

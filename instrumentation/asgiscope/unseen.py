@@ -19,8 +19,9 @@ from collections import deque
 from typing import Any
 
 from asgiscope import faults, kernel
-from asgiscope.recorder import Recorder, Stall, Unseen
+from asgiscope.recorder import Recorder
 from asgiscope.scope import Request
+from asgiscope.stall import Stall, Unseen
 from asgiscope.watchdog import Watchdog
 
 KEPT_NS = 25_000_000

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from asgiscope import faults
 from asgiscope.loopwatch import LoopWatch
 from asgiscope.recorder import Recorder
+from asgiscope.starvation import own_switches
 
 _UNOBSERVED_S = 0.1
 """How often the thread wakes up while no loop is watched."""
@@ -110,10 +111,14 @@ class Watchdog:
         period = self.recorder.config.sample_ms / 1e3
         stop = self._stop
         wake = self._wake
+        clock = self.recorder.clock
         asked = False
         while not stop.is_set():
             # Twice the period where all is well: a stall's beginning, midway between two looks, is known to one.
-            wake.wait((period if asked else 2 * period) if self._watches else _UNOBSERVED_S)
+            sleep = (period if asked else 2 * period) if self._watches else _UNOBSERVED_S
+            began, switches = clock(), own_switches()
+            wake.wait(sleep)
+            over, switches = clock() - began - int(sleep * 1e9), own_switches() - switches
             wake.clear()
             try:
                 now = self.recorder.clock()
@@ -123,6 +128,7 @@ class Watchdog:
                         watch.end_ongoing(now)
                         self._watches.pop(id(loop), None)
                     elif not watch.stopped:
+                        watch.slept(over, switches)
                         watch.look(now)
                         asked = asked or watch.asked > 0
             except Exception:  # noqa: BLE001 - the watchdog outlives its own mistakes

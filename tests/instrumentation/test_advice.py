@@ -42,6 +42,7 @@ EVERY: list[Advice] = [row.advice for rows in TABLE.values() for row in rows]
         (OperationKind.SLEEP, "asyncio.sleep"),
         (OperationKind.SUBPROCESS, "create_subprocess_exec"),
         (OperationKind.THREAD_WAIT, "wrap_future"),
+        (OperationKind.CANCELLED_REQUEST, "timeout="),
         (OperationKind.CPU, "asyncio.to_thread"),
     ],
 )

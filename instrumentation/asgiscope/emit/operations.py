@@ -15,8 +15,8 @@ from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame
 from asgiscope.emit.names import module_of
-from asgiscope.recorder import Stall
 from asgiscope.semconv import OperationKind as Kind
+from asgiscope.stall import Stall
 
 _WORK: Final = {
     "query": Kind.QUERY,
@@ -91,7 +91,21 @@ def kind_of_stall(stall: Stall) -> str:
         return Kind.IMPORT
     if stall.work is not None:
         return _WORK.get(stall.work.kind, Kind.CPU)
+    if stall.awaited is not None and _leaves_context(stall.frames):
+        return Kind.CANCELLED_REQUEST
     return kind_of_stack(stall.frames) if stall.frames else ""
+
+
+def _leaves_context(frames: Sequence[Frame]) -> bool:
+    """Return whether asgiref was leaving a request's context, which before 3.12 joins the request's thread."""
+    return any(
+        frame.code.co_qualname == "ThreadSensitiveContext.__aexit__" and _is_framework(frame)
+        for frame in frames
+    )
+
+
+def _is_framework(frame: Frame) -> bool:
+    return callsite.owner(frame.code) is callsite.Owner.FRAMEWORK
 
 
 def is_import(frames: Sequence[Frame]) -> bool:

@@ -28,14 +28,15 @@ class ReportMaker:
 
     def __init__(self, maker: SpanMaker) -> None:
         self._maker = maker
-        self._reported: dict[Scope, _Reported] = {}
-        """Scopes that were reported as a problem, until they end: their end says so too."""
+        self._reported: dict[int, _Reported] = {}
+        """Spans that were reported as a problem, by id, until they end: their end says so too. A stall ends as
+        another scope than the one that was reported, under the same id."""
 
     def make(self, record: Any) -> SpanData:
         """The span of a finished scope, or of a report on one that has not ended."""
         if isinstance(record, Report):
             return self._report(record)
-        known = self._reported.pop(record, None) if self._reported else None
+        known = self._reported.pop(record.span_id, None) if self._reported else None
         if known is None:
             return self._maker.make(record)
         kind = sc.FindingKind.DEADLOCK if known.deadlock else None
@@ -60,9 +61,9 @@ class ReportMaker:
         if report.deadlock:
             attributes[sc.DEADLOCK] = report.deadlock
         if (found or report.deadlock) and (
-            report.live in self._reported or len(self._reported) < _MAX_REPORTED
+            span.span_id in self._reported or len(self._reported) < _MAX_REPORTED
         ):
-            self._reported[report.live] = _Reported(found, report.deadlock)
+            self._reported[span.span_id] = _Reported(found, report.deadlock)
         attributes[sc.ONGOING] = True
         attributes[sc.ONGOING_STATE] = str(report.state)
         attributes[sc.ONGOING_REPORT] = report.number

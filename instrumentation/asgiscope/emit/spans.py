@@ -12,17 +12,17 @@ from asgiscope import semconv as sc
 from asgiscope.attribution import attribute
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
-from asgiscope.emit import hops, operations
+from asgiscope.emit import hops, stalls
 from asgiscope.emit.encode import Block, SpanData, SpanLink
-from asgiscope.emit.names import work_name
 from asgiscope.emit.server_span import merged
 from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
 from asgiscope.emit.victims import NOTHING_ADDED, Added, Found, Loss, describe, losses_of
 from asgiscope.holds import PoolWait, Share
 from asgiscope.ledger import Call
-from asgiscope.recorder import Chain, Parked, Refusal, Stall
+from asgiscope.recorder import Chain, Parked, Refusal
 from asgiscope.scope import Connection, Operation, Request, Scope
+from asgiscope.stall import Stall
 
 MAX_LINKS = 32
 """Holders or victims linked from one span, the worst ones; the totals on the span count them all."""
@@ -196,20 +196,12 @@ class SpanMaker:
         return attributes
 
     def _stall(self, stall: Stall) -> SpanData:
-        attributes: Attributes = {
-            sc.BLOCKED_NS: stall.blocked_ns,
-            sc.CAUSE: str(stall.cause),
-            sc.SAMPLES: stall.samples,
-            sc.BLOCKING_OPERATION: work_name(stall.work) or operations.name_of_stack(stall.frames),
-            sc.OPERATION_KIND: operations.kind_of_stall(stall),
-            sc.CODE_STACKTRACE: callsite.render(stall.frames),
-        }
-        attributes |= code(_frame_site(callsite.find_or_innermost(stall.frames)))
+        attributes = stalls.attributes_of(stall)
         hit = [(one, lost, 0) for one, lost in stall.victims]
         hit += [(one.request, one.least_ns, one.most_ns) for one in stall.unseen if one.least_ns]
         unknown = [(one.request, 0, one.most_ns) for one in stall.unseen if not one.least_ns]
         added: list[Added] = [NOTHING_ADDED] * len(hit)
-        if not stall.starved:
+        if stall.starved is None:
             losses = [
                 Loss(one, ((max(stall.started, stall.ended - lost), stall.ended),))
                 if most

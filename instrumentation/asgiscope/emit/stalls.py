@@ -1,0 +1,75 @@
+"""A stall's own attributes: what blocked the loop, what it waited for, and the evidence that it was not starved."""
+
+from typing import Any
+
+from asgiscope import callsite
+from asgiscope import semconv as sc
+from asgiscope.callsite import Frame
+from asgiscope.emit import operations
+from asgiscope.emit.names import module_of, work_name
+from asgiscope.emit.shared import code
+from asgiscope.ledger import Call
+from asgiscope.samples import AwaitedThread
+from asgiscope.stall import Stall
+from asgiscope.starvation import Counts
+
+
+def attributes_of(stall: Stall) -> dict[str, Any]:
+    """Return everything about a stall but its finding and its victims."""
+    site = stall.site or callsite.find_or_innermost(stall.frames)
+    found: dict[str, Any] = {
+        sc.BLOCKED_NS: stall.blocked_ns,
+        sc.CAUSE: str(stall.cause),
+        sc.SAMPLES: stall.samples,
+        sc.BLOCKING_OPERATION: work_name(stall.work) or _operation(stall.frames, site),
+        sc.OPERATION_KIND: operations.kind_of_stall(stall),
+        sc.CODE_STACKTRACE: callsite.render(stall.frames),
+        **code(callsite.site_of(site) if site is not None else None),
+        **_evidence(stall.counted),
+    }
+    if stall.awaited is not None:
+        found |= _awaited(stall.awaited)
+    if stall.starved is not None:
+        found[sc.STARVED_OF] = str(stall.starved)
+    return found
+
+
+def _operation(frames: list[Frame], site: Frame | None) -> str:
+    """Return what was called that blocked: by the call site, or where that is another thread's, by the loop."""
+    operation = operations.name_of_stack(frames)
+    if operation or not frames or callsite.find(frames) is not None or site in frames:
+        return operation
+    # What the loop ran: the outermost of its frames, up to the middleware or the view.
+    entered = callsite.entry(frames, callsite.find_or_innermost(frames) or frames[0])
+    return f"{module_of(entered.code.co_filename)}.{entered.code.co_qualname}".lstrip(".")
+
+
+def _awaited(awaited: AwaitedThread) -> dict[str, Any]:
+    found: dict[str, Any] = {sc.AWAITED: str(awaited.kind)}
+    if awaited.thread_id:
+        found[sc.AWAITED_THREAD_ID] = awaited.thread_id
+        found[sc.AWAITED_THREAD_NAME] = awaited.name
+    frame = callsite.find_or_innermost(awaited.frames)
+    if frame is not None:
+        site = callsite.site_of(frame)
+        found[sc.AWAITED_SITE] = f"{site.function} ({site.file}:{site.line})"
+        found[sc.AWAITED_STACK] = callsite.render(awaited.frames)
+    elif isinstance(awaited.scope, Call):  # a function without Python code
+        found[sc.AWAITED_SITE] = callsite.callable_name(awaited.scope.func)
+    return found
+
+
+def _evidence(counted: list[Counts]) -> dict[str, Any]:
+    if not counted:
+        return {}
+    found: dict[str, Any] = {
+        sc.STALL_MEASURED_NS: sum(one.length_ns for one in counted),
+        sc.STALL_PROCESS_CPU_NS: sum(one.process_cpu_ns for one in counted),
+        sc.STALL_OVERSLEPT_NS: sum(one.overslept_ns for one in counted),
+    }
+    if all(one.thread_cpu_ns is not None for one in counted):
+        found[sc.STALL_THREAD_CPU_NS] = sum(one.thread_cpu_ns or 0 for one in counted)
+    last = counted[-1]  # counted from the moment the loop was asked
+    if last.delay_ns is not None and last.timeslices is not None:
+        found[sc.STALL_DELAY_NS], found[sc.STALL_TIMESLICES] = last.delay_ns, last.timeslices
+    return found

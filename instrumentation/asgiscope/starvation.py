@@ -1,0 +1,209 @@
+"""Blocked or starved: what the system says of a loop that did not run.
+
+A loop is blocked by what runs, or waits, on its thread. It is starved where it was ready to run and got no
+interpreter (another thread had the GIL), no processor, or the whole process did not run. Nothing on its stack is
+to blame for that: the two are told apart by what the system counts, not by the stack.
+
+- The thread's own processor time: what it used, it was not starved of.
+- The scheduler's delay (Linux): how long it was ready and waited for a processor.
+- Its time slices (Linux): a thread that waits for the GIL wakes up every switch interval to ask for it, one
+  that waits for a lock, a socket or a sleep does not wake up at all.
+- The process's processor time: whether other threads were computing meanwhile.
+- The watchdog's own sleeps: one that overslept had no interpreter or no processor itself. How often it woke up
+  meanwhile tells which.
+
+Pure but for `ThreadMeter` and `Oversleep`. Overhead model: two clocks a look, a small file of /proc each time
+a loop is asked to answer.
+Known limitations: without /proc (not Linux) processor time and the watchdog's sleeps are all there is; time in
+which the thread waited for its own pages to come back from swap counts as blocked.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from asgiscope.semconv import Starvation
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+STOPPED_NS: Final = 100_000_000
+"""A sleep that took so much too long, with no processor time used anywhere, is no crowded machine."""
+_RUSAGE_THREAD: Final = getattr(resource, "RUSAGE_THREAD", None)
+
+
+class Reading(NamedTuple):
+    """What the system had counted at one moment; None where it does not count that."""
+
+    at: int
+    """On the recorder's clock."""
+    thread_cpu_ns: int | None
+    process_cpu_ns: int
+    delay_ns: int | None = None
+    """Time ready to run and not running."""
+    timeslices: int | None = None
+
+
+class Counts(NamedTuple):
+    """What was counted over an interval in which a loop did not answer."""
+
+    length_ns: int = 0
+    thread_cpu_ns: int | None = 0
+    process_cpu_ns: int = 0
+    delay_ns: int | None = None
+    timeslices: int | None = None
+    overslept_ns: int = 0
+    """How much longer than it wanted the watchdog slept."""
+    overslept_awake_ns: int = 0
+    """The part of that in which it woke up again and again: it waited for the GIL."""
+    overslept_longest_ns: int = 0
+    """The longest of those sleeps."""
+
+
+class Interpreter(NamedTuple):
+    """What the interpreter does with threads that are ready."""
+
+    gil: bool
+    switch_ns: int
+    """After how long a thread that waits for the GIL asks for it again."""
+
+
+class Lost(NamedTuple):
+    """How much of an interval a loop was ready and did not run, and why."""
+
+    ns: int = 0
+    cause: Starvation = Starvation.PROCESSOR
+
+
+def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
+    """Return how much of an interval the thread was ready to run and did not."""
+    length, cpu = counts.length_ns, counts.thread_cpu_ns or 0
+    delay = min(counts.delay_ns or 0, length)
+    others_cpu = max(counts.process_cpu_ns - cpu, 0)
+    found = Lost(delay)
+    asleep = max(length - cpu - delay, 0)
+    # Asleep, and awake again at least every other switch interval: what it wanted was the interpreter.
+    asked = (counts.timeslices or 0) * interpreter.switch_ns * 2
+    if interpreter.gil and asked >= asleep > 0 and others_cpu * 2 >= asleep:
+        wait = min(asleep, others_cpu)
+        found = Lost(delay + wait, Starvation.GIL if wait > delay else Starvation.PROCESSOR)
+    slept = min(counts.overslept_ns, max(length - cpu, 0))
+    awake = interpreter.gil and counts.overslept_awake_ns * 2 >= counts.overslept_ns
+    stopped = counts.process_cpu_ns * 4 <= length and not awake
+    if counts.delay_ns is not None:
+        # The thread's own counters say more than the watchdog's sleeps, but not that the process was stopped.
+        longest = min(counts.overslept_longest_ns, max(length - cpu, 0))
+        if stopped and longest >= STOPPED_NS and longest * 2 >= length:
+            return Lost(longest, Starvation.STOPPED)
+        return found
+    if slept > found.ns:
+        other = Starvation.STOPPED if stopped else Starvation.PROCESSOR
+        return Lost(slept, Starvation.GIL if awake else other)
+    return found
+
+
+def judge(intervals: Sequence[Counts], least_ns: int, interpreter: Interpreter) -> Starvation | None:
+    """Return what a loop was starved of that did not answer during some intervals, None if it was not.
+
+    It was if it lost half of the time, or at least a quarter and what is left is no stall (`least_ns`).
+    """
+    lost = [lost_of(counts, interpreter) for counts in intervals]
+    total, length = sum(one.ns for one in lost), sum(counts.length_ns for counts in intervals)
+    if total * 2 >= length > 0 or (total * 4 >= length > 0 and length - total < least_ns):
+        return max(lost, key=lambda one: one.ns).cause
+    return None
+
+
+class ThreadMeter:
+    """Reads what the system has counted of one thread, from any thread. Made on that thread."""
+
+    def __init__(self) -> None:
+        self._clock = _cpu_clock(threading.get_ident())
+        self._file = f"/proc/self/task/{threading.get_native_id()}/schedstat" if _has_schedstat() else ""
+
+    def read(self, at: int, *, whole: bool) -> Reading:
+        """Read the clocks, and if `whole` the scheduler's counters too."""
+        delay, timeslices = self._scheduled() if whole and self._file else (None, None)
+        return Reading(at, self._thread_cpu(), time.process_time_ns(), delay, timeslices)
+
+    def _thread_cpu(self) -> int | None:
+        try:
+            return time.clock_gettime_ns(self._clock) if self._clock is not None else None
+        except OSError:  # the thread has ended
+            return None
+
+    def _scheduled(self) -> tuple[int | None, int | None]:
+        """Delay in ns and time slices, (None, None) where they cannot be read."""
+        try:
+            with open(self._file, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
+                _, delay, slices = file.read(128).split()
+        except (OSError, ValueError):  # the thread has ended, or a kernel of another kind
+            return None, None
+        return int(delay), int(slices)
+
+
+def _cpu_clock(thread_id: int) -> int | None:
+    """Return the clock of a thread's processor time, for other threads to read; not every system has one."""
+    of_thread = getattr(time, "pthread_getcpuclockid", None)
+    return of_thread(thread_id) if of_thread is not None else None
+
+
+def _has_schedstat() -> bool:
+    return sys.platform == "linux"
+
+
+def counts_between(first: Reading, last: Reading, overslept: "Oversleep") -> Counts:
+    """Return what was counted between two readings."""
+    return Counts(
+        last.at - first.at,
+        _difference(first.thread_cpu_ns, last.thread_cpu_ns),
+        last.process_cpu_ns - first.process_cpu_ns,
+        _difference(first.delay_ns, last.delay_ns),
+        _difference(first.timeslices, last.timeslices),
+        overslept.total_ns,
+        overslept.awake_ns,
+        overslept.longest_ns,
+    )
+
+
+def _difference(first: int | None, last: int | None) -> int | None:
+    return last - first if first is not None and last is not None else None
+
+
+class Oversleep:
+    """How much longer than it wanted the watchdog's thread slept, since it was last reset."""
+
+    __slots__ = ("awake_ns", "longest_ns", "total_ns")
+
+    def __init__(self) -> None:
+        self.total_ns = self.awake_ns = self.longest_ns = 0
+
+    def add(self, over_ns: int, switches: int, switch_ns: int) -> None:
+        """Count one sleep that took `over_ns` too long, in which the thread was switched out so many times."""
+        if over_ns <= 0:
+            return
+        self.total_ns += over_ns
+        self.longest_ns = max(self.longest_ns, over_ns)
+        if switches * switch_ns * 2 >= over_ns:
+            self.awake_ns += over_ns
+
+    def reset(self) -> None:
+        """Start anew."""
+        self.total_ns = self.awake_ns = self.longest_ns = 0
+
+
+def own_switches() -> int:
+    """Return how often the calling thread has given up the processor by itself, 0 where that is not counted."""
+    if _RUSAGE_THREAD is None:
+        return 0
+    return int(resource.getrusage(_RUSAGE_THREAD).ru_nvcsw)
+
+
+def this_interpreter() -> Interpreter:
+    """Return how this interpreter runs threads."""
+    gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+    return Interpreter(gil, int(sys.getswitchinterval() * 1e9))

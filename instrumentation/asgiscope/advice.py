@@ -318,9 +318,9 @@ _THREAD_WAIT: Final = Advice(
 )
 _CANCELLED_REQUEST: Final = Advice(
     title="Upgrade asgiref, and give the view a time limit of its own",
-    reason="The request was cancelled (a deadline, a client that left) while its view ran in a thread, which cannot "
-    "be stopped. asgiref before 3.12 then joins that thread on the event loop, which can do nothing else until the "
-    "view returns.",
+    reason="The request was cancelled (a deadline, a client that left) while its view ran in a thread, which "
+    "cannot be stopped. asgiref before 3.12 joins that thread on the event loop, which does nothing "
+    "else until the view returns.",
     steps=(
         "Upgrade asgiref to 3.12 or newer: it no longer waits for the thread on the loop.",
         (

@@ -13,6 +13,8 @@ marked as sampled, with those around it, which is all that is needed for its end
 Known limitations: a loop blocked by native code that keeps the GIL is seen when it lets go, not before. Of the
 calls that wait for one queue the first eight are reported, of all troubles of one look the 32 oldest, stalls and
 waits first.
+
+Longer than 400 lines because what is looked for and how it is copied while it goes on belong together.
 """
 
 import asyncio

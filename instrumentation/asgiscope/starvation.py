@@ -86,10 +86,12 @@ def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
     others_cpu = max(counts.process_cpu_ns - cpu, 0)
     found = Lost(delay)
     asleep = max(length - cpu - delay, 0)
-    # Asleep, and awake again at least every other switch interval: what it wanted was the interpreter.
+    # Asleep, and awake again at least every other switch interval: what it wanted was the interpreter, if others used
+    # that meanwhile, or got no processor to use it with, as the watchdog's sleeps tell.
     asked = (counts.timeslices or 0) * interpreter.switch_ns * 2
-    if interpreter.gil and asked >= asleep > 0 and others_cpu * 2 >= asleep:
-        wait = min(asleep, others_cpu)
+    busy = others_cpu + counts.overslept_ns
+    if interpreter.gil and asked >= asleep > 0 and busy * 2 >= asleep:
+        wait = min(asleep, busy)
         found = Lost(delay + wait, Starvation.GIL if wait > delay else Starvation.PROCESSOR)
     slept = min(counts.overslept_ns, max(length - cpu, 0))
     awake = interpreter.gil and counts.overslept_awake_ns * 2 >= counts.overslept_ns

@@ -40,6 +40,11 @@ def counts(
         pytest.param(counts(500, 20, 490, slices=90), Starvation.GIL, id="another thread computes"),
         pytest.param(counts(500, 20, 30, slices=90), None, id="many short waits of its own"),
         pytest.param(
+            counts(72, 4, 17, delay=5, slices=10, slept=(23, 0, 12)),
+            Starvation.GIL,
+            id="who has the interpreter has no processor",
+        ),
+        pytest.param(
             counts(3000, 0, 1, slices=1, slept=(2990, 0, 2990)),
             Starvation.STOPPED,
             id="the process was stopped",

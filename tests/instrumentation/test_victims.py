@@ -11,9 +11,10 @@ from asgiscope.emit.spans import SpanMaker
 from asgiscope.emit.victims import MAX_ACCOUNTS, Found, Loss, describe
 from asgiscope.intervals import MAX_STRETCHES, IntervalSet
 from asgiscope.ledger import Call, Queue
-from asgiscope.recorder import Refusal, Stall
+from asgiscope.recorder import Refusal
 from asgiscope.scope import Request
 from asgiscope.semconv import Cause, FindingKind
+from asgiscope.stall import Stall
 from hypothesis import given
 from hypothesis import strategies as st
 

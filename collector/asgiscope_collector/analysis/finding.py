@@ -9,6 +9,7 @@ from asgiscope_collector.analysis.findings import Filter, Known, known
 from asgiscope_collector.analysis.histogram import distribution
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Steps
 from asgiscope_collector.analysis.source import source_of
+from asgiscope_collector.analysis.stall_evidence import evidence_of
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import (
@@ -79,6 +80,7 @@ class Course:
     by_victim_route: list[VictimRoute]
     by_release: list[FindingRelease]
     source: SourceContext | None
+    stall_evidence: list[str]
     decisions: list[Decision]
 
 
@@ -113,6 +115,7 @@ def course(engine: Engine, asked: Filter) -> Course:
         by_victim_route=[VictimRoute(**row) for row in engine.rows(_VICTIMS, parameters)],
         by_release=[_release(row, requests.get(row["version"], 0)) for row in releases[:_RELEASES]],
         source=source_of(engine, asked),
+        stall_evidence=evidence_of(engine, asked),
         decisions=decisions.history(engine, asked.ids[0]),
     )
 
@@ -128,6 +131,7 @@ def detail(found: Known, evidence: list[TraceSummary], went: Course) -> FindingD
     return FindingDetail(
         **found.finding.model_dump(),
         source=went.source,
+        stall_evidence=went.stall_evidence,
         series=went.series,
         distribution=distribution(found.histogram),
         by_route=went.by_route,

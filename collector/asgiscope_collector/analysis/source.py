@@ -1,6 +1,7 @@
 """The source around a finding's call site, from the newest of its spans that brought some."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from asgiscope import semconv
 
@@ -29,7 +30,7 @@ ORDER BY time_ns DESC
 LIMIT {limit:UInt32}
 """
 
-_SOURCE: Final = """
+_TEXTS: Final = """
 SELECT arrayMap(name -> SpanAttributes[name], {names:Array(String)}) AS texts
 FROM otel_traces
 WHERE TraceId IN {traces:Array(String)}
@@ -37,32 +38,41 @@ WHERE TraceId IN {traces:Array(String)}
     AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})
     AND FindingId IN {ids:Array(String)}
     AND ({version:String} = '' OR Version = {version:String})
-    AND mapContains(SpanAttributes, {source:String})
+    AND mapContains(SpanAttributes, {required:String})
 ORDER BY Timestamp DESC
 LIMIT 1
 """
 
 
-def source_of(engine: Engine, asked: Filter) -> SourceContext | None:
-    """The lines around the call site of the finding in `asked.ids`; None where the site sends none."""
+def newest_attributes(engine: Engine, asked: Filter, names: Sequence[str]) -> dict[str, Any]:
+    """Return attributes of one of the newest spans of the finding in `asked.ids` that has the first of `names`.
+
+    {} where none of them has it; '' for a name that the span does not have.
+    """
     newest = coarse.rows_of_finding(engine, _NEWEST, {**asked.parameters, "limit": _LOOKED_AT})
     if not newest:
-        return None
+        return {}
     times = [row["time_ns"] for row in newest]
     rows = engine.rows(
-        _SOURCE,
+        _TEXTS,
         {
             **asked.parameters,
             "traces": sorted({row["trace_id"] for row in newest}),
             "first_ns": min(times),
             "last_ns": max(times),
-            "source": semconv.SOURCE,
-            "names": _NAMES,
+            "required": names[0],
+            "names": list(names),
         },
     )
-    if not rows:
+    return typed(dict(zip(names, rows[0]["texts"], strict=True))) if rows else {}
+
+
+def source_of(engine: Engine, asked: Filter) -> SourceContext | None:
+    """The lines around the call site of the finding in `asked.ids`; None where the site sends none."""
+    found = newest_attributes(engine, asked, _NAMES)
+    if not found:
         return None
-    lines, first, line = typed(dict(zip(_NAMES, rows[0]["texts"], strict=True))).values()
+    lines, first, line = found.values()
     # Anybody may send anything under these names: what is not as the contract has it is not shown.
     if not (isinstance(lines, list) and isinstance(first, int) and isinstance(line, int)):
         return None

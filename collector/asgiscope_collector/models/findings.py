@@ -133,6 +133,9 @@ class FindingDetail(Finding):
     source: SourceContext | None = Field(
         description="of the newest occurrence; null unless the site sends it (`ASGISCOPE_SOURCE_LINES`)"
     )
+    stall_evidence: list[str] = Field(
+        description="of a blocked loop, its newest occurrence: what its thread waited for, what the system counted"
+    )
     series: list[Point]
     distribution: list[Bucket] = Field(description="of the cost of one occurrence; without empty ends")
     by_route: list[RouteCost]

@@ -379,6 +379,8 @@ export interface FindingDetail {
   advice: Advice;
   /** of the newest occurrence; null unless the site sends it (ASGISCOPE_SOURCE_LINES) */
   source: SourceContext | null;
+  /** of a blocked loop, its newest occurrence: what its thread waited for, what the system counted */
+  stall_evidence: string[];
   series: Point[];
   /** of the cost of one occurrence; without empty ends */
   distribution: Bucket[];

@@ -34,6 +34,13 @@ export const HELD_BY = "held_by";
 export const DELAYED = "delayed";
 
 export const CAUSE = "asgiscope.cause";
+export const AWAITED_THREAD_NAME = "asgiscope.awaited.thread.name";
+export const AWAITED_SITE = "asgiscope.awaited.code";
+export const STARVED_OF = "asgiscope.stall.starved_of";
+export const STALL_MEASURED_NS = "asgiscope.stall.measured_ns";
+export const STALL_THREAD_CPU_NS = "asgiscope.stall.thread_cpu_ns";
+export const STALL_PROCESS_CPU_NS = "asgiscope.stall.process_cpu_ns";
+export const STALL_DELAY_NS = "asgiscope.stall.scheduler_delay_ns";
 export const BLOCKING_OPERATION = "asgiscope.operation";
 export const REFUSED_BY = "asgiscope.refused_by";
 export const CHAIN = "asgiscope.chain";

@@ -40,6 +40,40 @@ group("describe", () => {
     expect(lines(ghost, true)).toEqual(["Held the thread for 80 ms", "Of another trace: POST reports/export"]);
   });
 
+  it("says which thread the loop waited for, and what the system counted", () => {
+    const stall = span("event_loop blocked", 0, 3000, {
+      category: "stall",
+      attributes: {
+        ...LOOP,
+        [sem.CAUSE]: "wait",
+        [sem.AWAITED_THREAD_NAME]: "reports_0",
+        [sem.AWAITED_SITE]: "report (shop/views.py:12)",
+        [sem.STALL_MEASURED_NS]: 3e9,
+        [sem.STALL_THREAD_CPU_NS]: 1e6,
+        [sem.STALL_PROCESS_CPU_NS]: 80e6,
+        [sem.STALL_DELAY_NS]: 2e6,
+      },
+    });
+
+    expect(lines(stall, false)).toEqual([
+      "The event loop stood still for 3 s",
+      "The loop waited for thread reports_0, which stood at report (shop/views.py:12)",
+      "In 3 s, processor time of its thread 1 ms, of the process 80 ms; ready without a processor 2 ms",
+    ]);
+  });
+
+  it("blames nobody for a starved loop", () => {
+    const stall = span("event_loop blocked", 0, 300, {
+      category: "stall",
+      attributes: { ...LOOP, [sem.CAUSE]: "unknown", [sem.STARVED_OF]: "gil" },
+    });
+
+    expect(lines(stall, false)).toEqual([
+      "The event loop stood still for 300 ms",
+      "Nobody is to blame: the loop was ready and another thread had the interpreter (GIL)",
+    ]);
+  });
+
   it("says what blocked the loop, where, and who suffered", () => {
     const stall = span("event_loop blocked", 0, 120, {
       category: "stall",

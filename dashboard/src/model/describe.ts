@@ -98,11 +98,32 @@ function stallLines(span: Span): string[] {
   if (what !== "") lines.push(say.because(what));
   const cause = textOf(span.attributes, sem.CAUSE);
   if (cause === "cpu") lines.push(say.cpu);
-  if (cause === "unknown") lines.push(say.unknown);
+  if (cause === "wait") lines.push(awaitedLine(span));
+  const starved = textOf(span.attributes, sem.STARVED_OF);
+  if (starved !== "") lines.push(say.starved(say.starvedOf[starved] ?? say.starvedOf["unknown"] ?? ""));
+  else if (cause === "unknown") lines.push(say.unknown);
+  const counted = countedLine(span);
+  if (counted !== "") lines.push(counted);
   const victims = numberOf(span.attributes, sem.FINDING_VICTIMS) ?? victimsOf(span).length;
   const lost = numberOf(span.attributes, sem.FINDING_VICTIMS_NS) ?? 0;
   if (victims > 0) lines.push(say.lost(plural(victims, ...text.nouns.request), duration(lost), victims > 1));
   return lines;
+}
+
+/** What the loop's thread waited for: the thread that had to act, and where it stood, as far as they are known. */
+function awaitedLine(span: Span): string {
+  const name = textOf(span.attributes, sem.AWAITED_THREAD_NAME);
+  return say.awaited(name, textOf(span.attributes, sem.AWAITED_SITE));
+}
+
+/** The evidence for blocked or starved in one line; "" where nothing was counted. */
+function countedLine(span: Span): string {
+  const measured = numberOf(span.attributes, sem.STALL_MEASURED_NS);
+  const thread = numberOf(span.attributes, sem.STALL_THREAD_CPU_NS);
+  const process = numberOf(span.attributes, sem.STALL_PROCESS_CPU_NS);
+  if (measured === null || thread === null || process === null) return "";
+  const delay = numberOf(span.attributes, sem.STALL_DELAY_NS);
+  return say.counted(duration(measured), duration(thread), duration(process), delay === null ? "" : duration(delay));
 }
 
 /** What led to a refusal, outermost first. */

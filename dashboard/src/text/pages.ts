@@ -176,6 +176,7 @@ export const finding = {
   madeWait: "Made others wait",
   times: "Times",
   evidence: "Evidence",
+  stallEvidence: "Blocked, not starved",
   chain: "What led there",
   source: "Source",
   sourceNote: "as it is in the file, the call site marked",

@@ -153,6 +153,18 @@ export const span = {
   stood: (time: string) => `The event loop stood still for ${time}`,
   because: (what: string) => `because of ${what}`,
   cpu: "Python code was sampled on the loop",
+  awaited: (thread: string, site: string) =>
+    `The loop waited for ${thread === "" ? "another thread" : `thread ${thread}`}${site === "" ? "" : `, which stood at ${site}`}`,
+  starved: (of: string) => `Nobody is to blame: the loop was ready and ${of}`,
+  starvedOf: {
+    gil: "another thread had the interpreter (GIL)",
+    processor: "other work had the processors",
+    stopped: "the whole process did not run",
+    unknown: "did not run; nothing says why",
+  } as Record<string, string>,
+  counted: (measured: string, thread: string, process: string, delay: string) =>
+    `In ${measured}, processor time of its thread ${thread}, of the process ${process}` +
+    (delay === "" ? "" : `; ready without a processor ${delay}`),
   unknown: "No sample could be taken: native code that keeps the GIL",
   lost: (requests: string, time: string, together: boolean) =>
     `${requests} lost ${time}${together ? " together" : ""}`,

@@ -64,6 +64,7 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
       <Figures finding={finding} />
       <div class="columns">
         <div>
+          <StallEvidence lines={finding.stall_evidence} />
           <Source source={finding.source} />
           <WhatToDo advice={finding.advice} />
           <Holders finding={finding} />
@@ -125,6 +126,21 @@ function Figures({ finding }: { finding: FindingDetail }): JSX.Element {
         </div>
       ))}
     </dl>
+  );
+}
+
+/** Why the loop was blocked and not starved. */
+function StallEvidence({ lines }: { lines: readonly string[] }): JSX.Element | null {
+  if (lines.length === 0) return null;
+  return (
+    <section>
+      <h2>{say.stallEvidence}</h2>
+      {lines.map((line) => (
+        <p key={line}>
+          <Prose text={line} />
+        </p>
+      ))}
+    </section>
   );
 }
 

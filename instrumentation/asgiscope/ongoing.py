@@ -1,5 +1,6 @@
 """Ongoing trouble: what has not ended is reported while it lasts, because it may never end.
 
+Longer than 400 lines because what is looked for and how it is copied while it goes on belong together.
 Twice a second, or more often where the bound is below a second, the watchdog's thread looks at the ledger's queues,
 the parked threads and the late loops. What is older than the bound leaves at once as a report: a copy of the
 record as it stands, with the stacks of all threads and tasks; again at twice that age, four times, and so on; and
@@ -13,8 +14,6 @@ marked as sampled, with those around it, which is all that is needed for its end
 Known limitations: a loop blocked by native code that keeps the GIL is seen when it lets go, not before. Of the
 calls that wait for one queue the first eight are reported, of all troubles of one look the 32 oldest, stalls and
 waits first.
-
-Longer than 400 lines because what is looked for and how it is copied while it goes on belong together.
 """
 
 import asyncio

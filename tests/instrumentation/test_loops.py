@@ -186,5 +186,5 @@ def test_an_executor_that_the_application_gave_to_a_context() -> None:
         print(json.dumps(settled))
         """
     )
-    request = [["request", False, False], ["request", True, True]]
-    assert answer == [*request, ["pool", False, False], *request] * 2
+    context = [["context", False, False], ["context", True, True]]
+    assert answer == [*context, ["pool", False, False], *context] * 2

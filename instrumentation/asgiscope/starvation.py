@@ -86,8 +86,8 @@ def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
     others_cpu = max(counts.process_cpu_ns - cpu, 0)
     found = Lost(delay)
     asleep = max(length - cpu - delay, 0)
-    # Asleep, and awake again at least every other switch interval: what it wanted was the interpreter, if others used
-    # that meanwhile, or got no processor to use it with, as the watchdog's sleeps tell.
+    # Asleep, and awake again at least every other switch interval: what it wanted was the interpreter, if others
+    # used that meanwhile, or got no processor to use it with, as the watchdog's sleeps tell.
     asked = (counts.timeslices or 0) * interpreter.switch_ns * 2
     busy = others_cpu + counts.overslept_ns
     if interpreter.gil and asked >= asleep > 0 and busy * 2 >= asleep:

@@ -41,7 +41,7 @@ from asgiscope_collector.api import (
 )
 from asgiscope_collector.api.errors import install_handlers
 from asgiscope_collector.collector import Collector
-from asgiscope_collector.security import Guard
+from asgiscope_collector.security import Guard, Senders
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.tracing import trace
 
@@ -159,6 +159,8 @@ def create_app(
         )
     if collector.access.login:
         app.add_middleware(Gate, **collector.access.gate())
+    if settings.allowed_origins:
+        app.add_middleware(Senders, origins=settings.allowed_origins)
     app.add_middleware(Guard, check_host=settings.loopback and not settings.login)
     if settings.trace_to:
         tracers.append(trace(app, settings.trace_to))

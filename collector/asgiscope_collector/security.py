@@ -1,15 +1,17 @@
 """Headers on every answer, failures too, and the check that a loopback collector is asked for by such a name.
 
 A page on the internet can point its own name at 127.0.0.1 and so read a server that listens there, unless
-that server looks at the name (DNS rebinding). No answer carries CORS headers, and OTLP is taken only with its
-own content types, so other pages cannot write either.
+that server looks at the name (DNS rebinding). Answers carry CORS headers only where spans are sent to, and for the
+origins that the settings name; OTLP is taken only with its own content types, so other pages cannot write either.
 """
 
 import logging
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +35,25 @@ _HEADERS: Final = {
 _OK: Final = 200
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 """For the page's built files, which are named by their contents."""
+
+
+_SENDING: Final = "/v1/"
+
+
+class Senders:
+    """ASGI middleware: pages of these origins may send from the browser, and read nothing else."""
+
+    def __init__(self, app: ASGIApp, *, origins: Sequence[str]) -> None:
+        self._app = app
+        # No cookie counts where spans are taken; `navigator.sendBeacon` asks for credentials all the same.
+        self._cors = CORSMiddleware(
+            app, allow_origins=origins, allow_methods=("POST",), allow_headers=("*",), allow_credentials=True
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a browser's question, or hand over to the app."""
+        sends = scope["type"] == "http" and scope["path"].startswith(_SENDING)
+        await (self._cors if sends else self._app)(scope, receive, send)
 
 
 class Guard:

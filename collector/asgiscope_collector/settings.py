@@ -80,6 +80,11 @@ class Settings:
 
     ingest_tokens: str = ""
     """A file of tokens, one a line; senders show one as `Authorization: Bearer`. Read again when it changes."""
+    cors_origins: str = ""
+    """Sites whose pages may send from the browser, separated by commas (`https://shop.example.com`)."""
+    mask: str = ""
+    """A file of regular expressions, one a line. What they match in span names and exception messages is stored as
+    `***`."""
     people: str = ""
     """A file of people who may sign in, one a line, as `asgiscope-collector password NAME` prints."""
     session_hours: int = _setting(12, 1, 720)
@@ -122,6 +127,7 @@ class Settings:
             raise SettingsError(
                 f"{_spell('public_url')} is {self.public_url!r}: write an address as https://asgiscope.example.com"
             )
+        _ = self.allowed_origins
         self._check_access()
 
     def _check_access(self) -> None:
@@ -176,6 +182,22 @@ class Settings:
                 ip_network(each)
             except ValueError as error:
                 raise SettingsError(f"{_spell('proxies')}: {error}; write networks as 10.0.0.0/8") from None
+        return found
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Those of `cors_origins`.
+
+        Raises:
+            SettingsError: one of them is no origin.
+        """
+        found = [each.strip() for each in self.cors_origins.split(",") if each.strip()]
+        for each in found:
+            if not re.fullmatch(r"https?://[^\s/?#@*]+", each):
+                raise SettingsError(
+                    f"{_spell('cors_origins')} has {each!r}: write origins as https://shop.example.com, "
+                    "without a path or a wildcard"
+                )
         return found
 
     @property

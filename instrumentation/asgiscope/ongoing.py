@@ -107,6 +107,9 @@ class Ongoing:
             return
         self._next = now + self._every
         self._forget()
+        for request in [*self._recorder.ledger.requests]:
+            if request.refused and now - request.started >= self._bound:
+                self._recorder.on_answer(request)  # it has gone on for so long that something caught them
         troubles = list(self._troubles(now))
         due = [trouble for trouble in troubles if trouble.age >= self._due(trouble.scope)]
         if due:

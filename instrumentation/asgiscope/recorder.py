@@ -11,7 +11,8 @@ import sys
 import threading
 from asyncio import current_task
 from asyncio.events import _get_running_loop
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from threading import get_ident
 from typing import Any, Final, Protocol, TypeVar
 
@@ -33,6 +34,9 @@ _OPERATION_DEPTH = 22
 """Frames between a query's cursor and the line that asked for it: the ORM is some ten deep."""
 _REFUSED = "SynchronousOnlyOperation"
 """What an operation on the loop ends with when Django's guard refuses it: then it did not block."""
+_MAX_KEPT_REFUSALS = 100
+"""Refusals that wait for the answer of their request; what is refused beyond them is sent without it."""
+_MAX_CAUSES = 16
 _VICTIM_FLOOR_NS = 1 * _MS
 """Below this nobody is called a victim: looking for them would cost more than the delay."""
 
@@ -49,8 +53,25 @@ class Refusal(Scope):
         self.kind = RefusalKind.ASYNC_UNSAFE
         self.operation = ""
         self.operation_kind: OperationKind | None = None
+        self.reached: bool | None = None
+        """The exception reached Django's handler; None where there is no request."""
+        self.status = 0
+        """What the request answered, 0 where it did not."""
         self.chain: list[str] = []
         self.frames: list[Frame] = []
+
+    def raised(self, error: BaseException) -> bool:
+        """Return whether it raised this exception: asgiref and Django raise a new one each time."""
+        name = type(error).__qualname__
+        if name != self.exception.rpartition(".")[2] or str(error) != self.message:
+            return False
+        site = callsite.find_or_innermost(self.frames)
+        step = error.__traceback__
+        while step is not None:
+            if site is not None and step.tb_frame.f_code is site.code:
+                return True
+            step = step.tb_next
+        return False
 
 
 class Chain(Scope):
@@ -377,7 +398,47 @@ class Recorder:
             call.forget_holders()
 
     def refused(self, refusal: Refusal) -> None:
-        """Something was refused."""
-        if refusal.request is not None:
-            refusal.request.refusals += 1
+        """Something was refused. Within a request it is kept until it is known what the request answers."""
+        request = refusal.within
+        if request is not None:
+            request.refusals += 1
+            if not request.ended:
+                request.notable = True
+                refusal.reached = False
+                self.dress(refusal)
+                if request.refused is None:
+                    request.refused = deque()
+                if len(request.refused) < _MAX_KEPT_REFUSALS:
+                    request.refused.append(refusal)
+                    return
         self.send(refusal, notable=True)
+
+    def on_unhandled(self, request: Request, error: BaseException) -> None:
+        """An exception reached Django's handler: the refusal that it is, or comes of, was not caught."""
+        for cause in _causes(error):
+            for refusal in reversed([*(request.refused or ())]):
+                if refusal.raised(cause):
+                    refusal.reached = True
+                    return
+
+    def on_answer(self, request: Request) -> None:
+        """The request has answered, or has ended: send its refusals, which know now what became of it."""
+        while request.refused:
+            refusal = request.refused.popleft()
+            refusal.status = request.status
+            self.send(refusal, notable=True)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and those that it was raised from, the newest first."""
+    seen: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left and len(seen) < _MAX_CAUSES:
+        one = left.pop(0)
+        if one is None or any(one is known for known in seen):
+            continue
+        seen.append(one)
+        yield one
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions

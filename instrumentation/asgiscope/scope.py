@@ -8,6 +8,7 @@ Each scope is written by one thread at a time: its submitter, then the thread it
 
 import contextvars
 import random
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -228,6 +229,10 @@ class Request(Scope):
     """Where its streaming response was made."""
     session_loaded: bool = False
     """It came with a session that exists, and has read it."""
+    refused: "deque[Any] | None" = None
+    """Refusals that are sent once it is known what the request answered."""
+    view: object = None
+    """What Django resolved its path to."""
     session_site: Frame | None = None
     """Where its session was first changed."""
 

@@ -105,7 +105,13 @@ def test_stored_findings_get_the_advice_of_what_the_probe_saw(running: Running, 
         operation="template accounts/password_reset.html",
         attributes={sc.OPERATION_KIND: "template"},
     )
-    sender.stall(request, blocked_ns=MS, operation="requests.get", function="sending")
+    sender.stall(
+        request,
+        blocked_ns=MS,
+        operation="requests.get",
+        function="sending",
+        attributes={sc.OPERATION_KIND: ""},
+    )
     running.send(sender)
     found = {row["call_site"]["function"]: row for row in running.findings(service=sender.service)}
     shown = found["view"]["advice"]

@@ -279,3 +279,42 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"asgiscope-collector {__version__}\n"
+
+
+@pytest.mark.asyncio
+async def test_only_pages_of_named_origins_may_send(tmp_path: Path) -> None:
+    """A browser asks first; it may send spans and nothing else, and pages of other sites may not."""
+    app = create_app(
+        Settings(data=tmp_path, cors_origins="https://shop.example.com, http://localhost:3000"),
+        static=Path("/nowhere"),
+    )
+    asks = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,authorization",
+    }
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1:4318"
+    ) as client:
+        for origin, path, allowed in (
+            ("https://shop.example.com", "/v1/traces", True),
+            ("http://localhost:3000", "/v1/metrics", True),
+            ("https://evil.example.com", "/v1/traces", False),
+            ("https://shop.example.com", "/api/findings", False),
+        ):
+            headers = {"Origin": origin}
+            asked = await client.options(path, headers=headers | asks)
+            assert asked.is_success is allowed, (origin, path)
+            assert (asked.headers.get("access-control-allow-origin") == origin) is allowed
+            if path.startswith("/v1/"):
+                sent = await client.post(path, content=b"", headers={"Content-Type": "text/plain", **headers})
+                assert (sent.headers.get("access-control-allow-origin") == origin) is allowed
+    app.state.collector.inbox.close()
+
+
+@pytest.mark.parametrize(
+    "origins", ["*", "shop.example.com", "https://shop.example.com/", "https://*.example.com"]
+)
+def test_an_origin_that_is_none_is_refused(origins: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(SettingsError, match="write origins as https://shop"):
+        Settings(cors_origins=origins)

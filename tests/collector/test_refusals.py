@@ -2,6 +2,8 @@
 
 import time
 
+from asgiscope import semconv as sc
+
 from tests.collector.conftest import Running
 from tests.collector.spans import SECOND, Sender
 
@@ -14,7 +16,12 @@ def test_refusals_by_frequency_and_whether_they_are_new(running: Running, sender
         sender.refusal(request, ["view", "query"], function="old")
     for _ in range(3):
         request = sender.request("GET", "/new/", start_ns=now - 30 * SECOND, status=500)
-        sender.refusal(request, ["middleware a.B", "request.user", "session load", "query"], function="new")
+        sender.refusal(
+            request,
+            ["middleware a.B", "request.user", "session load", "query"],
+            function="new",
+            attributes={sc.OPERATION_KIND: str(sc.OperationKind.SESSION)},
+        )
     running.send(sender)
     found = running.get("/api/refusals", service=sender.service, since="1h")
     new, old = found["refusals"]
@@ -28,3 +35,34 @@ def test_refusals_by_frequency_and_whether_they_are_new(running: Running, sender
     of_route = running.get("/api/refusals", service=sender.service, route="/new/", since="1h")
     assert [each["call_site"]["function"] for each in of_route["refusals"]] == ["new"]
     assert sum(point["requests"] for point in of_route["series"]) == 3
+
+
+def test_a_caught_refusal_is_told_with_what_its_request_answered(running: Running, sender: Sender) -> None:
+    """It failed no request; asgiref's own are told by their message, and each has the advice of its rule."""
+    message = "CurrentThreadExecutor already quit or is broken"
+    request = sender.request("GET", "/caught/")
+    sender.refusal(
+        request,
+        ["task outlives", "sync_to_async QuerySet.count"],
+        function="outlives",
+        victims=0,
+        attributes={
+            sc.REFUSED_BY: "asgiref",
+            sc.REFUSAL_KIND: str(sc.RefusalKind.EXECUTOR_GONE),
+            sc.EXCEPTION_MESSAGE: message,
+            sc.REFUSAL_CAUGHT: True,
+            sc.REFUSAL_STATUS: 200,
+            sc.USER_OBJECT: "shop.views.outlives",
+            sc.USER_OBJECT_KIND: str(sc.ObjectKind.VIEW),
+        },
+    )
+    running.send(sender)
+    (found,) = running.findings(service=sender.service)
+    assert found["summary"] == (
+        f"`outlives` was refused once on /caught/: {message} (task outlives > sync_to_async QuerySet.count); the "
+        "error was caught: its request answered 200."
+    )
+    assert found["message"] == message
+    assert found["outcome"] == {"caught": True, "status": 200}
+    assert found["user_object"] == {"kind": "view", "name": "shop.views.outlives"}
+    assert found["advice"]["title"] == "Await the task before its async_to_sync returns"

@@ -220,6 +220,7 @@ def _products(start_ns: int, victim: Trace, scale: float) -> Trace:
             semconv.CAUSE: semconv.Cause.CALL.value,
             semconv.SAMPLES: 3,
             semconv.BLOCKING_OPERATION: "SELECT shop_product",
+            semconv.OPERATION_KIND: semconv.OperationKind.QUERY.value,
             "code.stacktrace": "\n".join(STACK),
             semconv.SOURCE: SOURCE,
             semconv.SOURCE_LINE: 39,

@@ -3,15 +3,18 @@
 import asyncio
 import concurrent.futures
 import inspect
+import re
 import types
 from typing import Any
 
 import asgiref.sync
 import uvloop
+from asgiref import current_thread_executor
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiscope.probes import caches as cache_probe
 from asgiscope.probes import files as file_probe
 from asgiscope.probes import hashing as hash_probe
+from asgiscope.probes.asgiref import MESSAGES
 from django.contrib.auth import hashers
 from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
@@ -82,6 +85,13 @@ def test_djangos_guard_asks_for_the_running_loop_by_its_global_name() -> None:
     assert guarded() == "done"
 
 
+def test_asgiref_refuses_in_the_words_that_tell_its_rules_apart() -> None:
+    """It raises RuntimeError for all of them."""
+    source = inspect.getsource(asgiref.sync) + inspect.getsource(current_thread_executor)
+    source = re.sub(r'"\s+"', "", source)
+    assert all(text in source for text, _ in MESSAGES)
+
+
 def test_djangos_handlers_and_cursors_have_the_methods_we_wrap() -> None:
     """By name, on the classes themselves."""
     for name in ("load_middleware", "resolve_request", "get_response", "get_response_async"):
@@ -91,6 +101,8 @@ def test_djangos_handlers_and_cursors_have_the_methods_we_wrap() -> None:
     # What Django does in `handle` after it has sent the answer, nobody waits for.
     assert {"send_response", "listen_for_disconnect"} <= _names(asgi.ASGIHandler.handle.__code__)
     assert "send_response" not in asgi.ASGIHandler.get_response_async.__code__.co_names
+    assert list(inspect.signature(exception.response_for_exception).parameters) == ["request", "exc"]
+    assert "response_for_exception" in _names(exception.convert_exception_to_response.__code__)
     assert "__call__" in vars(wsgi.WSGIHandler)
     for name in ("execute", "executemany", "callproc"):
         assert name in vars(utils.CursorWrapper)

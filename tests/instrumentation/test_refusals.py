@@ -15,7 +15,9 @@ REFUSED = {
     "related": ("related", "HttpResponse(permission.content_type.model)", [
         "related object", EVALUATION, "query django_content_type",
     ]),
-    "receiver": ("welcome", 'filter(username="ann").update', ["signal", "query auth_user"]),
+    "receiver": ("welcome", 'filter(username="ann").update', [
+        "signal joined", "receiver welcome", "query auth_user",
+    ]),
     "manager": ("Readers.count_all", "return self.get_queryset().count()", ["query auth_user"]),
     "in-template": ("in_template", 'render_to_string("users.html"', ["template", EVALUATION, "query auth_user"]),
 }  # fmt: skip

@@ -1,12 +1,21 @@
 """Which problems there are: read from the rollups, and from no spans but the ones that had not ended."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from asgiscope.semconv import FindingKind
+from asgiscope.semconv import (
+    EXCEPTION_MESSAGE,
+    OPERATION_KIND,
+    REFUSAL_CAUGHT,
+    REFUSAL_STATUS,
+    REFUSED_BY,
+    USER_OBJECT,
+    USER_OBJECT_KIND,
+    FindingKind,
+)
 
 from asgiscope_collector.analysis import coarse, decisions, wording
 from asgiscope_collector.analysis import findings_sql as sql
@@ -16,7 +25,17 @@ from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import Scope, Steps
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import CallSite, Finding, Findings, FindingState, Holder, State, Victims
+from asgiscope_collector.models import (
+    CallSite,
+    Finding,
+    Findings,
+    FindingState,
+    Holder,
+    Outcome,
+    State,
+    UserObject,
+    Victims,
+)
 
 _TRACES_SHOWN: Final = 5
 _ROUTES_SHOWN: Final = 100
@@ -189,6 +208,8 @@ def _finding(row: dict[str, Any], more: _More, state: FindingState) -> Finding:
             ongoing_ns=more.ongoing_ns,
             holder=more.holders[0].function or more.holders[0].call_site.function if more.holders else "",
             chain=chain,
+            message=more.facts.get(EXCEPTION_MESSAGE, "") if more.facts.get(REFUSED_BY) == "asgiref" else "",
+            outcome=outcome_of(more.facts),
         ),
         call_site=site,
         routes=more.routes,
@@ -201,6 +222,10 @@ def _finding(row: dict[str, Any], more: _More, state: FindingState) -> Finding:
         impact_ns=row["impact_ns"],
         holders=more.holders,
         operation=row["operation"],
+        operation_kind=more.facts.get(OPERATION_KIND, ""),
+        message=more.facts.get(EXCEPTION_MESSAGE, ""),
+        outcome=outcome_of(more.facts),
+        user_object=_user_object(more.facts),
         chain=chain,
         stack=_stack(row["stack"]),
         executor=row["executor"] if kind in {FindingKind.CONTENTION, FindingKind.POOL_STARVATION} else "",
@@ -229,6 +254,19 @@ def facts_of(text: str) -> dict[str, str]:
     """Return the attributes that the store keeps of a finding's newest span, as text."""
     value = json.loads(text) if text else {}
     return {str(name): str(each) for name, each in value.items()}
+
+
+def outcome_of(facts: Mapping[str, str]) -> Outcome | None:
+    """Return what became of the newest refusal, None where it belonged to no request."""
+    caught, status = facts.get(REFUSAL_CAUGHT), facts.get(REFUSAL_STATUS, "")
+    if caught is None:
+        return None
+    return Outcome(caught=caught == "true", status=int(status) if status.isdecimal() else 0)
+
+
+def _user_object(facts: Mapping[str, str]) -> UserObject | None:
+    name = facts.get(USER_OBJECT, "")
+    return UserObject(kind=facts.get(USER_OBJECT_KIND, ""), name=name) if name else None
 
 
 def strings_of(text: str) -> list[str]:

@@ -4,6 +4,8 @@ from typing import Final
 
 from asgiscope.semconv import FindingKind
 
+from asgiscope_collector.models import Outcome
+
 _UNITS: Final = (
     (86_400_000_000_000, "d"),
     (3_600_000_000_000, "h"),
@@ -53,8 +55,13 @@ def summary(
     ongoing_ns: int,
     holder: str,
     chain: list[str],
+    message: str = "",
+    outcome: Outcome | None = None,
 ) -> str:
-    """What happens, in one sentence; and a second one for what has not ended."""
+    """What happens, in one sentence; and a second one for what has not ended.
+
+    `message` is asgiref's own, which says which of its rules was broken; Django has one rule.
+    """
     who = f"`{function}`" if function else "Code that could not be named"
     length, often, where = duration(total_ns), times(count), _where(routes)
     thread = _EXECUTORS.get(executor, "one thread")
@@ -73,7 +80,10 @@ def summary(
             effect = "waited"
         case FindingKind.REFUSAL:
             led = f" ({' > '.join(chain)})" if chain else what
-            text = f"{who} was refused {often}{where}: synchronous work in async code{led}"
+            text = f"{who} was refused {often}{where}: {message or _UNSAFE}{led}"
+            if outcome is not None and outcome.caught and not victims:
+                answered = f": its request answered {outcome.status}" if outcome.status else ""
+                text += f"; the error was caught{answered}"
             effect = "failed"
         case FindingKind.SYNC_MIDDLEWARE:
             named = f"`{operation}`" if operation else who
@@ -98,6 +108,7 @@ def summary(
     return f"{text}.{more}"
 
 
+_UNSAFE: Final = "synchronous work in async code"
 _STOOD: Final = {
     FindingKind.PARKED_THREAD: "kept a thread parked in async_to_sync",
     FindingKind.DEADLOCK: "was part of a deadlock",

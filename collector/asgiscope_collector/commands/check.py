@@ -12,6 +12,7 @@ from asgiscope_collector.commands.common import Subparsers, add_data, say, setti
 from asgiscope_collector.commands.store import StoreUnavailableError, on_store
 from asgiscope_collector.engine.checks import Checked, Level
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
+from asgiscope_collector.receive.masking import Mask
 from asgiscope_collector.settings import Settings, SettingsError
 from asgiscope_collector.upkeep import Disk
 
@@ -36,6 +37,7 @@ def run(asked: argparse.Namespace) -> int:
         settings = settings_of(asked)
         found += [each.as_json() for each in _folder(settings)]
         found += [each.as_json() for each in _alert_rules(settings)]
+        found += [each.as_json() for each in _mask(settings)]
         found += _store(settings)
     if asked.json:
         say(json.dumps(found, indent=2))
@@ -76,6 +78,16 @@ def _alert_rules(settings: Settings) -> list[Checked]:
     rules = read_rules(settings.alerts)
     count = f"{len(rules.rules)} rules, {len(rules.file.receivers)} receivers"
     return [Checked("alert rules", Level.OK, f"{settings.alerts}: {count}")]
+
+
+def _mask(settings: Settings) -> list[Checked]:
+    if not settings.mask:
+        return []
+    try:
+        patterns = len(Mask.read(settings.mask))
+    except SettingsError as error:
+        return [Checked("mask", Level.ERROR, str(error))]
+    return [Checked("mask", Level.OK, f"{settings.mask}: {patterns} patterns")]
 
 
 def _folder(settings: Settings) -> list[Checked]:

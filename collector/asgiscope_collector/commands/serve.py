@@ -71,6 +71,7 @@ def serve(settings: Settings) -> int:
         alerts=_absolute(settings.alerts),
         ingest_tokens=_absolute(settings.ingest_tokens),
         people=_absolute(settings.people),
+        mask=_absolute(settings.mask),
         oidc_secret_file=_absolute(settings.oidc_secret_file),
     )
     try:

@@ -35,8 +35,10 @@ from asgiscope_collector.models.findings import (
     FindingRelease,
     Findings,
     FindingState,
+    Outcome,
     SourceContext,
     State,
+    UserObject,
     VictimRoute,
 )
 from asgiscope_collector.models.hops import Hops, HopSite, RouteHops
@@ -106,6 +108,7 @@ __all__ = [
     "Occupant",
     "Occupation",
     "OccupationStep",
+    "Outcome",
     "Overview",
     "PathStep",
     "Point",
@@ -140,6 +143,7 @@ __all__ = [
     "Trace",
     "TraceSummary",
     "Traces",
+    "UserObject",
     "Verdict",
     "VictimRoute",
     "Victims",

@@ -48,6 +48,20 @@ class Decision(BaseModel):
     at: str
 
 
+class UserObject(BaseModel):
+    """What the site declares and the work was done for, where the call site alone does not say it."""
+
+    kind: str = Field(description="view, middleware, operation, field, serializer, consumer, receiver, ...")
+    name: str = Field(description="dotted name")
+
+
+class Outcome(BaseModel):
+    """What became of the newest refusal of a finding."""
+
+    caught: bool = Field(description="the error did not reach Django's handler: it failed no request")
+    status: int = Field(description="what its request answered; 0 where it has not answered")
+
+
 class Finding(BaseModel):
     """One fingerprinted problem: kind, service, call site and route family."""
 
@@ -69,6 +83,12 @@ class Finding(BaseModel):
     impact_ns: int = Field(description="what users lost, by which lists are ranked; a refusal counts as 1 s")
     holders: list[Holder]
     operation: str = Field(description="what blocked, crossed or was refused, where known")
+    operation_kind: str = Field(
+        description="what kind of operation that is, as a probe saw it; '' if unknown"
+    )
+    message: str = Field(description="for a refusal: the exception's message; else ''")
+    outcome: Outcome | None = Field(description="of the newest refusal; null outside of a request")
+    user_object: UserObject | None = Field(description="what the site declares, beside the call site")
     chain: list[str] = Field(description="for a refusal: what led there, outermost first")
     stack: list[str] = Field(description="innermost last; empty where none was taken")
     executor: str = Field(description="thread role for contention and pool starvation, else ''")

@@ -21,6 +21,7 @@ from asgiscope_collector.otlp import (
     from_protobuf,
     to_protobuf,
 )
+from asgiscope_collector.receive.masking import Mask
 from asgiscope_collector.receive.otlp_json import from_json
 from asgiscope_collector.receive.repair import repair
 from asgiscope_collector.receive.values import data_points, flatten_points, flatten_spans, may_nest
@@ -106,7 +107,7 @@ def parse(data: bytes, content_type: str, kind: type[M]) -> tuple[M, int]:
     return from_protobuf(repaired[0], kind), repaired[1]
 
 
-def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accepted:
+def accept_traces(data: bytes, content_type: str, retention_days: int, mask: Mask | None = None) -> Accepted:
     """Parse a trace request and take out the spans that cannot be stored.
 
     Raises:
@@ -134,7 +135,8 @@ def accept_traces(data: bytes, content_type: str, retention_days: int) -> Accept
                 scope_spans.spans.extend(good)
     if not spans:
         return Accepted(b"", 0, rejected, repaired)
-    rewritten = repaired or not protobuf
+    masked = mask is not None and mask.apply(request)
+    rewritten = repaired or masked or not protobuf
     nested = (rewritten or may_nest(data)) and flatten_spans(request)
     if rejected or nested or rewritten:
         data = to_protobuf(request)

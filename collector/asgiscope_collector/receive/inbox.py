@@ -26,6 +26,7 @@ from asgiscope_collector.receive.bodies import (
     inflate,
     parse,
 )
+from asgiscope_collector.receive.masking import Mask
 from asgiscope_collector.receive.retries import Retries
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.spool import Spool, SpoolUnavailableError
@@ -67,12 +68,16 @@ class Reservation:
 
 
 class Inbox:
-    """Takes requests of every signal. Used on the event loop; counters only grow."""
+    """Takes requests of every signal. Used on the event loop; counters only grow.
+
+    Making one raises `SettingsError` where the patterns to mask cannot be read.
+    """
 
     def __init__(self, settings: Settings, spool: Spool, permit: Permit = anyone) -> None:
         self._settings = settings
         self._spool = spool
         self._permit = permit
+        self._accept_traces = partial(accept_traces, mask=Mask.read(settings.mask))
         self._held = 0
         self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="asgiscope-receive")
         self.retries = Retries(spool.known)
@@ -123,7 +128,7 @@ class Inbox:
             RefusedError: it cannot be accepted as it is.
             SpoolUnavailableError: not now; the sender should try again later.
         """
-        accepted = await self._take("traces", accept_traces, raw, content_type, encoding)
+        accepted = await self._take("traces", self._accept_traces, raw, content_type, encoding)
         self.spans += accepted.items
         self.rejected_spans += accepted.rejected
         answer = ExportTraceServiceResponse()

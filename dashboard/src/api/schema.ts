@@ -254,7 +254,7 @@ export interface Delivery {
   receiver: string;
   group_key: string;
   reason: string;
-  outcome: Outcome;
+  outcome: ModelsOutcome;
   decided_at: string;
   decided_ns: number;
   /** '' unless it is pending */
@@ -290,6 +290,14 @@ export interface Finding {
   holders: Holder[];
   /** what blocked, crossed or was refused, where known */
   operation: string;
+  /** what kind of operation that is, as a probe saw it; '' if unknown */
+  operation_kind: string;
+  /** for a refusal: the exception's message; else '' */
+  message: string;
+  /** of the newest refusal; null outside of a request */
+  outcome: FindingsOutcome | null;
+  /** what the site declares, beside the call site */
+  user_object: UserObject | null;
   /** for a refusal: what led there, outermost first */
   chain: string[];
   /** innermost last; empty where none was taken */
@@ -363,6 +371,14 @@ export interface FindingDetail {
   holders: Holder[];
   /** what blocked, crossed or was refused, where known */
   operation: string;
+  /** what kind of operation that is, as a probe saw it; '' if unknown */
+  operation_kind: string;
+  /** for a refusal: the exception's message; else '' */
+  message: string;
+  /** of the newest refusal; null outside of a request */
+  outcome: FindingsOutcome | null;
+  /** what the site declares, beside the call site */
+  user_object: UserObject | null;
   /** for a refusal: what led there, outermost first */
   chain: string[];
   /** innermost last; empty where none was taken */
@@ -671,9 +687,6 @@ export interface OccupationStep {
   /** busy time of each of occupants, in their order; the rest is of others */
   by: number[];
 }
-
-/** Where a delivery stands. */
-export type Outcome = "pending" | "delivered" | "refused" | "abandoned";
 
 /** Is anything wrong, and where to look. */
 export interface Overview {
@@ -1257,6 +1270,14 @@ export interface Traces {
 /** What a condition's value is. */
 export type Unit = "share" | "ns" | "count" | "ratio";
 
+/** What the site declares and the work was done for, where the call site alone does not say it. */
+export interface UserObject {
+  /** view, middleware, operation, field, serializer, consumer, receiver, ... */
+  kind: string;
+  /** dotted name */
+  name: string;
+}
+
 /** What became of a finding from one side to the other. */
 export type Verdict = "new" | "worse" | "better" | "gone" | "same";
 
@@ -1317,11 +1338,22 @@ export interface Waiting {
   span_id: string;
 }
 
+/** Where a delivery stands. */
+export type ModelsOutcome = "pending" | "delivered" | "refused" | "abandoned";
+
 /** What comes first. */
 export type FindingsSort = "impact" | "total" | "count" | "p95" | "max" | "victims" | "last_seen" | "first_seen";
 
 /** What comes first. */
 export type TracesSort = "newest" | "slowest" | "wait";
+
+/** What became of the newest refusal of a finding. */
+export interface FindingsOutcome {
+  /** the error did not reach Django's handler: it failed no request */
+  caught: boolean;
+  /** what its request answered; 0 where it has not answered */
+  status: number;
+}
 
 /** Method and path below /api/: what each takes, and what it answers. */
 export interface Endpoints {

@@ -38,7 +38,7 @@ export const kinds = {
     one: "refusal",
     many: "refusals",
     cost: "lost",
-    meaning: "Django or asgiref refused to run the call: the request most likely failed.",
+    meaning: "Django or asgiref refused to run the call. Where nothing catches the error, the request fails.",
   },
   sync_middleware: {
     label: "Sync middleware",

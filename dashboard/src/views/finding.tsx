@@ -55,6 +55,7 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
           <CallSiteText site={finding.call_site} />
           <CopyButton value={placeText(finding)} />
         </p>
+        <About finding={finding} />
         <p class="muted small">
           {words.meaning}{" "}
           <Rich text={say.seen} first={<AgoText at={finding.first_seen} />} last={<AgoText at={finding.last_seen} />} />
@@ -82,6 +83,26 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
         </div>
       </div>
     </article>
+  );
+}
+
+/** For what of the site the work was done, what the exception said, and what became of it. */
+function About({ finding }: { finding: FindingDetail }): JSX.Element | null {
+  const { user_object: object, message, outcome } = finding;
+  const rows: [string, string][] = [];
+  if (object !== null) rows.push([say.objects[object.kind] ?? say.object, object.name]);
+  if (message !== "") rows.push([say.message, message]);
+  if (outcome !== null) rows.push([say.outcome, say.outcomeText(outcome.caught, outcome.status)]);
+  if (rows.length === 0) return null;
+  return (
+    <dl class="about">
+      {rows.map(([label, value]) => (
+        <div key={label}>
+          <dt>{label}</dt>
+          <dd><Prose text={value} /></dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 

@@ -230,7 +230,12 @@ class SpanMaker:
             sc.CODE_STACKTRACE: callsite.render(refusal.frames),
         }
         attributes |= code(_frame_site(callsite.find_or_innermost(refusal.frames)))
-        found = Found(sc.FindingKind.REFUSAL, 0, losses_of(refusal.within))
+        if refusal.reached is not None:
+            attributes[sc.REFUSAL_CAUGHT] = not refusal.reached
+        if refusal.status:
+            attributes[sc.REFUSAL_STATUS] = refusal.status
+        failed = refusal.within if refusal.reached else None
+        found = Found(sc.FindingKind.REFUSAL, 0, losses_of(failed))
         return self._span(refusal, sc.SPAN_REFUSED, attributes, failed=True, found=found)
 
     def _parked(self, parked: Parked) -> SpanData:

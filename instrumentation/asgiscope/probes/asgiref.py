@@ -21,10 +21,10 @@ from asgiscope import callsite, faults
 from asgiscope.calls import around_submit, begun, made, over
 from asgiscope.ledger import NEW, Call, Culprit
 from asgiscope.patching import CALLER, Patches
-from asgiscope.probes import Unsupported
+from asgiscope.probes import Unsupported, guard
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import current
-from asgiscope.semconv import SPAN_SYNC_TO_ASYNC, RefusalKind, ThreadRole
+from asgiscope.semconv import SPAN_ASYNC_TO_SYNC, SPAN_SYNC_TO_ASYNC, RefusalKind, ThreadRole
 from asgiscope.watchdog import Watchdog
 
 
@@ -44,6 +44,9 @@ class Culprits(Protocol):
 
     def parks_for(self, func: object) -> Culprit | None:
         """The one that makes Django have a thread wait for this function, None for any other function."""
+
+    def in_file(self, filename: str) -> str:
+        """The middleware defined in a file, '' for none."""
 
 
 def install(recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> Patches:
@@ -105,7 +108,7 @@ class Bridges:
             return await wrapped(*args, **kwargs)
         except RuntimeError as error:
             if call.state is NEW and _asgirefs(error):
-                _refuse(recorder, call, error)
+                _refuse(recorder, call, error, self._middleware)
             raise
         finally:
             over(recorder, call, token)
@@ -139,7 +142,7 @@ class Bridges:
             return wrapped(*args, **kwargs)
         except RuntimeError as error:
             if on_loop and _asgirefs(error):
-                _refuse(recorder, parked, error)
+                _refuse(recorder, parked, error, self._middleware)
             raise
         finally:
             here.parked = outer
@@ -226,7 +229,7 @@ def _asgirefs(error: RuntimeError) -> bool:
     return step is not None and "/asgiref/" in step.tb_frame.f_code.co_filename.replace("\\", "/")
 
 
-_MESSAGES = (
+MESSAGES = (
     ("You cannot use AsyncToSync in the same thread as an async event loop", RefusalKind.LOOP_IN_THREAD),
     ("Single thread executor already being used, would deadlock", RefusalKind.WOULD_DEADLOCK),
     ("CurrentThreadExecutor already quit or is broken", RefusalKind.EXECUTOR_GONE),
@@ -238,17 +241,18 @@ _MESSAGES = (
 
 def refusal_kind(message: str) -> RefusalKind:
     """Return which of asgiref's rules a message of its own is about."""
-    return next((kind for text, kind in _MESSAGES if message.startswith(text)), RefusalKind.OTHER)
+    return next((kind for text, kind in MESSAGES if message.startswith(text)), RefusalKind.OTHER)
 
 
-def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError) -> None:
+def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError, middleware: Culprits) -> None:
     try:
         refusal = Refusal(scope.parent, recorder.clock(), "asgiref", type(error).__name__, str(error))
         refusal.sampled, refusal.origin = scope.sampled, scope.origin
         refusal.frames = callsite.here()
         refusal.kind = refusal_kind(str(error))
-        refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else "async_to_sync"
-        refusal.chain = [refusal.operation]
+        refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else SPAN_ASYNC_TO_SYNC
+        crossing = f"{refusal.operation} {callsite.callable_name(scope.func)}"
+        refusal.chain = [*guard.chain(recorder, sys._getframe(), middleware.in_file), crossing]  # noqa: SLF001
         recorder.refused(refusal)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.refuse")

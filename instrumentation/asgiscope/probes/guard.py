@@ -10,13 +10,17 @@ refusal ends the request, so that a walk over some forty frames costs nobody any
 import asyncio
 import os
 import sys
+from asyncio.events import _get_running_loop
+from collections.abc import Callable
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
 from asgiscope import callsite, faults
 from asgiscope.callsite import Owner
+from asgiscope.ledger import RUNNING, Call
 from asgiscope.patching import Patches
-from asgiscope.probes import Unsupported
+from asgiscope.probes import Unsupported, signals
 from asgiscope.recorder import Parked, Recorder, Refusal
 from asgiscope.scope import Scope
 from asgiscope.semconv import OperationKind
@@ -88,56 +92,75 @@ def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> 
     recorder.root(refusal)
     refusal.operation = getattr(guarded, "__qualname__", "")
     refusal.frames = frames[1:]
-    refusal.chain = chain(guard_frame, middleware_in, _parked_frame(recorder, refusal.parent))
+    refusal.chain = [*chain(recorder, guard_frame, middleware_in), f"query {query_of(guard_frame)}".strip()]
     refusal.operation_kind = _kind(refusal.chain)
     recorder.refused(refusal)
 
 
-def _parked_frame(recorder: Recorder, scope: Scope | None) -> FrameType | None:
-    """Where the thread stands in `async_to_sync` that a scope's coroutine runs for; None if there is none."""
-    while scope is not None and not isinstance(scope, Parked):
-        scope = scope.parent
-    ident = recorder.ledger.parked.get(scope) if scope is not None else None
-    frame = sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
-    # It may not stand yet: what hands the coroutine to the loop is in the files at which a stack ends.
-    while frame is not None and callsite.owner(frame.f_code) is Owner.BOUNDARY:
-        frame = frame.f_back
-    return frame
+def chain(recorder: Recorder, frame: FrameType | None, middleware_in: Callable[[str], str]) -> list[str]:
+    """Return what led to a frame, outermost first, from the middleware, view or task that the call site is in.
 
-
-def chain(frame: FrameType | None, middleware_in: Any, parked_frame: FrameType | None = None) -> list[str]:
-    """What led to a frame, outermost first, from the middleware, view or task that the call site is in.
-
-    Where the stack ends at the event loop, it goes on at `parked_frame`.
+    Where the stack ends at the event loop, it goes on where a thread waits for the coroutine.
     """
-    steps, query, outermost = _walk(frame, middleware_in)
-    if outermost is not None and parked_frame is not None:
-        further, _, outermost = _walk(parked_frame, middleware_in)
-        steps += ["async_to_sync", *further]
-        if outermost is not None:  # a synchronous view begins where its thread's stack does
-            steps.append(f"view {outermost}".strip())
-    steps.reverse()
-    return _tidy([*steps, f"query {query}".strip()])
+    steps, outermost = _walk(frame, middleware_in)
+    if outermost is not None:
+        how, waiting = _waiting_frame(recorder, recorder.enclosing())
+        if waiting is not None:
+            further, outermost = _walk(waiting, middleware_in)
+            steps += [how, *further]
+            if outermost is not None:  # a synchronous view begins where its thread's stack does
+                steps.append(f"view {outermost}".strip())
+        elif outermost and outermost == _task_name():
+            steps.append(f"task {outermost}")
+    return _tidy(steps[::-1])
 
 
-def _walk(frame: FrameType | None, middleware_in: Any) -> tuple[list[str], str, str | None]:
-    """The steps from a frame outwards, the table of its query, and the outermost function that is not Django's.
+def _task_name() -> str:
+    """Return the name of the coroutine that the current task runs, "" outside of one."""
+    task = asyncio.current_task() if _get_running_loop() is not None else None
+    return str(getattr(task.get_coro(), "__qualname__", "")) if task is not None else ""
 
-    The last is None where the stack led to a middleware or to Django's call of the view.
+
+def _waiting_frame(recorder: Recorder, scope: Scope | None) -> tuple[str, FrameType | None]:
+    """Return how and where another thread waits for the running coroutine, and None if none is known to.
+
+    A thread waits in `async_to_sync`, or in a bridge call that has given the coroutine to the loop.
+    """
+    own = get_ident()
+    while scope is not None:
+        how, ident = "", None
+        if isinstance(scope, Parked):
+            how, ident = "async_to_sync", recorder.ledger.parked.get(scope)
+        elif isinstance(scope, Call) and scope.state is RUNNING and scope.run_tags is not None:
+            how, ident = "run_coroutine_threadsafe", scope.run_tags[0]
+        if ident is not None and ident != own:
+            frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another's stack
+            # It may not wait yet: what hands the coroutine to the loop is in the files at which a stack ends.
+            while frame is not None and callsite.owner(frame.f_code) is Owner.BOUNDARY:
+                frame = frame.f_back
+            return how, frame
+        scope = scope.parent
+    return "", None
+
+
+def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple[list[str], str | None]:
+    """Return the steps from a frame outwards, and the outermost function that is not Django's.
+
+    The latter is None where the stack led to a middleware or to Django's call of the view.
     """
     steps: list[str] = []
     depth = callsite.MAX_DEPTH
-    query = view = ""
+    view = ""
     while frame is not None and depth:
         code = frame.f_code
         path = code.co_filename.replace(os.sep, "/")
         short = path.rpartition("/django/")[2]
         if (short, code.co_name) in _VIEWS:
-            return [*steps, f"view {view}".strip()], query, None
-        if (short, code.co_name) == _COMPILER:
-            query = query or _table(frame)
+            return [*steps, f"view {view}".strip()], None
         step = "serializer" if path.endswith(_SERIALIZER) else _STEPS.get((short, code.co_name))
-        if step is not None and (not steps or steps[-1] != step):
+        if step == "signal":
+            steps += [f"receiver {view}".strip(), f"signal {signals.name_of(frame)}".strip()]
+        elif step is not None and (not steps or steps[-1] != step):
             steps.append(step)
         who = callsite.owner(code)
         if who is Owner.BOUNDARY:
@@ -146,10 +169,10 @@ def _walk(frame: FrameType | None, middleware_in: Any) -> tuple[list[str], str, 
             view = code.co_qualname
             name = middleware_in(code.co_filename)
             if name:
-                return [*steps, f"middleware {name}"], query, None
+                return [*steps, f"middleware {name}"], None
         frame = frame.f_back
         depth -= 1
-    return steps, query, view
+    return steps, view
 
 
 _KINDS = {
@@ -175,8 +198,16 @@ def _tidy(steps: list[str]) -> list[str]:
     return [step for step in steps if not (reads_session and step == "queryset evaluation")]
 
 
-def _table(frame: FrameType) -> str:
-    """The table of the query that a compiler is about to run, '' where it cannot be told."""
-    compiler = frame.f_locals.get("self")
-    model = getattr(getattr(compiler, "query", None), "model", None)
-    return str(getattr(getattr(model, "_meta", None), "db_table", ""))
+def query_of(frame: FrameType | None) -> str:
+    """Return the table of the query that a compiler outwards of a frame is about to run, "" where there is none."""
+    depth = callsite.MAX_DEPTH
+    while frame is not None and depth:
+        code = frame.f_code
+        path = code.co_filename.replace(os.sep, "/")
+        if (path.rpartition("/django/")[2], code.co_name) == _COMPILER:
+            compiler = frame.f_locals.get("self")
+            model = getattr(getattr(compiler, "query", None), "model", None)
+            return str(getattr(getattr(model, "_meta", None), "db_table", ""))
+        frame = frame.f_back
+        depth -= 1
+    return ""

@@ -1,12 +1,12 @@
 """Django's handlers: requests, their routes, and the middleware chain.
 
-Owns: `ASGIHandler.__call__`, `WSGIHandler.__call__`, and of `BaseHandler`: `load_middleware`, `resolve_request`,
-`get_response`, `get_response_async`. No middleware is installed: the chain stays what the site made it, and a
-request runs in the same tasks and crosses to threads exactly as often as before.
+Owns: `ASGIHandler.__call__`, `WSGIHandler.__call__`; of `BaseHandler`: `load_middleware`, `resolve_request`,
+`get_response`, `get_response_async`; `response_for_exception` in `django.core.handlers.exception`. No middleware is
+installed: the chain stays what the site made it, and a request runs in the same tasks and crosses to threads
+exactly as often as before.
 
 Overhead model: a `Request`, a context variable, and three thin wrappers a request.
-
-Longer than 400 lines because requests of ASGI, WSGI and other servers begin and end in one way, which is here.
+Longer than 400 lines because it holds all that is known of Django's handlers.
 """
 
 import asyncio
@@ -122,7 +122,8 @@ def install(recorder: Recorder, watchdog: Watchdog, tracing: Tracing, middleware
         Unsupported: Django is missing or its handlers have other methods.
     """
     try:
-        from django.core.handlers.asgi import ASGIHandler  # noqa: PLC0415 - may be missing
+        from django.core.handlers import exception  # noqa: PLC0415 - may be missing
+        from django.core.handlers.asgi import ASGIHandler  # noqa: PLC0415
         from django.core.handlers.base import BaseHandler  # noqa: PLC0415
         from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
     except ImportError as error:
@@ -131,11 +132,15 @@ def install(recorder: Recorder, watchdog: Watchdog, tracing: Tracing, middleware
         if name not in vars(BaseHandler):
             raise Unsupported(f"django's BaseHandler has no {name}")
 
+    if not callable(getattr(exception, "response_for_exception", None)):
+        raise Unsupported("django.core.handlers.exception has no response_for_exception")
+
     patches = Patches()
+    patches.wrap(exception, "response_for_exception", _respond_to_exception(recorder))
     patches.wrap(BaseHandler, "load_middleware", _load(recorder, middleware))
     patches.wrap(BaseHandler, "resolve_request", _resolve)
-    patches.wrap(BaseHandler, "get_response", _respond)
-    patches.wrap(BaseHandler, "get_response_async", _respond_async)
+    patches.wrap(BaseHandler, "get_response", _respond(recorder))
+    patches.wrap(BaseHandler, "get_response_async", _respond_async(recorder))
     patches.wrap(ASGIHandler, "__call__", asgi(recorder, watchdog, tracing))
     patches.wrap(WSGIHandler, "__call__", wsgi(recorder, tracing))
     return patches
@@ -170,6 +175,7 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
             return await wrapped(*args, **kwargs)
         except BaseException as error:
             request.error = type(error).__qualname__
+            _unhandled(recorder, request, error)
             raise
         finally:
             end(recorder, tracing, request, tags, headers)
@@ -217,6 +223,7 @@ def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
             return wrapped(*args, **kwargs)
         except BaseException as error:
             request.error = type(error).__qualname__
+            _unhandled(recorder, request, error)
             raise
         finally:
             end(recorder, tracing, request, tags)
@@ -267,6 +274,7 @@ def end(
         except ValueError:
             # Closed by the garbage collector, in another context: OpenTelemetry would complain.
             faults.report("handler.reset")
+        recorder.on_answer(request)
         many = len(request.crossings) + request.hops >= recorder.config.hop_storm
         recorder.tallies.ended(request)
         notable = request.notable or (many and _storms(recorder, request))
@@ -291,35 +299,64 @@ def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any
         # Django's test client may ask for another page within a request: the outer route was there first.
         if request is not None and not request.ended and not request.template:
             request.template = "/" + match.route.lstrip("/")
+            request.view = match.func
     except Exception:  # noqa: BLE001
         faults.report("handler.resolve")
     return match
 
 
-def _status(response: Any) -> None:
+def _respond_to_exception(recorder: Recorder) -> Any:
+    """Wrap Django's answer to an exception that neither the view nor a middleware has caught."""
+
+    def respond(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        scope = current.get()
+        request = scope.request if scope is not None else None
+        error = args[1] if len(args) > 1 else kwargs.get("exc")
+        if request is not None and request.refused and isinstance(error, BaseException):
+            _unhandled(recorder, request, error)
+        return wrapped(*args, **kwargs)
+
+    return respond
+
+
+def _unhandled(recorder: Recorder, request: Request, error: BaseException) -> None:
+    try:
+        recorder.on_unhandled(request, error)
+    except Exception:  # noqa: BLE001 - never into the application
+        faults.report("handler.unhandled")
+
+
+def _status(recorder: Recorder, response: Any) -> None:
     try:
         scope = current.get()
         request = scope.request if scope is not None else None
         if request is not None and not request.ended:
             request.status = response.status_code
+            if request.refused:
+                recorder.on_answer(request)
     except Exception:  # noqa: BLE001
         faults.report("handler.status")
 
 
-def _respond(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
-    response = wrapped(*args, **kwargs)
-    _status(response)
-    return response
+def _respond(recorder: Recorder) -> Any:
+    def respond(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        response = wrapped(*args, **kwargs)
+        _status(recorder, response)
+        return response
+
+    return respond
 
 
-async def _responding(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    response = await wrapped(*args, **kwargs)
-    _status(response)
-    return response
+def _respond_async(recorder: Recorder) -> Any:
+    async def responding(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        response = await wrapped(*args, **kwargs)
+        _status(recorder, response)
+        return response
 
+    def respond(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        return responding(wrapped, args, kwargs)
 
-def _respond_async(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
-    return _responding(wrapped, args, kwargs)
+    return respond
 
 
 def _load(recorder: Recorder, middleware: Middleware) -> Any:

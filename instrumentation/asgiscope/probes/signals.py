@@ -69,6 +69,16 @@ def _describe(operation: Operation, signal: Any, _args: Any, _kwargs: Any) -> No
     operation.attributes[sc.SIGNAL_RECEIVERS] = len(signal.receivers)
 
 
+def name_of(frame: FrameType) -> str:
+    """Return the name of the signal that a frame of `Signal.send` sends, "" where nobody has named it."""
+    signal = frame.f_locals.get("self")
+    try:
+        known = _names.get(signal)
+    except TypeError:  # a signal of the site's own class, without weak references
+        return ""
+    return known if known is not None else _name(signal, _sender(frame.f_back))
+
+
 def _sender(frame: FrameType | None) -> FrameType | None:
     """The frame that sends: the first outwards that is not asgiscope's."""
     while frame is not None and callsite.own(frame.f_code):

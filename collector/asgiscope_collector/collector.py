@@ -100,8 +100,10 @@ class Collector:
         self.upkeep.start()
 
     async def stop(self) -> None:
-        """Store what was accepted, then close the engine."""
+        """Store what was accepted, as far as the time allows, then close the engine."""
         self._stopping.set()
+        # The other half is for the loads that have begun by then.
+        until = time.monotonic() + self.settings.stop_seconds / 2
         await self.feed.stop()
         if self._grpc_starting:
             await asyncio.wait([self._grpc_starting])
@@ -114,7 +116,7 @@ class Collector:
         await asyncio.to_thread(self.upkeep.close)
         await asyncio.to_thread(self.inbox.close)
         await asyncio.to_thread(self.spool.close)
-        await asyncio.to_thread(self.loader.close)
+        await asyncio.to_thread(self.loader.close, until)
         await asyncio.to_thread(self.engine.close)
         logger.info("stopped: %d bytes left in the spool", self.spool.size)
 

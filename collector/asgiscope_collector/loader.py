@@ -62,6 +62,7 @@ class Loader:
         self._interval = interval
         self._rejected = rejected
         self._stop = threading.Event()
+        self._until = math.inf
         self._stored = threading.Condition()
         """Notified when a segment has been stored, and when it is time to stop."""
         self._loading = [threading.Lock() for _ in range(_THREADS)]
@@ -86,8 +87,12 @@ class Loader:
         for thread in self._threads:
             thread.start()
 
-    def close(self) -> None:
-        """Load what the closed spool still holds, unless the engine fails, and end the threads."""
+    def close(self, until: float = math.inf) -> None:
+        """Load what the closed spool still holds, unless the engine fails, and end the threads.
+
+        No load is begun after `until`, on the monotonic clock: what is left is loaded after the next start.
+        """
+        self._until = until
         self._stop.set()
         with self._stored:
             self._stored.notify_all()
@@ -110,6 +115,8 @@ class Loader:
         age = self._interval if number == 0 else math.inf
         while True:
             stopping = self._stop.is_set()
+            if stopping and time.monotonic() >= self._until:
+                return
             segment = self._spool.next_segment(age=age, timeout=_POLL, not_before=self._rested)
             if segment is None:
                 if stopping:

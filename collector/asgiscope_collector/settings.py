@@ -101,6 +101,9 @@ class Settings:
     oidc_allowed: str = ""
     """Who may come in, separated by commas: `ann@example.com` or all of a domain, `@example.com`."""
 
+    stop_seconds: int = _setting(25, 2, 3600)
+    """From SIGTERM until the process has ended, whatever it does then; what is not stored yet stays in the spool."""
+
     log_level: str = "INFO"
     log_format: str = "text"
     """`text`, or `json` for one object a line."""

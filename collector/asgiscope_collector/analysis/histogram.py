@@ -8,6 +8,8 @@ from asgiscope_collector.models import Bucket
 _PER_DOUBLING: Final = 16
 _FIRST_POWER: Final = 10
 _LAST: Final = 511
+_LONGEST: Final = (63 - _FIRST_POWER) * _PER_DOUBLING
+"""The bucket of the longest duration that a column holds. Senders may name any; 2.0 ** 1024 is no number."""
 
 Histogram = Mapping[int, int] | Mapping[float, float]
 """Counts by bucket; in SQL `sumMap(Buckets)`. Those of tallies lie between: see tallies.py."""
@@ -23,7 +25,7 @@ def quantile(counts: Histogram, level: float, smallest: int, largest: int) -> in
     for bucket, count in sorted(counts.items()):
         below += count
         if below > rank:
-            middle = 2 ** (_FIRST_POWER + (bucket + 0.5) / _PER_DOUBLING)
+            middle = 2 ** (_FIRST_POWER + (min(bucket, _LONGEST) + 0.5) / _PER_DOUBLING)
             return min(max(round(middle), smallest), largest)
     return 0
 

@@ -8,8 +8,10 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,7 +25,10 @@ from asgiscope_collector.settings import Settings, SettingsError
 logger = logging.getLogger("asgiscope_collector")
 
 _BACKLOG = 2048
-_GRACE_SECONDS = 10
+_GRACE_SHARE = 0.4
+"""Of the time to stop: for requests that are being answered."""
+_ALARM_SECONDS = 2
+"""After the deadline: for a thread that holds the interpreter's lock and so keeps the deadline from being seen."""
 _GARBAGE = 10_000
 """Objects made and not dropped before they are looked through; a body of 1,024 spans exceeds the usual 700."""
 
@@ -97,17 +102,18 @@ def _run(settings: Settings, listener: socket.socket) -> int:
 
     def stop(reason: str) -> None:
         fatal.append(reason)
-        server.should_exit = True
+        server.begin_to_stop()
 
     app = create_app(settings, on_fatal=stop)
     server = server_of(app)
     # uvicorn handles these while it runs and raises them again when it has stopped: by then all is done.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        signal.signal(number, server.handle_exit)
     signal.signal(signal.SIGHUP, lambda *_: app.state.collector.alerting.reload())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("asgiscope-collector %s listens on http://%s:%d", __version__, host, settings.port)
     _collect_less()
+    server.end_process_in_time()
     server.run(sockets=[listener])
     return fail(fatal[0]) if fatal else 0
 
@@ -129,18 +135,63 @@ def _use_temporary_folder(folder: Path) -> None:
     tempfile.tempdir = str(folder)
 
 
-def server_of(app: FastAPI) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """uvicorn's server, whose process ends `stop_seconds` after it was asked to, whatever it is doing."""
+
+    def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
+        super().__init__(config)
+        self._stop_seconds = stop_seconds
+        self._ends_process = False
+        self._deadline: threading.Timer | None = None
+
+    def end_process_in_time(self) -> None:
+        """Let the deadline end the process; without this call it is for servers that are a part of one."""
+        self._ends_process = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, on a signal; SIGINT that comes again waits for no request."""
+        super().handle_exit(sig, frame)
+        self.begin_to_stop()
+
+    def begin_to_stop(self) -> None:
+        """Take no more requests, and end the process at the deadline if it has not ended by then."""
+        self.should_exit = True
+        if not self._ends_process or self._deadline is not None:
+            return
+        self._deadline = threading.Timer(self._stop_seconds, self._end)
+        self._deadline.daemon = True
+        self._deadline.start()
+        # The kernel's default for this signal ends the process without any help of the interpreter.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, self._stop_seconds + _ALARM_SECONDS)
+
+    def _end(self) -> None:
+        logger.warning(
+            "not stopped within %g s: ended as it is; what was accepted and is not stored is on the disk, and is "
+            "stored after the next start (see ASGISCOPE_COLLECTOR_STOP_SECONDS)",
+            self._stop_seconds,
+        )
+        logging.shutdown()
+        # Not by the interpreter's exit, which would wait, and tear the engine down under a query.
+        os._exit(0)
+
+
+def server_of(app: FastAPI) -> Server:
     """The server for the app: one process, for the engine must not be forked and holds its folder alone."""
-    server = uvicorn.Server(
+    stop_seconds = app.state.collector.settings.stop_seconds
+    server = Server(
         uvicorn.Config(
             app,
             access_log=False,
             log_config=None,
             log_level=logging.WARNING,
             server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            # Each part asks who the socket's peer is: see access/peer.py.
+            proxy_headers=False,
+            timeout_graceful_shutdown=max(1, int(stop_seconds * _GRACE_SHARE)),
             workers=1,
-        )
+        ),
+        stop_seconds,
     )
     # It waits for its readers to leave before the app learns that it stops.
     app.state.collector.feed.stops_with(lambda: server.should_exit)

@@ -1,5 +1,9 @@
 """Clients of the store: the engine in this process, or a server's HTTP interface."""
 
+import importlib
+import os
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -23,6 +27,10 @@ _DISTRIBUTED: Final = {
     "distributed_product_mode": "global",
 }
 _MIB: Final = 1024 * 1024
+_CONFIGURATION: Final = "engine.xml"
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9_./-]+")
+"""A path that chDB's connection string can hold: it has no escapes for `&`, `?`, `#` and `%`."""
+_DESCRIPTORS: Final = Path("/proc/self/fd")
 
 # What the engine keeps for itself. Its defaults are those of a server with a machine of its own.
 _EMBEDDED: Final = """<clickhouse>
@@ -82,11 +90,12 @@ def connect(settings: Settings) -> Client:
     bounds = {"max_execution_time": settings.query_timeout, "max_memory_usage": settings.query_memory_bytes}
     if address.embedded:
         try:
+            disable_signal_handlers()
             return clickhouse_connect.get_client(
                 interface="chdb",
-                path=str(settings.engine_folder),
+                path=_engine_path(settings.engine_folder),
                 settings=bounds,
-                chdb_options={"config-file": str(_configuration(settings))},
+                chdb_options={"config-file": f"{_spellable(settings.data)}/{_CONFIGURATION}"},
             )
         except EngineError as error:
             raise DatabaseError(
@@ -137,5 +146,43 @@ def _server(settings: Settings, database: str, bounds: dict[str, Any]) -> Client
     )
 
 
+@cache
+def disable_signal_handlers() -> None:
+    """Keep the engine from handling the process's signals; in force from its first connection on.
+
+    Its handlers write a report of a fatal signal for minutes, while the port stays open and SIGTERM is ignored, so
+    that no supervisor starts the process again. They also delay SIGTERM until the query that runs has ended.
+    """
+    set_enabled = getattr(importlib.import_module("chdb._chdb"), "set_signal_handlers_enabled", None)
+    if set_enabled is not None:
+        set_enabled(0)
+
+
+def _engine_path(folder: Path) -> str:
+    path = _spellable(folder)
+    # After `file:` the client does not resolve the path, which would lead back to the name that cannot be spelled.
+    return path if path == str(folder) else f"file:{path}"
+
+
+def _spellable(folder: Path) -> str:
+    """Return a name of a folder that a connection string can hold."""
+    if _PLAIN_PATH.fullmatch(str(folder)):
+        return str(folder)
+    if not _DESCRIPTORS.is_dir():
+        raise DatabaseError(f"on this system the engine opens paths of letters, digits and _ . - only: {folder}")
+    return f"{_DESCRIPTORS}/{_descriptor_of(folder)}"
+
+
+@cache
+def _descriptor_of(folder: Path) -> int:
+    """Open a folder for the life of the process.
+
+    Raises:
+        OSError: it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def _configuration(settings: Settings) -> Path:
-    return settings.data / "engine.xml"
+    return settings.data / _CONFIGURATION

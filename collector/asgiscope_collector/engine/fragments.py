@@ -108,10 +108,11 @@ FRAGMENTS: Final = {
         "SpanId String, TraceId String"
     ),
     # Tallies: see 011_tallies.sql. What is not finite, negative or beyond 30 years is no tally.
+    # A bucket beyond 2^1000 s, or below 2^-1000 s, is a sender's mistake, and counts as the last one.
     "tally_histogram": "Map(Int32, UInt64)",
     "tally_number": "(x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18)))))",
     "tally_buckets": (
-        "((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, "
+        "((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-16e3, least(16e3, "
         "floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts))"
     ),
     "tally_release": (

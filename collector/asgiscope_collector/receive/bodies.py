@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -33,6 +33,9 @@ else:
 
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
+_MAX_MEMBERS: Final = 1_000
+"""Of a packed body."""
+_PIECE_BYTES: Final = 64 * 1024
 _NO_TRACE: Final = bytes(_TRACE_ID_BYTES)
 _NO_SPAN: Final = bytes(_SPAN_ID_BYTES)
 _DAY_NS: Final = 86_400_000_000_000
@@ -188,23 +191,36 @@ def _too_large(limit: int) -> RefusedError:
 
 
 def _inflate_zlib(data: bytes, limit: int, bits: int) -> bytes:
-    inflater = zlib.decompressobj(bits)
-    out = inflater.decompress(data, limit + 1)
-    if len(out) > limit:
-        raise _too_large(limit)
-    if not inflater.eof:
-        raise EOFError("it ends too early")
-    return out
+    return _inflate(data, limit, lambda: zlib.decompressobj(bits))
 
 
 def _inflate_zstd(data: bytes, limit: int) -> bytes:
-    inflater = zstd.ZstdDecompressor()
-    out = inflater.decompress(data, limit + 1)
-    if len(out) > limit:
-        raise _too_large(limit)
+    return _inflate(data, limit, zstd.ZstdDecompressor)
+
+
+def _inflate(data: bytes, limit: int, make: Callable[[], Any]) -> bytes:
+    """Undo every member of a body: of gzip and zstd, some put one after the other are one (RFC 1952, RFC 8878)."""
+    parts: list[bytes] = []
+    size = position = 0
+    members = 1
+    inflater = make()
+    while position < len(data):
+        if inflater.eof:
+            members += 1
+            if members > _MAX_MEMBERS:
+                raise EOFError(f"it has more than {_MAX_MEMBERS} members")
+            inflater = make()
+        # In pieces: at a member's end the inflater copies what follows of the piece.
+        piece = data[position : position + _PIECE_BYTES]
+        part = inflater.decompress(piece, limit + 1 - size)
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        position += len(piece) - len(inflater.unused_data)
     if not inflater.eof:
         raise EOFError("it ends too early")
-    return out
+    return b"".join(parts)
 
 
 _STEPS: Final[dict[str, Callable[[bytes, int], bytes]]] = {

@@ -1,8 +1,9 @@
 """From the spool into the engine: one segment, one insert, exactly once.
 
 A segment whose load was begun and not seen to end, in this run or an earlier one, is settled (engine/settle.py):
-what of it is stored is looked up, and nothing else is loaded meanwhile. A segment that the engine cannot decode
-is taken apart: what it refuses is set aside in `rejected/`, the rest is loaded.
+what of it is stored is looked up, and nothing else is loaded meanwhile. What takes too much memory for one insert
+is loaded in pieces then. A segment that the engine cannot decode is taken apart: what it refuses is cleaned or set
+aside in `rejected/`, the rest is loaded.
 """
 
 import io
@@ -19,8 +20,9 @@ from typing import Final, NamedTuple
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.settle import settle
+from asgiscope_collector.engine.settle import is_stored, settle
 from asgiscope_collector.engine.threads import step_back
+from asgiscope_collector.otlp import MalformedError, without_unknown
 from asgiscope_collector.segments import bodies, frame, signal_of
 from asgiscope_collector.spool import Spool
 
@@ -76,6 +78,9 @@ class Loader:
         self.segments = 0
         self.failures = 0
         self.rejected_bodies = 0
+        self.cleaned_bodies = 0
+        self.refused_at = -math.inf
+        """When the engine last refused a body, on the monotonic clock."""
 
     @property
     def failure(self) -> str:
@@ -187,39 +192,84 @@ class Loader:
         self._rested[signal] = ended + min(_REST[signal] * (ended - began), _REST_MAX)
 
     def _take_apart(self, segment: Path) -> bool:
-        """Set aside the bodies that the engine refuses. False if it is not the data that failed."""
-        data = segment.read_bytes()
-        whole = list(bodies(data))
-        kept = [body for _, body in whole if self._is_loadable(signal_of(segment), body)]
-        torn = len(data) - (whole[-1][0] if whole else 0)
-        if len(kept) == len(whole) and not torn:
+        """Take out of a segment what the engine refuses. False if it is not the data that failed.
+
+        A body that is refused for fields which its schema does not have loses these; what is refused all the same
+        is set aside.
+        """
+        data, signal = segment.read_bytes(), signal_of(segment)
+        found = list(bodies(data))
+        torn = len(data) - (found[-1][0] if found else 0)
+        whole = [body for _, body in found]
+        refused = self._refused(signal, whole)
+        if not refused and not torn:
             return False
-        refused = [body for _, body in whole if body not in kept]
+        cleaned = {number: self._clean(signal, whole[number]) for number in refused}
+        aside = [number for number, body in cleaned.items() if body is None]
+        kept = [
+            body for number, original in enumerate(whole) if (body := cleaned.get(number, original)) is not None
+        ]
+        self._set_aside(segment, [whole[number] for number in aside])
+        self.cleaned_bodies += len(refused) - len(aside)
+        self.refused_at = time.monotonic()
+        logger.error(
+            "loader: %s: the engine refuses %d bodies: %d are stored without their unknown fields, %d are set aside "
+            "in %s; %d torn bytes are cut",
+            segment.name,
+            len(refused),
+            len(refused) - len(aside),
+            len(aside),
+            self._rejected,
+            torn,
+        )
+        # As a rule what cannot be decoded stores nothing. Else it stays in doubt: a part of it may be stored.
+        fresh = not is_stored(self._engine, signal, segment.name, kept)
+        self._spool.replace(segment, kept)
+        if fresh:
+            self._spool.clear_doubt(segment)
+        return True
+
+    def _set_aside(self, segment: Path, refused: list[bytes]) -> None:
+        if not refused:
+            return
         self._rejected.mkdir(exist_ok=True, mode=0o700)
         for number, body in enumerate(refused):
             (self._rejected / f"{segment.stem}-{number}.otlp").write_bytes(body)
         for old in sorted(self._rejected.iterdir())[:-_REJECTED_KEPT]:
             old.unlink()
         self.rejected_bodies += len(refused)
-        logger.error(
-            "loader: %s: %d bodies that the engine refuses are set aside in %s, %d torn bytes are cut",
-            segment.name,
-            len(refused),
-            self._rejected,
-            torn,
-        )
-        # It stays in doubt: what came before the refused body may be stored already, a block at a time.
-        self._spool.replace(segment, kept)
-        return True
 
-    def _is_loadable(self, signal: str, body: bytes) -> bool:
+    def _refused(self, signal: str, whole: list[bytes]) -> list[int]:
+        """Return which bodies the engine cannot decode; those beside them are decoded together, not one by one."""
+        refused: list[int] = []
+        left = [range(len(whole))] if whole else []
+        while left:
+            part = left.pop()
+            if self._is_loadable(signal, whole[part.start : part.stop]):
+                continue
+            if len(part) == 1:
+                refused.append(part.start)
+                continue
+            middle = (part.start + part.stop) // 2
+            left += [range(middle, part.stop), range(part.start, middle)]
+        return refused
+
+    def _clean(self, signal: str, body: bytes) -> bytes | None:
+        """Return the body without unknown fields, or None if the engine refuses that too."""
         try:
-            self._engine.check(signal, io.BytesIO(frame(body)))
+            cleaned = without_unknown(signal, body)
+        except MalformedError:
+            return None
+        return cleaned if self._is_loadable(signal, [cleaned]) else None
+
+    def _is_loadable(self, signal: str, part: list[bytes]) -> bool:
+        try:
+            self._engine.check(signal, io.BytesIO(b"".join(map(frame, part))))
         except EngineError as error:
             text = str(error)
             if _NOT_THE_DATA.search(text):
                 raise
-            self._engine.check_schema(signal)  # where it can decode nothing, it is not this body
-            logger.warning("loader: a body of %d bytes is refused: %s", len(body), text[:300])
+            self._engine.check_schema(signal)  # where it can decode nothing, it is not these bodies
+            logger.warning("loader: %d bodies are refused: %s", len(part), text[:300])
             return False
         return True

@@ -69,6 +69,43 @@ def is_request(signal: str, data: bytes) -> bool:
     return True
 
 
+def without_unknown(signal: str, data: bytes) -> bytes:
+    """Return a request without the fields that are not of its schema, or have another type there.
+
+    Raises:
+        MalformedError: the bytes are no request of the signal.
+    """
+    request: Any = from_protobuf(data, _REQUESTS[signal])
+    request.DiscardUnknownFields()
+    return to_protobuf(request)
+
+
+def halves(signal: str, data: bytes) -> list[bytes]:
+    """Divide a request into two of about as many spans or metrics each; [] where it has fewer than two.
+
+    Raises:
+        MalformedError: the bytes are no request of the signal.
+    """
+    first: Any = from_protobuf(data, _REQUESTS[signal])
+    second: Any = from_protobuf(data, _REQUESTS[signal])
+    total = sum(len(items) for items in _lists(signal, first))
+    if total < 2:  # noqa: PLR2004 - one cannot be divided
+        return []
+    left = total // 2
+    for mine, other in zip(_lists(signal, first), _lists(signal, second), strict=True):
+        here = min(left, len(mine))
+        del mine[here:]
+        del other[:here]
+        left -= here
+    return [to_protobuf(first), to_protobuf(second)]
+
+
+def _lists(signal: str, request: Any) -> list[Any]:
+    if signal == "traces":
+        return [scope.spans for resource in request.resource_spans for scope in resource.scope_spans]
+    return [scope.metrics for resource in request.resource_metrics for scope in resource.scope_metrics]
+
+
 def times_of(signal: str, data: bytes) -> list[int]:
     """When each span of a request began, or each data point was taken, in nanoseconds since the epoch.
 

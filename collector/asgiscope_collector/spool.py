@@ -207,6 +207,10 @@ class Spool:
         self._sync_folder()
         return True
 
+    def clear_doubt(self, segment: Path) -> None:
+        """Note that nothing of a segment is stored: its next load begins anew."""
+        _doubt_of(segment).unlink(missing_ok=True)
+
     def remove(self, segment: Path) -> None:
         """Forget a segment: it is stored."""
         size = segment.stat().st_size

@@ -32,6 +32,11 @@ SELECT
 FROM system.tables
 WHERE database = currentDatabase()
 """
+_FRUGAL: Final = (
+    f"max_threads = 1, max_block_size = 16384, max_bytes_before_external_group_by = {128 << 20}, "
+    f"max_bytes_before_external_sort = {128 << 20}"
+)
+"""A minute may have more groups than fit into memory: they go to the disk then."""
 _MERGES: Final = """
 SELECT 1 FROM system.merges WHERE database = currentDatabase() AND table = {table:String} LIMIT 1
 """
@@ -191,7 +196,8 @@ def _fill(engine: Engine, rollup: Rollup, part: Minutes | WholeDay, beside: str,
     )
     names = ", ".join(f"`{row['name']}`" for row in engine.rows(f"DESCRIBE ({rollup.select})"))
     engine.execute(
-        f"INSERT INTO {beside} ({names}) {rollup.select} SETTINGS additional_table_filters = {{{filters}}}",
+        f"INSERT INTO {beside} ({names}) {rollup.select} "
+        f"SETTINGS additional_table_filters = {{{filters}}}, {_FRUGAL}",
         seconds=SECONDS,
     )
 

@@ -11,17 +11,28 @@ have counted. On a cluster, where token and rows are committed as one, they deci
 """
 
 import io
+import logging
+import re
 import uuid
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.rebuild import finish, noted
 from asgiscope_collector.engine.rollups import KEPT_POINTS, Minutes, days, remake, rollups
-from asgiscope_collector.otlp import without
+from asgiscope_collector.otlp import halves, without
 from asgiscope_collector.segments import Contents, bodies, contents, frame, signal_of
 
+logger = logging.getLogger(__name__)
+
+_TOO_LARGE: Final = re.compile(r"MEMORY_LIMIT_EXCEEDED|TIMEOUT_EXCEEDED|TOO_MANY_")
+"""Errors that fewer rows may not meet."""
+_SMALLEST: Final = 64 * 1024
+"""Bytes of a piece that is not divided further: what fails then is not too large."""
 _SPAN: Final = ("TraceId", "SpanId", "Timestamp")
 _POINT: Final = ("MetricName", "toUnixTimestamp64Nano(TimeUnix)", "TimeUnix")
 _KEPT: Final = {"traces": {"otel_traces": _SPAN}, "metrics": dict.fromkeys(KEPT_POINTS.values(), _POINT)}
@@ -37,20 +48,59 @@ def settle(engine: Engine, segment: Path) -> None:
     """
     finish(engine)
     signal, data = signal_of(segment), segment.read_bytes()
-    held = contents(signal, (body for _, body in bodies(data)))
+    whole = [body for _, body in bodies(data)]
+    held = contents(signal, whole)
     if not engine.embedded:
         engine.load(signal, io.BytesIO(data), segment.name)
         if engine.cluster or _stored(engine, signal, segment.name, held).total() == held.items:
             return
-    stored = _stored(engine, signal, segment.name, held)
-    if missing := [left for _, body in bodies(data) if (left := without(signal, body, stored))]:
-        token = f"{segment.name}/{uuid.uuid4()}"
-        engine.load(signal, io.BytesIO(b"".join(map(frame, missing))), token)
+    _store_missing(engine, signal, segment.name, whole, held)
     part = Minutes(held.minutes)
     if held.items:
         with noted(engine, days(engine, part)):
             for rollup in rollups(engine, signal):
                 remake(engine, rollup, part)
+
+
+def is_stored(engine: Engine, signal: str, name: str, whole: Sequence[bytes]) -> bool:
+    """Return whether anything is stored under the name of a segment that holds these bodies."""
+    return _stored(engine, signal, name, contents(signal, whole)).total() > 0
+
+
+def _store_missing(engine: Engine, signal: str, name: str, whole: Sequence[bytes], held: Contents) -> None:
+    """Store what of a segment is not stored, in one insert, or in as many as the memory asks for."""
+    size = sum(map(len, whole))
+    while True:
+        stored = _stored(engine, signal, name, held)
+        missing = [left for body in whole if (left := without(signal, body, stored))]
+        try:
+            for piece in _pieces(signal, missing, size):
+                engine.load(signal, io.BytesIO(b"".join(map(frame, piece))), f"{name}/{uuid.uuid4()}")
+        except EngineError as error:
+            if not _TOO_LARGE.search(str(error)) or size <= _SMALLEST:
+                raise
+            # A part of the piece may be stored: what is missing is looked up again.
+            size //= 2
+            logger.warning("loader: %s takes too much for one insert: in pieces of %d bytes", name, size)
+        else:
+            return
+
+
+def _pieces(signal: str, whole: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
+    """Group bodies into pieces of so many bytes; a body that is larger is divided, down to a single span."""
+    left, piece, held = list(reversed(whole)), list[bytes](), 0
+    while left:
+        body = left.pop()
+        if len(body) > size and (parts := halves(signal, body)):
+            left += reversed(parts)
+            continue
+        if piece and held + len(body) > size:
+            yield piece
+            piece, held = [], 0
+        piece.append(body)
+        held += len(body)
+    if piece:
+        yield piece
 
 
 def _stored(engine: Engine, signal: str, name: str, held: Contents) -> Counter[tuple[str, ...]]:

@@ -60,6 +60,7 @@ class Collector:
             Journal(settings.data / "digests", keep_seconds=RETRIES_SECONDS),
             max_bytes=settings.spool_max_bytes,
             segment_bytes=settings.segment_bytes,
+            sender_bytes=settings.spool_max_bytes * settings.sender_share // 100,
             no_room=lambda: self.disk.failure,
         )
         self.engine = Engine(settings)
@@ -72,7 +73,7 @@ class Collector:
         )
         self._control = ControlServer(settings.data, self._do)
         self.access = Access(settings)
-        self.inbox = Inbox(settings, self.spool, self.access.permits)
+        self.inbox = Inbox(settings, self.spool, self.access.permits, lambda: self.loader.is_refusing)
         self.receiver = Receiver(settings, self.inbox)
         self.grpc: GrpcReceiver | None = None
         self._store = settings.store_address

@@ -42,6 +42,7 @@ _REST_MAX: Final = 5.0
 _THREADS: Final = 2
 """The first loads what comes; the others only help where full segments wait: an insert uses one core at most."""
 _REJECTED_KEPT: Final = 100
+_REFUSING_SECONDS: Final = 600.0
 _NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
 """Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
 
@@ -79,13 +80,17 @@ class Loader:
         self.failures = 0
         self.rejected_bodies = 0
         self.cleaned_bodies = 0
-        self.refused_at = -math.inf
-        """When the engine last refused a body, on the monotonic clock."""
+        self._refused_at = -math.inf  # on the monotonic clock
 
     @property
     def failure(self) -> str:
         """Why the newest attempt failed, or ''. No failure ends a thread: each is tried again."""
         return next((failure for failure in list(self._failures.values()) if failure), "")
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the engine refused a body lately: while it is so, each is cleaned before it is accepted."""
+        return time.monotonic() - self._refused_at < _REFUSING_SECONDS
 
     def start(self) -> None:
         """Begin loading; the engine must be open."""
@@ -207,14 +212,16 @@ class Loader:
         cleaned = {number: self._clean(signal, whole[number]) for number in refused}
         aside = [number for number, body in cleaned.items() if body is None]
         kept = [
-            body for number, original in enumerate(whole) if (body := cleaned.get(number, original)) is not None
+            body
+            for number, original in enumerate(whole)
+            if (body := cleaned.get(number, original)) is not None
         ]
         self._set_aside(segment, [whole[number] for number in aside])
         self.cleaned_bodies += len(refused) - len(aside)
-        self.refused_at = time.monotonic()
+        self._refused_at = time.monotonic()
         logger.error(
-            "loader: %s: the engine refuses %d bodies: %d are stored without their unknown fields, %d are set aside "
-            "in %s; %d torn bytes are cut",
+            "loader: %s: the engine refuses %d bodies: %d are stored without their unknown fields, "
+            "%d are set aside in %s; %d torn bytes are cut",
             segment.name,
             len(refused),
             len(refused) - len(aside),

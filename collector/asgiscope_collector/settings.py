@@ -50,6 +50,8 @@ class Settings:
     503 and `Retry-After`."""
     spool_max_bytes: int = _setting(512 * _MIB, 1024)
     """Accepted but not stored yet. Beyond it, requests are refused with 503 and `Retry-After`."""
+    sender_share: int = _setting(50, 1, 100)
+    """Per cent of the spool that one ingest token, and one service, may fill while others send too."""
     segment_bytes: int = _setting(32 * _MIB, 1024)
     """A segment of the spool is loaded when it reaches this size, or ..."""
     load_interval_ms: int = _setting(250, 10, 60_000)
@@ -102,7 +104,7 @@ class Settings:
     """Who may come in, separated by commas: `ann@example.com` or all of a domain, `@example.com`."""
 
     stop_seconds: int = _setting(25, 2, 3600)
-    """From SIGTERM until the process has ended, whatever it does then; what is not stored yet stays in the spool."""
+    """From SIGTERM until the process has ended, whatever it does then; what is not stored yet stays spooled."""
 
     log_level: str = "INFO"
     log_format: str = "text"

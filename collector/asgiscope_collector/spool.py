@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -31,6 +31,11 @@ _DOUBT: Final = ".doubt"
 """After a segment's name: an empty file, there before the segment is first loaded and gone after the segment."""
 
 
+_SENDERS_KEPT: Final = 10_000
+_SENDS_SECONDS: Final = 60.0
+"""Who sent something so lately is still there."""
+
+
 class SpoolUnavailableError(RuntimeError):
     """A body cannot be accepted now: the spool is full, its disk failed, or it is closing."""
 
@@ -41,6 +46,7 @@ class _Waiting(NamedTuple):
     signal: str
     framed: bytes
     digest: bytes
+    senders: tuple[str, ...]
     done: Future[None]
 
 
@@ -53,6 +59,7 @@ class _Active:
     since: float
     size: int = 0
     digests: list[bytes] = field(default_factory=list)
+    senders: Counter[str] = field(default_factory=Counter)
 
 
 class Spool:
@@ -69,6 +76,7 @@ class Spool:
         *,
         max_bytes: int,
         segment_bytes: int,
+        sender_bytes: int | None = None,
         no_room: Callable[[], str] = str,
     ) -> None:
         self._folder = folder
@@ -77,6 +85,7 @@ class Spool:
         self._no_room = no_room
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
+        self._sender_bytes = max_bytes if sender_bytes is None else sender_bytes
         self._changed = threading.Condition()
         # lock of all below: _changed
         self._waiting: list[_Waiting] = []
@@ -86,6 +95,9 @@ class Spool:
         self._held: dict[Path, float] = {}  # not to be taken before then, on the monotonic clock
         self._digests: dict[Path, list[bytes]] = {}
         self._active: dict[str, _Active] = {}
+        self._senders: dict[Path, Counter[str]] = {}
+        self._by_sender: Counter[str] = Counter()  # bytes that wait
+        self._seen: dict[str, OrderedDict[str, float]] = {}  # by kind; when each last sent, the newest last
         self._writing = False
         self._closing = False
         self._failure = ""
@@ -131,31 +143,58 @@ class Spool:
             waiting = [digest for digests in self._digests.values() for digest in digests]
         return [*self._journal.recent(), *((now, digest) for digest in waiting)]
 
-    async def append(self, signal: str, body: bytes, digest: bytes) -> None:
+    async def append(self, signal: str, body: bytes, digest: bytes, senders: tuple[str, ...] = ()) -> None:
         """Return once the body, a request of that signal, is on the disk.
+
+        `senders` are names of who sends it, each with its kind before a colon, as `service:shop`. While others
+        of the kind send, one may fill its share of the spool only.
 
         Raises:
             SpoolUnavailableError: it is not and will not be; the sender should try again later.
         """
-        await asyncio.wrap_future(self._submit(signal, frame(body), digest))
+        await asyncio.wrap_future(self._submit(signal, frame(body), digest, senders))
 
-    def _submit(self, signal: str, framed: bytes, digest: bytes) -> Future[None]:
+    def _submit(self, signal: str, framed: bytes, digest: bytes, senders: tuple[str, ...]) -> Future[None]:
         with self._changed:
             if self._closing:
                 raise SpoolUnavailableError("the collector is stopping")
-            if reason := self._no_room():
+            if reason := self._no_room() or self._full(len(framed)) or self._over_share(len(framed), senders):
                 self._refused += 1
                 raise SpoolUnavailableError(reason)
-            if self._bytes + len(framed) > self._max_bytes:
-                self._refused += 1
-                raise SpoolUnavailableError(
-                    f"{self._bytes} bytes wait to be stored and {self._max_bytes} may: send again later"
-                )
             self._bytes += len(framed)
+            self._by_sender.update(dict.fromkeys(senders, len(framed)))
             done: Future[None] = Future()
-            self._waiting.append(_Waiting(signal, framed, digest, done))
+            self._waiting.append(_Waiting(signal, framed, digest, senders, done))
             self._changed.notify_all()
             return done
+
+    def _full(self, size: int) -> str:
+        if self._bytes + size <= self._max_bytes:
+            return ""
+        return f"{self._bytes} bytes wait to be stored and {self._max_bytes} may: send again later"
+
+    def _over_share(self, size: int, senders: tuple[str, ...]) -> str:
+        """Return why one of the senders may not send this now, or ''; remember them. Lock: _changed."""
+        now, reason = time.monotonic(), ""
+        for name in senders:
+            seen = self._seen.setdefault(name.partition(":")[0], OrderedDict())
+            seen[name] = now
+            seen.move_to_end(name)
+            if len(seen) > _SENDERS_KEPT:
+                seen.popitem(last=False)
+            if self._by_sender[name] + size <= self._sender_bytes:
+                continue
+            other = next((each for each in reversed(seen) if each != name), None)
+            if other is not None and seen[other] > now - _SENDS_SECONDS:
+                reason = (
+                    f"{self._by_sender[name]} bytes of {_shown(name)} wait to be stored, and {self._sender_bytes} "
+                    "may while others send: send again later"
+                )
+        return reason
+
+    def _forget(self, senders: Counter[str]) -> None:
+        """Take what these had waiting off their sums. Lock: _changed."""
+        self._by_sender -= senders
 
     def next_segment(
         self, *, age: float, timeout: float, not_before: Mapping[str, float] = MappingProxyType({})
@@ -227,6 +266,7 @@ class Spool:
             self._taken.discard(segment)
             self._held.pop(segment, None)
             self._digests.pop(segment, None)
+            self._forget(self._senders.pop(segment, Counter()))
             self._bytes -= size
             self._changed.notify_all()
 
@@ -295,9 +335,11 @@ class Spool:
                     os.ftruncate(active.descriptor, active.size)
             with self._changed:
                 self._bytes -= len(data)
+                self._forget(_bytes_by_sender(group))
             return error
         active.size += len(data)
         active.digests += [each.digest for each in group]
+        active.senders += _bytes_by_sender(group)
         return None
 
     def _begin(self, signal: str) -> _Active:
@@ -316,6 +358,7 @@ class Spool:
         if active.size:
             self._sealed.append(active.path)
             self._digests[active.path] = active.digests
+            self._senders[active.path] = active.senders
         else:
             active.path.unlink()
 
@@ -346,6 +389,20 @@ class Spool:
                 segment.unlink()
         if self._sealed:
             logger.info("spool: %d segments, %d bytes, left by the last run", len(self._sealed), self._bytes)
+
+
+def _bytes_by_sender(group: list[_Waiting]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for each in group:
+        for name in each.senders:
+            found[name] += len(each.framed)
+    return found
+
+
+def _shown(sender: str) -> str:
+    """Return a sender's name as an answer says it: a token is not shown."""
+    kind, _, name = sender.partition(":")
+    return f"the {kind} {name!r}" if kind == "service" else f"this {kind}"
 
 
 def _doubt_of(segment: Path) -> Path:

@@ -1,6 +1,5 @@
 """The collector as a process: signals, deadlines and folders of any name, each with a real process."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -86,7 +85,7 @@ def test_sigterm_with_a_full_spool_ends_within_its_deadline_and_loses_nothing(tm
     assert {each["name"]: each["spans"] for each in services} == {"stopped": len(acknowledged)}
 
 
-def test_deadline_ends_a_process_that_is_stuck(tmp_path: Path) -> None:
+def test_deadline_ends_a_process_that_is_stuck() -> None:
     """A thread that never ends, and one that keeps the interpreter's lock: the timer, and the kernel after it."""
     script = """
 import ctypes, os, signal, sys, threading
@@ -121,7 +120,11 @@ engine.close()
     data = tmp_path / ODD_NAME
     data.mkdir()
     ran = subprocess.run(
-        [sys.executable, "-c", script, str(data)], capture_output=True, text=True, timeout=READY_SECONDS, check=True
+        [sys.executable, "-c", script, str(data)],
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        check=True,
     )
     assert int(ran.stdout) == 300 << 20
     assert list((data / "engine").iterdir())
@@ -135,4 +138,4 @@ def test_collector_serves_and_backs_up_a_folder_with_any_name(tmp_path: Path) ->
         for command in (["check", "--data", data], ["backup", "b", "--data", data]):
             ran = subprocess.run([*COLLECTOR, *command], capture_output=True, text=True, check=False)
             assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert os.listdir(tmp_path / ODD_NAME / "backups")
+    assert list((tmp_path / ODD_NAME / "backups").iterdir())

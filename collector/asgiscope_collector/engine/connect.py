@@ -169,7 +169,9 @@ def _spellable(folder: Path) -> str:
     if _PLAIN_PATH.fullmatch(str(folder)):
         return str(folder)
     if not _DESCRIPTORS.is_dir():
-        raise DatabaseError(f"on this system the engine opens paths of letters, digits and _ . - only: {folder}")
+        raise DatabaseError(
+            f"on this system the engine opens paths of letters, digits and _ . - only: {folder}"
+        )
     return f"{_DESCRIPTORS}/{_descriptor_of(folder)}"
 
 

@@ -5,9 +5,12 @@ bound counts them; they have a budget of their own, beyond which senders are tol
 """
 
 import asyncio
+import hashlib
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -18,14 +21,17 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from asgiscope_collector.otlp import JSON, digest_of, without_unknown
 from asgiscope_collector.receive.bodies import (
     Accepted,
     RefusedError,
     accept_metrics,
     accept_traces,
     inflate,
+    media_type,
     parse,
 )
+from asgiscope_collector.receive.bounds import ParsingBudget, TooManyElementsError, parsing_memory
 from asgiscope_collector.receive.masking import Mask
 from asgiscope_collector.receive.retries import Retries
 from asgiscope_collector.settings import Settings
@@ -36,6 +42,11 @@ R = TypeVar("R")
 _SMALL: Final = 16_384
 _PARSERS: Final = 2
 _LOGS_NOT_KEPT: Final = "asgiscope-collector keeps no logs: send them elsewhere"
+
+
+_SERVICE: Final = re.compile(rb"\x0a\x0cservice\.name\x12[\x02-\x7f]\x0a([\x01-\x7d])")
+"""An attribute of that name with a text of one length byte, as protobuf writes it."""
+_NEAR: Final = 4096
 
 
 class Permit(Protocol):
@@ -73,12 +84,20 @@ class Inbox:
     Making one raises `SettingsError` where the patterns to mask cannot be read.
     """
 
-    def __init__(self, settings: Settings, spool: Spool, permit: Permit = anyone) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        permit: Permit = anyone,
+        should_clean: Callable[[], bool] = bool,
+    ) -> None:
         self._settings = settings
         self._spool = spool
         self._permit = permit
         self._accept_traces = partial(accept_traces, mask=Mask.read(settings.mask))
+        self._should_clean = should_clean
         self._held = 0
+        self._budget = ParsingBudget(settings.receive_memory_bytes)
         self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="asgiscope-receive")
         self.retries = Retries(spool.known)
         self.spans = 0
@@ -92,8 +111,8 @@ class Inbox:
         """End the threads that parse. What comes later is refused by the closed spool."""
         self._parsers.shutdown(wait=True)
 
-    def admit(self, authorization: str) -> None:
-        """Let a sender in by its `Authorization`.
+    def admit(self, authorization: str) -> str:
+        """Let a sender in by its `Authorization`; returns a name of its token, '' where none is asked for.
 
         Raises:
             RefusedError: 401, it may not send.
@@ -102,6 +121,9 @@ class Inbox:
             raise RefusedError(
                 401, "the ingest token is missing or not known: send it as Authorization: Bearer"
             )
+        if not self._settings.ingest_tokens:
+            return ""
+        return hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     @contextmanager
     def reserve(self) -> Iterator[Reservation]:
@@ -121,14 +143,14 @@ class Inbox:
             )
         self._held += size
 
-    async def traces(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
+    async def traces(self, raw: bytes, content_type: str, encoding: str = "", token: str = "") -> Any:
         """Store an `ExportTraceServiceRequest`; returns the response once it is on the disk.
 
         Raises:
             RefusedError: it cannot be accepted as it is.
             SpoolUnavailableError: not now; the sender should try again later.
         """
-        accepted = await self._take("traces", self._accept_traces, raw, content_type, encoding)
+        accepted = await self._take("traces", self._accept_traces, raw, content_type, encoding, token=token)
         self.spans += accepted.items
         self.rejected_spans += accepted.rejected
         answer = ExportTraceServiceResponse()
@@ -141,9 +163,9 @@ class Inbox:
             answer.partial_success.rejected_spans = accepted.rejected
         return answer
 
-    async def metrics(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
+    async def metrics(self, raw: bytes, content_type: str, encoding: str = "", token: str = "") -> Any:
         """Store an `ExportMetricsServiceRequest`; as `traces`."""
-        accepted = await self._take("metrics", accept_metrics, raw, content_type, encoding)
+        accepted = await self._take("metrics", accept_metrics, raw, content_type, encoding, token=token)
         self.points += accepted.items
         self.rejected_points += accepted.rejected
         answer = ExportMetricsServiceResponse()
@@ -152,7 +174,7 @@ class Inbox:
             answer.partial_success.rejected_data_points = accepted.rejected
         return answer
 
-    async def logs(self, raw: bytes, content_type: str, encoding: str = "") -> Any:
+    async def logs(self, raw: bytes, content_type: str, encoding: str = "", _token: str = "") -> Any:
         """Validate an `ExportLogsServiceRequest` and say that logs are not kept.
 
         Raises:
@@ -190,27 +212,63 @@ class Inbox:
         raw: bytes,
         content_type: str,
         encoding: str,
+        *,
+        token: str,
     ) -> Accepted:
         def work() -> Accepted:
-            return accept(self._inflate(raw, encoding), content_type, self._settings.retention_days)
+            with self._parsing(raw, content_type, encoding) as data:
+                accepted = accept(data, content_type, self._settings.retention_days)
+                return _cleaned(signal, accepted) if self._should_clean() else accepted
 
         accepted = await self._off_the_loop(raw, encoding, work)
         if accepted.body:
+            senders = senders_of(accepted.body, token)
             await self.retries.once(
-                accepted.digest, partial(self._spool.append, signal, accepted.body, accepted.digest)
+                accepted.digest, partial(self._spool.append, signal, accepted.body, accepted.digest, senders)
             )
         return accepted
 
     def _parse_logs(
         self, raw: bytes, content_type: str, encoding: str
     ) -> tuple[ExportLogsServiceRequest, int]:
-        return parse(self._inflate(raw, encoding), content_type, ExportLogsServiceRequest)
+        with self._parsing(raw, content_type, encoding) as data:
+            return parse(data, content_type, ExportLogsServiceRequest)
 
-    def _inflate(self, raw: bytes, encoding: str) -> bytes:
-        return inflate(raw, encoding, self._settings.max_body_bytes)
+    @contextmanager
+    def _parsing(self, raw: bytes, content_type: str, encoding: str) -> Iterator[bytes]:
+        """Inflate a body, and hold the memory that parsing takes while the block runs.
+
+        Raises:
+            RefusedError: it is too large, or has too many elements.
+            SpoolUnavailableError: others hold too much memory.
+        """
+        data = inflate(raw, encoding, self._settings.max_body_bytes)
+        try:
+            memory = parsing_memory(data, json=media_type(content_type) == JSON)
+        except TooManyElementsError as error:
+            raise RefusedError(413, str(error)) from None
+        with self._budget.hold(memory, self._held):
+            yield data
 
     async def _off_the_loop(self, raw: bytes, encoding: str, work: Callable[[], R]) -> R:
         """Run on a thread what could hold the loop; a small body that is not packed is parsed sooner here."""
         if len(raw) <= _SMALL and not encoding:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._parsers, work)
+
+
+def senders_of(body: bytes, token: str) -> tuple[str, ...]:
+    """Return whose quotas a request counts against: its token's, and that of the first service it names."""
+    found = _SERVICE.search(body, 0, _NEAR)
+    service = body[found.end() : found.end() + found[1][0]].decode("utf-8", "replace") if found else ""
+    return (f"service:{service}", f"token:{token}") if token else (f"service:{service}",)
+
+
+def _cleaned(signal: str, accepted: Accepted) -> Accepted:
+    """Return what was accepted without fields that the engine may refuse."""
+    if not accepted.body:
+        return accepted
+    body = without_unknown(signal, accepted.body)
+    if len(body) == len(accepted.body):
+        return accepted
+    return replace(accepted, body=body, digest=digest_of(signal, body))

@@ -28,7 +28,7 @@ _UNAVAILABLE: Final = GRPC_CODE[503]
 _DETAILS: Final = "grpc-status-details-bin"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _SERVICE: Final = "opentelemetry.proto.collector.{0}.v1.{1}Service"
-_Take = Callable[[bytes, str], Awaitable[Any]]
+_Take = Callable[[bytes, str, str, str], Awaitable[Any]]
 
 
 class GrpcReceiver:
@@ -71,10 +71,10 @@ class GrpcReceiver:
         async def export(body: bytes, context: Any) -> bytes:
             metadata = dict(context.invocation_metadata() or ())
             try:
-                self._inbox.admit(str(metadata.get("authorization", "")))
+                token = self._inbox.admit(str(metadata.get("authorization", "")))
                 with self._inbox.reserve() as reservation:
                     reservation.grow(len(body))
-                    return to_protobuf(await take(body, PROTOBUF))
+                    return to_protobuf(await take(body, PROTOBUF, "", token))
             except (RefusedError, SpoolUnavailableError) as error:
                 self._inbox.refused_requests += 1
                 code = GRPC_CODE[error.status] if isinstance(error, RefusedError) else _UNAVAILABLE

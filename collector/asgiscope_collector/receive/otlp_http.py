@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS: Final = 2
 GRPC_CODE: Final = {400: 3, 401: 16, 413: 8, 415: 3, 503: 14}
 """google.rpc.Code of an HTTP status: INVALID_ARGUMENT, UNAUTHENTICATED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
-_Take = Callable[[bytes, str, str], Awaitable[Any]]
+_Take = Callable[[bytes, str, str, str], Awaitable[Any]]
 
 
 class Receiver:
@@ -47,11 +47,11 @@ class Receiver:
         async def receive(request: Request) -> Response:
             headers = request.headers
             try:
-                self._inbox.admit(headers.get("authorization", ""))
+                token = self._inbox.admit(headers.get("authorization", ""))
                 with self._inbox.reserve() as reservation:
                     raw = await self._read(request, reservation)
                     answer = await take(
-                        raw, headers.get("content-type", ""), headers.get("content-encoding", "")
+                        raw, headers.get("content-type", ""), headers.get("content-encoding", ""), token
                     )
             except (RefusedError, SpoolUnavailableError) as error:
                 return self._refuse(request, error)

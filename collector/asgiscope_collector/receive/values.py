@@ -21,15 +21,23 @@ _MAP: Final = 0x32
 _VARINT_BITS: Final = 7
 _VARINT_MORE: Final = 0x80
 _VARINT_BYTES: Final = 10
+_CANDIDATES: Final = 50_000
+"""Looked at one by one, at most: beyond that the walk itself is no slower."""
 
 
 def may_nest(data: bytes) -> bool:
     """Whether an OTLP message in protobuf may hold a list or map as a value. Never wrongly no."""
     found = np.frombuffer(data, np.uint8)
-    kinds = np.flatnonzero((found[2:] == _ARRAY) | (found[2:] == _MAP)) + 2
+    looks = (found[2:] == _ARRAY) | (found[2:] == _MAP)
+    if np.count_nonzero(looks) > _CANDIDATES + len(data) // 8:
+        return True
+    kinds = np.flatnonzero(looks) + 2
     last, before = found[kinds - 1], found[kinds - 2]
     # Before it stands a length: of one byte behind its tag, or of several.
-    for kind in kinds[(last < _VARINT_MORE) & ((before == _VALUE) | (before >= _VARINT_MORE))].tolist():
+    candidates = kinds[(last < _VARINT_MORE) & ((before == _VALUE) | (before >= _VARINT_MORE))]
+    if len(candidates) > _CANDIDATES:
+        return True
+    for kind in candidates.tolist():
         length = kind - 1
         while data[length - 1] >= _VARINT_MORE and kind - length < _VARINT_BYTES:
             length -= 1

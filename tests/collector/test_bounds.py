@@ -1,0 +1,222 @@
+"""What a body may cost: elements, the memory of parsing, and a sender's share of the spool."""
+
+import asyncio
+import gzip
+import json
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from asgiscope_collector.journal import Journal
+from asgiscope_collector.receive.bounds import ParsingBudget, TooManyElementsError, parsing_memory
+from asgiscope_collector.receive.inbox import senders_of
+from asgiscope_collector.receive.values import may_nest
+from asgiscope_collector.spool import Spool, SpoolUnavailableError
+from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
+
+from tests.collector.conftest import Running
+from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
+
+MANY = 1_000_000
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+def element(tag: int, body: bytes) -> bytes:
+    """A field of protobuf with its length."""
+    length, out = len(body), bytearray([tag])
+    while length > 127:
+        out.append(length & 127 | 128)
+        length >>= 7
+    return bytes(out) + bytes([length]) + body
+
+
+def spans(count: int) -> Sender:
+    """What asgiscope sends of so many requests with a stall each."""
+    sender = Sender("shop", resource={"service.version": "1"})
+    for _ in range(count):
+        request = sender.request("GET", "/", hops=3, wait_ns=5)
+        sender.stall(request, blocked_ns=50 * MS)
+    return sender
+
+
+SPAN = element(10, element(18, element(18, b"")))
+DENSE = {
+    "resources": element(10, b"") * MANY,
+    "scopes": element(10, element(18, b"") * MANY),
+    "spans": element(10, element(18, element(18, b"") * MANY)),
+    "attributes": element(10, element(18, element(18, element(0x4A, b"") * MANY))),
+    "values": element(10, element(18, element(18, element(0x4A, element(18, b"")) * MANY))),
+    "events": element(10, element(18, element(18, element(0x5A, b"") * MANY))),
+    "resources beside text": element(10, b"") * 60_000 + element(0x7A, b"x" * 20 * MANY),
+}
+
+
+@pytest.mark.parametrize("what", DENSE)
+def test_dense_protobuf_body_is_refused_before_it_is_parsed(what: str) -> None:
+    """Wherever in the message the elements are."""
+    with pytest.raises(TooManyElementsError, match="smaller batches"):
+        parsing_memory(DENSE[what], json=False)
+
+
+def test_dense_json_body_is_refused_but_text_with_braces_is_not() -> None:
+    """Braces within text are no objects."""
+    with pytest.raises(TooManyElementsError):
+        parsing_memory(b'{"resourceSpans":[' + b"{}," * MANY + b"{}]}", json=True)
+    with pytest.raises(TooManyElementsError):
+        parsing_memory(b"[" * MANY, json=True)
+    text = json.dumps({"resourceSpans": [{"schemaUrl": '{[\\"' * MANY}]}).encode()
+    assert parsing_memory(text, json=True) > len(text)
+
+
+def test_what_exporters_send_is_far_from_the_bounds() -> None:
+    """In both encodings, up to the size of a body; and text that looks like tags is no element."""
+    sender = spans(1000)
+    request = sender.export()
+    one = request.SerializeToString()
+    assert parsing_memory(one * 40, json=False) < 12 * len(one) * 40
+    written = json_format.MessageToJson(request, indent=None).encode()
+    assert parsing_memory(written, json=True) < 40 * len(written)
+    sender.span("B" * MANY, attributes={"text": "zrjb" * MANY})
+    parsing_memory(sender.body(), json=False)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (DENSE["resources"] * 2, PROTOBUF_HEADERS),
+        (b'{"resourceSpans":[' + b"{}," * MANY + b"{}]}", JSON_HEADERS),
+    ],
+    ids=["protobuf", "json"],
+)
+def test_packed_body_of_empty_elements_is_answered_413(
+    running: Running, body: bytes, headers: dict[str, str]
+) -> None:
+    """A few kilobytes on the wire; what comes after it is taken."""
+    for path in ("/v1/traces", "/v1/metrics", "/v1/logs"):
+        answer = running.http.post(
+            path, content=gzip.compress(body), headers={**headers, "Content-Encoding": "gzip"}
+        )
+        assert answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE, answer.text
+        assert b"smaller batches" in answer.content
+    running.send(spans(1))
+
+
+def test_parsing_budget_admits_one_body_always_and_others_while_there_is_room() -> None:
+    """Beside what is received; what has been parsed gives back its memory."""
+    budget = ParsingBudget(100)
+    with budget.hold(1_000, 0):
+        with pytest.raises(SpoolUnavailableError, match="again later"), budget.hold(1, 0):
+            pass
+        assert budget.held == 1_000
+    with budget.hold(50, 0):
+        with pytest.raises(SpoolUnavailableError), budget.hold(40, 20):
+            pass
+        with budget.hold(40, 10):
+            assert budget.held == 90
+    assert budget.held == 0
+
+
+def test_search_for_lists_is_bounded_in_bytes_that_look_like_them() -> None:
+    """A body made of false signs of a list is walked instead, which is no slower."""
+    assert may_nest(b"\x12\x05\x2a" * MANY)
+    assert not may_nest(b"\x0a\x05shop\x01" * 1000)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress])
+def test_every_member_of_a_packed_body_is_stored(running: Running, service: str, compress: object) -> None:
+    """Two members one after the other are one body."""
+    assert callable(compress)
+    sender = Sender(service)
+    sender.span("first")
+    first = sender.body()
+    sender.span("second")
+    packed = compress(first) + compress(sender.body())
+    answer = running.http.post(
+        "/v1/traces", content=packed, headers={**PROTOBUF_HEADERS, "Content-Encoding": "gzip"}
+    )
+    assert answer.status_code == httpx.codes.OK
+    running.wait_for(lambda: running.collector.spool.size == 0)
+    rows = running.rows(
+        "SELECT SpanName AS name FROM otel_traces WHERE ServiceName = {s:String} ORDER BY name", s=service
+    )
+    assert [row["name"] for row in rows] == ["first", "second"]
+
+
+@pytest.mark.parametrize("kind", ["service", "token"])
+def test_one_sender_cannot_fill_the_spool_while_others_send(tmp_path: Path, kind: str) -> None:
+    """It is told to wait, others are not; alone it may have all; what is stored counts no more."""
+    spool = Spool(
+        tmp_path / "spool",
+        Journal(tmp_path / "digests", keep_seconds=60),
+        max_bytes=10_000,
+        segment_bytes=100_000,
+        sender_bytes=5_000,
+    )
+
+    def send(name: str, size: int) -> None:
+        body = bytes(size)
+        asyncio.run(spool.append("traces", body, name.encode().ljust(16, b"\0"), (f"{kind}:{name}",)))
+
+    send("noisy", 6_000)
+    send("quiet", 100)
+    with pytest.raises(SpoolUnavailableError, match="while others send"):
+        send("noisy", 10)
+    send("quiet", 1_000)
+    segment = spool.next_segment(age=0, timeout=30)
+    assert segment is not None
+    spool.remove(segment)
+    send("noisy", 4_000)
+    spool.close()
+
+
+def test_senders_of_a_body_are_its_first_service_and_its_token() -> None:
+    """The name is read off the bytes."""
+    assert senders_of(spans(1).body(), "") == ("service:shop",)
+    assert senders_of(Sender("x" * 120).body(), "abc") == (f"service:{'x' * 120}", "token:abc")
+    assert senders_of(b"", "") == ("service:",)
+
+
+def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(running: Running, service: str) -> None:
+    """The engine refuses it where protobuf keeps it as unknown; nothing is set aside, its neighbours are stored.
+
+    The bodies that come after it are cleaned before they are accepted.
+    """
+    loader = running.collector.loader
+    before = (loader.cleaned_bodies, loader.rejected_bodies)
+    senders = [Sender(service) for _ in range(9)]
+    for number, sender in enumerate(senders):
+        sender.span(f"span {number}")
+
+    def post(sender: Sender, extra: bytes) -> None:
+        answer = httpx.post(
+            f"{running.http.base_url}/v1/traces",
+            content=sender.body() + extra,
+            headers=PROTOBUF_HEADERS,
+            trust_env=False,
+        )
+        assert answer.status_code == httpx.codes.OK
+
+    wrong = b"\x08\x01"  # resource_spans as a number
+    posting = [
+        threading.Thread(target=post, args=(sender, wrong if number == 4 else b""))
+        for number, sender in enumerate(senders)
+    ]
+    with loader.paused():
+        for each in posting:
+            each.start()
+        for each in posting:
+            each.join()
+    running.wait_for(lambda: running.collector.spool.size == 0)
+    assert loader.is_refusing
+    assert (loader.cleaned_bodies, loader.rejected_bodies) == (before[0] + 1, before[1])
+    last = Sender(service)
+    last.span("span 9")
+    post(last, wrong)
+    running.wait_for(lambda: running.collector.spool.size == 0)
+    assert loader.cleaned_bodies == before[0] + 1
+    rows = running.rows(
+        "SELECT SpanName AS name FROM otel_traces WHERE ServiceName = {s:String} ORDER BY name", s=service
+    )
+    assert [row["name"] for row in rows] == [f"span {number}" for number in range(10)]
+    running.collector.loader._refused_at = -1e9  # the session's other tests are not cleaned

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Self
@@ -92,9 +93,11 @@ class Settings:
     session_hours: int = _setting(12, 1, 720)
     """How long a sign-in lasts."""
     proxy_header: str = ""
-    """The header in which a proxy that has asked says who somebody is (`X-Forwarded-User`), taken from ..."""
+    """The header in which a proxy that has asked says who somebody is (`X-Forwarded-User`); with `proxies`."""
     proxies: str = ""
-    """... these networks only, separated by commas (`10.0.0.0/8,::1/128`)."""
+    """The networks of trusted proxies, separated by commas (`10.0.0.0/8,::1/128`): from them alone that header
+    counts, and `X-Forwarded-For`, in which attempts to sign in are counted by the right-most address that is none
+    of theirs."""
     oidc_issuer: str = ""
     """An OpenID Connect provider to sign in with; register `<public_url>/api/session/oidc/callback` with it."""
     oidc_client_id: str = ""
@@ -136,7 +139,7 @@ class Settings:
         self._check_access()
 
     def _check_access(self) -> None:
-        if bool(self.proxy_header) != bool(self.proxies):
+        if self.proxy_header and not self.proxies:
             raise SettingsError(
                 f"{_spell('proxy_header')} and {_spell('proxies')} go together: a header that anybody may send "
                 "says nothing"
@@ -252,8 +255,11 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         read: dict[str, Any] = {}
+        _check_names(environment, [each.name for each in fields(cls)])
         for each in fields(cls):
             text = environment.get(PREFIX + each.name.upper())
+            if each.name == "port" and text is not None and text.startswith("tcp://"):
+                continue  # of Kubernetes: see _OF_KUBERNETES
             if text is not None:
                 read[each.name] = _parse(each.name, text, type(each.default))
         read.update({name: value for name, value in flags.items() if value is not None})
@@ -264,8 +270,36 @@ class Settings:
         return replace(self, port=port)
 
 
+_FLAGS: Final = frozenset({"host", "port", "grpc", "grpc_port", "data", "insecure_open"})
+"""The settings that `serve` has flags for."""
+_OF_KUBERNETES: Final = re.compile(
+    r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?"
+)
+"""What Kubernetes puts into the environment of its own accord beside a service named `asgiscope-collector`."""
+
+
 def _spell(name: str) -> str:
-    return f"--{name.replace('_', '-')} ({PREFIX}{name.upper()})"
+    variable = f"{PREFIX}{name.upper()}"
+    return f"--{name.replace('_', '-')} ({variable})" if name in _FLAGS else variable
+
+
+def _check_names(environment: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse variables of ours that are no setting: a name that is misspelt changes nothing.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name.lower() in known or _OF_KUBERNETES.fullmatch(name):
+            continue
+        near = get_close_matches(name.lower(), known, 1)
+        meant = (
+            f"write {PREFIX}{near[0].upper()}, or"
+            if near
+            else "see collector/STORE.md for those there are, or"
+        )
+        raise SettingsError(f"{variable} is no setting: {meant} unset it")
 
 
 def _parse(name: str, text: str, kind: type[Any]) -> Any:

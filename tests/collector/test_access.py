@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import grpc  # type: ignore[import-untyped] # grpcio ships no types
 import httpx
 import pytest
 from asgiscope_collector.access.passwords import People, line_of
+from asgiscope_collector.access.peer import client_of
 from asgiscope_collector.access.sessions import Sessions
 from asgiscope_collector.access.tokens import Tokens, parse_tokens
 from asgiscope_collector.settings import Settings, SettingsError
@@ -169,8 +171,13 @@ def test_nobody_looks_without_signing_in(server: Server) -> None:
         assert session == {"user": "", "password": True, "oidc": True, "required": True}
         forged = {"Cookie": "asgiscope_session=forged"}
         assert client.get("/api/overview", headers=forged).status_code == 401
-        header = {"X-Forwarded-User": "mallory"}
-        assert client.get("/api/overview", headers=header).status_code == 401, "not from a trusted proxy"
+        for header in (
+            {"X-Forwarded-User": "mallory"},
+            {"X-Forwarded-User": "mallory", "X-Forwarded-For": "127.0.0.2"},
+            {"X-Forwarded-User": "mallory", "Forwarded": "for=127.0.0.2", "X-Real-IP": "127.0.0.2"},
+        ):
+            assert client.get("/api/overview", headers=header).status_code == 401, "not from a trusted proxy"
+        assert client.get("/readyz").json() == {"status": "ready"}
 
 
 def test_a_password_opens_a_session_until_it_changes(server: Server, folder: Path) -> None:
@@ -196,12 +203,24 @@ def test_a_password_opens_a_session_until_it_changes(server: Server, folder: Pat
         (folder / "people").write_text(line_of("ann", PASSWORD) + "\n")
 
 
+def test_signing_out_ends_the_session_wherever_its_cookie_is(server: Server) -> None:
+    """A copy of the cookie is good no more."""
+    with _client(server) as client:
+        assert _sign_in(client).status_code == 200
+        copied = {"Cookie": f"asgiscope_session={client.cookies['asgiscope_session']}"}
+        assert httpx.get(f"{server.url}/api/overview", headers=copied).status_code == 200
+        gone = client.request("DELETE", "/api/session", headers={"Content-Type": "application/json"})
+        assert gone.status_code == 204
+        assert httpx.get(f"{server.url}/api/overview", headers=copied).status_code == 401
+
+
 def test_a_trusted_proxy_says_who_it_is(server: Server) -> None:
-    """From its own address, 127.0.0.2, the header counts."""
+    """From its own address, 127.0.0.2, the header counts, whomever it forwards."""
     transport = httpx.HTTPTransport(local_address="127.0.0.2")
     with httpx.Client(base_url=server.url, transport=transport, timeout=30) as client:
         assert client.get("/api/session", headers={"X-Forwarded-User": "ann"}).json()["user"] == "ann"
-        assert client.get("/api/overview", headers={"X-Forwarded-User": "ann"}).status_code == 200
+        named = {"X-Forwarded-User": "ann", "X-Forwarded-For": "198.51.100.9"}
+        assert client.get("/api/overview", headers=named).status_code == 200
         assert client.get("/api/overview").status_code == 401
 
 
@@ -233,7 +252,10 @@ def test_an_identity_provider_vouches(server: Server, provider: Provider) -> Non
 def test_attempts_are_counted(server: Server) -> None:
     """After a few for one name, 429 with the time to wait, also for the right password."""
     with _client(server) as client:
-        answers = [_sign_in(client, name="bob", password=f"guess number {n}").status_code for n in range(7)]
+        answers = []
+        for n in range(7):
+            client.headers["X-Forwarded-For"] = f"198.51.100.{n}"  # from no trusted proxy: the peer counts
+            answers.append(_sign_in(client, name="bob", password=f"guess number {n}").status_code)
         assert answers[0] == 401
         assert answers[-1] == 429
         assert _sign_in(client, name="bob").headers["Retry-After"] == "60"
@@ -316,12 +338,53 @@ def test_files_that_will_not_do(tmp_path: Path) -> None:
 
 def test_a_session_is_ours_and_ends(tmp_path: Path) -> None:
     """Another key does not read it, its key is nobody else's to read, and a cut cookie is none."""
-    sessions = Sessions(tmp_path / "key", hours=1)
+    (tmp_path / "other").mkdir()
+    sessions = Sessions(tmp_path, hours=1)
     made = sessions.make("ann", "seal")
-    assert Sessions(tmp_path / "key", hours=1).read(made) == ("ann", "seal")
+    assert Sessions(tmp_path, hours=1).read(made) == ("ann", "seal")
     assert Sessions(tmp_path / "other", hours=1).read(made) is None
     assert sessions.read(made[:-2]) is None
-    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "session.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_session_that_was_ended_is_not_read_again(tmp_path: Path) -> None:
+    """Nor by the next process; another session of the same person goes on."""
+    sessions = Sessions(tmp_path, hours=1)
+    ended, other = sessions.make("ann", "seal"), sessions.make("ann", "seal")
+    sessions.end(ended)
+    sessions.end(ended)
+    sessions.end("forged")
+    for each in (sessions, Sessions(tmp_path, hours=1)):
+        assert each.read(ended) is None
+        assert each.read(other) == ("ann", "seal")
+    assert len((tmp_path / "sessions.ended").read_text().splitlines()) == 1
+
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("192.0.2.7", "", "192.0.2.7"),
+        ("192.0.2.7", "10.0.0.1", "192.0.2.7"),  # says so itself, and is no proxy
+        ("10.0.0.1", "198.51.100.9", "198.51.100.9"),
+        ("10.0.0.1", "10.0.0.1, 198.51.100.9, 10.0.0.2", "198.51.100.9"),  # the left part is the client's own
+        ("10.0.0.1", "forged, 198.51.100.9:4711", "198.51.100.9"),
+        ("10.0.0.1", "198.51.100.9, forged", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("::ffff:10.0.0.1", "[2001:db8:1:2:3:4:5:6]:443", "2001:db8:1:2::/64"),
+        ("::1", "::ffff:198.51.100.9", "198.51.100.9"),
+        ("", "198.51.100.9", ""),
+    ],
+)
+def test_client_is_the_right_most_address_that_is_no_trusted_proxy(
+    peer: str, forwarded: str, client: str
+) -> None:
+    """Judged by the socket's peer: what another address forwards is what anybody may write."""
+    headers = [(b"x-forwarded-for", each.encode()) for each in forwarded.split(";")] if forwarded else []
+    scope = {"type": "http", "client": (peer, 1234) if peer else None, "headers": headers}
+    assert client_of(scope, PROXIES) == client
 
 
 def test_the_password_command(tmp_path: Path) -> None:

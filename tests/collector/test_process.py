@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from asgiscope_collector.__main__ import main
+from asgiscope_collector.settings import Settings, SettingsError
 
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
@@ -139,3 +141,77 @@ def test_collector_serves_and_backs_up_a_folder_with_any_name(tmp_path: Path) ->
             ran = subprocess.run([*COLLECTOR, *command], capture_output=True, text=True, check=False)
             assert ran.returncode == 0, ran.stdout + ran.stderr
     assert list((tmp_path / ODD_NAME / "backups").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "says"),
+    [
+        ({"RETENTON_DAYS": "3"}, [], "RETENTON_DAYS is no setting: write ASGISCOPE_COLLECTOR_RETENTION_DAYS"),
+        ({"NO_SUCH_THING": "3"}, [], "NO_SUCH_THING is no setting"),
+        ({"MAX_BODY_BYTES": "3"}, [], "ASGISCOPE_COLLECTOR_MAX_BODY_BYTES is 3, and must be at least 1024"),
+        ({"PORT": "99999"}, [], "--port (ASGISCOPE_COLLECTOR_PORT) is 99999"),
+        ({"ALERTS": "missing.yaml"}, [], "missing.yaml cannot be read: No such file or directory"),
+        ({}, ["--data", "/proc/x"], "/proc/x"),
+        ({}, ["--data", "/dev/null"], "/dev/null"),
+        ({}, ["--data", "/sys/x"], "/sys/x"),
+    ],
+)
+def test_what_cannot_serve_is_said_in_one_line_by_serve_and_by_check(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    environment: dict[str, str],
+    arguments: list[str],
+    says: str,
+) -> None:
+    """Exit 1; the line names what can be set, and no raw error number; `check` finds the same before."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(f"ASGISCOPE_COLLECTOR_{name}", value)
+    assert main(["serve", *arguments]) == 1
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert len(printed) == 1, printed
+    assert says in printed[0]
+    assert "Errno" not in printed[0]
+    assert "--max-body-bytes" not in printed[0]
+    assert main(["check", *arguments]) == 1
+    checked = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error")]
+    assert len(checked) == 1
+    assert says in checked[0]
+
+
+def test_what_kubernetes_puts_beside_the_settings_is_none() -> None:
+    """A service named asgiscope-collector fills the environment of every pod of its namespace."""
+    environment = {
+        "ASGISCOPE_COLLECTOR_SERVICE_HOST": "10.0.0.1",
+        "ASGISCOPE_COLLECTOR_SERVICE_PORT": "4318",
+        "ASGISCOPE_COLLECTOR_SERVICE_PORT_OTLP": "4318",
+        "ASGISCOPE_COLLECTOR_PORT": "tcp://10.0.0.1:4318",
+        "ASGISCOPE_COLLECTOR_PORT_4318_TCP": "tcp://10.0.0.1:4318",
+        "ASGISCOPE_COLLECTOR_PORT_4318_TCP_PROTO": "tcp",
+        "ASGISCOPE_COLLECTOR_PORT_4318_TCP_PORT": "4318",
+        "ASGISCOPE_COLLECTOR_PORT_4318_TCP_ADDR": "10.0.0.1",
+        "ASGISCOPE_COLLECTOR_LOG_LEVEL": "DEBUG",
+    }
+    read = Settings.from_environment(environment)
+    assert (read.port, read.log_level) == (4318, "DEBUG")
+    with pytest.raises(SettingsError, match="PORT is 'udp"):
+        Settings.from_environment({"ASGISCOPE_COLLECTOR_PORT": "udp://10.0.0.1:1"})
+
+
+def test_process_that_may_open_few_files_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Where the hard limit is as low; a soft limit alone is raised."""
+    for limit, command, status, says in (
+        ("-n 64", "serve", 1, "needs 512 at least: raise the limit"),
+        ("-n 64", "check", 1, "needs 512 at least: raise the limit"),
+        ("-Sn 64", "check", 0, "not there yet"),
+    ):
+        script = (
+            f"ulimit {limit}; exec {sys.executable} -m asgiscope_collector {command} --data {tmp_path}/data"
+        )
+        ran = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, timeout=READY_SECONDS, check=False
+        )
+        assert ran.returncode == status, ran.stdout + ran.stderr
+        assert says in ran.stdout + ran.stderr
+        assert len(ran.stderr.splitlines()) <= 1

@@ -24,8 +24,9 @@ class Access:
         self.tokens = Tokens(Path(settings.ingest_tokens)) if settings.ingest_tokens else None
         self.people = People(Path(settings.people)) if settings.people else None
         self.provider = Provider(settings) if settings.oidc_issuer else None
-        self.sessions = Sessions(settings.data / "session.key", hours=settings.session_hours)
+        self.sessions = Sessions(settings.data, hours=settings.session_hours)
         self.login = settings.login
+        self.proxies = [ip_network(each) for each in settings.trusted_proxies]
         self.secure = settings.page_url.startswith("https://")
         """The cookie is for https only: people come by https, whatever stands between."""
 
@@ -41,5 +42,5 @@ class Access:
             "tokens": self.tokens,
             "oidc": self.provider is not None,
             "proxy_header": self._settings.proxy_header,
-            "proxies": [ip_network(each) for each in self._settings.trusted_proxies],
+            "proxies": self.proxies,
         }

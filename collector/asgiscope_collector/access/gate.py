@@ -1,7 +1,6 @@
 """Asks who is there: ASGI middleware before the API and `/metrics`."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -10,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgiscope_collector.access.passwords import People
+from asgiscope_collector.access.peer import Network, is_trusted, peer_of
 from asgiscope_collector.access.sessions import COOKIE, Sessions
 from asgiscope_collector.access.tokens import Tokens
 from asgiscope_collector.models import Problem
@@ -36,7 +36,7 @@ class Gate:
         tokens: Tokens | None = None,
         oidc: bool = False,
         proxy_header: str = "",
-        proxies: Sequence[IPv4Network | IPv6Network] = (),
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._app = app
         self._sessions = sessions
@@ -68,7 +68,7 @@ class Gate:
         if (
             self._proxy_header
             and (name := headers.get(self._proxy_header, "").strip())
-            and self._trusted(scope)
+            and is_trusted(peer_of(scope), self._proxies)
         ):
             return name[:_LONGEST_NAME]
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
@@ -79,14 +79,6 @@ class Gate:
         if seal == OIDC:
             return name if self._oidc else ""
         return name if self._people is not None and seal and seal == self._people.seal(name) else ""
-
-    def _trusted(self, scope: Scope) -> bool:
-        """Whether the connection comes from a proxy that may say who somebody is."""
-        try:
-            address = ip_address((scope.get("client") or ("",))[0])
-        except ValueError:
-            return False
-        return any(address in network for network in self._proxies)
 
     def _scrapes(self, headers: Headers) -> bool:
         return self._tokens is not None and self._tokens.permits(headers.get("authorization", ""))

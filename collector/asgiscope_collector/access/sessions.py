@@ -1,7 +1,13 @@
-"""Sessions: a signed cookie that says who somebody is. Nothing is kept on the server but the key."""
+"""Sessions: a signed cookie that says who somebody is.
+
+Kept on the server are the key, and the ids of sessions that were ended, until they would have ended by
+themselves.
+"""
 
 import os
 import secrets
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -9,32 +15,64 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 COOKIE: Final = "asgiscope_session"
 _KEY_BYTES: Final = 32
+_ID_BYTES: Final = 16
 
 
 class Sessions:
-    """Makes and reads cookies. The key lies in the data folder; without it, everybody signs in again.
+    """Makes, reads and ends cookies. The key lies in the data folder; without it, everybody signs in again.
 
     Raises:
-        OSError: the key cannot be read or written.
+        OSError: the key, or the list of ended sessions, cannot be read or written.
     """
 
-    def __init__(self, key_file: Path, *, hours: int) -> None:
+    def __init__(self, folder: Path, *, hours: int) -> None:
         self.seconds = hours * 3600
-        self.key = _key(key_file)
+        self.key = _key(folder / "session.key")
         self._serializer = URLSafeTimedSerializer(self.key, salt="asgiscope session")
+        self._file = folder / "sessions.ended"
+        self._lock = threading.Lock()
+        self._ended = _read_ended(self._file)  # id -> when it may be forgotten, seconds since the epoch
 
     def make(self, name: str, seal: str) -> str:
         """The cookie of somebody who has signed in. `seal`: see `People.seal`."""
-        made = self._serializer.dumps([name, seal])
+        made = self._serializer.dumps([name, seal, secrets.token_urlsafe(_ID_BYTES)])
         return made if isinstance(made, str) else made.decode()
 
     def read(self, cookie: str) -> tuple[str, str] | None:
-        """Name and seal, or None for a cookie that is not ours, or too old."""
+        """Name and seal, or None for a cookie that is not ours, too old, or of a session that was ended."""
+        read = self._load(cookie)
+        return None if read is None or read[2] in self._ended else read[:2]
+
+    def end(self, cookie: str) -> None:
+        """End a session: its cookie is good no more, also after a restart. Touches the disk.
+
+        Raises:
+            OSError: it cannot be written, and ends with the process at the latest.
+        """
+        read = self._load(cookie)
+        if read is None or read[2] in self._ended:
+            return
+        with self._lock:
+            now = time.time()
+            self._ended[read[2]] = now + self.seconds
+            self._ended = {each: until for each, until in self._ended.items() if until > now}
+            text = "".join(f"{until:.0f} {each}\n" for each, until in self._ended.items())
+            _put(self._file, text.encode())
+
+    def _load(self, cookie: str) -> tuple[str, str, str] | None:
         try:
-            name, seal = self._serializer.loads(cookie, max_age=self.seconds)
+            name, seal, number = self._serializer.loads(cookie, max_age=self.seconds)
         except (BadSignature, ValueError, TypeError):
             return None
-        return str(name), str(seal)
+        return str(name), str(seal), str(number)
+
+
+def _read_ended(file: Path) -> dict[str, float]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {each: float(until) for until, _, each in (line.partition(" ") for line in lines) if each}
 
 
 def _key(file: Path) -> bytes:
@@ -45,9 +83,16 @@ def _key(file: Path) -> bytes:
     except FileNotFoundError:
         pass
     key = secrets.token_bytes(_KEY_BYTES)
+    _put(file, key)
+    return key
+
+
+def _put(file: Path, data: bytes) -> None:
+    """Write a file that nobody else may read, whole or not at all."""
     made = file.with_suffix(".new")
     made.unlink(missing_ok=True)
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(key)
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
     made.replace(file)
-    return key

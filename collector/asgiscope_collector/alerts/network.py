@@ -28,7 +28,30 @@ _BODY_READ: Final = 64 * 1024
 _OK: Final = range(200, 300)
 _TOO_MANY: Final = 429
 _SERVER_TROUBLE: Final = range(500, 600)
-_NAT64: Final = ip_network("64:ff9b::/96")
+_EMBEDDING: Final = tuple(map(ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+"""Networks whose last 32 bits are an address of IPv4: NAT64, compatible (RFC 4291) and translated (RFC 2765)."""
+_LOOPBACK: Final = IPv6Address("::1")
+_ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
+"""Bits 64 to 95 of an address of IPv6 that carries one of IPv4 (RFC 5214)."""
+_NOT_PUBLIC: Final = tuple(
+    map(
+        ip_network,
+        (
+            *(
+                "0.0.0.0/8",
+                "100.64.0.0/10",
+                "192.0.0.0/24",
+                "192.0.2.0/24",
+                "192.88.99.0/24",
+                "198.18.0.0/15",
+            ),
+            *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+            *("::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16"),
+            *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+        ),
+    )
+)
+"""Beside what `is_global` knows, which depends on the version of Python."""
 _TRANSIENT: Final = frozenset({408, 425, _TOO_MANY})
 
 Address = IPv4Address | IPv6Address
@@ -69,9 +92,16 @@ def is_allowed(address: str, network: Network) -> bool:
     every += _within(every[0])
     allowed = [ip_network(each) for each in network.allow_private]
     return all(
-        (each.is_global and not each.is_multicast)
-        or any(each.version == net.version and each in net for net in allowed)
+        _is_public(each) or any(each.version == net.version and each in net for net in allowed)
         for each in every
+    )
+
+
+def _is_public(address: Address) -> bool:
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(address.version == net.version and address in net for net in _NOT_PUBLIC)
     )
 
 
@@ -182,8 +212,11 @@ def _within(address: Address) -> list[Address]:
     found: list[Address] = [each for each in (address.ipv4_mapped, address.sixtofour) if each is not None]
     if address.teredo is not None:
         found += address.teredo
-    if address in _NAT64:
-        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    number = int(address)
+    if address == _LOOPBACK:
+        return found
+    if any(address in network for network in _EMBEDDING) or number >> 32 & 0xFFFFFFFF in _ISATAP:
+        found.append(IPv4Address(number & 0xFFFFFFFF))
     return found
 
 

@@ -30,7 +30,10 @@ def _duration(value: object) -> object:
         return 0
     if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
         raise ValueError("write a duration with its unit, as 500ms, 30s, 5m, 4h or 1d")
-    return round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value)))
+    try:
+        return round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value)))
+    except OverflowError:
+        raise ValueError("no duration is so long") from None
 
 
 def spell_duration(nanoseconds: int) -> str:

@@ -16,12 +16,17 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "not ready; `reason` says why"}})
 async def readyz(request: Request) -> JSONResponse:
-    """200 once ingest and queries work; before that and when either fails, 503 with the reason."""
+    """200 once ingest and queries work; before that and when either fails, 503.
+
+    The reason, and warnings, are for who has signed in, where there is a login.
+    """
     reason = await request.app.state.collector.unready()
+    # Paths and addresses are for those who may look; a supervisor needs the status alone.
+    may_look = not request.app.state.access.login or bool(getattr(request.state, "user", ""))
     if reason:
-        return JSONResponse({"status": "unavailable", "reason": reason}, 503)
+        return JSONResponse({"status": "unavailable", **({"reason": reason} if may_look else {})}, 503)
     warnings = [f"alerts: {each}" for each in request.app.state.collector.alerting.warnings()]
-    return JSONResponse({"status": "ready", **({"warnings": warnings} if warnings else {})})
+    return JSONResponse({"status": "ready", **({"warnings": warnings} if warnings and may_look else {})})
 
 
 @router.get("/api/status")

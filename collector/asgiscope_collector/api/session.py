@@ -13,6 +13,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from asgiscope_collector.access.gate import OIDC
+from asgiscope_collector.access.peer import client_of
 from asgiscope_collector.access.sessions import COOKIE
 from asgiscope_collector.api.common import CHANGES, SameOrigin
 from asgiscope_collector.api.errors import problem
@@ -21,9 +22,10 @@ from asgiscope_collector.models import Credentials, Problem, Session
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["session"])
 
-_PER_PLACE: Final = parse("20/minute")
-_PER_NAME: Final = parse("5/minute")
-"""Attempts for one name from one address; and from an address in all."""
+_PER_ADDRESS: Final = parse("20/minute")
+_PER_BOTH: Final = parse("5/minute")
+_PER_NAME: Final = parse("30/minute")
+"""Attempts from an address, for one name from one address, and for a name wherever they come from."""
 _limits = MovingWindowRateLimiter(MemoryStorage())
 
 
@@ -49,9 +51,13 @@ async def sign_in(request: Request, given: Credentials, response: Response) -> A
     access = request.app.state.access
     if access.people is None:
         return problem(401, "nobody signs in here by a password", "see ASGISCOPE_COLLECTOR_PEOPLE")
-    place = request.client.host if request.client else ""
+    place = client_of(request.scope, access.proxies)
     # Counted before the password is looked at: many at once must not all find the count still low.
-    if not (_limits.hit(_PER_PLACE, place) and _limits.hit(_PER_NAME, place, given.name)):
+    if not (
+        _limits.hit(_PER_ADDRESS, "address", place)
+        and _limits.hit(_PER_BOTH, "both", place, given.name)
+        and _limits.hit(_PER_NAME, "name", given.name)
+    ):
         logger.warning("session: too many attempts from %s", place)
         return problem(429, "too many attempts", "wait a minute and try again", {"Retry-After": "60"})
     if not await asyncio.to_thread(access.people.verify, given.name, given.password):
@@ -64,7 +70,9 @@ async def sign_in(request: Request, given: Credentials, response: Response) -> A
 
 @router.delete("/api/session", dependencies=[SameOrigin], status_code=204, responses=CHANGES)
 async def sign_out(request: Request, response: Response) -> None:
-    """Sign out: the browser forgets the cookie."""
+    """Sign out: the session ends, and the browser forgets the cookie."""
+    if cookie := request.cookies.get(COOKIE, ""):
+        await asyncio.to_thread(request.app.state.access.sessions.end, cookie)
     response.delete_cookie(
         COOKIE, path="/", secure=request.app.state.access.secure, httponly=True, samesite="lax"
     )

@@ -2,18 +2,18 @@
 
 import argparse
 import json
-import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from asgiscope_collector.alerts.files import check as check_rules
 from asgiscope_collector.alerts.files import read as read_rules
-from asgiscope_collector.commands.common import Subparsers, add_data, say, settings_of
+from asgiscope_collector.commands.common import Subparsers, add_data, raise_file_limit, say, settings_of
 from asgiscope_collector.commands.store import StoreUnavailableError, on_store
 from asgiscope_collector.engine.checks import Checked, Level
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
 from asgiscope_collector.receive.masking import Mask
-from asgiscope_collector.settings import Settings, SettingsError
+from asgiscope_collector.settings import PREFIX, Settings, SettingsError
 from asgiscope_collector.upkeep import Disk
 
 
@@ -50,6 +50,7 @@ def run(asked: argparse.Namespace) -> int:
 def _configuration(asked: argparse.Namespace) -> list[Checked]:
     try:
         settings = settings_of(asked)
+        raise_file_limit()
     except SettingsError as error:
         return [Checked("configuration", Level.ERROR, str(error))]
     kept = f"spans {settings.retention_days} days, rollups {settings.rollup_retention_days} days"
@@ -93,10 +94,15 @@ def _mask(settings: Settings) -> list[Checked]:
 def _folder(settings: Settings) -> list[Checked]:
     folder = settings.data.absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
-    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+    try:
+        # Asked for by doing it: a file system that is read-only, or takes no files, lets root write by its rights.
+        Path(tempfile.mkdtemp(prefix=".asgiscope-check", dir=there)).rmdir()
+    except OSError as error:
         return [
             Checked(
-                "data folder", Level.ERROR, f"{there} cannot be written by this user: change it, or --data"
+                "data folder",
+                Level.ERROR,
+                f"{folder}: nothing can be written to {there} ({error.strerror}): change it, or --data",
             )
         ]
     if there != folder:
@@ -113,7 +119,9 @@ def _folder(settings: Settings) -> list[Checked]:
         return [
             state,
             Checked(
-                "disk", Level.WARNING, f"{room}: less than --retention-bytes, so the disk fills up first"
+                "disk",
+                Level.WARNING,
+                f"{room}: less than {PREFIX}RETENTION_BYTES, so the disk fills up first",
             ),
         ]
     return [state, Checked("disk", Level.OK, room)]

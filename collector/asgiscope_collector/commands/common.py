@@ -2,16 +2,19 @@
 
 import argparse
 import logging
+import resource
 import sys
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pythonjsonlogger.json import JsonFormatter
 
-from asgiscope_collector.settings import Settings
+from asgiscope_collector.settings import Settings, SettingsError
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
 _FIELDS: Final = "%(levelname)s %(name)s %(message)s"
+_FILES: Final = 65_536
+_FILES_LEAST: Final = 512
 _NAMES: Final = {"levelname": "level", "name": "logger"}
 
 
@@ -39,6 +42,25 @@ def settings_of(asked: argparse.Namespace, **flags: Any) -> Settings:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter(_FIELDS, rename_fields=_NAMES, timestamp=True))
     return settings
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many files as it is allowed to: the engine holds some for each part of a table.
+
+    Raises:
+        SettingsError: it is not allowed enough.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = _FILES if hard == unlimited else min(hard, _FILES)
+    if soft != unlimited and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft != unlimited and soft < _FILES_LEAST:
+        raise SettingsError(
+            f"this process may open {soft} files, and needs {_FILES_LEAST} at least: raise the limit (ulimit -n, "
+            "LimitNOFILE= of systemd, --ulimit nofile= of docker)"
+        )
 
 
 def say(line: str) -> None:

@@ -18,9 +18,9 @@ from fastapi import FastAPI
 
 from asgiscope_collector import __version__
 from asgiscope_collector.app import create_app
-from asgiscope_collector.commands.common import Subparsers, add_data, fail, settings_of
+from asgiscope_collector.commands.common import Subparsers, add_data, fail, raise_file_limit, settings_of
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
-from asgiscope_collector.settings import Settings, SettingsError
+from asgiscope_collector.settings import PREFIX, Settings, SettingsError
 
 logger = logging.getLogger("asgiscope_collector")
 
@@ -80,6 +80,8 @@ def serve(settings: Settings) -> int:
         oidc_secret_file=_absolute(settings.oidc_secret_file),
     )
     try:
+        raise_file_limit()
+        _check_rules(settings.alerts)
         with FolderLock(settings.data):
             _use_temporary_folder(settings.data / "tmp")
             # The engine keeps a copy of each schema it decodes with in the folder it is started in.
@@ -90,7 +92,26 @@ def serve(settings: Settings) -> int:
     except (FolderInUseError, SettingsError) as error:
         return fail(str(error))
     except OSError as error:
-        return fail(str(error))
+        if error.errno is None:
+            return fail(str(error))
+        return fail(
+            f"the data folder {settings.data} cannot be used: {error.strerror} ({error.filename}): "
+            "name one that this user can write, with --data"
+        )
+
+
+def _check_rules(path: str) -> None:
+    """Refuse to start without the rules that somebody relies on; a mistake in them is said, and does no such harm.
+
+    Raises:
+        SettingsError: the file of alert rules cannot be read.
+    """
+    if path:
+        try:
+            with Path(path).open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise SettingsError(f"{PREFIX}ALERTS: {path} cannot be read: {error.strerror}") from None
 
 
 def _absolute(path: str) -> str:

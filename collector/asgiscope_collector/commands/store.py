@@ -6,6 +6,7 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector import operations
+from asgiscope_collector.commands.common import raise_file_limit
 from asgiscope_collector.control import ControlError, ask
 from asgiscope_collector.engine.backup import BackupError
 from asgiscope_collector.engine.client import Engine
@@ -46,6 +47,7 @@ def on_store(settings: Settings, operation: str, /, *, migrate: bool = True, **a
 
 
 def _here(settings: Settings, operation: str, /, *, migrate: bool, **arguments: Any) -> Any:
+    raise_file_limit()
     engine = Engine(settings)
     try:
         engine.open(migrate_schema=migrate)

@@ -100,7 +100,8 @@ def _schema(engine: Engine, settings: Settings) -> list[Checked]:
                 "table",
                 Level.WARNING,
                 "otel_traces was made by another program and fits; serve will add columns and views to it, and "
-                f"keep its spans for {settings.retention_days} days (--retention-days) and no more than "
+                f"keep its spans for {settings.retention_days} days "
+                f"(ASGISCOPE_COLLECTOR_RETENTION_DAYS) and no more than "
                 f"{settings.retention_bytes} bytes: allow that with adopt=1 in the store's address",
             )
         )
@@ -133,7 +134,9 @@ def _size(engine: Engine, settings: Settings) -> Checked:
         kept += f" since {held.oldest}"
     if settings.retention_bytes and held.bytes > settings.retention_bytes:
         return Checked(
-            "size", Level.WARNING, f"{kept}, more than --retention-bytes: all of it is of the newest day"
+            "size",
+            Level.WARNING,
+            f"{kept}, more than ASGISCOPE_COLLECTOR_RETENTION_BYTES: all of it is of the newest day",
         )
     return Checked("size", Level.OK, kept)
 

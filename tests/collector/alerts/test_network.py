@@ -29,6 +29,21 @@ from asgiscope_collector.alerts.receivers.config import Network
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "2001:0:7f00:1::",
+        "2606:2800:220:1:0:5efe:127.0.0.1",
+        "2606:2800:220:1:200:5efe:10.0.0.1",
+        "fec0::1",
+        "100::1",
+        "2001:db8::1",
+        "3fff::1",
+        "192.0.0.8",
+        "192.88.99.1",
+        "198.18.0.1",
+        "203.0.113.1",
+        "240.0.0.1",
     ],
 )
 def test_addresses_that_are_not_public_are_blocked(address: str) -> None:
@@ -40,6 +55,8 @@ def test_public_addresses_are_allowed() -> None:
     """Of both families."""
     assert is_allowed("93.184.215.14", Network())
     assert is_allowed("2606:2800:220:1::1", Network())
+    assert is_allowed("64:ff9b::5db8:d70e", Network())
+    assert is_allowed("::1", Network(allow_private=["::1/128"]))
 
 
 def test_a_network_that_is_allowed_is_no_other() -> None:

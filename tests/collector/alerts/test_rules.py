@@ -142,6 +142,38 @@ def test_a_bad_file_says_where_and_what_to_write(text: str, says: str) -> None:
     assert "hooks.slack.com" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\nat: 2026-13-45", 2),
+        ("version: !!float x", 1),
+        ("version: !!bool x", 1),
+        ("version: !!timestamp 2", 1),
+        (f"a: 1\nversion: {'9' * 5000}", 2),
+        (f"version: {'9' * 900}", 1),
+        ("notify:\n  <<: 5", 2),
+        ("notify:\n  <<: [{a: 1}]", 2),
+        ("=: 1", 1),
+        ("a: 1\n? [1]\n: 2", 2),
+        ("\n" + "[" * 5000, 2),
+        ("1: 2", 1),
+        ("x: !!omap [1]", 1),
+        ("x: !!python/name:os.system", 1),
+        (f"\na: {'1:' * 5000}1", 2),
+        ("rules: [" + "{}," * 20_000 + "]", 1),
+        (f"rules:\n- for: {'9' * 400}d", 2),
+        ("receivers:\n- name: a\n  type: webhook\n  url: htp://hooks.slack.com/T0/B0/key", 2),
+    ],
+)
+def test_file_that_cannot_be_read_is_a_rules_error_that_names_the_line(text: str, line: int) -> None:
+    """Whatever YAML makes of a value; nothing of it is repeated, and there is a bounded number of problems."""
+    with pytest.raises(RulesError) as refused:
+        files.parse(text)
+    assert f"line {line}: " in str(refused.value)
+    assert "hooks.slack.com" not in str(refused.value)
+    assert len(str(refused.value)) < 10_000
+
+
 def test_check_finds_secrets_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By receiver and field."""
     path = tmp_path / "alerts.yaml"

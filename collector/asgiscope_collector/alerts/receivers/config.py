@@ -50,7 +50,8 @@ def _check_url(text: str) -> None:
         return
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{text.partition('?')[0][:60]!r} is no http or https URL")
+        # What was written may be a secret, as an incoming webhook's path: it is not repeated.
+        raise ValueError("url is no http or https URL: write https://host/path")
 
 
 class Webhook(_Receiver):

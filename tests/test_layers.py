@@ -65,6 +65,7 @@ COLLECTOR = (
     "otlp",
     "journal",
     "segments",
+    "cardinality",
     "engine",
     "spool",
     "loader",

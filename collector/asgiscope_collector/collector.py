@@ -161,6 +161,9 @@ class Collector:
             retention_days=self.settings.retention_days,
             rollup_retention_days=self.settings.rollup_retention_days,
             retention_bytes=self.settings.retention_bytes,
+            other_keys={
+                kind: count for keys in self.loader.keys.values() for kind, count in keys.others().items()
+            },
         )
 
     async def unready(self) -> str:

@@ -9,6 +9,7 @@ aside in `rejected/`, the rest is loaded.
 import io
 import logging
 import math
+import mmap
 import re
 import threading
 import time
@@ -19,10 +20,11 @@ from typing import Final, NamedTuple
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
+from asgiscope_collector.cardinality import KeyLimits
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.engine.settle import is_stored, settle
 from asgiscope_collector.engine.threads import step_back
-from asgiscope_collector.otlp import MalformedError, without_unknown
+from asgiscope_collector.otlp import SIGNALS, MalformedError, without_unknown
 from asgiscope_collector.segments import bodies, frame, signal_of
 from asgiscope_collector.spool import Spool
 
@@ -76,6 +78,9 @@ class Loader:
         self._failures: dict[int, str] = {}  # by thread
         self._held: dict[Path, _Held] = {}
         self._rested: dict[str, float] = {}  # when a signal may be loaded again, on the monotonic clock
+        self._bounding = threading.Lock()
+        self.keys = {signal: KeyLimits() for signal in SIGNALS}
+        """By signal, which keys are kept apart. Lock: _bounding."""
         self.segments = 0
         self.failures = 0
         self.rejected_bodies = 0
@@ -175,6 +180,8 @@ class Loader:
         return self._stop.is_set()
 
     def _load(self, segment: Path, number: int) -> None:
+        if not self._spool.is_in_doubt(segment):
+            self._bound_keys(segment)
         try:
             if self._spool.doubt(segment):
                 self._insert(segment, number)
@@ -187,6 +194,20 @@ class Loader:
             return
         self._spool.remove(segment)
         self.segments += 1
+
+    def _bound_keys(self, segment: Path) -> None:
+        """Rename the keys of a segment that are beyond what a minute keeps apart, before its load begins."""
+        signal = signal_of(segment)
+        with segment.open("rb") as file, self._bounding:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+                if not self.keys[signal].is_suspect(held):
+                    return
+            try:
+                renamed = self.keys[signal].apply(signal, file.read())
+            except MalformedError:
+                return  # the engine says which body it is
+        if renamed is not None:
+            self._spool.rewrite(segment, renamed)
 
     def _insert(self, segment: Path, number: int) -> None:
         signal = signal_of(segment)

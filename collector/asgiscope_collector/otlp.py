@@ -1,7 +1,9 @@
 """OTLP messages to and from bytes: the one place that touches protobuf's untyped half."""
 
 import hashlib
+import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
@@ -20,6 +22,7 @@ _REQUESTS: Final[dict[str, type[Any]]] = {
     "traces": ExportTraceServiceRequest,
     "metrics": ExportMetricsServiceRequest,
 }
+_NS: Final = 1_000_000_000
 _POINTS: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 
 M = TypeVar("M")
@@ -104,6 +107,57 @@ def _lists(signal: str, request: Any) -> list[Any]:
     if signal == "traces":
         return [scope.spans for resource in request.resource_spans for scope in resource.scope_spans]
     return [scope.metrics for resource in request.resource_metrics for scope in resource.scope_metrics]
+
+
+def request_of(signal: str, data: bytes) -> Any:
+    """Parse a request of a signal.
+
+    Raises:
+        MalformedError: the bytes are none.
+    """
+    return from_protobuf(data, _REQUESTS[signal])
+
+
+def items_of(signal: str, request: Any) -> Iterator[tuple[Any, Iterator[tuple[int, int, Any, Any]]]]:
+    """Yield each resource of a request, and of each of its spans or data points: time, cost, attributes and links.
+
+    Time is in nanoseconds since the epoch; the cost is a span's duration, or a point's value, and orders them only.
+    """
+    if signal == "traces":
+        for resource in request.resource_spans:
+            yield (
+                resource.resource,
+                (
+                    (
+                        span.start_time_unix_nano,
+                        span.end_time_unix_nano - span.start_time_unix_nano,
+                        span.attributes,
+                        span.links,
+                    )
+                    for scope in resource.scope_spans
+                    for span in scope.spans
+                ),
+            )
+    else:
+        for resource in request.resource_metrics:
+            yield (
+                resource.resource,
+                (
+                    (point.time_unix_nano, _worth(point), point.attributes, ())
+                    for scope in resource.scope_metrics
+                    for metric in scope.metrics
+                    for kind in _POINTS
+                    if metric.HasField(kind)
+                    for point in getattr(metric, kind).data_points
+                ),
+            )
+
+
+def _worth(point: Any) -> int:
+    value = getattr(point, "sum", None)
+    if value is None:
+        value = point.as_double or point.as_int
+    return int(value * _NS) if math.isfinite(value) else 0
 
 
 def times_of(signal: str, data: bytes) -> list[int]:

@@ -275,14 +275,27 @@ class Spool:
         if not kept:
             self.remove(segment)
             return
+        self.rewrite(segment, kept)
+        with self._changed:
+            self._taken.discard(segment)
+            self._held.pop(segment, None)
+            self._changed.notify_all()
+
+    def rewrite(self, segment: Path, kept: list[bytes]) -> None:
+        """Put these bodies in the place of a segment's, which stays taken.
+
+        Raises:
+            OSError: it is left as it was.
+        """
         size, data = segment.stat().st_size, b"".join(map(frame, kept))
         write_synced(segment, data)
         self._sync_folder()
         with self._changed:
-            self._taken.discard(segment)
-            self._held.pop(segment, None)
             self._bytes += len(data) - size
-            self._changed.notify_all()
+
+    def is_in_doubt(self, segment: Path) -> bool:
+        """Return whether a segment's load was begun, by this run or another."""
+        return _doubt_of(segment).exists()
 
     def close(self) -> None:
         """Accept nothing more and write what waits. What is not loaded stays for the next start."""

@@ -36,6 +36,9 @@ DB_COLLECTION: Final = "db.collection.name"
 DB_SUMMARY: Final = "db.query.summary"
 DB_TEXT: Final = "db.query.text"
 DB_ROWS: Final = "db.response.returned_rows"
+ORIGINAL: Final = "asgiscope.original."
+"""Before another attribute's name: its value as it was sent, where the collector calls that `(other)` because a
+minute has more distinct ones than it keeps apart. Set by the collector, never sent."""
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 

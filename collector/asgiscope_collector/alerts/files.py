@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -107,7 +108,10 @@ def parse(text: str) -> AlertFile:
         RulesError: it is no YAML, or not what the schema says.
     """
     try:
-        _check_shape(text)
+        with suppress(
+            yaml.YAMLError
+        ):  # the loader below says it better: of an end that is missing, what began
+            _check_shape(text)
         loader = _Loader(text)
         node = loader.get_single_node()
         data = None if node is None else loader.construct_document(node)
@@ -115,6 +119,8 @@ def parse(text: str) -> AlertFile:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise RulesError([f"{where}this is no YAML: {getattr(error, 'problem', None) or error}"]) from None
+    except RecursionError:
+        raise RulesError(["the file is nested too deeply"]) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):

@@ -64,12 +64,13 @@ WHERE FindingKind = 'refusal' AND """
     + " GROUP BY ServiceName, time"
 )
 
+_NAMES_SHOWN: Final = 5_000
 _NAMES: Final = (
     """
 SELECT
-    arraySort(groupUniqArray(1000)(ServiceName)) AS services,
-    arraySort(groupUniqArray(100)(Environment)) AS environments,
-    arraySort(groupUniqArray(200)(Version)) AS versions
+    arraySort(groupUniqArray(5001)(ServiceName)) AS services,
+    arraySort(groupUniqArray(5001)(Environment)) AS environments,
+    arraySort(groupUniqArray(5001)(Version)) AS versions
 FROM asgiscope_services
 WHERE """
     + IN_MINUTES
@@ -164,7 +165,8 @@ def tallied(engine: Engine, asked: Scope) -> Tallied:
 def services(engine: Engine, asked: Scope) -> Services:
     """Names of the services that sent spans in the range, of their environments and versions."""
     (row,) = engine.rows(_NAMES, asked.parameters)
-    return Services(**row)
+    cut = any(len(names) > _NAMES_SHOWN for names in row.values())
+    return Services(**{name: names[:_NAMES_SHOWN] for name, names in row.items()}, truncated=cut)
 
 
 def _health(

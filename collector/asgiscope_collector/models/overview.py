@@ -90,3 +90,6 @@ class Services(BaseModel):
     services: list[str]
     environments: list[str] = Field(description="'' where a service sends none")
     versions: list[str]
+    truncated: bool = Field(
+        default=False, description="there are more than 5,000 names of one of these: not all are listed"
+    )

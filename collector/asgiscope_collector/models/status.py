@@ -22,3 +22,6 @@ class Status(BaseModel):
     retention_days: int
     rollup_retention_days: int
     retention_bytes: int = Field(description="0: no limit")
+    other_keys: dict[str, int] = Field(
+        description="routes, call sites and the like of the last minute with too many, which are summed as (other)"
+    )

@@ -1035,6 +1035,8 @@ export interface Services {
   /** '' where a service sends none */
   environments: string[];
   versions: string[];
+  /** there are more than 5,000 names of one of these: not all are listed */
+  truncated: boolean;
 }
 
 /** Who is signed in, and how one may. */
@@ -1199,6 +1201,8 @@ export interface StatusOutput {
   rollup_retention_days: number;
   /** 0: no limit */
   retention_bytes: number;
+  /** routes, call sites and the like of the last minute with too many, which are summed as (other) */
+  other_keys: Record<string, number>;
 }
 
 /** A part of a lane's time that stands in no row. */

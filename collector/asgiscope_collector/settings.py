@@ -272,6 +272,8 @@ class Settings:
 
 _FLAGS: Final = frozenset({"host", "port", "grpc", "grpc_port", "data", "insecure_open"})
 """The settings that `serve` has flags for."""
+_OF_COMMANDS: Final = frozenset({"PASSWORD"})
+"""Variables of commands, which are no settings."""
 _OF_KUBERNETES: Final = re.compile(
     r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?"
 )
@@ -291,7 +293,12 @@ def _check_names(environment: Mapping[str, str], known: Sequence[str]) -> None:
     """
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX)
-        if name == variable or name.lower() in known or _OF_KUBERNETES.fullmatch(name):
+        if (
+            name == variable
+            or name.lower() in known
+            or name in _OF_COMMANDS
+            or _OF_KUBERNETES.fullmatch(name)
+        ):
             continue
         near = get_close_matches(name.lower(), known, 1)
         meant = (

@@ -4,6 +4,8 @@ One thread writes: it takes all that waits, appends it, syncs each segment once,
 requests acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
 One whose load has begun is in doubt until it is deleted, over a crash too: parts of it may be stored.
 After a crash the last segment may end in a torn body, which nobody was told was stored: it is cut off.
+
+Longer than 400 lines because one lock guards all of it: acceptance, shares, segments and their doubt.
 """
 
 import asyncio

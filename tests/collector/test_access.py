@@ -1,4 +1,7 @@
-"""Who may send and who may look: real collectors that listen for real clients."""
+"""Who may send and who may look: real collectors that listen for real clients.
+
+Longer than 400 lines because all of it asks one server, whose files and provider stand here.
+"""
 
 import hashlib
 import json

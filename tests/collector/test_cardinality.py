@@ -138,7 +138,8 @@ def test_twelve_thousand_routes_of_a_minute_are_five_thousand_and_one_row(
     running.wait_for(lambda: running.collector.spool.size == 0)
     rows = running.rows(
         "SELECT uniqExact(Route) AS routes, sum(Requests) AS requests, "
-        "sumIf(Requests, endsWith(Route, {other:String})) AS other FROM asgiscope_requests WHERE ServiceName = {s:String}",
+        "sumIf(Requests, endsWith(Route, {other:String})) AS other "
+        "FROM asgiscope_requests WHERE ServiceName = {s:String}",
         s=service,
         other=OTHER,
     )

@@ -39,6 +39,7 @@ from asgiscope.starvation import (
     Oversleep,
     Reading,
     ThreadMeter,
+    computed_share,
     counts_between,
     judge,
     this_interpreter,
@@ -155,10 +156,9 @@ class LoopWatch:
         taken = samples.within(gaps, list(self.samples))
         counted = self.counted(now)
         starved = self._starved_of(counted, taken)
-        pieces = samples.split_by_task(gaps, taken) if starved is None else []
-        alone = [(begin, end) for begin, end in pieces if end - begin >= self.threshold]
+        alone = self._blocked_alone(gaps, taken, counted, starved)
         short = uncovered(start, now, [*alone, *((s, e) for s, e, sent in self.notes if sent)])
-        stalls = [self._stall([piece], taken, starved) for piece in alone]
+        stalls = [self._stall([piece], taken, None) for piece in alone]
         if total(short) >= self.threshold:  # none of them long, and the loop was blocked all the while
             stalls.append(self._stall(short, taken, starved))
         if stalls:
@@ -189,6 +189,29 @@ class LoopWatch:
         cpu, length = sum(one.thread_cpu_ns or 0 for one in counted), sum(one.length_ns for one in counted)
         known = bool(counted) and all(one.thread_cpu_ns is not None for one in counted)
         return Starvation.UNKNOWN if known and cpu * 2 < length else None
+
+    def _blocked_alone(
+        self,
+        gaps: list[tuple[int, int]],
+        taken: list[Sample],
+        counted: list[Counts],
+        starved: Starvation | None,
+    ) -> list[tuple[int, int]]:
+        """Return the parts of the gaps in which one task was a stall by itself.
+
+        On a crowded machine a loop may lose most of the time to others, and still be blocked: by a task whose own
+        share of the processor time is a stall.
+        """
+        pieces = samples.split_by_task(gaps, taken)
+        if starved is None:
+            return [piece for piece in pieces if total([piece]) >= self.threshold]
+        share = computed_share(counted)
+        return [
+            piece
+            for piece in pieces
+            if total([piece]) * share >= self.threshold
+            and any(not sample.is_resting for sample in samples.within([piece], taken))
+        ]
 
     def _stall(self, gaps: list[tuple[int, int]], taken: list[Sample], starved: Starvation | None) -> Stall:
         """What blocked the loop in the gaps, which are one stall where they are each too short to be any."""
@@ -250,7 +273,8 @@ class LoopWatch:
         if loop is None or self.was_idle or len(working) < _SURE_SAMPLES:
             return None
         counted = self.counted(now)
-        if self._starved_of(counted, taken) is not None:
+        starved = self._starved_of(counted, taken)
+        if starved is not None and not self._blocked_alone([(self.begun(now), now)], taken, counted, starved):
             return None
         found = samples.explain(working)
         cause = Cause.WAIT if found.awaited is not None else Cause.CPU

@@ -120,6 +120,13 @@ def judge(intervals: Sequence[Counts], least_ns: int, interpreter: Interpreter) 
     return None
 
 
+def computed_share(intervals: Sequence[Counts]) -> float:
+    """Return the share of some intervals, 0 to 1, in which the loop's thread computed; 0 where nobody knows."""
+    length = sum(counts.length_ns for counts in intervals)
+    computed = sum(counts.thread_cpu_ns or 0 for counts in intervals)
+    return min(computed / length, 1.0) if length > 0 else 0.0
+
+
 class ThreadMeter:
     """Reads what the system has counted of one thread, from any thread. Made on that thread."""
 

@@ -230,6 +230,31 @@ def test_a_loop_without_the_gil_blames_nobody_on_its_stack(scene: Scene) -> None
     assert "code.file.path" not in attributes_of(stall)
 
 
+def test_a_task_that_computes_for_a_stalls_length_blocks_a_crowded_machine_too(scene: Scene) -> None:
+    """It got a quarter of a processor: it would have blocked the loop for 100 ms on a machine of its own."""
+    for _ in range(40):
+        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.25)
+        scene.delay += 7 * MS
+    lasting = scene.watch.lasting(scene.now)
+    assert lasting is not None
+    (stall,) = scene.answer()
+    assert (stall.starved, stall.cause) == (None, Cause.CPU)
+    assert attributes_of(stall)["code.function.name"] == "report"
+
+
+def test_a_task_that_computes_for_less_than_a_stall_is_not_to_blame_for_a_crowded_machine(
+    scene: Scene,
+) -> None:
+    """40 ms of its own in 400: nobody would have noticed."""
+    for _ in range(40):
+        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.1)
+        scene.delay += 9 * MS
+    assert scene.watch.lasting(scene.now) is None
+    (stall,) = scene.answer()
+    assert stall.starved is Starvation.PROCESSOR
+    assert "code.function.name" not in attributes_of(stall)
+
+
 def test_a_thread_that_was_started_and_does_not_run_is_the_machines_fault(scene: Scene) -> None:
     """`Thread.start` waits on the loop until the new thread has begun."""
     file = f"{STDLIB}/threading.py"

@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
         report = Path(folder) / "report.xml"
         command = [
             *(sys.executable, "-m", "pytest", "-m", "long or not long", f"--junitxml={report}"),
+            *("-o", "junit_family=xunit1"),  # which has properties
             *(["-k", " or ".join(names)] if names else []),
             *folders,
         ]

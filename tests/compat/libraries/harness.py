@@ -27,7 +27,7 @@ from tests.sink import Sink, SpanView
 
 SITES = Path(__file__).parent / "sites"
 LOAD_SECONDS = float(os.environ.get("ASGISCOPE_COMPAT_SECONDS", "20"))
-CLIENTS = 2
+CLIENTS = int(os.environ.get("ASGISCOPE_COMPAT_CLIENTS", "2"))
 _PAUSE_S = 0.1
 _ROUNDS = 3
 _SWITCHED = 101

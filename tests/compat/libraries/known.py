@@ -66,7 +66,7 @@ LIBRARIES = (
         "pool_site",
         (PSYCOPG,),
         healthy=("/books/", "/in-thread/"),
-        misuses=(Misuse("/waits/", "connection_wait", "waits.<locals>.one"),),
+        misuses=(Misuse("/waits/", "connection_wait", "hold"),),
         needs=("postgres",),
     ),
 )

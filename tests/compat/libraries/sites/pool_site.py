@@ -19,8 +19,8 @@ configure(
 )
 
 import asyncio  # noqa: E402
+import time  # noqa: E402
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.db import connections  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
@@ -43,16 +43,17 @@ async def in_thread(request):
     return HttpResponse(str(await asyncio.to_thread(count)))
 
 
+def hold():
+    try:
+        Book.objects.count()
+        time.sleep(0.2)
+    finally:
+        connections.close_all()
+
+
 async def waits(request):
     """Have more threads than the pool has connections, each with one for a while."""
-
-    async def one():
-        async with ThreadSensitiveContext():
-            await Book.objects.acount()
-            await asyncio.sleep(0.2)
-            await sync_to_async(connections.close_all)()
-
-    await asyncio.gather(*(one() for _ in range(6)))
+    await asyncio.gather(*(asyncio.to_thread(hold) for _ in range(6)))
     return HttpResponse("ok")
 
 

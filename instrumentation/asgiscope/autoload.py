@@ -9,6 +9,9 @@ Owns: `django.apps.registry.Apps.get_app_configs`, which `populate` asks for the
 Overhead model: one import hook until Django is imported; nothing in a process that never imports it.
 """
 
+import functools
+import importlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +20,7 @@ import wrapt
 from asgiscope import faults
 from asgiscope.patching import Patches
 
+logger = logging.getLogger("asgiscope")
 _waiting: list[Patches] = []
 _wanted = False
 
@@ -28,9 +32,32 @@ def install_when_ready() -> bool:
         False if it was tried and asgiscope is not active.
     """
     global _wanted  # noqa: PLW0603 - one wish a process
+    if is_subinterpreter():
+        _refuse_subinterpreter()
+        return False
     _wanted = True
     wrapt.register_post_import_hook(_imported, "django.apps.registry")
     return _wanted
+
+
+@functools.cache
+def _refuse_subinterpreter() -> None:
+    """Say once why nothing is seen here."""
+    logger.warning(
+        "asgiscope is not active: this is a subinterpreter, which cannot run its threads. Serve the site with "
+        "processes or threads as workers to have it seen."
+    )
+
+
+def is_subinterpreter() -> bool:
+    """Whether this is another interpreter than the process's main one: it may start no daemon threads, or none."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
+        try:
+            known = importlib.import_module(name)
+            return bool(known.get_current() != known.get_main())
+        except (ImportError, AttributeError):
+            continue
+    return False
 
 
 def stop_waiting() -> None:

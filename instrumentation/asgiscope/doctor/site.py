@@ -184,12 +184,28 @@ def read_versions(report: Report) -> None:
             )
     if not any(name in report.versions for name in _SERVERS):
         report.notes.append(f"No ASGI server is installed in this environment ({', '.join(_SERVERS)}).")
+    report.notes += loop_notes(set(report.versions))
     with contextlib.suppress(metadata.PackageNotFoundError):
         metadata.version("opentelemetry-instrumentation-django")
         report.notes.append(
             "opentelemetry-instrumentation-django is installed: where DjangoInstrumentor is active, asgiscope runs "
             "its middleware without hops, and its server span is the request's only one."
         )
+
+
+def loop_notes(servers: set[str]) -> list[str]:
+    """Return what an installed server can be told to run that asgiscope does not see, a sentence each."""
+    notes = []
+    if "hypercorn" in servers and importlib.util.find_spec("trio") is not None:
+        notes.append(
+            "hypercorn -k trio is not seen: asgiref and Django need asyncio. Use -k asyncio or -k uvloop."
+        )
+    if importlib.util.find_spec("pounce") is not None:
+        notes.append(
+            "bengal-pounce's subinterpreters are not seen: asgiscope's threads cannot run in one. Let its workers "
+            "be processes or threads."
+        )
+    return notes
 
 
 def try_probes(report: Report, config: Config) -> None:

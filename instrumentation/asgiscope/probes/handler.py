@@ -9,9 +9,10 @@ Overhead model: a `Request`, a context variable, and three thin wrappers a reque
 Longer than 400 lines because it holds all that is known of Django's handlers.
 """
 
-import asyncio
 import functools
+import logging
 import sys
+from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from asgiscope.recorder import Chain, Recorder
 from asgiscope.scope import Request, current
 from asgiscope.watchdog import Watchdog
 
+logger = logging.getLogger("asgiscope")
 HOOKS = (
     "process_request",
     "process_view",
@@ -150,8 +152,11 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
     """What wraps the `__call__` of a handler that takes an ASGI scope first."""
 
     async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
+        loop = _get_running_loop()
+        if loop is None:
+            _refuse_loop()
+            return await wrapped(*args, **kwargs)
         try:
-            loop = asyncio.get_running_loop()
             if id(loop) not in recorder.watched:
                 watchdog.watch(loop)
                 callsite.recognise_server(loop, sys._getframe(1))  # noqa: SLF001 - who called the application
@@ -194,6 +199,15 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
         return serve(wrapped, args, kwargs, scope)
 
     return call
+
+
+@functools.cache
+def _refuse_loop() -> None:
+    """Say once that nothing is seen here: trio runs coroutines too, but asgiref and Django need asyncio."""
+    logger.warning(
+        "asgiscope sees no request of this server: it does not run the site on asyncio, which asgiref and Django "
+        "need. Choose an asyncio worker (for hypercorn `-k asyncio` or `-k uvloop`)."
+    )
 
 
 def wsgi(recorder: Recorder, tracing: Tracing) -> Any:

@@ -27,6 +27,7 @@ INSTRUMENTATION = (
     "thread_waits",
     "gaps",
     "starvation",
+    "crossings",
     "scope",
     "ledger",
     "attribution",

@@ -5,6 +5,9 @@ become one, so that what is added later is rather counted too short than twice.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import starmap
+from operator import add, gt
 from typing import Final
 
 MAX_STRETCHES: Final = 64
@@ -49,3 +52,34 @@ class IntervalSet:
         after = min(range(1, len(starts)), key=lambda index: starts[index] - ends[index - 1])
         del starts[after]
         del ends[after - 1]
+
+
+def counted_once(
+    starts: Sequence[int],
+    waits: Sequence[int],
+    runs: Sequence[int],
+    resumes: Sequence[int],
+    *,
+    since: int,
+    until: int,
+) -> tuple[list[int] | None, int]:
+    """Return what each of some calls adds to the time that somebody waited for them, and when the last one ended.
+
+    A call waits from its start, runs, and waits again to be resumed, all in ns. Each instant between `since` and
+    `until` (0: no end) counts for the call that waited in it first. None is all of each call's waits, as it is
+    where calls are made one after another: that is found out by loops that run in C.
+    """
+    ends = list(map(add, map(add, starts, waits), map(add, runs, resumes)))
+    last = max(ends)
+    late = until and last > until
+    if not late and starts[0] >= since and not any(starmap(gt, zip(ends, starts[1:], strict=False))):
+        return None, last
+    union = IntervalSet()
+    union.add(0, since)
+    until = until or last
+    shares = [0] * len(ends)
+    for index in sorted(range(len(ends)), key=starts.__getitem__):
+        start = starts[index]
+        shares[index] = union.add(start, min(start + waits[index], until))
+        shares[index] += union.add(ends[index] - resumes[index], min(ends[index], until))
+    return shares, last

@@ -136,28 +136,29 @@ class Call(Scope):
     @property
     def outcome(self) -> Outcome | None:
         """What has become of it so far; None for a call that no executor has taken."""
-        match self.state:
-            case State.NEW:
-                return None
-            case State.WAITING:
-                return Outcome.WAITING
-            case State.RUNNING:
-                return Outcome.RUNNING
-            case State.ABANDONED:
-                return Outcome.ABANDONED
-        if not self.run_started:
-            return Outcome.CANCELLED_IN_QUEUE
-        return Outcome.CANCELLED_WHILE_RUNNING if self.cancelled else Outcome.RAN
+        if self.run_ended:
+            return Outcome.CANCELLED_WHILE_RUNNING if self.cancelled else Outcome.RAN
+        return _OUTCOMES[self.state]
 
     @property
     def run_ns(self) -> int:
-        """Run time: from that start until the function returned."""
+        """Run time: from its start until the function returned."""
         return self.run_ended - self.run_started if self.run_ended else 0
 
     @property
     def resume_ns(self) -> int:
         """Resume delay: from that return until the awaiting coroutine ran again."""
         return max(self.resumed - self.run_ended, 0) if self.resumed and self.run_ended else 0
+
+
+_OUTCOMES: Final = {
+    State.NEW: None,
+    State.WAITING: Outcome.WAITING,
+    State.RUNNING: Outcome.RUNNING,
+    State.ENDED: Outcome.CANCELLED_IN_QUEUE,
+    State.ABANDONED: Outcome.ABANDONED,
+}
+"""Of calls whose function has not returned."""
 
 
 class RunLog:

@@ -19,8 +19,9 @@ from typing import Any, Final, Protocol, TypeVar
 from asgiscope import callsite
 from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
+from asgiscope.crossings import Crossing
 from asgiscope.ledger import Call, Culprit, Ledger
-from asgiscope.scope import Connection, Crossing, Operation, Request, Scope, Tags, current
+from asgiscope.scope import Connection, Operation, Request, Scope, Tags, current
 from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
 from asgiscope.stall import Stall
 from asgiscope.tally import Tallies
@@ -384,7 +385,7 @@ class Recorder:
             wait, run, resume = call.wait_ns, 0, 0
         if queue is not None:
             # As `Crossing(...)`, without the function that a named tuple's own `__new__` is.
-            crossing = _new(Crossing, (call.site, func, queue.role, wait, run, resume))
+            crossing = _new(Crossing, (call.site, func, queue.role, wait, run, resume, call.started))
             self.tallies.crossed(call.within, crossing, call.origin)
         notable = wait >= self.wait_ns or (sampled and call.middleware is not None)
         if not (notable or sampled):

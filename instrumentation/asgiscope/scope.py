@@ -9,11 +9,11 @@ Each scope is written by one thread at a time: its submitter, then the thread it
 import contextvars
 import random
 from collections import deque
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame
-from asgiscope.intervals import IntervalSet
+from asgiscope.crossings import Crossing, SiteSums, add_to_sites
+from asgiscope.intervals import IntervalSet, counted_once
 from asgiscope.semconv import (
     CONTEXT_ID,
     ON_EVENT_LOOP,
@@ -21,14 +21,12 @@ from asgiscope.semconv import (
     THREAD_ID,
     THREAD_NAME,
     THREAD_ROLE,
-    ThreadRole,
 )
 
 _MAX_LEVEL: Final = 64
 """How deep scopes nest. A task that starts its successor and ends, for ever, would otherwise grow a chain of
 parents for ever; here it begins a new trace now and then."""
 _MAX_UNSITED: Final = 256
-_POOL: Final = ThreadRole.POOL
 _random: Final = random.Random()  # noqa: S311 - trace ids need to be unique, not secret
 
 
@@ -68,19 +66,6 @@ class Tags(NamedTuple):
             TASK_NAME: self.task_name,
             CONTEXT_ID: f"{self.context:x}" if self.context else "",
         }
-
-
-class Crossing(NamedTuple):
-    """What is kept of a bridge call that has ended, whether or not it is sent."""
-
-    site: Frame | None
-    func: object
-    """What names the function; see `callsite.essence`."""
-    role: str
-    """Of its executor's thread."""
-    wait_ns: int
-    run_ns: int
-    resume_ns: int
 
 
 class Scope:
@@ -210,6 +195,9 @@ class Request(Scope):
     wait_ns: int = 0
     run_ns: int = 0
     resume_ns: int = 0
+    overhead_ns: int = 0
+    """How long it waited for its bridge calls, of calls side by side each instant once."""
+    overhead_until: int = 0
     loop_caused: int = 0
     loop_suffered: int = 0
     unseen: int = 0
@@ -219,7 +207,10 @@ class Request(Scope):
     released: int = 0
     """Since when nobody waits for it: its answer has left, or its client has. What is left to do delays nobody."""
     losses: dict[tuple[str, ...], IntervalSet] | None = None
-    """The time it has been reported to have lost, by finding. The sending thread's own; see `emit.victims`."""
+    """The time it has been reported to have lost, by finding. This and the next three are `emit.victims`' own."""
+    hops_until: int = 0
+    last_hop: tuple[int, int, int, int] | None = None
+    hop_waits: IntervalSet | None = None
     queries: int = 0
     query_ns: int = 0
     refusals: int = 0
@@ -246,8 +237,8 @@ class Request(Scope):
         self.path = path
         self.crossings: list[Crossing] = []
         """Bridge calls that have ended and are not yet in the sums. Appended to by any thread."""
-        self.sites: dict[tuple[int, int], list[Any]] = {}
-        """A call site (`Frame.key`) -> its hops, their wait + resume delay, its frame: for hop storms."""
+        self.sites: dict[tuple[int, int], SiteSums] = {}
+        """By call site (`Frame.key`): for hop storms."""
         self.unsited: list[Crossing] = []
         """What is in the sums, and not yet in `sites`: a request of few hops is never asked for them."""
         self.told: tuple[int, ...] | None = None
@@ -273,48 +264,43 @@ class Request(Scope):
         """Whether it is an error: answered with a status of 500 or above, or ended by an exception."""
         return self.status >= 500 or bool(self.error)  # noqa: PLR2004 - server errors
 
-    def add_up(self) -> list[Crossing]:
-        """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held."""
+    def add_up(self) -> tuple[list[Crossing], list[int] | None]:
+        """Add what has ended to the sums, and give it, each call once. Called with the tallies' lock held.
+
+        Beside the calls, in ns, how much of each one's waits is in no other's; None for all of each.
+        """
         taken = self.crossings[:]
         del self.crossings[: len(taken)]  # what comes in between stays for the next time
         if not taken:
-            return taken
+            return taken, None
         self.hops += len(taken)
-        _, _, _, waits, runs, resumes = zip(*taken, strict=True)
-        self.wait_ns += sum(waits)
+        _, _, _, waits, runs, resumes, starts = zip(*taken, strict=True)
+        waited, resumed = sum(waits), sum(resumes)
+        self.wait_ns += waited
         self.run_ns += sum(runs)
-        self.resume_ns += sum(resumes)
+        self.resume_ns += resumed
+        shares, last = counted_once(starts, waits, runs, resumes, since=self.overhead_until, until=self.ended)
+        self.overhead_ns += waited + resumed if shares is None else sum(shares)
+        self.overhead_until = max(self.overhead_until, last)
         self.unsited += taken
         if len(self.unsited) >= _MAX_UNSITED:
             unsited, self.unsited = self.unsited, []
-            _site(self.sites, unsited)
-        return taken
+            add_to_sites(self.sites, unsited)
+        return taken, shares
 
     def busiest_site(self) -> tuple[int, int, Frame] | None:
-        """The call site of most hops so far: how many, their wait + resume delay, and the line."""
-        sites = {key: [*known] for key, known in self.sites.copy().items()}
-        _site(sites, self.unsited)
+        """The call site of most hops so far: how many, how long the request waited for them, and the line."""
+        sites = {key: known.copy() for key, known in self.sites.copy().items()}
+        add_to_sites(sites, self.unsited)
         if not sites:
             return None
-        hops, cost, site = max(sites.values(), key=lambda known: (known[0], known[1]))
-        return hops, cost, site
+        most = max(sites.values(), key=lambda known: (known.hops, known.cost_ns))
+        return most.hops, most.cost_ns, most.site
 
     @property
     def path_or_route(self) -> str:
         """The route, or for a path that Django did not resolve, the path, bounded in number."""
         return self.template or _unresolved(self.path)
-
-
-def _site(sites: dict[tuple[int, int], list[Any]], crossings: Sequence[Crossing]) -> None:
-    """Add crossings to the sums of their call sites."""
-    for site, _, role, wait_ns, _, resume_ns in crossings:
-        # A hop storm is made of hops taken one after another; pool calls go side by side.
-        if site is not None and role != _POOL:
-            known = sites.get(site.key)
-            if known is None:
-                known = sites[site.key] = [0, 0, site]
-            known[0] += 1
-            known[1] += wait_ns + resume_ns
 
 
 class Connection(Request):

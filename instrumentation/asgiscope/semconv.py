@@ -211,7 +211,7 @@ REQUEST_UNSEEN_NS: Final = "asgiscope.request.unseen_ns"
 """int: how long it lay in the kernel, at least, while the event loop was blocked, before the server read it."""
 REQUEST_OVERHEAD_NS: Final = "asgiscope.request.overhead_ns"
 """int: how long it waited for its hops, each instant once: the union of the queue waits and resume delays of its
-bridge calls until its answer left. Never above its duration, however many calls wait side by side."""
+bridge calls. Never above its duration, however many calls wait side by side."""
 REQUEST_QUERIES: Final = "asgiscope.request.queries"
 REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
 REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
@@ -247,7 +247,8 @@ RESUME_NS: Final = "asgiref.resume_ns"
 OUTCOME: Final = "asgiref.outcome"
 """An `Outcome`, on a bridge call that was submitted: how its wait ended, or that it has not."""
 OVERHEAD_NS: Final = "asgiref.overhead_ns"
-"""int: the part of the wait and the resume delay in which no call of the same request, sent earlier, waited too."""
+"""int: the part of the wait and the resume delay in which no call of the same request, sent earlier, waited too;
+absent where that is all of them."""
 IDLE_NS: Final = "asgiref.wait_idle_ns"
 """int: the part of the queue wait in which no call held the thread. wait = sum of overlaps + idle,
 but for a wait behind more than 512 calls, of which the first and the last are told apart."""

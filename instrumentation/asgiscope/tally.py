@@ -17,7 +17,8 @@ from operator import attrgetter, itemgetter, mul, truediv
 from typing import Final, NamedTuple, TypeVar
 
 from asgiscope.callsite import Frame, callable_name
-from asgiscope.scope import Crossing, Request
+from asgiscope.crossings import Crossing
+from asgiscope.scope import Request
 from asgiscope.semconv import OVERFLOW, RESPONSE_CLASSES
 
 SCALE: Final = 4
@@ -92,7 +93,7 @@ class Histogram:
 class BridgeRow:
     """Bridge calls of one function through one kind of thread on one route."""
 
-    __slots__ = ("crossings", "resume_ns", "run", "wait")
+    __slots__ = ("crossings", "overlap_ns", "resume_ns", "run", "wait")
 
     def __init__(self) -> None:
         self.crossings: list[Crossing] = []
@@ -100,6 +101,13 @@ class BridgeRow:
         self.wait = Histogram()
         self.run = Histogram()
         self.resume_ns = 0
+        self.overlap_ns = 0
+        """The part of wait and resume delay in which another call of the same request waited too."""
+
+    @property
+    def overhead_ns(self) -> int:
+        """How long requests waited for these calls, each instant once."""
+        return max(self.wait.sum_ns + self.resume_ns - self.overlap_ns, 0)
 
     def count(self) -> None:
         """Count them."""
@@ -131,6 +139,7 @@ SUMS: Final = (
     "wait_ns",
     "run_ns",
     "resume_ns",
+    "overhead_ns",
     "loop_caused",
     "loop_suffered",
     "query_ns",
@@ -256,10 +265,12 @@ class Tallies:
         if request.frozen:
             return
         with self._lock:
-            taken = request.add_up()
+            taken, shares = request.add_up()
             route = request.path_or_route
             if taken:
                 self._bridges(taken, route)
+            if shares is not None:
+                self._overlap(taken, shares, route)
             if not request.ended:
                 return
             row = _row(self._rows.requests, route, RequestRow, OVERFLOW)
@@ -294,6 +305,16 @@ class Tallies:
         rows.uncounted += len(crossings)
         if rows.uncounted >= _UNCOUNTED:
             rows.count()
+
+    def _overlap(self, crossings: Sequence[Crossing], shares: Sequence[int], route: str) -> None:
+        """Take note of waits in which another call of the same request waited too."""
+        bridges = self._rows.bridges
+        for crossing, share in zip(crossings, shares, strict=True):
+            overlap = crossing.wait_ns + crossing.resume_ns - share
+            if overlap > 0:
+                role = str(crossing.role)
+                key = (callable_name(crossing.func), role, route)
+                _row(bridges, key, BridgeRow, (OVERFLOW, role, OVERFLOW)).overlap_ns += overlap
 
     def _row_of(self, crossing: Crossing, route: str, found: Found) -> Callable[[Crossing], None]:
         """What puts a function's calls into their row."""

@@ -5,12 +5,13 @@ from typing import Any
 
 from asgiscope import callsite
 from asgiscope.config import Config
+from asgiscope.crossings import Crossing
 from asgiscope.emit import encode
 from asgiscope.emit.encode import Encoder, SpanData, SpanLink
 from asgiscope.emit.metrics import Stretch
 from asgiscope.emit.spans import SpanMaker
 from asgiscope.ledger import Call
-from asgiscope.scope import Crossing, Request, Tags
+from asgiscope.scope import Request, Tags
 from asgiscope.semconv import OVERFLOW, SPAN_SYNC_TO_ASYNC, ThreadRole
 from asgiscope.tally import MAX_ROWS, Histogram, Tallies
 from hypothesis import given
@@ -196,7 +197,8 @@ def test_a_request_that_does_not_end_is_added_up_as_it_goes() -> None:
     request = Request(None, 1_000, "GET", "/stream")
     frame = callsite.Frame(_plain.__code__, 2)
     for number in range(1_000):
-        tallies.crossed(request, Crossing(frame, "load", ThreadRole.REQUEST, number, 1, 2))
+        started = 2_000 * number
+        tallies.crossed(request, Crossing(frame, "load", ThreadRole.REQUEST, number, 1, 2, started))
     assert len(tallies._inbox) == 3, "once in 256 calls"
     assert (request.hops, tallies.busiest_site(request)) == (0, (1_000, sum(range(1_000)) + 2_000, frame))
     rows = tallies.take()

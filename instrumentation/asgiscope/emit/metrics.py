@@ -16,8 +16,16 @@ from asgiscope.tally import SCALE, Histogram, Rows, Tallies
 _DELTA: Final = b"\x10\x01"
 """`aggregation_temporality` = AGGREGATION_TEMPORALITY_DELTA, in `Sum` and `ExponentialHistogram` alike."""
 _MONOTONIC: Final = b"\x18\x01"
-_SECONDS: Final = frozenset({"wait_ns", "run_ns", "resume_ns", "loop_caused", "loop_suffered", "query_ns"})
-_NAMES: Final = {"wait_ns": "wait", "run_ns": "run", "resume_ns": "resume", "query_ns": "query_time"}
+_SECONDS: Final = frozenset(
+    {"wait_ns", "run_ns", "resume_ns", "overhead_ns", "loop_caused", "loop_suffered", "query_ns"}
+)
+_NAMES: Final = {
+    "wait_ns": "wait",
+    "run_ns": "run",
+    "resume_ns": "resume",
+    "overhead_ns": "overhead",
+    "query_ns": "query_time",
+}
 """Sums of a request that are called otherwise as a metric."""
 _UNITS: Final = {"hops": "{hop}", "queries": "{query}", "refusals": "{refusal}"}
 
@@ -130,6 +138,8 @@ class Stretch:
         yield self._histograms(sc.METRIC_BRIDGE_RUN, [(labels, row.run) for labels, row in labelled])
         resumes = [(labels, row.resume_ns) for labels, row in labelled if row.resume_ns]
         yield self._sums(sc.METRIC_BRIDGE_RESUME, "s", resumes)
+        overheads = [(labels, row.overhead_ns) for labels, row in labelled if row.overhead_ns]
+        yield self._sums(sc.METRIC_BRIDGE_OVERHEAD, "s", overheads)
 
     def _sums(self, name: str, unit: str, points: Sequence[tuple[Labels, int]]) -> bytes:
         """A monotonic `Sum`: of nanoseconds as seconds, of all else as integers."""

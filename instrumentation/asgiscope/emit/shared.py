@@ -51,9 +51,9 @@ class Shared:
                 _keep(self._calls, key, known)
         return known
 
-    def thread(self, queue: Queue, run_tags: tuple[int, str] | None) -> Block:
-        """Of the calls that a thread ran for an executor: both."""
-        key = (queue.id, queue.role, run_tags)
+    def thread(self, queue: Queue, run_tags: tuple[int, str] | None, outcome: sc.Outcome | None) -> Block:
+        """Of the calls that a thread ran for an executor: both, and what became of the calls."""
+        key = (queue.id, queue.role, run_tags, outcome)
         known = self._threads.get(key)
         if known is None:
             attributes: dict[str, Any] = {
@@ -62,6 +62,8 @@ class Shared:
                 sc.EXECUTOR_ID: queue.id,
                 sc.EXECUTOR_WORKERS: queue.workers,
             }
+            if outcome is not None:
+                attributes[sc.OUTCOME] = str(outcome)
             if run_tags is not None:
                 attributes[sc.RUN_THREAD_ID], attributes[sc.RUN_THREAD_NAME] = run_tags
             known = _keep(self._threads, key, Block(attributes))

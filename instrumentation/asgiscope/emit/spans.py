@@ -17,7 +17,7 @@ from asgiscope.emit.encode import Block, SpanData, SpanLink
 from asgiscope.emit.server_span import merged
 from asgiscope.emit.shared import Shared, code
 from asgiscope.emit.source import Source
-from asgiscope.emit.victims import NOTHING_ADDED, Added, Found, Loss, describe, losses_of
+from asgiscope.emit.victims import NOTHING_ADDED, Added, Found, Loss, describe, losses_of, overhead_of
 from asgiscope.holds import PoolWait, Share
 from asgiscope.ledger import Call
 from asgiscope.recorder import Chain, Parked, Refusal
@@ -30,7 +30,6 @@ INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
 _DRIFT_NS: Final = 50_000
-_OUTCOMES: Final = {outcome: str(outcome) for outcome in sc.Outcome}
 Attributes = dict[str, Any]
 
 
@@ -132,32 +131,36 @@ class SpanMaker:
         return span if request.server_span is None else merged(span, request.server_span, request)
 
     def _call(self, call: Call) -> SpanData:
-        queue, outcome = call.queue, call.outcome
+        queue, begun = call.queue, call.run_started
+        until = begun or call.withdrawn
+        wait, run, resume = until - call.started if until else 0, call.run_ns, call.resume_ns
         known = self._shared.call(call)
         shared: tuple[Block, ...] = (known.block,)
         if queue is not None:
-            shared = (known.block, self._shared.thread(queue, call.run_tags))
+            shared = (known.block, self._shared.thread(queue, call.run_tags, call.outcome))
         attributes: Attributes = {
             sc.SUBMIT_TIME: self._epoch + call.started,
             sc.QUEUE_DEPTH: call.depth,
-            sc.WAIT_NS: call.wait_ns,
-            sc.RUN_NS: call.run_ns,
-            sc.RESUME_NS: call.resume_ns,
+            sc.WAIT_NS: wait,
+            sc.RUN_NS: run,
+            sc.RESUME_NS: resume,
         }
-        if outcome is not None:
-            attributes[sc.OUTCOME] = _OUTCOMES[outcome]
+        if call.within is not None and not self._ongoing:
+            overhead = overhead_of(call.within, call, wait + resume)
+            if overhead != wait + resume:
+                attributes[sc.OVERHEAD_NS] = overhead
         if call.cancelled:
             attributes[sc.CANCELLED] = True
         links: list[SpanLink] = []
         found: Found | None = None
-        if call.waited_until:
+        if until:
             held = attribute(call)
             call.forget_holders()
             attributes[sc.IDLE_NS] = held.idle_ns
             if held.holders:
                 worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
                 links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
-            if call.wait_ns >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
+            if wait >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
                 for block in shared:  # what was found may have another line, and its source goes with it
                     attributes |= block.attributes
                 shared = ()
@@ -205,7 +208,7 @@ class SpanMaker:
             losses = [
                 Loss(one, ((max(stall.started, stall.ended - lost), stall.ended),))
                 if most
-                else Loss(one, ((stall.started, stall.ended),))
+                else Loss(one, ((max(stall.started, one.started), stall.ended),))
                 for one, lost, most in hit
             ]
             found = Found(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, losses, len(unknown))
@@ -386,6 +389,7 @@ def request_sums(request: Request) -> Attributes:
         sc.REQUEST_WAIT_NS: request.wait_ns,
         sc.REQUEST_RUN_NS: request.run_ns,
         sc.REQUEST_RESUME_NS: request.resume_ns,
+        sc.REQUEST_OVERHEAD_NS: request.overhead_ns,
         sc.REQUEST_LOOP_CAUSED_NS: request.loop_caused,
         sc.REQUEST_LOOP_SUFFERED_NS: request.loop_suffered,
         sc.REQUEST_UNSEEN_NS: request.unseen or "",

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from asgiscope import semconv as sc
 from asgiscope.intervals import IntervalSet
+from asgiscope.ledger import Call
 from asgiscope.scope import Request
 
 MAX_ACCOUNTS: Final = 64
@@ -60,6 +61,30 @@ NOTHING_ADDED: Final = Added(is_new=False, lost_ns=0)
 def losses_of(request: Request | None, *stretches: tuple[int, int]) -> list[Loss]:
     """Return the request of a finding as its one victim; none where there is no request."""
     return [Loss(request, stretches)] if request is not None else []
+
+
+def overhead_of(request: Request, call: Call, waited_ns: int) -> int:
+    """Return how much of a hop's wait and resume delay no hop of its request that was sent earlier had, in ns.
+
+    Mostly hops are made one after another: then it is all of it, and nothing is united.
+    """
+    start, until = call.started, call.waited_until
+    returned = call.run_ended or until
+    end = returned + call.resume_ns
+    alone = start >= request.hops_until
+    last, request.hops_until = request.hops_until, max(end, request.hops_until)
+    if alone and not 0 < request.ended < end:
+        request.last_hop, request.hop_waits = (start, until, returned, end), None
+        return waited_ns
+    union = request.hop_waits
+    if union is None:
+        request.hop_waits = union = IntervalSet()
+        before, began, ran, resumed = request.last_hop or (last, last, last, last)
+        union.add(0, before)  # all hops before it were over
+        union.add(before, began)
+        union.add(ran, resumed)
+    bound = request.ended or end
+    return union.add(start, min(until, bound)) + union.add(returned, min(end, bound))
 
 
 def describe(found: Found, site: Key, *, keep: bool) -> tuple[dict[str, Any], list[Added]]:

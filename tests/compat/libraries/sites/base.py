@@ -52,7 +52,7 @@ def configure(
             "default": {
                 "ENGINE": "django.db.backends.sqlite3",
                 "NAME": os.environ["SITE_DATABASE"],
-                "OPTIONS": {"timeout": 20},
+                "OPTIONS": {"timeout": 20, "init_command": "PRAGMA synchronous=OFF"},  # Wagtail's migrations
             }
         },
         "INSTALLED_APPS": [

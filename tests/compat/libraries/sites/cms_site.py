@@ -30,11 +30,13 @@ def prepare():
     """Make a home page and one below it."""
     from cms.api import create_page  # noqa: PLC0415
     from django.contrib.auth.models import User  # noqa: PLC0415
+    from django.db import transaction  # noqa: PLC0415
 
     user = User.objects.create_superuser("editor", "editor@example.com", "secret")
     options = {"template": "shop/cms.html", "language": "en", "in_navigation": True, "created_by": user}
     home = create_page("Home", **options)
-    home.set_as_homepage()
+    with transaction.atomic():
+        home.set_as_homepage()
     create_page("Shop", **options)
 
 

@@ -73,7 +73,14 @@ def is_request(span: SpanView, path: str) -> bool:
 
 
 @contextmanager
-def run(setup: Setup, folder: Path, *extra: str, copied: bool = False, **env: str) -> Iterator[Running]:
+def run(
+    setup: Setup,
+    folder: Path,
+    *extra: str,
+    copied: bool = False,
+    ready_status: int | None = 200,
+    **env: str,
+) -> Iterator[Running]:
     """Serve the site, from a copy of its code if it is to be changed."""
     try:
         environment = setup.environment()
@@ -97,7 +104,13 @@ def run(setup: Setup, folder: Path, *extra: str, copied: bool = False, **env: st
         }
         command = setup.arguments(environment, port, *extra)
         with Server(
-            command, port, cwd=site, env=variables, log=folder / "log", ready="/ready/", ready_status=200
+            command,
+            port,
+            cwd=site,
+            env=variables,
+            log=folder / "log",
+            ready="/ready/",
+            ready_status=ready_status,
         ) as server:
             deadline = time.monotonic() + 60
             while setup.started and server.log.read_text().count(setup.started) < setup.workers:

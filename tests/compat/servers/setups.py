@@ -37,6 +37,8 @@ class Setup:
     newest_python: bool = False
     started: str = ""
     """What its log says of each worker once it serves: a signal before that is lost (granian waits for ever)."""
+    named: tuple[str, ...] = ()
+    """Words of the line that names what is not supported."""
     noise: tuple[str, ...] = field(default=())
     """Patterns of log lines that name a fault of the server's own, with or without asgiscope."""
 
@@ -151,5 +153,18 @@ SETUPS: Final = [
         noise=(r"Worker (startup|shutdown) hook failed",),
     ),
 ]
+UNSUPPORTED: Final = [
+    Setup("hypercorn trio", "hypercorn --bind 127.0.0.1:{port} -k trio", named=("asyncio", "-k uvloop")),
+    Setup(
+        "pounce subinterpreters",
+        "pounce serve --port {port} --worker-mode subinterpreter --workers 2",
+        application="--app=basics:application",
+        quiet="--no-access-log",
+        requirements=POUNCE,
+        newest_python=True,
+        named=("subinterpreter", "not active"),
+    ),
+]
+"""Those that asgiscope names in one line and leaves alone."""
 SHORT: Final = ("uvicorn httptools uvloop", "gunicorn asgi asyncio", "granian rloop")
 """Those that run in `make test`; tests/e2e has uvicorn, daphne, hypercorn and gunicorn's other worker too."""

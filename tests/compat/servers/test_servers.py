@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.compat.servers.conftest import NEVER_MS, SITE, Running, is_request, run
-from tests.compat.servers.setups import SETUPS, SHORT, Setup
+from tests.compat.servers.setups import SETUPS, SHORT, UNSUPPORTED, Setup
 from tests.e2e.running import line_of
 from tests.sink import SpanView
 
@@ -50,9 +50,14 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         assert site.complaints() == []
 
 
-@pytest.mark.parametrize("view", EXPECTED)
-def test_each_finding_has_its_line_route_and_thread(running: Running, view: str) -> None:
+def test_each_finding_has_its_line_route_and_thread(running: Running) -> None:
     """And there is no other beside it."""
+    for view in EXPECTED:
+        _check(running, view)
+
+
+def _check(running: Running, view: str) -> None:
+    """Ask for a view, and look at the findings of that request."""
     kind, role = EXPECTED[view]
     since = len(running.sink.spans)
     assert running.get(f"/{view}/").status_code == (500 if view == "refused" else 200)
@@ -223,3 +228,17 @@ def test_a_worker_that_is_killed_for_its_silence_has_reported_why(setup: Setup, 
         with pytest.raises(ProcessLookupError):
             os.kill(killed, 0)
         assert [line for line in site.complaints() if "asgiscope" in line] == []
+
+
+@pytest.mark.parametrize("setup", of(UNSUPPORTED))
+def test_what_is_not_supported_is_named_in_one_line(setup: Setup, tmp_path: Path) -> None:
+    """And left as it is: no traceback of ours, no span."""
+    with run(setup, tmp_path, ready_status=None) as site:
+        for _ in range(3):
+            site.get("/ready/")
+        lines = [line for line in site.server.log.read_text().splitlines() if line.startswith("asgiscope ")]
+        assert lines
+        assert len(set(lines)) == 1
+        assert all(word in lines[0] for word in setup.named)
+        assert "asgiscope failed" not in site.server.log.read_text()
+        assert [span for span in site.sink.spans if span.kind == 2] == []

@@ -25,6 +25,7 @@ settings.configure(
     # A refused request is logged as an error: here it is what is asked for, and the server's log stays readable.
     LOGGING={
         "version": 1,
+        "disable_existing_loggers": False,
         "handlers": {"nowhere": {"class": "logging.NullHandler"}},
         "loggers": {"django.request": {"handlers": ["nowhere"], "propagate": False}},
     },

@@ -23,6 +23,7 @@ INSTRUMENTATION = (
     "intervals",
     "servers",
     "callsite",
+    "declared",
     "stacks",
     "thread_waits",
     "gaps",

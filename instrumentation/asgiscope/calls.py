@@ -17,11 +17,12 @@ from types import FrameType
 from typing import Any, Final
 
 from asgiscope import callsite, faults
-from asgiscope.callsite import Frame, essence, near
+from asgiscope.callsite import Frame, essence, near_or_library
+from asgiscope.declared import of_stack
 from asgiscope.ledger import ABANDONED, ENDED, NEW, WAITING, Call, Queue
 from asgiscope.patching import Around
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Scope, current
+from asgiscope.scope import Scope, Storm, current
 from asgiscope.semconv import SPAN_EXECUTOR, SPAN_SYNC_TO_ASYNC, ThreadRole
 from asgiscope.watchdog import Watchdog
 
@@ -41,7 +42,12 @@ def made(recorder: Recorder, func: object, caller: FrameType) -> Call:
     scope = _current() or recorder.threads.here.call
     call = Call(scope, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
     call.maker = caller.f_code
-    call.site = near(caller, _NEAR)
+    call.site = near_or_library(caller, _NEAR)
+    request = call.within
+    if request is not None:
+        request.made += 1
+        if request.made == recorder.config.hop_storm:
+            request.storm = Storm(callsite.stack(caller), of_stack(caller))
     return call
 
 
@@ -192,7 +198,11 @@ def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
             return
         # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
         call.cancelled = True
-        if call.site is None and not call.stack and now - call.started >= recorder.wait_ns:
+        if (
+            not call.stack
+            and callsite.lacks_application(call.site)
+            and now - call.started >= recorder.wait_ns
+        ):
             call.stack = (
                 callsite.here()
             )  # its end may come on another thread, or where no frame of it is left

@@ -3,6 +3,8 @@
 Overhead model: a frame costs one dictionary look-up once its file is known; walks are bounded.
 Known limitation: an application installed into site-packages counts as a third-party package unless its folder
 is named in `ASGISCOPE_APP_PATHS`.
+
+Longer than 400 lines because all walks over a stack follow the one classification of frames.
 """
 
 import functools
@@ -77,6 +79,7 @@ class Frame(NamedTuple):
 _BOUNDARY: Final = Owner.BOUNDARY
 _OWN: Final = Owner.OWN
 _LAYER: Final = Owner.LAYER
+_THIRD_PARTY: Final = Owner.THIRD_PARTY
 _APPLICATION: Final = Owner.APPLICATION
 
 _new: Final = tuple.__new__
@@ -115,6 +118,7 @@ _LAYERS = (
 Base = tuple[int, CodeType | None]
 """`id()` and code of the frame at which a stack ends."""
 NO_BASE: Final[Base] = (0, None)
+_REQUEST = "ASGIRequest."
 _COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp)>)+$")
 
 
@@ -178,6 +182,13 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
 
     Our own frames do not count, so that nobody has to know how many there are.
     """
+    found = near_or_library(frame, depth)
+    return None if lacks_application(found) else found
+
+
+def near_or_library(frame: FrameType | None, depth: int = 8) -> Frame | None:
+    """Return what `near` does; without an application frame, the innermost of a third-party package."""
+    library: FrameType | None = None
     while frame is not None and depth:
         code = frame.f_code
         who = _owners.get(code.co_filename)
@@ -186,12 +197,37 @@ def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
         if who is _APPLICATION:
             lasti = frame.f_lasti
             return _sites.get((id(code), lasti)) or _site(code, lasti)
-        if who is _LAYER or (who is _BOUNDARY and code.co_name not in _CALLED):
-            return None
+        if (who is _LAYER and not _is_passed(code)) or (who is _BOUNDARY and code.co_name not in _CALLED):
+            break
+        if who is _THIRD_PARTY and library is None:
+            library = frame
         frame = frame.f_back
         if who is not _OWN:
             depth -= 1
-    return None
+    if library is None:
+        return None
+    code, lasti = library.f_code, library.f_lasti
+    return _sites.get((id(code), lasti)) or _site(code, lasti)
+
+
+def lacks_application(site: Frame | None) -> bool:
+    """Return whether the application's line is still to be looked for beyond a call site that was found near."""
+    return site is None or owner(site.code) is not _APPLICATION
+
+
+def is_application(frame: Frame) -> bool:
+    """Return whether a frame is of the application's code."""
+    return owner(frame.code) is _APPLICATION
+
+
+def _is_passed(code: CodeType) -> bool:
+    """Return whether code in a layer's file is no layer: Django's request lives beside its handler."""
+    return code.co_qualname.startswith(_REQUEST)
+
+
+def kept(frame: Frame) -> Frame:
+    """Return the object that stands for a line each time."""
+    return _sites.get(frame.key) or _site(*frame)
 
 
 def _site(code: CodeType, lasti: int) -> Frame:
@@ -270,7 +306,7 @@ def find(frames: Sequence[Frame]) -> Frame | None:
         who = owner(frame.code)
         if who is Owner.APPLICATION:
             return frame
-        if who is Owner.LAYER:
+        if who is Owner.LAYER and not _is_passed(frame.code):
             break
         if who is Owner.THIRD_PARTY and best is None:
             best = frame

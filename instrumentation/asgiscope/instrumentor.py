@@ -22,6 +22,7 @@ from asgiscope.probes import (
     Unsupported,
     asgiref,
     async_backend,
+    bodies,
     bolt,
     caches,
     channels,
@@ -112,6 +113,7 @@ class Instrumentation:
             "signals": lambda: signals.install(recorder),
             "hashing": lambda: hashing.install(recorder),
             "files": lambda: files.install(recorder),
+            "bodies": lambda: bodies.install(recorder),
             "mail": lambda: mail.install(recorder),
             "handler": lambda: handler.install(recorder, self.watchdog, self.pipeline, middleware),
             "otel_django": lambda: otel_django.install(

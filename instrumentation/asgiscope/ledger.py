@@ -18,6 +18,7 @@ from types import CodeType
 from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame, Site
+from asgiscope.declared import Declared
 from asgiscope.scope import Request, Scope
 from asgiscope.semconv import Outcome
 
@@ -69,6 +70,7 @@ class Call(Scope):
         "ahead",
         "busy_after",
         "cancelled",
+        "declared",
         "depth",
         "func",
         "future",
@@ -96,6 +98,8 @@ class Call(Scope):
     maker: CodeType | None
     """What made the call: its caller's code, the framework's too."""
     middleware: Culprit | None
+    declared: Declared | None
+    """For what of the site it was made, where a probe knows."""
     site: Frame | None
     stack: list[Frame] | tuple[()]
     run_tags: tuple[int, str] | None
@@ -114,7 +118,7 @@ class Call(Scope):
         self.state = NEW
         self.depth = self.run_started = self.run_ended = self.resumed = self.withdrawn = 0
         self.cancelled = self.settled = False
-        self.future = self.queue = self.maker = self.middleware = self.site = None
+        self.future = self.queue = self.maker = self.middleware = self.site = self.declared = None
         self.run_tags = self.ahead = None
         self.stack = ()
 

@@ -329,7 +329,7 @@ class _Look:
 
     def _bare(self, frozen: Call, frames: list[Frame], task: "asyncio.Task[Any] | None") -> Call:
         """Take from a copy of a call what would keep the application's objects alive, and give it its tags."""
-        if frozen.site is None and not frozen.stack:
+        if not frozen.stack and callsite.lacks_application(frozen.site):
             frozen.stack = frames
         if frozen.ahead is not None:
             frozen.ahead.settle()

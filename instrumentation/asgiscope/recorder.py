@@ -20,6 +20,7 @@ from asgiscope import callsite
 from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
 from asgiscope.crossings import Crossing
+from asgiscope.declared import Declared
 from asgiscope.ledger import Call, Culprit, Ledger
 from asgiscope.scope import Connection, Operation, Request, Scope, Tags, current
 from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
@@ -60,6 +61,7 @@ class Refusal(Scope):
         """What the request answered, 0 where it did not."""
         self.chain: list[str] = []
         self.frames: list[Frame] = []
+        self.declared: Declared | None = None
 
     def raised(self, error: BaseException) -> bool:
         """Return whether it raised this exception: asgiref and Django raise a new one each time."""
@@ -391,7 +393,7 @@ class Recorder:
         if not (notable or sampled):
             call.ahead = None
             return
-        if notable and call.site is None and not call.stack:
+        if notable and not call.stack and callsite.lacks_application(call.site):
             call.stack = callsite.here()
         if call.ahead is not None:
             call.ahead.settle()

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from asgiscope.callsite import Frame
 from asgiscope.crossings import Crossing, SiteSums, add_to_sites
+from asgiscope.declared import Declared
 from asgiscope.intervals import IntervalSet, counted_once
 from asgiscope.semconv import (
     CONTEXT_ID,
@@ -66,6 +67,13 @@ class Tags(NamedTuple):
             TASK_NAME: self.task_name,
             CONTEXT_ID: f"{self.context:x}" if self.context else "",
         }
+
+
+class Storm(NamedTuple):
+    """Where a request was when it made so many bridge calls that they are a storm."""
+
+    frames: list[Frame]
+    declared: Declared | None
 
 
 class Scope:
@@ -224,6 +232,9 @@ class Request(Scope):
     """Refusals that are sent once it is known what the request answered."""
     view: object = None
     """What Django resolved its path to."""
+    made: int = 0
+    """How many bridge calls it has made so far."""
+    storm: "Storm | None" = None
     session_site: Frame | None = None
     """Where its session was first changed."""
 

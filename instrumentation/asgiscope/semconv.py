@@ -176,6 +176,10 @@ USER_OBJECT_KIND: Final = "asgiscope.user_object.kind"
 """An `ObjectKind`, beside `asgiscope.user_object`."""
 
 
+LIBRARY_SITE: Final = "asgiscope.library_site"
+"""str, where the call site is not where it happened: `file:line function` of the package that worked for it."""
+
+
 class ObjectKind(StrEnum):
     """What a site declares, and frameworks call."""
 
@@ -549,6 +553,10 @@ these on the event loop only."""
 FILE_OPERATION: Final = "asgiscope.file.operation"
 FILE_STORAGE: Final = "asgiscope.file.storage"
 """str: dotted path of the storage's class."""
+SPAN_BODY: Final = "request body"
+"""Django parses a form or an upload: `request.POST`, `request.FILES`."""
+BODY_TYPE: Final = "asgiscope.body.type"
+"""str: its content type, without parameters."""
 SPAN_MAIL: Final = "mail send"
 MAIL_BACKEND: Final = "asgiscope.mail.backend"
 """str: dotted path of the back end's class."""

@@ -168,6 +168,14 @@ def test_storages_and_files_have_the_methods_and_properties_we_wrap() -> None:
     assert all(isinstance(vars(FileProxyMixin)[name], property) for name in file_probe.CONTENT)
 
 
+def test_forms_and_uploads_are_parsed_by_one_method_of_the_request() -> None:
+    """Under ASGI and WSGI, by the properties `POST` and `FILES`."""
+    assert "_load_post_and_files" in vars(HttpRequest)
+    for kind in (asgi.ASGIRequest, wsgi.WSGIRequest):
+        assert "_load_post_and_files" not in vars(kind)
+        assert "_load_post_and_files" in vars(kind)["_get_post"].__code__.co_names
+
+
 def test_mail_back_ends_inherit_from_one_class_and_send_by_one_method() -> None:
     """Which has no `__init_subclass__` of its own."""
     assert "__init_subclass__" not in vars(BaseEmailBackend)

@@ -29,6 +29,7 @@ _WORK: Final = {
     sc.SPAN_HASH: Kind.PASSWORD_HASH,
     sc.SPAN_FILE: Kind.FILE,
     sc.SPAN_MAIL: Kind.MAIL,
+    sc.SPAN_BODY: Kind.REQUEST_BODY,
 }
 """`Operation.kind` -> what it is called in a span."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from asgiscope import callsite
 from asgiscope import semconv as sc
-from asgiscope.callsite import Site
+from asgiscope.callsite import Frame, Site
 from asgiscope.emit import hops, sql
 from asgiscope.emit.encode import Block
 from asgiscope.ledger import Call, Queue
@@ -39,7 +39,7 @@ class Shared:
 
     def call(self, call: Call) -> Known:
         """Of the bridge calls that one line makes of one function: both, and why it is a hop."""
-        frame = call.site or (callsite.find(call.stack) if call.stack else None)
+        frame = frame_of(call)
         key = (id(call.func), frame.key if frame is not None else _NOWHERE, id(call.maker), call.kind)
         known = None if call.middleware is not None else self._calls.get(key)
         if known is None:
@@ -99,6 +99,15 @@ def code(site: Site | None) -> dict[str, Any]:
 
 
 V = TypeVar("V")
+
+
+def frame_of(call: Call) -> Frame | None:
+    """Return the line that made a call: the application's, also where it was found by a look further out."""
+    site = call.site
+    if not call.stack or not callsite.lacks_application(site):
+        return site
+    found = callsite.find(call.stack)
+    return found if found is not None and (site is None or callsite.is_application(found)) else site
 
 
 def _keep(known: dict[tuple[Any, ...], V], key: tuple[Any, ...], value: V) -> V:

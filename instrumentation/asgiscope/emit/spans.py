@@ -12,10 +12,10 @@ from asgiscope import semconv as sc
 from asgiscope.attribution import attribute
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
-from asgiscope.emit import hops, stalls
+from asgiscope.emit import declared, hops, stalls
 from asgiscope.emit.encode import Block, SpanData, SpanLink
 from asgiscope.emit.server_span import merged
-from asgiscope.emit.shared import Shared, code
+from asgiscope.emit.shared import Shared, code, frame_of
 from asgiscope.emit.source import Source
 from asgiscope.emit.victims import NOTHING_ADDED, Added, Found, Loss, describe, losses_of, overhead_of
 from asgiscope.holds import PoolWait, Share
@@ -125,10 +125,26 @@ class SpanMaker:
                 # One storm a request: a stretch as long as the union of its waits says as much as all of them.
                 lost = ((request.started, request.started + cost),)
                 found = Found(sc.FindingKind.HOP_STORM, cost, [Loss(request, lost)])
-                attributes |= code(callsite.site_of(site))
+                attributes |= self._of_storm(request, site)
         name = f"{request.method} {request.template}".strip()
         span = self._span(request, name, attributes, kind=SERVER, failed=request.has_failed, found=found)
         return span if request.server_span is None else merged(span, request.server_span, request)
+
+    @staticmethod
+    def _of_storm(request: Request, site: Frame) -> Attributes:
+        """Return the call site of a storm, and for what of the site it was.
+
+        Where a package makes the hops, the application's line further out is named, or else the definition of what
+        the package works for: its own line stands beside it.
+        """
+        storm = request.storm
+        about = declared.attributes(storm.declared if storm is not None else None)
+        if storm is None or callsite.is_application(site):
+            return {**about, **code(callsite.site_of(site))}
+        found = callsite.find(storm.frames)
+        if found is not None and callsite.is_application(found):
+            return {**about, **code(callsite.site_of(found)), **declared.library(site)}
+        return {**about, **declared.instead_of(site, storm.declared)}
 
     def _call(self, call: Call) -> SpanData:
         queue, begun = call.queue, call.run_started
@@ -232,7 +248,10 @@ class SpanMaker:
             sc.EXCEPTION_MESSAGE: refusal.message,
             sc.CODE_STACKTRACE: callsite.render(refusal.frames),
         }
-        attributes |= code(_frame_site(callsite.find_or_innermost(refusal.frames)))
+        frame = callsite.find_or_innermost(refusal.frames)
+        if frame is not None:
+            attributes |= declared.instead_of(frame, refusal.declared)
+        attributes |= declared.attributes(refusal.declared)
         if refusal.reached is not None:
             attributes[sc.REFUSAL_CAUGHT] = not refusal.reached
         if refusal.status:
@@ -326,6 +345,8 @@ class SpanMaker:
             found = self._reported
         if found is not None:
             self._describe(found, attributes)
+        if sc.FINDING in attributes and sc.USER_OBJECT not in attributes:
+            attributes |= declared.attributes(declared.of_scope(scope))
         if sc.HTTP_ROUTE not in attributes and scope.request is not scope:
             attributes[sc.HTTP_ROUTE] = scope.route
         if scope.parent is None and scope.origin is not None and type(scope.origin) is not Connection:
@@ -415,7 +436,7 @@ def _frame_site(frame: Frame | None) -> Site | None:
 
 def _call_site(call: Call) -> Site | None:
     """The line that made the call; where the stack no longer tells, the function it called."""
-    return _frame_site(call.site or callsite.find(call.stack)) or callsite.definition(call.func)
+    return _frame_site(frame_of(call)) or callsite.definition(call.func)
 
 
 def _parent_id(scope: Scope) -> int:

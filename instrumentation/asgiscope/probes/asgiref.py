@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import Any, Protocol
 
-from asgiscope import callsite, faults
+from asgiscope import callsite, declared, faults
 from asgiscope.calls import around_submit, begun, made, over
 from asgiscope.ledger import NEW, Call, Culprit
 from asgiscope.patching import CALLER, Patches
@@ -79,6 +79,11 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> Pat
     return patches.around(current_thread_executor.CurrentThreadExecutor, "submit", submit)
 
 
+DESCRIBE: dict[int, Callable[[Call, Any, Any], None]] = {}
+"""By the `id()` of a function that a framework bridges for whatever the site declares: says for what it was called.
+Filled by the probe of that framework, which keeps the function alive."""
+
+
 class Bridges:
     """What wraps the two bridges."""
 
@@ -87,6 +92,7 @@ class Bridges:
         self._watchdog = watchdog
         self._middleware = middleware
         self._forced = middleware.forced
+        self.describe = DESCRIBE
         self._parking = middleware.parking
 
     def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -96,6 +102,10 @@ class Bridges:
             call = made(self._recorder, func, sys._getframe(CALLER))  # noqa: SLF001 - one's own caller
             if self._forced:
                 call.middleware = self._middleware.of(func)
+            if self.describe:
+                of_function = self.describe.get(id(func))
+                if of_function is not None:
+                    of_function(call, args, kwargs)
         except Exception:  # noqa: BLE001 - never into the application
             faults.report("asgiref.sync_to_async")
             return wrapped(*args, **kwargs)
@@ -253,6 +263,7 @@ def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError, middl
         refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else SPAN_ASYNC_TO_SYNC
         crossing = f"{refusal.operation} {callsite.callable_name(scope.func)}"
         refusal.chain = [*guard.chain(recorder, sys._getframe(), middleware.in_file), crossing]  # noqa: SLF001
+        refusal.declared = declared.of_stack(sys._getframe())  # noqa: SLF001
         recorder.refused(refusal)
     except Exception:  # noqa: BLE001
         faults.report("asgiref.refuse")

@@ -1,6 +1,7 @@
 """Channels' routers: which route a WebSocket is of.
 
-Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, wrapped once it is imported. A
+Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, wrapped once it is imported; the
+bridge of `SyncConsumer.dispatch` is only looked at: its calls are named by the method that handles the message. A
 router keeps to itself which of its patterns matched, so they are asked once more; those of nested routers make one
 route, as Django's do. A WebSocket lasts long: it has no span, and what its consumer does is in traces of its own.
 
@@ -9,11 +10,16 @@ nothing.
 Known limitation: a consumer that is served by other means than these routers has no route.
 """
 
+import functools
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
-from asgiscope import faults
+from asgiscope import callsite, declared, faults
+from asgiscope.callsite import Frame
+from asgiscope.ledger import Call
 from asgiscope.patching import Patches
+from asgiscope.probes import Unsupported, asgiref
 from asgiscope.recorder import Recorder
 from asgiscope.scope import Connection, current
 
@@ -27,7 +33,33 @@ def install(recorder: Recorder) -> Patches:
         patches.wrap(module.ProtocolTypeRouter, "__call__", routers.by_protocol)
         patches.wrap(module.URLRouter, "__call__", routers.by_path)
 
+    def describe(module: Any) -> None:
+        bridge = vars(module.SyncConsumer).get("dispatch")
+        function = getattr(bridge, "func", None)
+        if function is None:
+            raise Unsupported("channels' SyncConsumer.dispatch is not bridged")
+        asgiref.DESCRIBE[id(function)] = _for_consumer
+        patches.on_remove(functools.partial(_forget, function))
+
+    patches.when_imported("channels.consumer", describe)
     return patches.when_imported("channels.routing", patch)
+
+
+def _forget(function: object) -> None:
+    asgiref.DESCRIBE.pop(id(function), None)
+
+
+def _for_consumer(call: Call, args: Any, kwargs: Any) -> None:
+    """Let a call of `SyncConsumer.dispatch` be of the consumer's method that handles the message."""
+    consumer, message = (*args, *kwargs.values())[:2]
+    call.declared = found = declared.consumer_method(consumer, message)
+    if found is None:
+        return
+    method = getattr(type(consumer), found.name.rpartition(".")[2], None)
+    code = getattr(method, "__code__", None)
+    if isinstance(code, CodeType):
+        call.func = code
+        call.site = callsite.kept(Frame(code, 0))
 
 
 class Routers:

@@ -16,7 +16,7 @@ from threading import get_ident
 from types import FrameType
 from typing import Any
 
-from asgiscope import callsite, faults
+from asgiscope import callsite, declared, faults
 from asgiscope.callsite import Owner
 from asgiscope.ledger import RUNNING, Call
 from asgiscope.patching import Patches
@@ -94,6 +94,7 @@ def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> 
     refusal.frames = frames[1:]
     refusal.chain = [*chain(recorder, guard_frame, middleware_in), f"query {query_of(guard_frame)}".strip()]
     refusal.operation_kind = _kind(refusal.chain)
+    refusal.declared = declared.of_stack(guard_frame)
     recorder.refused(refusal)
 
 
@@ -112,7 +113,23 @@ def chain(recorder: Recorder, frame: FrameType | None, middleware_in: Callable[[
                 steps.append(f"view {outermost}".strip())
         elif outermost and outermost == _task_name():
             steps.append(f"task {outermost}")
-    return _tidy(steps[::-1])
+    view = _view_name(recorder)
+    return _tidy([_named(step, view) for step in reversed(steps)])
+
+
+def _view_name(recorder: Recorder) -> str:
+    """Return the name of the view of the request in force, as the site declared it; "" if there is none yet."""
+    request = recorder.request()
+    found = declared.of_view(request.view) if request is not None else None
+    target = declared.unwrapped(request.view) if request is not None and found is not None else None
+    return str(getattr(target, "__qualname__", ""))
+
+
+def _named(step: str, view: str) -> str:
+    """Return the step of a view with the view's own name: the outermost function may be a wrapper around it."""
+    if not view or not step.startswith("view ") or step.startswith(f"view {view}."):
+        return step
+    return f"view {view}"
 
 
 def _task_name() -> str:
@@ -158,6 +175,9 @@ def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple
         if (short, code.co_name) in _VIEWS:
             return [*steps, f"view {view}".strip()], None
         step = "serializer" if path.endswith(_SERIALIZER) else _STEPS.get((short, code.co_name))
+        if code.co_name == "_restore_context" and path.endswith("/asgiref/sync.py"):
+            name = getattr(frame.f_locals.get("cvar"), "name", "")
+            steps.append(f"context variable {name} (_restore_context)")
         if step == "signal":
             steps += [f"receiver {view}".strip(), f"signal {signals.name_of(frame)}".strip()]
         elif step is not None and (not steps or steps[-1] != step):
@@ -166,7 +186,10 @@ def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple
         if who is Owner.BOUNDARY:
             break
         if who >= Owner.THIRD_PARTY:
-            view = code.co_qualname
+            if (
+                who is Owner.APPLICATION or not view
+            ):  # a package's wrapper is not what the site calls its view
+                view = code.co_qualname
             name = middleware_in(code.co_filename)
             if name:
                 return [*steps, f"middleware {name}"], None

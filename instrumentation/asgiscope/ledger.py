@@ -7,6 +7,7 @@ Overhead model: a bridge call takes its queue's lock three times for a few dicti
 kept in a log that all who wait share, and only while somebody waits for them, so an idle queue keeps nothing.
 Attribution itself (`attribution`) is left to whoever reads the call later, off the application's threads.
 Known limitation: of more than 512 runs in one wait, the first and the last 256 are told apart, the rest summed.
+Longer than 400 lines because a call, its queue and all queues are one model under one set of locks.
 """
 
 import threading

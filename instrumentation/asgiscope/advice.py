@@ -531,6 +531,19 @@ _PARENT: Final = Advice(
     link=_SENSITIVE,
     brief="make the calls in one synchronous function",
 )
+_CONTEXT: Final = Advice(
+    title="Give each context a thread, or shorten the call that holds the shared one",
+    reason="One executor was given to several ThreadSensitiveContexts: what another request does on its thread "
+    "holds up this one.",
+    steps=(
+        "Shorten the holder: it is named with its line. Batch its queries, or move it to a task queue.",
+        "Add threads: give each context an executor of its own, or none, and asgiref makes it one.",
+        "What waits for another server needs no thread: await an asynchronous client.",
+    ),
+    code="async with ThreadSensitiveContext():  # a thread of its own\n    await sync_to_async(work)()",
+    link=_SENSITIVE,
+    brief="shorten the call that holds the shared thread, or give each context a thread",
+)
 _ONE_THREAD: Final = Advice(
     title="Do not gather thread-sensitive calls",
     reason="All thread-sensitive calls of a request run on its one thread, in turn: asyncio.gather over them "
@@ -602,6 +615,23 @@ def _by_operation(texts: Mapping[OperationKind, Advice]) -> list[Row]:
 
 _VARIABLES: Final = Row(Seen(user_object=ObjectKind.CONTEXT_VARIABLE), _VARIABLE)
 
+_MIDDLEWARE: Final = Advice(
+    title="Make the middleware async-capable",
+    reason="A synchronous middleware between asynchronous ones sends every request to a thread and back.",
+    steps=(
+        "Yours: derive from MiddlewareMixin, or decorate with sync_and_async_middleware.",
+        ("A package's: look for a release that supports async, or leave it out for the routes that are hot."),
+        ("Until then, place synchronous middlewares next to each other: only a change of mode costs a hop."),
+    ),
+    code="@sync_and_async_middleware\ndef simple_middleware(get_response):\n"
+    "    if iscoroutinefunction(get_response):\n"
+    "        async def middleware(request):\n            return await get_response(request)\n"
+    "    else:\n"
+    "        def middleware(request):\n            return get_response(request)\n"
+    "    return middleware",
+    link=f"{_DJANGO}topics/http/middleware/#asynchronous-support",
+    brief="derive from MiddlewareMixin, or decorate it with sync_and_async_middleware",
+)
 TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
     FindingKind.LOOP_BLOCKED: (_VARIABLES, *_by_operation(_BLOCKED), Row(Seen(), _CPU)),
     FindingKind.REFUSAL: (
@@ -615,6 +645,7 @@ TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
         Row(Seen(executor=ThreadRole.SHARED, user_object=ObjectKind.CONSUMER), _CONSUMER),
         Row(Seen(user_object=ObjectKind.FIELD), _RESOLVERS),
         Row(Seen(executor=ThreadRole.SHARED), _SHARED),
+        Row(Seen(executor=ThreadRole.CONTEXT), _CONTEXT),
         Row(Seen(executor=ThreadRole.PARENT), _PARENT),
         Row(Seen(), _ONE_THREAD),
     ),
@@ -640,38 +671,9 @@ TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
             ),
         ),
     ),
-    FindingKind.SYNC_MIDDLEWARE: (
-        Row(
-            Seen(),
-            Advice(
-                title="Make the middleware async-capable",
-                reason="A synchronous middleware between asynchronous ones sends every request to a "
-                "thread and back.",
-                steps=(
-                    "Yours: derive from MiddlewareMixin, or decorate with sync_and_async_middleware.",
-                    (
-                        "A package's: look for a release that supports async, or leave it out for "
-                        "the routes that are "
-                        "hot."
-                    ),
-                    (
-                        "Until then, place synchronous middlewares next to each other: only a change "
-                        "of mode costs a "
-                        "hop."
-                    ),
-                ),
-                code="@sync_and_async_middleware\ndef simple_middleware(get_response):\n"
-                "    if iscoroutinefunction(get_response):\n"
-                "        async def middleware(request):\n            return await get_response(request)\n"
-                "    else:\n"
-                "        def middleware(request):\n            return get_response(request)\n"
-                "    return middleware",
-                link=f"{_DJANGO}topics/http/middleware/#asynchronous-support",
-                brief="derive from MiddlewareMixin, or decorate it with sync_and_async_middleware",
-            ),
-        ),
-    ),
+    FindingKind.SYNC_MIDDLEWARE: (Row(Seen(), _MIDDLEWARE),),
     FindingKind.PARKED_THREAD: (
+        Row(Seen(user_object=ObjectKind.MIDDLEWARE), _MIDDLEWARE),
         Row(
             Seen(),
             Advice(

@@ -151,7 +151,8 @@ class FindingKind(StrEnum):
     SYNC_MIDDLEWARE = "sync_middleware"
     """A sync-only middleware sent the request through a thread. Cost: wait + resume delay of the hop."""
     PARKED_THREAD = "parked_thread"
-    """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked."""
+    """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked; below a sync-only
+    middleware, which alone makes it park, what the parking adds: the handing over to the loop and back."""
     DEADLOCK = "deadlock"
     """Calls wait for one another in a circle: none of them can go on. Cost: as for the same span without it."""
     CONNECTION_WAIT = "connection_wait"

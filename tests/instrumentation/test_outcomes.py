@@ -13,12 +13,14 @@ import pytest
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from asgiscope import instrumentor
+from asgiscope.advice import advise, seen
 from asgiscope.config import Config
 from asgiscope.emit.encode import SpanData
 from asgiscope.emit.reports import ReportMaker
 from asgiscope.emit.spans import SpanMaker
 from asgiscope.ledger import Culprit
 from asgiscope.scope import Request, current
+from asgiscope.semconv import FindingKind
 from asgiscope.testing.memory import Memory
 
 MS = 1_000_000
@@ -302,6 +304,7 @@ def test_a_thread_given_to_several_contexts_is_named_as_such(kept: Kept) -> None
     asyncio.run(main())
     span = the(kept.made(), "quick")
     assert span["asgiref.executor"] == "context"
+    assert "gather" not in advise(FindingKind.CONTENTION, seen(span)).title
     assert span["asgiscope.finding"] == "contention"
     assert [link["http.route"] for link in span["links"]] == ["/holds/"]
 
@@ -331,6 +334,7 @@ def test_a_thread_parked_by_a_middleware_costs_what_the_parking_adds(kept: Kept)
     asyncio.run(main())
     (span,) = [one for one in kept.made() if one.get("asgiscope.finding") == "parked_thread"]
     assert span["asgiscope.middleware"] == "shop.middleware.Audit"
+    assert advise(FindingKind.PARKED_THREAD, seen(span)) == advise(FindingKind.SYNC_MIDDLEWARE)
     assert span["asgiref.parked_ns"] >= 95 * MS
     assert span["asgiscope.finding.cost_ns"] < span["asgiref.parked_ns"] / 2
     assert span["asgiscope.finding.victims_ns"] <= span["asgiscope.finding.cost_ns"]

@@ -92,7 +92,7 @@ def summary(
             )
             effect = "waited"
         case FindingKind.PARKED_THREAD | FindingKind.DEADLOCK:
-            text = f"{who} {_STOOD[kind]} for {length} in all, {often}{where}{what}"
+            text = f"{who} {_STOOD[kind]} {length} in all, {often}{where}{what}"
             effect = "waited"
         case _:
             text = _OTHERS[kind].format(who=who, length=length, often=often, where=where, count=count)
@@ -110,8 +110,8 @@ def summary(
 
 _UNSAFE: Final = "synchronous work in async code"
 _STOOD: Final = {
-    FindingKind.PARKED_THREAD: "kept a thread parked in async_to_sync",
-    FindingKind.DEADLOCK: "was part of a deadlock",
+    FindingKind.PARKED_THREAD: "parked a thread in async_to_sync at a cost of",
+    FindingKind.DEADLOCK: "was part of a deadlock for",
 }
 _OTHERS: Final = {
     FindingKind.HOP_STORM: (

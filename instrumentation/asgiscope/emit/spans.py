@@ -277,7 +277,8 @@ class SpanMaker:
             cost = parked.parked_ns
             if parked.middleware is not None:
                 cost = sum(end - start for start, end in added)
-                attributes[sc.MIDDLEWARE] = parked.middleware.path
+                attributes[sc.MIDDLEWARE] = attributes[sc.USER_OBJECT] = parked.middleware.path
+                attributes[sc.USER_OBJECT_KIND] = str(sc.ObjectKind.MIDDLEWARE)
                 attributes |= code(parked.middleware.site)
             found = Found(sc.FindingKind.PARKED_THREAD, cost, losses_of(parked.within, *added))
         name = f"{sc.SPAN_ASYNC_TO_SYNC} {callsite.callable_name(parked.func)}"

@@ -5,6 +5,7 @@ openapi-typescript would do as much, but needs the JavaScript interface that Typ
 tests/dashboard/test_types.py fails where the file is not what this would write.
 """
 
+import json
 import re
 import sys
 import tempfile
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from asgiscope_collector.app import create_app
+from asgiscope_collector.definitions import DEFINITIONS, markdown
 from asgiscope_collector.settings import Settings
 
 TARGET: Final = Path(__file__).resolve().parent / "src/api/schema.ts"
+MEANINGS: Final = TARGET.parents[1] / "text/definitions.ts"
+DEFINED: Final = TARGET.parents[3] / "docs/definitions.md"
 WIDTH: Final = 120
 HEADER: Final = """\
 /**
@@ -43,9 +47,19 @@ Schema = Mapping[str, Any]
 
 
 def main() -> int:
-    """Write the file."""
+    """Write the files."""
     TARGET.write_text(typescript(openapi()))
+    MEANINGS.write_text(meanings())
+    DEFINED.parent.mkdir(exist_ok=True)
+    DEFINED.write_text(markdown())
     return 0
+
+
+def meanings() -> str:
+    """The TypeScript of what the figures mean."""
+    lines = [f"  {name}: {json.dumps(each.meaning)}," for name, each in DEFINITIONS.items()]
+    head = "/** What the figures mean. Made by dashboard/api_types.py from definitions.py: do not edit. */"
+    return "\n".join([head, "", "export const definitions = {", *lines, "} as const;", ""])
 
 
 def openapi() -> dict[str, Any]:

@@ -58,6 +58,7 @@ INSTRUMENTATION = (
 )
 COLLECTOR = (
     "__init__",
+    "definitions",
     "models",
     "address",
     "settings",

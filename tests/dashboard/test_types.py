@@ -13,11 +13,11 @@ DASHBOARD: Final = ROOT / "dashboard"
 _PRINT: Final = """
 import runpy, sys
 made = runpy.run_path(sys.argv[1])
-print(made["typescript"](made["openapi"]()), end="")
+print(made["typescript"](made["openapi"]()), made["meanings"](), made["markdown"](), sep=chr(0), end="")
 """
 
 
-def test_the_types_are_those_of_the_api() -> None:
+def test_the_types_and_the_definitions_are_those_of_the_collector() -> None:
     """What the generator writes now is what is committed."""
     # In a process of its own: it makes an app, which may not be done on a loop, and Playwright's runs in this one.
     made = subprocess.run(
@@ -26,8 +26,13 @@ def test_the_types_are_those_of_the_api() -> None:
         text=True,
         check=True,
     ).stdout
-    committed = (DASHBOARD / "src/api/schema.ts").read_text()
-    assert made == committed, "the API changed: run `python dashboard/api_types.py`"
+    files = (
+        DASHBOARD / "src/api/schema.ts",
+        DASHBOARD / "src/text/definitions.ts",
+        ROOT / "docs/definitions.md",
+    )
+    for file, text in zip(files, made.split("\0"), strict=True):
+        assert text == file.read_text(), f"{file} is out of date: run `python dashboard/api_types.py`"
 
 
 def test_attribute_names_are_the_contract_s() -> None:

@@ -10,6 +10,7 @@ from asgiscope_collector.analysis import coarse, significance
 from asgiscope_collector.analysis.histogram import quantile
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
 from asgiscope_collector.analysis.tallies import Counted, Found, Sums
+from asgiscope_collector.definitions import per_request, share
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import CallSite, Comparison, FindingChange, RouteTraffic, Side, Verdict
 
@@ -127,12 +128,12 @@ def see(engine: Engine, asked: Scope) -> Seen:
         requests_per_second=count / max(1.0, (seen["last_ns"] - seen["first_ns"]) / _NS),
         errors=requests["errors"],
         responses=requests.answered,
-        error_share=requests["errors"] / count if count else 0.0,
+        error_share=per_request(requests["errors"], count),
         duration_p50_ns=requests.quantile(0.50),
         duration_p95_ns=requests.quantile(0.95),
-        hops_per_request=(requests["hops"] / count if count else 0.0) if loops["loop_ns"] else None,
+        hops_per_request=per_request(requests["hops"], count) if loops["loop_ns"] else None,
         wait_p95_ns=waits.quantile(0.95),
-        loop_blocked_share=min(1.0, loops["blocked_ns"] / loops["loop_ns"]) if loops["loop_ns"] else None,
+        loop_blocked_share=share(loops["blocked_ns"], loops["loop_ns"]),
         refusals=sum(row["count"] for row in found if row["kind"] == FindingKind.REFUSAL),
     )
     return Seen(

@@ -10,6 +10,7 @@ from asgiscope_collector.analysis.histogram import distribution
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Steps
 from asgiscope_collector.analysis.source import source_of
 from asgiscope_collector.analysis.stall_evidence import evidence_of
+from asgiscope_collector.analysis.tallies import Counted
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import (
@@ -42,17 +43,6 @@ FROM asgiscope_findings
 WHERE FindingId IN {ids:Array(String)} AND """
     + IN_MINUTES
     + " GROUP BY GROUPING SETS ((time), (route), (version))"
-)
-
-_TRAFFIC: Final = (
-    "SELECT "
-    + STEP
-    + """ AS time, Version AS version, grouping(time) = 0 AS by_time,
-    sum(Requests) AS requests, sumIf(Requests, Route IN {routes:Array(String)}) AS of_routes
-FROM asgiscope_requests
-WHERE """
-    + IN_MINUTES
-    + " GROUP BY GROUPING SETS ((time), (version))"
 )
 
 _VICTIMS: Final = """
@@ -103,12 +93,13 @@ def course(engine: Engine, asked: Filter) -> Course:
     routes = routes[:_ROUTES]
     releases.sort(key=lambda row: (-row["first_ns"], row["version"]))
     known_routes = [row["route"] for row in routes if row["route"]]
-    traffic = {**parameters, **replace(asked.scope, service=service).names, "routes": known_routes}
-    for row in coarse.rows(engine, _TRAFFIC, traffic):
-        if row["by_time"]:
-            points[row["time"]]["requests"] = row["of_routes"]
-        else:
-            requests[row["version"]] = row["requests"]
+    counted = Counted.over(
+        engine, replace(asked.scope, service=service), step=steps.seconds, routes=known_routes
+    )
+    for (time,), sums in counted.requests("time", where="Route IN {routes:Array(String)}").items():
+        points[time]["requests"] = sums["requests"]
+    for (version,), sums in counted.requests("version").items():
+        requests[version] = sums["requests"]
     return Course(
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
         by_route=[route_cost(row) for row in routes],

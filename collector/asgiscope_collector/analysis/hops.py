@@ -5,6 +5,7 @@ from typing import Any, Final
 from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.scope import IN_MINUTES, Scope
 from asgiscope_collector.analysis.tallies import Counted, Sums
+from asgiscope_collector.definitions import per_request
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import CallSite, HopSite, RouteHops
 
@@ -14,7 +15,7 @@ SELECT
     ServiceName AS service, CalledFunction AS called, CodeFunction AS function, CodeFile AS file,
     anyLast(Line) AS line, Route AS route, Executor AS executor, Middleware AS middleware,
     sum(Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns, sum(ResumeNs) AS resume_ns,
-    wait_ns + resume_ns AS overhead_ns, count() OVER () AS total
+    sum(OverheadNs) AS overhead_ns, count() OVER () AS total
 FROM asgiscope_calls
 WHERE """
     + IN_MINUTES
@@ -52,11 +53,11 @@ def _route(service: str, route: str, sums: Sums) -> RouteHops:
         errors=sums["errors"],
         responses=sums.answered,
         hops=sums["hops"],
-        hops_per_request=sums["hops"] / requests if requests else 0.0,
+        hops_per_request=per_request(sums["hops"], requests),
         wait_ns=sums["wait_ns"],
         resume_ns=sums["resume_ns"],
         run_ns=sums["run_ns"],
-        overhead_ns=sums["wait_ns"] + sums["resume_ns"],
+        overhead_ns=sums.overhead_ns,
         queries=sums["queries"],
         duration_p95_ns=sums.quantile(0.95),
         exact=sums.exact,

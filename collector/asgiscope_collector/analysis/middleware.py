@@ -13,6 +13,7 @@ from asgiscope_collector.analysis.findings import strings_of
 from asgiscope_collector.analysis.scope import IN_MINUTES, OF, Scope
 from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.analysis.times import rfc3339
+from asgiscope_collector.definitions import per_request
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Chain, Change, Layer, Middleware
 
@@ -190,7 +191,7 @@ def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
         layers=layers,
         hops=sum(layer.hops for layer in layers),
         hook_hops=sum(layer.hook_hops for layer in layers),
-        hops_per_request=costs.traffic["hops"] / requests if requests else 0.0,
+        hops_per_request=per_request(costs.traffic["hops"], requests),
         requests=requests,
         changes=[*(changes(names, modes) if whole else []), *_hooked(layers)],
     )
@@ -210,7 +211,7 @@ def _layer(name: str, mode: str, adapted: str, hooks: Sequence[tuple[Sums, int]]
         mode=mode,
         adapted=adapted,
         hops=int(adapted == SPAN_SYNC_TO_ASYNC),
-        hook_hops=sum(sums["calls"] / among for sums, among in hooks) / requests if requests else 0.0,
+        hook_hops=per_request(sum(sums["calls"] / among for sums, among in hooks), requests),
         calls=own["calls"] + sum(sums["calls"] // among for sums, among in hooks),
         wait_ns=own["wait_ns"] + sum(sums["wait_ns"] // among for sums, among in hooks),
         resume_ns=own["resume_ns"] + sum(sums["resume_ns"] // among for sums, among in hooks),

@@ -11,8 +11,17 @@ from asgiscope_collector.analysis.releases import markers
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.analysis.times import rfc3339
+from asgiscope_collector.definitions import per_request, share
 from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.models import Findings, HealthPoint, Overview, ReleaseMarker, ServiceHealth, Services
+from asgiscope_collector.models import (
+    Findings,
+    HealthPoint,
+    Overview,
+    ReleaseMarker,
+    ServiceHealth,
+    Services,
+    State,
+)
 
 _POINTS: Final = 120
 _FINDINGS: Final = 10
@@ -130,7 +139,7 @@ def overview(asked: Scope, around: Around, counted: Tallied, worst: Findings) ->
 
 def worst(engine: Engine, asked: Scope) -> Findings:
     """The findings that cost users most."""
-    asked_for = findings.Filter(scope=asked)
+    asked_for = findings.Filter(scope=asked, states=(State.OPEN, State.REGRESSED))
     return findings.list_findings(engine, asked_for, findings.Sort.IMPACT, limit=_FINDINGS, offset=0)
 
 
@@ -193,7 +202,7 @@ def _health(
         duration_p50_ns=requests.quantile(0.50),
         duration_p95_ns=requests.quantile(0.95),
         loop_blocked_ns=loops["blocked_ns"],
-        loop_blocked_share=min(1.0, loops["blocked_ns"] / loop_ns) if watched and loop_ns else None,
+        loop_blocked_share=share(loops["blocked_ns"], loop_ns) if watched else None,
         longest_stall_ns=loops.longest_ns,
         processes=seen.get("most_processes", 0),
         calls=waits["calls"],
@@ -204,7 +213,7 @@ def _health(
         wait_p99_ns=waits.quantile(0.99),
         shared_waits=part.shared_waits,
         refusals=part.refusals,
-        hops_per_request=(requests["hops"] / count if count else 0.0) if watched else None,
+        hops_per_request=per_request(requests["hops"], count) if watched else None,
         watched=watched,
         exact=exact and tallied,
         environments=seen.get("environments", []),
@@ -221,7 +230,7 @@ def _point(time: int, part: _Parts) -> HealthPoint:
         errors=part.requests["errors"],
         hops=part.requests["hops"],
         loop_blocked_ns=blocked_ns,
-        loop_blocked_share=min(1.0, blocked_ns / loop_ns) if loop_ns else None,
+        loop_blocked_share=share(blocked_ns, loop_ns),
         wait_ns=part.waits["wait_ns"],
         wait_p95_ns=part.waits.quantile(0.95),
         shared_waits=part.shared_waits,

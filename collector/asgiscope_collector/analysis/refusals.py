@@ -9,27 +9,19 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.analysis import coarse
 from asgiscope_collector.analysis.findings import Filter, Sort, list_findings
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
+from asgiscope_collector.analysis.tallies import Counted
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Finding, Findings, Point, Refusal, Refusals
 
 _POINTS: Final = 120
 _NS: Final = 1_000_000_000
 
-_SERIES: Final = (
-    (
-        "SELECT "
-        + STEP
-        + " AS time, sum(Occurrences) AS count FROM asgiscope_findings WHERE FindingKind = 'refusal' AND "
-        + IN_MINUTES
-        + " AND ({route:String} = '' OR Route = {route:String}) GROUP BY time"
-    ),
-    (
-        "SELECT "
-        + STEP
-        + " AS time, sum(Requests) AS requests FROM asgiscope_requests WHERE "
-        + IN_MINUTES
-        + " AND ({route:String} = '' OR Route = {route:String}) GROUP BY time"
-    ),
+_REFUSED: Final = (
+    "SELECT "
+    + STEP
+    + " AS time, sum(Occurrences) AS count FROM asgiscope_findings WHERE FindingKind = 'refusal' AND "
+    + IN_MINUTES
+    + " AND ({route:String} = '' OR Route = {route:String}) GROUP BY time"
 )
 
 _FIRST: Final = """
@@ -75,9 +67,13 @@ def over_time(engine: Engine, asked: Scope, route: str) -> list[Point]:
     """How many there were in each step of the range, and how many requests."""
     steps = Steps(asked.range, _POINTS)
     points: defaultdict[int, dict[str, Any]] = defaultdict(dict)
-    for sql in _SERIES:
-        for row in coarse.rows(engine, sql, {**asked.parameters, "step": steps.seconds, "route": route}):
-            points[row.pop("time")].update(row)
+    parameters = {**asked.parameters, "step": steps.seconds, "route": route}
+    for row in coarse.rows(engine, _REFUSED, parameters):
+        points[row["time"]]["count"] = row["count"]
+    counted = Counted.over(engine, asked, step=steps.seconds, route=route)
+    found = counted.requests("time", where="({route:String} = '' OR Route = {route:String})")
+    for (time,), sums in found.items():
+        points[time]["requests"] = sums["requests"]
     return [Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times]
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from asgiscope_collector.analysis import coarse
-from asgiscope_collector.analysis.scope import IN_MINUTES, OF, Scope
+from asgiscope_collector.analysis.scope import OF, Scope
+from asgiscope_collector.analysis.tallies import Counted, Sums
 from asgiscope_collector.analysis.times import rfc3339
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Release, ReleaseMarker, Releases
@@ -25,15 +25,6 @@ HAVING last_ns >= {since_ns:Int64} AND first_ns < {until_ns:Int64}
 ORDER BY first_ns DESC, service, environment, version
 LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
-)
-
-_TRAFFIC: Final = (
-    """
-SELECT ServiceName AS service, Environment AS environment, Version AS version, sum(Requests) AS requests
-FROM asgiscope_requests
-WHERE """
-    + IN_MINUTES
-    + " GROUP BY ServiceName, Environment, Version"
 )
 
 # What a service ran before is no release in the range: the first version that is known of it is left out.
@@ -64,10 +55,7 @@ def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releas
     """A page of the versions seen in the range, the newest first."""
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters, "limit": limit, "offset": offset}
     rows = engine.rows(_RELEASES, parameters)
-    traffic = {
-        (row["service"], row["environment"], row["version"]): row["requests"]
-        for row in coarse.rows(engine, _TRAFFIC, asked.parameters)
-    }
+    traffic = Counted.over(engine, asked).requests("service", "environment", "version")
     return Releases(
         releases=[
             Release(
@@ -76,7 +64,9 @@ def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releas
                 version=row["version"],
                 first_seen=rfc3339(row["first_ns"]),
                 last_seen=rfc3339(row["last_ns"]),
-                requests=traffic.get((row["service"], row["environment"], row["version"]), 0),
+                requests=traffic.get((row["service"], row["environment"], row["version"]), Sums())[
+                    "requests"
+                ],
             )
             for row in rows
         ],

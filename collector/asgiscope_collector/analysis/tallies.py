@@ -87,6 +87,7 @@ _KEYS: Final = {
     "route": "Route",
     "executor": "Executor",
     "function": "Function",
+    "version": "Version",
     "time": STEP,
 }
 
@@ -115,7 +116,7 @@ _OF_REQUESTS: Final = """
 """
 _SUMS_OF_REQUESTS: Final = """,
     sum(t.Hops) AS hops, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns, sum(RunNs) AS run_ns,
-    sum(Queries) AS queries
+    sum(Queries) AS queries, sum(OverheadNs) AS overhead_ns, sum(DurationNs) AS duration_ns
 """
 _REQUESTS: Final[_Question] = {
     _Source.SPANS: (
@@ -192,6 +193,12 @@ class Sums:
     def __getitem__(self, name: str) -> int:
         """A sum; 0 where there is none."""
         return round(self.sums.get(name, 0))
+
+    @property
+    def overhead_ns(self) -> int:
+        """What requests lost to hops; of an asgiscope that does not say, at most their durations."""
+        told = self["overhead_ns"]
+        return told or min(self["wait_ns"] + self["resume_ns"], self["duration_ns"])
 
     def quantile(self, level: float) -> int:
         """The duration below which so many lie, nanoseconds."""
@@ -306,7 +313,8 @@ class Counted:
             if source not in self.sources:
                 continue
             condition = _CONDITIONS[source]
-            keys = "".join(f"{_KEYS[key]} AS {key}, " for key in by)
+            columns_of = {**_KEYS, "version": "ServiceVersion"} if source == _Source.TALLIES else _KEYS
+            keys = "".join(f"{columns_of[key]} AS {key}, " for key in by)
             grouped = f" GROUP BY {', '.join(by)}" if by else ""
             inner = table.replace("{where}", condition)
             outer = where if inner != table else f"{condition} AND {where}"

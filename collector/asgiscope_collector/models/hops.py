@@ -18,7 +18,9 @@ class HopSite(BaseModel):
     wait_ns: int
     run_ns: int
     resume_ns: int
-    overhead_ns: int = Field(description="wait + resume delay: what crossing cost beside the work")
+    overhead_ns: int = Field(
+        description="wait and resume delay, of calls of a request that wait side by side each instant once"
+    )
 
 
 class RouteHops(BaseModel):
@@ -34,7 +36,9 @@ class RouteHops(BaseModel):
     wait_ns: int
     resume_ns: int
     run_ns: int
-    overhead_ns: int
+    overhead_ns: int = Field(
+        description="what the requests lost to hops, each instant of a request once: never above their durations"
+    )
     queries: int
     duration_p95_ns: int
     exact: bool = Field(description="from tallies of every request, not from the spans that were sent")

@@ -79,7 +79,9 @@ class Overview(BaseModel):
     step_ns: int
     services: list[ServiceHealth]
     series: list[HealthPoint]
-    findings: list[Finding]
+    findings: list[Finding] = Field(
+        description="those that cost users most, of the open and the regressed ones"
+    )
     findings_total: int
     releases: list[ReleaseMarker]
 

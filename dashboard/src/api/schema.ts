@@ -502,7 +502,7 @@ export interface HopSite {
   wait_ns: number;
   run_ns: number;
   resume_ns: number;
-  /** wait + resume delay: what crossing cost beside the work */
+  /** wait and resume delay, of calls of a request that wait side by side each instant once */
   overhead_ns: number;
 }
 
@@ -695,6 +695,7 @@ export interface Overview {
   step_ns: number;
   services: ServiceHealth[];
   series: HealthPoint[];
+  /** those that cost users most, of the open and the regressed ones */
   findings: Finding[];
   findings_total: number;
   releases: ReleaseMarker[];
@@ -901,6 +902,7 @@ export interface RouteHops {
   wait_ns: number;
   resume_ns: number;
   run_ns: number;
+  /** what the requests lost to hops, each instant of a request once: never above their durations */
   overhead_ns: number;
   queries: number;
   duration_p95_ns: number;

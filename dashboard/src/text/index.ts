@@ -7,10 +7,11 @@
 
 import * as frame from "./frame";
 import * as alerting from "./alerting";
+import { definitions } from "./definitions";
 import * as pages from "./pages";
 import * as problems from "./problems";
 import * as words from "./words";
 
-export const text = { ...frame, ...pages, ...problems, ...alerting, ...words };
+export const text = { ...frame, ...pages, ...problems, ...alerting, ...words, definitions };
 
 export type Messages = typeof text;

@@ -115,8 +115,8 @@ function Layers({ layers }: { layers: readonly Layer[] }): JSX.Element {
           <tr>
             <th scope="col">{words.layer}</th>
             <th scope="col">{words.mode}</th>
-            <th scope="col" class="num">{words.hops}</th>
-            <th scope="col" class="num">{words.hookHops}</th>
+            <th scope="col" class="num" title={text.definitions.hops}>{words.hops}</th>
+            <th scope="col" class="num" title={text.definitions.hops}>{words.hookHops}</th>
             <th scope="col" class="num">{words.waited}</th>
           </tr>
         </thead>
@@ -176,9 +176,9 @@ function Routes({ rows }: { rows: readonly RouteHops[] }): JSX.Element | null {
           <thead>
             <tr>
               <th scope="col">{words.route}</th>
-              <th scope="col" class="num">{words.requests}</th>
-              <th scope="col" class="num">{words.perRequest}</th>
-              <th scope="col" class="num">{words.overhead}</th>
+              <th scope="col" class="num" title={text.definitions.requests}>{words.requests}</th>
+              <th scope="col" class="num" title={text.definitions.hops}>{words.perRequest}</th>
+              <th scope="col" class="num" title={text.definitions.hop_overhead}>{words.overhead}</th>
               <th scope="col" class="num">{words.queries}</th>
               <th scope="col" class="num">{words.p95}</th>
             </tr>
@@ -220,7 +220,7 @@ function Sites({ rows }: { rows: readonly HopSite[] }): JSX.Element | null {
               <th scope="col">{words.site}</th>
               <th scope="col">{words.function}</th>
               <th scope="col" class="num">{text.contention.calls}</th>
-              <th scope="col" class="num">{words.overhead}</th>
+              <th scope="col" class="num" title={text.definitions.hop_overhead}>{words.overhead}</th>
               <th scope="col" class="num">{text.contention.ran}</th>
             </tr>
           </thead>

@@ -96,15 +96,15 @@ function ServiceTable({ services }: { services: readonly ServiceHealth[] }): JSX
           <thead>
             <tr>
               <th scope="col">{columns.service}</th>
-              <th scope="col" class="num">{columns.blocked}</th>
-              <th scope="col" class="num">{columns.p50}</th>
-              <th scope="col" class="num">{columns.p95}</th>
-              <th scope="col" class="num">{columns.p99}</th>
+              <th scope="col" class="num" title={text.definitions.loop_blocked}>{columns.blocked}</th>
+              <th scope="col" class="num" title={text.definitions.queue_wait}>{columns.p50}</th>
+              <th scope="col" class="num" title={text.definitions.queue_wait}>{columns.p95}</th>
+              <th scope="col" class="num" title={text.definitions.queue_wait}>{columns.p99}</th>
               <th scope="col" class="num">{columns.shared}</th>
               <th scope="col" class="num">{columns.refusals}</th>
-              <th scope="col" class="num">{columns.hops}</th>
-              <th scope="col" class="num">{columns.requests}</th>
-              <th scope="col" class="num">{columns.errors}</th>
+              <th scope="col" class="num" title={text.definitions.hops}>{columns.hops}</th>
+              <th scope="col" class="num" title={text.definitions.requests}>{columns.requests}</th>
+              <th scope="col" class="num" title={text.definitions.errors}>{columns.errors}</th>
               <th scope="col" class="num">{columns.duration}</th>
             </tr>
           </thead>

@@ -24,11 +24,11 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
         <thead>
           <tr>
             <th scope="col">{columns.finding}</th>
-            <th scope="col" class="num">{columns.times}</th>
+            <th scope="col" class="num" title={text.definitions.occurrences}>{columns.times}</th>
             <th scope="col" class="num">{columns.total}</th>
             <th scope="col" class="num">{columns.p95}</th>
             <th scope="col" class="num">{columns.max}</th>
-            <th scope="col" class="num">{columns.hurt}</th>
+            <th scope="col" class="num" title={text.definitions.affected_requests}>{columns.hurt}</th>
             <th scope="col" class="spark-head">{columns.trend}</th>
             <th scope="col" class="num">{columns.seen}</th>
           </tr>

@@ -1,0 +1,107 @@
+"""What each figure means: said once, for every page, answer of the API, alert and export.
+
+`docs/definitions.md` and the page's tooltips (`dashboard/src/text/definitions.ts`) are made of this module by
+`python dashboard/api_types.py`; a test fails while one of them is out of date.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A figure in words."""
+
+    title: str
+    meaning: str
+    """In a sentence or two, for a tooltip."""
+    counted: str
+    """Where it comes from, and what it leaves out."""
+
+
+DEFINITIONS: Final = {
+    "requests": Definition(
+        "Requests",
+        "HTTP requests that ended in the range.",
+        "From asgiscope's tallies of every request, whatever is sampled; in minutes before a service's first "
+        "tally from the server spans that were sent. Of a service in which asgiscope does not run: its server"
+        " spans, each as many times as its sampling threshold (`ot=th:`) says.",
+    ),
+    "errors": Definition(
+        "Errors",
+        "Requests that were answered with a status of 500 or above, or that an exception ended.",
+        "From the same source as the requests. 4xx is no error, and neither is a client that left. By class: "
+        "1xx to 5xx, no answer, and not known for what an asgiscope sent that did not tell.",
+    ),
+    "affected_requests": Definition(
+        "Affected requests",
+        "Distinct requests that a finding delayed or failed: each counts once, however often it waited.",
+        "The sum over the finding's spans of the requests that each adds (`asgiscope.finding.victims`). "
+        "Requests that may have waited before they were accepted, where the kernel does not say, are not in "
+        "it. Sums over several findings would count a request once a finding, and are not shown.",
+    ),
+    "time_lost": Definition(
+        "Time lost",
+        "How long the affected requests stood still because of a finding: each instant of a request once, so "
+        "never more than the requests' durations.",
+        "The sum over the finding's spans of what each adds (`asgiscope.finding.victims_ns`), from when a "
+        "request's bytes came until its answer left or its client did.",
+    ),
+    "occurrences": Definition(
+        "Occurrences",
+        "How often a finding happened: spans that carry it and have ended.",
+        "Reports of what has not ended are shown as going on, and count when they end.",
+    ),
+    "hops": Definition(
+        "Hops",
+        "Crossings between the event loop and a thread within requests: calls through sync_to_async and calls"
+        " that are submitted to a thread pool.",
+        "From asgiscope's tallies of every call, else from the server spans that were sent. A middleware's "
+        "hops are those that Django's adaptation of it makes, and those of its hooks a request on average.",
+    ),
+    "hop_overhead": Definition(
+        "Hop overhead",
+        "What requests lost to hops: queue wait and resume delay, each instant of a request once, so never "
+        "more than its duration.",
+        "`asgiscope.request.overhead` of the tallies, else `asgiscope.request.overhead_ns` of the server "
+        "spans. By call site: the part of each call in which no earlier call of the same request waited.",
+    ),
+    "loop_blocked": Definition(
+        "Loop blocked",
+        "The share of the time in which event loops were watched that synchronous code kept them from running"
+        " anything else.",
+        "Blocked time over watched time (`asgiscope.loop.blocked`, `asgiscope.loop.time`); without tallies "
+        "the stalls that were sent over the minutes in which each process was seen. Not watched, and no "
+        "share, where asgiscope does not run. An alert divides by its whole window.",
+    ),
+    "queue_wait": Definition(
+        "Queue wait",
+        "From submitting a call to its executor until its function starts on a thread, or until it was given "
+        "up.",
+        "Of every call, also of those that did not wait: a p95 of 20 ms means that one in twenty waits "
+        "longer. From tallies, else from the spans that were sent.",
+    ),
+}
+
+
+def share(part: float, whole: float) -> float | None:
+    """A part of a whole, 0 to 1; None of nothing, of which no share is known."""
+    return min(1.0, part / whole) if whole else None
+
+
+def per_request(sum_: float, requests: float) -> float:
+    """A sum over requests, on average for each; 0 without any."""
+    return sum_ / requests if requests else 0.0
+
+
+def markdown() -> str:
+    """The text of `docs/definitions.md`."""
+    parts = [
+        "# What the figures mean",
+        "",
+        "Made of `collector/asgiscope_collector/definitions.py` by `python dashboard/api_types.py`: do not edit.",
+        "The same figure is the same number on every page, in every answer of the API, in alerts and exports.",
+    ]
+    for name, each in DEFINITIONS.items():
+        parts += ["", f"## {each.title}", "", f"`{name}`: {each.meaning}", "", each.counted]
+    return "\n".join([*parts, ""])

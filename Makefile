@@ -8,7 +8,7 @@ DEMO_SECONDS ?=
 .DEFAULT_GOAL := demo
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: help demo test test-long unit e2e bench suites compat fmt lint type ui build setup clean
+.PHONY: help demo test test-long oracle unit e2e bench suites compat fmt lint type ui build setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ demo: setup $(STATIC) ## a shop with twelve problems, real traffic, and the page
 # Two workers side by side: see tests/conftest.py.
 test: setup $(STATIC) lint type ## every check that CI makes: lint, types, all tests but the long ones
 	$(RUN) pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+oracle: setup ## every answer against random traffic whose truth is known, 200 examples
+	ASGISCOPE_TEST_ORACLE=200 $(RUN) pytest -n 0 tests/collector/test_oracle.py
 
 test-long: setup $(STATIC) ## the tests that take minutes
 	$(RUN) pytest -m long

@@ -268,8 +268,8 @@ class Sender:
             name,
             parent=parent,
             cost_ns=wait_ns,
-            victims=1,
-            victims_ns=wait_ns,
+            victims=options.pop("victims", 1),
+            victims_ns=options.pop("victims_ns", wait_ns),
             duration_ns=duration_ns,
             attributes=attributes,
             links=[

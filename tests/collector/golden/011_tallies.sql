@@ -31,7 +31,7 @@ ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_requests_local', rand())
 CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_tally_requests_mv ON CLUSTER 'shop' TO asgiscope_tally_requests AS
 WITH
     (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
-    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-16e3, least(16e3, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
     MetricName = 'asgiscope.request.duration' AS is_duration,
     (suffix -> if(MetricName = concat('asgiscope.request.', suffix), number(Value), 0)) AS count_of,
     (suffix -> if(MetricName = concat('asgiscope.request.', suffix), number(Value * 1e9), 0)) AS ns_of
@@ -92,7 +92,7 @@ ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_bridge_local', rand());
 CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_tally_bridge_mv ON CLUSTER 'shop' TO asgiscope_tally_bridge AS
 WITH
     (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
-    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-16e3, least(16e3, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
     MetricName = 'asgiscope.bridge.wait' AS is_wait,
     MetricName = 'asgiscope.bridge.run' AS is_run,
     buckets_of(PositiveOffset, Scale, PositiveBucketCounts) AS buckets
@@ -151,7 +151,7 @@ ENGINE = Distributed('shop', 'traces', 'asgiscope_tally_loop_local', rand());
 CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_tally_loop_mv ON CLUSTER 'shop' TO asgiscope_tally_loop AS
 WITH
     (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
-    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-16e3, least(16e3, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
     MetricName = 'asgiscope.loop.blocked' AS is_stall,
     MetricName = 'asgiscope.loop.lag' AS is_lag,
     buckets_of(PositiveOffset, Scale, PositiveBucketCounts) AS buckets

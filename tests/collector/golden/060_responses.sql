@@ -14,7 +14,7 @@ SELECT * REPLACE (toDateTime(intDiv(toUnixTimestamp(Minute), 1200) * 1200) AS Mi
 ALTER TABLE asgiscope_tally_requests_mv ON CLUSTER 'shop' MODIFY QUERY
 WITH
     (x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18))))) AS number,
-    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-2e9, least(2e9, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
+    ((offset, scale, counts) -> mapFromArrays(arrayMap(position -> toInt32(greatest(-16e3, least(16e3, floor((toInt64(offset) + position - 0.5) * exp2(4 - scale))))), arrayEnumerate(counts)), counts)) AS buckets_of,
     MetricName = 'asgiscope.request.duration' AS is_duration,
     (suffix -> if(MetricName = concat('asgiscope.request.', suffix), number(Value), 0)) AS count_of,
     (suffix -> if(MetricName = concat('asgiscope.request.', suffix), number(Value * 1e9), 0)) AS ns_of

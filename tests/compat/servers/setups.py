@@ -35,6 +35,8 @@ class Setup:
     """The arguments with which a worker that blocks for three seconds is killed."""
     requirements: tuple[str, ...] = SERVERS
     newest_python: bool = False
+    python: str = ""
+    """Its interpreter; empty: the one that runs the tests."""
     started: str = ""
     """What its log says of each worker once it serves: a signal before that is lost (granian waits for ever)."""
     named: tuple[str, ...] = ()
@@ -56,7 +58,7 @@ class Setup:
         """
         if self.newest_python:
             return make(*self.requirements, python=_newest())
-        return make(*self.requirements)
+        return make(*self.requirements, **({"python": self.python} if self.python else {}))
 
     def arguments(self, environment: Environment, port: int, *extra: str) -> list[str]:
         """Return the whole command."""

@@ -54,6 +54,7 @@ def test_a_caught_refusal_is_told_with_what_its_request_answered(running: Runnin
             sc.REFUSAL_STATUS: 200,
             sc.USER_OBJECT: "shop.views.outlives",
             sc.USER_OBJECT_KIND: str(sc.ObjectKind.VIEW),
+            sc.LIBRARY_SITE: "ninja/schema.py:74 DjangoGetter",
         },
     )
     running.send(sender)
@@ -65,4 +66,5 @@ def test_a_caught_refusal_is_told_with_what_its_request_answered(running: Runnin
     assert found["message"] == message
     assert found["outcome"] == {"caught": True, "status": 200}
     assert found["user_object"] == {"kind": "view", "name": "shop.views.outlives"}
+    assert found["library_site"] == "ninja/schema.py:74 DjangoGetter"
     assert found["advice"]["title"] == "Await the task before its async_to_sync returns"

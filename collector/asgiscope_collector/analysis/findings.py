@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import (
     EXCEPTION_MESSAGE,
+    LIBRARY_SITE,
     OPERATION_KIND,
     REFUSAL_CAUGHT,
     REFUSAL_STATUS,
@@ -225,6 +226,7 @@ def _finding(row: dict[str, Any], more: _More, state: FindingState) -> Finding:
         operation_kind=more.facts.get(OPERATION_KIND, ""),
         message=more.facts.get(EXCEPTION_MESSAGE, ""),
         outcome=outcome_of(more.facts),
+        library_site=more.facts.get(LIBRARY_SITE, ""),
         user_object=_user_object(more.facts),
         chain=chain,
         stack=_stack(row["stack"]),

@@ -88,6 +88,9 @@ class Finding(BaseModel):
     )
     message: str = Field(description="for a refusal: the exception's message; else ''")
     outcome: Outcome | None = Field(description="of the newest refusal; null outside of a request")
+    library_site: str = Field(
+        description="the package's line that worked for the call site; '' where there is none"
+    )
     user_object: UserObject | None = Field(description="what the site declares, beside the call site")
     chain: list[str] = Field(description="for a refusal: what led there, outermost first")
     stack: list[str] = Field(description="innermost last; empty where none was taken")

@@ -296,6 +296,8 @@ export interface Finding {
   message: string;
   /** of the newest refusal; null outside of a request */
   outcome: FindingsOutcome | null;
+  /** the package's line that worked for the call site; '' where there is none */
+  library_site: string;
   /** what the site declares, beside the call site */
   user_object: UserObject | null;
   /** for a refusal: what led there, outermost first */
@@ -377,6 +379,8 @@ export interface FindingDetail {
   message: string;
   /** of the newest refusal; null outside of a request */
   outcome: FindingsOutcome | null;
+  /** the package's line that worked for the call site; '' where there is none */
+  library_site: string;
   /** what the site declares, beside the call site */
   user_object: UserObject | null;
   /** for a refusal: what led there, outermost first */

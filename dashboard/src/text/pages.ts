@@ -178,6 +178,7 @@ export const finding = {
     tag: "Template tag", task: "Task", context_variable: "Context variable",
   } as Readonly<Record<string, string>>,
   object: "Declared as",
+  library: "In the package at",
   lost: "they lost",
   advice: "What to do: {title}",
   readMore: (host: string) => `Read more at ${host}`,

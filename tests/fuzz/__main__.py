@@ -17,7 +17,7 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.wire import fuzz
 from tests.tools import ROOT
 
-ATHERIS: Final = "atheris==3.1.0"
+ATHERIS: Final = "atheris>=3,<4"
 CORPUS: Final = Path(__file__).parent / "corpus"
 SHARES: Final = {"door": 0.4, "rules": 0.2}
 _LARGEST: Final = 65_536

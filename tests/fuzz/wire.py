@@ -99,7 +99,14 @@ def fuzz(corpus: Sequence[bytes], seconds: float, folder: Path, seed: int) -> Se
     env = {"ASGISCOPE_COLLECTOR_MAX_BODY_BYTES": str(4 << 20)}
     with (
         Server(
-            command, port, cwd=folder, env=env, log=folder / "log", ready="/readyz", ready_status=200
+            command,
+            port,
+            cwd=folder,
+            env=env,
+            log=folder / "log",
+            ready="/readyz",
+            ready_status=200,
+            within_s=180,
         ) as server,
         httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http,
     ):

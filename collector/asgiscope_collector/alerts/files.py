@@ -91,6 +91,8 @@ class _Loader(yaml.SafeLoader):
                 )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise RulesError([f"{_line_of(node)}this is no list of `key: value`"])
         seen: set[Any] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -107,10 +109,10 @@ def parse(text: str) -> AlertFile:
     Raises:
         RulesError: it is no YAML, or not what the schema says.
     """
+    node = None
     try:
-        with suppress(
-            yaml.YAMLError
-        ):  # the loader below says it better: of an end that is missing, what began
+        # The loader below says it better: of an end that is missing, what began.
+        with suppress(yaml.YAMLError):
             _check_shape(text)
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -119,8 +121,12 @@ def parse(text: str) -> AlertFile:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise RulesError([f"{where}this is no YAML: {getattr(error, 'problem', None) or error}"]) from None
+    except RulesError:
+        raise
     except RecursionError:
         raise RulesError(["the file is nested too deeply"]) from None
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        raise RulesError([f"{_line_of(node)}the file cannot be read ({type(error).__name__})"]) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):

@@ -20,6 +20,7 @@ configure(
 
 import asyncio  # noqa: E402
 import time  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.db import connections  # noqa: E402
@@ -43,6 +44,9 @@ async def in_thread(request):
     return HttpResponse(str(await asyncio.to_thread(count)))
 
 
+workers = ThreadPoolExecutor(6)
+
+
 def hold():
     try:
         Book.objects.count()
@@ -53,7 +57,8 @@ def hold():
 
 async def waits(request):
     """Have more threads than the pool has connections, each with one for a while."""
-    await asyncio.gather(*(asyncio.to_thread(hold) for _ in range(6)))
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(loop.run_in_executor(workers, hold) for _ in range(6)))
     return HttpResponse("ok")
 
 

@@ -10,6 +10,7 @@ from asgiscope_collector.commands import (
     alerts,
     backup,
     check,
+    delete,
     export,
     password,
     prune,
@@ -20,7 +21,7 @@ from asgiscope_collector.commands import (
 from asgiscope_collector.commands.common import fail
 from asgiscope_collector.settings import SettingsError
 
-_COMMANDS: Final = (serve, check, prune, export, rebuild, backup, restore, alerts, password)
+_COMMANDS: Final = (serve, check, prune, delete, export, rebuild, backup, restore, alerts, password)
 """In the order of `--help`."""
 
 

@@ -24,6 +24,7 @@ from asgiscope_collector.api import (
     alerts,
     blocking,
     contention,
+    deletion,
     findings,
     health,
     hops,
@@ -132,6 +133,7 @@ def create_app(
         metrics,
         alerts,
         session,
+        deletion,
         prometheus,
     ):
         app.include_router(module.router)

@@ -182,11 +182,16 @@ class Collector:
             return f"the store does not answer: {error}"
         return ""
 
+    @property
+    def context(self) -> Context:
+        """What operations on the store need."""
+        return Context(self.engine, self.settings, self.loader.paused, lambda: self.disk.failure)
+
     def _do(self, name: str, arguments: dict[str, Any]) -> Any:
         """A command's operation, on the control socket's thread."""
         if not self.engine.is_open:
             raise EngineClosedError(self._opening_failure or "the store is not open yet")
-        return operations.run(name, Context(self.engine, self.settings, self.loader.paused), arguments)
+        return operations.run(name, self.context, arguments)
 
     async def _start_grpc(self) -> None:
         if not self.settings.grpc:

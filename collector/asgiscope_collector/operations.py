@@ -13,6 +13,7 @@ from asgiscope_collector.analysis import export as exports
 from asgiscope_collector.engine.backup import backup as write_backup
 from asgiscope_collector.engine.checks import check_store
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.deletion import DeletionError, delete_before, delete_service, delete_trace
 from asgiscope_collector.engine.rebuild import counts
 from asgiscope_collector.engine.rebuild import rebuild as rebuild_day
 from asgiscope_collector.engine.retention import prune as prune_store
@@ -26,6 +27,8 @@ class Context:
     engine: Engine
     settings: Settings
     paused: Callable[[], AbstractContextManager[None]] = nullcontext
+    disk_failure: Callable[[], str] = str
+    """Why there is no room to change what is stored, '' while there is."""
 
 
 class UnknownOperationError(LookupError):
@@ -81,6 +84,28 @@ def rebuild(
     return told
 
 
+def delete(
+    context: Context, *, service: str | None = None, trace_id: str | None = None, before: str | None = None
+) -> list[dict[str, Any]]:
+    """Delete a service, a trace, or the days before one, and what was derived from it; exactly one is named.
+
+    Raises:
+        DeletionError: it cannot be; nothing was changed.
+    """
+    if sum(each is not None for each in (service, trace_id, before)) != 1:
+        raise DeletionError("name one of a service, a trace and a day")
+    if failure := context.disk_failure():
+        raise DeletionError(f"{failure}; deleting takes some room first")
+    with context.paused():
+        if service is not None:
+            deleted = delete_service(context.engine, service)
+        elif trace_id is not None:
+            deleted = delete_trace(context.engine, trace_id)
+        else:
+            deleted = delete_before(context.engine, date.fromisoformat(before or ""))
+    return [each.as_json() for each in deleted]
+
+
 def backup(context: Context, *, name: str) -> dict[str, Any]:
     """Write everything that is stored to a folder of the data folder's `backups`."""
     return {"folder": str(write_backup(context.engine, context.settings, name))}
@@ -92,6 +117,7 @@ _ALL: Final[dict[str, Callable[..., Any]]] = {
     "check": check,
     "rebuild": rebuild,
     "backup": backup,
+    "delete": delete,
 }
 
 

@@ -13,6 +13,7 @@ from asgiscope_collector.analysis.decisions import UndecidableError
 from asgiscope_collector.analysis.ranges import BadRangeError
 from asgiscope_collector.api.common import ForeignOriginError, NotFoundError, NotJsonError
 from asgiscope_collector.engine.client import EngineBusyError, EngineClosedError
+from asgiscope_collector.engine.deletion import DeletionError
 from asgiscope_collector.feed import TooManyReadersError
 from asgiscope_collector.models import Problem
 
@@ -57,6 +58,10 @@ def _answer_bad_requests(app: FastAPI) -> None:
 
 
 def _answer_refused_changes(app: FastAPI) -> None:
+    @app.exception_handler(DeletionError)
+    async def not_deletable(_: Request, error: DeletionError) -> JSONResponse:
+        return problem(409, str(error), "nothing was deleted")
+
     @app.exception_handler(ForeignOriginError)
     async def foreign(_: Request, __: ForeignOriginError) -> JSONResponse:
         return problem(403, "another site's page asks for this", "use the collector's own page, or a client")

@@ -10,11 +10,13 @@ from asgiscope_collector.commands.common import raise_file_limit
 from asgiscope_collector.control import ControlError, ask
 from asgiscope_collector.engine.backup import BackupError
 from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.engine.deletion import DeletionError
 from asgiscope_collector.engine.lock import FolderInUseError, FolderLock
 from asgiscope_collector.engine.migrations import SchemaError
 from asgiscope_collector.engine.rebuild import RebuildError
 from asgiscope_collector.operations import Context
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.upkeep import Disk
 
 
 class StoreUnavailableError(RuntimeError):
@@ -51,8 +53,16 @@ def _here(settings: Settings, operation: str, /, *, migrate: bool, **arguments: 
     engine = Engine(settings)
     try:
         engine.open(migrate_schema=migrate)
-        return operations.run(operation, Context(engine, settings), arguments)
-    except (BackupError, RebuildError, SchemaError) as error:
+        return operations.run(
+            operation,
+            Context(
+                engine,
+                settings,
+                disk_failure=lambda: Disk(settings.data, settings.disk_min_free_bytes).failure,
+            ),
+            arguments,
+        )
+    except (BackupError, DeletionError, RebuildError, SchemaError) as error:
         raise StoreUnavailableError(str(error)) from error
     except EngineError as error:
         raise StoreUnavailableError(f"the store {settings.store_address} failed: {error}") from error

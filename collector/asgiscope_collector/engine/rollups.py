@@ -177,21 +177,21 @@ def _take_out(engine: Engine, rollup: Rollup, day: date, condition: str, beside:
         )
     ]
     if parts:
-        listed = ", ".join(map(_quoted, parts))
+        listed = ", ".join(map(quoted, parts))
         engine.execute(
             f"INSERT INTO {beside} SELECT * FROM {rollup.target} "  # noqa: S608 - names that the engine gave
             f"WHERE _part IN ({listed}) AND NOT ({condition}) SETTINGS insert_deduplicate = 0",
             seconds=SECONDS,
         )
     for part in parts:
-        engine.execute(f"ALTER TABLE {rollup.target} DROP PART {_quoted(part)}", seconds=SECONDS)
+        engine.execute(f"ALTER TABLE {rollup.target} DROP PART {quoted(part)}", seconds=SECONDS)
 
 
 def _fill(engine: Engine, rollup: Rollup, part: Minutes | WholeDay, beside: str, floor: str) -> None:
     database = engine.rows("SELECT currentDatabase() AS name")[0]["name"]
     # The view's own words: a filter for the tables it reads, for a condition would have to find its place in them.
     filters = ", ".join(
-        _quoted(f"{database}.{table}") + ": " + _quoted(part.condition(time, floor))
+        quoted(f"{database}.{table}") + ": " + quoted(part.condition(time, floor))
         for table, time in rollup.sources
     )
     names = ", ".join(f"`{row['name']}`" for row in engine.rows(f"DESCRIBE ({rollup.select})"))
@@ -215,11 +215,11 @@ def _points(engine: Engine) -> str:
     selects = []
     for kind, table in KEPT_POINTS.items():
         values = [
-            f"CAST({_quoted(kind)}, {_quoted(type_)}) AS Kind"
+            f"CAST({quoted(kind)}, {quoted(type_)}) AS Kind"
             if name == "Kind"
             else f"`{name}`"
             if name in columns[table]
-            else f"defaultValueOfTypeName({_quoted(type_)}) AS `{name}`"
+            else f"defaultValueOfTypeName({quoted(type_)}) AS `{name}`"
             for name, type_ in wanted.items()
         ]
         selects.append(f"SELECT {', '.join(values)} FROM {table}")  # noqa: S608 - names that the engine gave
@@ -238,5 +238,6 @@ def days(engine: Engine, part: Minutes | WholeDay) -> Iterator[date]:
     yield from (row["day"] for row in rows)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL writes it, for statements that take no parameters."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -243,6 +243,27 @@ export interface Decision {
   at: string;
 }
 
+/** What to delete: one of these. */
+export interface Delete {
+  /** all that it has sent */
+  service?: string | null;
+  /** the spans of a trace */
+  trace_id?: string | null;
+  /** all days before this one, UTC; not in the future */
+  before?: string | null;
+}
+
+/** Rows that went from a table of the store. */
+export interface DeletedRows {
+  table: string;
+  rows: number;
+}
+
+/** What was deleted; empty if nothing of it was stored. */
+export interface Deletion {
+  deleted: DeletedRows[];
+}
+
 /** Messages, newest first. */
 export interface Deliveries {
   deliveries: Delivery[];
@@ -1705,5 +1726,10 @@ export interface Endpoints {
     query: object;
     body: undefined;
     answer: undefined;
+  };
+  "POST delete": {
+    query: object;
+    body: Delete;
+    answer: Deletion;
   };
 }

@@ -210,6 +210,11 @@ def near_or_library(frame: FrameType | None, depth: int = 8) -> Frame | None:
     return _sites.get((id(code), lasti)) or _site(code, lasti)
 
 
+def is_end(code: CodeType) -> bool:
+    """Return whether a stack is not followed beyond a frame of this code."""
+    return owner(code) is _BOUNDARY and code.co_name not in _CALLED
+
+
 def lacks_application(site: Frame | None) -> bool:
     """Return whether the application's line is still to be looked for beyond a call site that was found near."""
     return site is None or owner(site.code) is not _APPLICATION

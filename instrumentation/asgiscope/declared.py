@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from asgiscope import callsite
-from asgiscope.callsite import Owner, Site
+from asgiscope.callsite import Site
 from asgiscope.semconv import ObjectKind
 
 _MAX_WRAPPERS: Final = 16
@@ -59,7 +59,7 @@ def of_stack(frame: FrameType | None) -> Declared | None:
     depth = callsite.MAX_DEPTH
     while frame is not None and depth:
         code = frame.f_code
-        if callsite.owner(code) is Owner.BOUNDARY:
+        if callsite.is_end(code):
             break
         read = _READERS.get(code.co_name)
         for part, function in read or ():

@@ -22,8 +22,8 @@ from types import FrameType
 from typing import Final
 
 _SITE_PACKAGES: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-_NOT_SERVERS: Final = frozenset({"django", "asgiref", "asgiscope"})
-"""Their own commands start processes too; what they require is not a server."""
+_NOT_SERVERS: Final = frozenset({"django", "asgiref", "asgiscope", "channels"})
+"""Their own commands start processes, or their routers pass requests on: what they require is not a server."""
 _MAX_FRAMES: Final = 128
 
 _packages: set[str] = set()

@@ -90,7 +90,7 @@ def test_async_consumers_wait_for_one_another(chat: tuple[Server, Sink]) -> None
 
 
 def test_sync_consumers_do_too(chat: tuple[Server, Sink]) -> None:
-    """Channels sends each of their messages through the bridge: `dispatch` is what runs."""
+    """Channels sends each of their messages through the bridge: the method that handles it is named."""
     server, sink = chat
     url = server.url.replace("http", "ws") + "/old/"
 
@@ -101,10 +101,11 @@ def test_sync_consumers_do_too(chat: tuple[Server, Sink]) -> None:
             time.sleep(0.1)
             other.send("0.06")
             assert [one.recv(), other.recv()] == ["0.4", "0.06"]
-        return waiting(sink, before, "sync_to_async SyncConsumer.dispatch")
+        return waiting(sink, before, "sync_to_async Old.websocket_receive")
 
     waiter = measure(talk, lambda waiter: [attributed(waiter)])
     assert waiter["asgiref.executor"] == "shared"
     assert waiter["asgiscope.finding"] == "contention"
     assert waiter["http.route"] == "/old/"
-    assert waiter.links[0][2]["asgiscope.link.function"] == "SyncConsumer.dispatch"
+    assert waiter.links[0][2]["asgiscope.link.function"] == "Old.websocket_receive"
+    assert waiter["asgiscope.user_object"].endswith(".Old.websocket_receive")

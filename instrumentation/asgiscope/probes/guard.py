@@ -183,7 +183,7 @@ def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple
         elif step is not None and (not steps or steps[-1] != step):
             steps.append(step)
         who = callsite.owner(code)
-        if who is Owner.BOUNDARY:
+        if callsite.is_end(code):
             break
         if who >= Owner.THIRD_PARTY:
             if (

@@ -25,6 +25,7 @@ TIMES_A_GOOD_ONE: Final = 10
 """On a busy machine a good body takes long too."""
 MEMORY_BYTES: Final = 200 << 20
 """More than after a third of the run; the first third fills caches."""
+ANSWER_SECONDS: Final = 30
 GOOD_EVERY: Final = 25
 SERVICE: Final = "good"
 _VALUES: Final = (
@@ -108,7 +109,7 @@ def fuzz(corpus: Sequence[bytes], seconds: float, folder: Path, seed: int) -> Se
             ready_status=200,
             within_s=180,
         ) as server,
-        httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http,
+        httpx.Client(base_url=server.url, timeout=ANSWER_SECONDS, trust_env=False) as http,
     ):
         assert server.process is not None
         paths = list(_operations(http.get("/api/openapi.json").json()))
@@ -164,6 +165,8 @@ def _ask(http: httpx.Client, seen: Seen, method: str, path: str, **options: Any)
         status = http.request(method, path, **options).status_code
     except httpx.InvalidURL:
         return
+    except httpx.TimeoutException as error:
+        raise AssertionError(f"no answer within {ANSWER_SECONDS} s: {what}") from error
     took = time.monotonic() - began
     seen.asked += 1
     seen.refused += status != httpx.codes.OK

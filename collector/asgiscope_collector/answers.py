@@ -121,7 +121,7 @@ class Answers:
 
     async def _ask(self, scope: Scope) -> Answer:
         answer = Answer()
-        await self._app(scope, _nothing, answer.take)
+        await self._app(scope, _without_body(), answer.take)
         answer.seal()
         return answer
 
@@ -151,6 +151,18 @@ def _has(known: str, etag: str) -> bool:
     return etag in names or "*" in names
 
 
-async def _nothing() -> Message:
-    """What a question's body holds."""
-    return {"type": "http.request", "body": b"", "more_body": False}
+def _without_body() -> Receive:
+    """Return a question's `receive`: an empty body, then nothing, as of a client that stays.
+
+    Who waits for the client to leave, as a file's response does, would else never let the loop go on.
+    """
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive

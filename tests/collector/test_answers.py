@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from asgiscope_collector.answers import Answers
 from asgiscope_collector.engine.client import Engine
@@ -194,3 +195,23 @@ def test_what_is_kept_is_bounded() -> None:
         assert store.runs == 13
 
     asyncio.run(main())
+
+
+async def test_question_that_waits_for_its_client_to_leave_is_answered() -> None:
+    """A page's file under a path of the API listens for that: found by fuzzing, it kept the loop for good."""
+
+    async def app(_: Any, receive: Any, send: Any) -> None:
+        async def leave() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        leaving = asyncio.ensure_future(leave())
+        await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        leaving.cancel()
+
+    transport = httpx.ASGITransport(app=Answers(app, state=lambda: 0))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await asyncio.wait_for(client.get("/api/findings/..%2f"), 30)
+    assert answer.status_code == 404

@@ -197,6 +197,7 @@ def test_what_is_kept_is_bounded() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.asyncio
 async def test_question_that_waits_for_its_client_to_leave_is_answered() -> None:
     """A page's file under a path of the API listens for that: found by fuzzing, it kept the loop for good."""
 

@@ -91,16 +91,9 @@ FINDING_VICTIMS_UNKNOWN: Final = "asgiscope.finding.victims_unknown"
 they are in neither of the two above."""
 FINDING_DELAYED: Final = "asgiscope.finding.delayed"
 """int: requests that this very occurrence delayed or failed, whether or not earlier ones did. Not to be summed."""
-FINDING_WORK: Final = "asgiscope.finding.work"
-"""int, where not 0: units of work that are no requests (messages of a consumer, background tasks) and that this
-span adds to the finding. Counted as `asgiscope.finding.victims` is, and never in it."""
-FINDING_WORK_NS: Final = "asgiscope.finding.work_ns"
-"""int: the time those units lost, counted as `asgiscope.finding.victims_ns` is."""
 KIND_VICTIMS: Final = "asgiscope.kind.victims"
 KIND_VICTIMS_NS: Final = "asgiscope.kind.victims_ns"
-KIND_WORK: Final = "asgiscope.kind.work"
-KIND_WORK_NS: Final = "asgiscope.kind.work_ns"
-"""int: the four above, of all findings of one kind: what this span adds to them. They are what can be summed over
+"""int: the two above, of all findings of one kind: what this span adds to them. They are what can be summed over
 several findings of a kind: a request that waited at two call sites is one."""
 SOURCE: Final = "asgiscope.source"
 SOURCE_LINE: Final = "asgiscope.source.line"

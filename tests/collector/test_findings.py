@@ -149,7 +149,12 @@ def test_a_refusal_keeps_its_chain(running: Running, sender: Sender) -> None:
     ]
     request = sender.request("GET", "/accounts/", status=500)
     sender.refusal(
-        request, chain, function="_accounts_redirect", file="allauth/account/middleware.py", line=55
+        request,
+        chain,
+        function="_accounts_redirect",
+        file="allauth/account/middleware.py",
+        line=55,
+        attributes={sc.OPERATION_KIND: sc.OperationKind.SESSION},
     )
     running.send(sender)
     (found,) = running.findings(service=sender.service)

@@ -188,3 +188,12 @@ def test_queries_and_call_sites_are_known_by_their_older_names(running: Running,
     assert trace["shares"]["query_ns"] == 4 * MS
     for site_name in ("shop.models.load", "shop/models.py", "shop.models.save"):
         assert [row["trace_id"] for row in listed(running, other.service, site=site_name)] == [root.trace_id]
+
+
+@pytest.mark.parametrize("route", ["/cart/{id}", "cart/{id}", "^cart/{id}", "^/cart/{id}"])
+def test_a_route_is_found_however_it_is_written(running: Running, other: Sender, route: str) -> None:
+    """A filter takes the framework's form and the store's."""
+    other.span("GET /cart/{id}", kind=SERVER, attributes=NEW)
+    running.send(other)
+    assert [trace["route"] for trace in listed(running, other.service, route=route)] == ["/cart/{id}"]
+    assert listed(running, other.service, route="/other/") == []

@@ -107,7 +107,7 @@ def test_all_traces_of_a_finding(shop: str, open_view: Open) -> None:
     page = open_view(shop, "findings?kind=parked_thread")
     page.locator("tbody a").first.click()
     page.get_by_role("link", name="All traces with it").click()
-    expect(page.locator("table.traces tbody tr").first).to_contain_text("GET cart/")
+    expect(page.locator("table.traces tbody tr").first).to_contain_text("GET /cart/")
     expect(page.locator("table.traces tbody tr", has_text="products/")).to_have_count(0)
     page.get_by_role("button", name="Clear filters").click()
     expect(page.locator("table.traces tbody tr", has_text="products/").first).to_be_visible()

@@ -1,5 +1,6 @@
 """The overview says in one look whether anything is wrong, and where to click."""
 
+import re
 import time
 
 import httpx
@@ -20,8 +21,9 @@ def test_the_verdict_names_service_problem_and_line(shop: str, open_view: Open) 
     texts = [plain(verdicts.nth(index)) for index in range(verdicts.count())]
     assert "60 calls of shop refused in 300 requests, worst: " in texts[0]
     assert "allauth/account/middleware.py:32" in texts[0]
-    assert "Calls of shop wait for their thread" in texts[1]
-    assert "catalog/api.py:63" in texts[1]
+    assert "60 of 300 requests of shop failed" in texts[1]
+    assert "Calls of shop wait for their thread" in texts[2]
+    assert "catalog/api.py:63" in texts[2]
     verdicts.first.get_by_role("link").click()
     expect(page.locator("h1")).to_contain_text("_accounts_redirect")
 
@@ -54,7 +56,7 @@ def test_the_series_are_drawn_and_said(shop: str, open_view: Open) -> None:
     """Each chart has ink, and a label for who cannot see it."""
     page = open_view(shop)
     charts = page.locator(".chart .plot")
-    expect(charts).to_have_count(4)
+    expect(charts).to_have_count(5)
     for chart in charts.all():
         assert "at most" in (chart.get_attribute("aria-label") or "")
     inked = page.evaluate(
@@ -63,7 +65,7 @@ def test_the_series_are_drawn_and_said(shop: str, open_view: Open) -> None:
             return data.some((value) => value > 0);
         })"""
     )
-    assert inked == [True] * 4
+    assert inked == [True] * 5
 
 
 def test_service_and_range_stand_in_the_address_and_travel(shop: str, open_view: Open) -> None:
@@ -74,7 +76,7 @@ def test_service_and_range_stand_in_the_address_and_travel(shop: str, open_view:
     page.get_by_role("button", name="Last 24 hours").click()
     expect(page).to_have_url(f"{shop}/#/overview?service=shop&since=24h")
     page.reload()
-    expect(page.get_by_role("button", name="Time range: Live Last 24 hours")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Time range: .*Last 24 hours"))).to_be_visible()
     page.get_by_role("link", name="Traces", exact=True).click()
     expect(page).to_have_url(f"{shop}/#/traces?service=shop&since=24h")
     page.go_back()
@@ -87,9 +89,9 @@ def test_what_arrives_shows_up_by_itself(empty: str, open_view: Open) -> None:
     expect(page.locator("main")).to_contain_text("No data in this range (Last hour)")
     send(empty, incident(time.time_ns() - 5_000_000_000).traces)
     errors = page.locator("table.services td[data-label=Errors]")
-    expect(errors).to_have_text("1", timeout=20_000)
+    expect(errors).to_have_text(re.compile(r"\b1$"), timeout=20_000)
     send(empty, incident(time.time_ns() - 3_000_000_000).traces)
-    expect(errors).to_have_text("2", timeout=20_000)
+    expect(errors).to_have_text(re.compile(r"\b2$"), timeout=20_000)
 
 
 def test_rows_stand_still_under_the_pointer(empty: str, open_view: Open) -> None:
@@ -100,7 +102,8 @@ def test_rows_stand_still_under_the_pointer(empty: str, open_view: Open) -> None
     expect(times).to_have_text("1")
     page.locator("table.findings tbody").hover(force=True)
     send(empty, incident(time.time_ns() - 3_000_000_000).traces)
-    expect(page.locator("table.services td[data-label=Errors]")).to_have_text("2", timeout=20_000)
+    errors = page.locator("table.services td[data-label=Errors]")
+    expect(errors).to_have_text(re.compile(r"\b2$"), timeout=20_000)
     expect(times).to_have_text("1")
     page.mouse.move(5, 5)
     expect(times).to_have_text("2")

@@ -17,12 +17,12 @@ def test_a_row_says_what_the_request_went_through(shop: str, open_view: Open) ->
     """Method and route, result, duration, and what cost it: waits, stalls, hops, queries."""
     page = open_view(shop, "traces")
     rows = page.locator("table.traces tbody tr")
-    refused = rows.filter(has_text="GET accounts/").first
+    refused = rows.filter(has_text="GET /accounts/").first
     expect(refused).to_contain_text("500")
     expect(refused).to_contain_text("1 refused")
-    blocking = rows.filter(has_text="GET products/").first
+    blocking = rows.filter(has_text="GET /products/").first
     expect(blocking.locator("[data-label='Blocked the loop']")).to_contain_text("ms")
-    waiting = rows.filter(has_text="GET api/recommendations").first
+    waiting = rows.filter(has_text="GET /api/recommendations").first
     expect(waiting.locator("[data-label='Queue wait']")).to_contain_text("s")
 
 
@@ -31,13 +31,13 @@ def test_filters_by_result_duration_and_route(shop: str, open_view: Open) -> Non
     page = open_view(shop, "traces")
     rows = page.locator("table.traces tbody tr")
     page.get_by_label("Result").select_option("error")
-    expect(rows.filter(has_not_text="GET accounts/")).to_have_count(0)
+    expect(rows.filter(has_not_text="GET /accounts/")).to_have_count(0)
     page.get_by_label("Result").select_option("")
     page.get_by_label("Duration").select_option("100")
     expect(page).to_have_url(f"{shop}/#/traces?min=100")
-    expect(rows.filter(has_text="GET accounts/")).to_have_count(0)
+    expect(rows.filter(has_text="GET /accounts/")).to_have_count(0)
     page.get_by_label("Route").fill("reports/export")
-    expect(rows.filter(has_not_text="POST reports/export")).to_have_count(0)
+    expect(rows.filter(has_not_text="POST /reports/export")).to_have_count(0)
     expect(rows.first).to_be_visible()
 
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import blocking
-from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, Offset, Store, Text
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, Offset, RouteName, Store
 from asgiscope_collector.models import Blocking
 
 router = APIRouter(prefix="/api/blocking", tags=["blocking"], responses=PROBLEMS)
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/api/blocking", tags=["blocking"], responses=PROBLEMS
 
 @router.get("")
 async def read(
-    store: Store, asked: InLastDay, route: Text = "", limit: Limit = 100, offset: Offset = 0
+    store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
 ) -> Blocking:
     """Call sites that blocked event loops, by route, and the share of the loops' time that they took."""
     return await store.run(blocking.blocking, store, asked, route, limit=limit, offset=offset)

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Query, Request
+from pydantic import AfterValidator
 
 from asgiscope_collector.analysis.ranges import Range, parse_range
+from asgiscope_collector.analysis.routes import stored_route
 from asgiscope_collector.analysis.scope import Scope
 from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.models import Problem
@@ -15,6 +17,8 @@ _TEXT_MAX: Final = 500
 
 Text = Annotated[str, Query(max_length=_TEXT_MAX)]
 """A filter; '' asks for all."""
+RouteName = Annotated[str, Query(max_length=_TEXT_MAX), AfterValidator(stored_route)]
+"""A filter by route, as the framework writes it (`cart/`) or as the store has it (`/cart/`); '' asks for all."""
 Since = Annotated[
     str | None, Query(max_length=64, description="RFC 3339, nanoseconds since the epoch, or 15m, 6h, 7d ago")
 ]

@@ -5,7 +5,7 @@ import asyncio
 from fastapi import APIRouter
 
 from asgiscope_collector.analysis import hops
-from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, Offset, Store, Text
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, Offset, RouteName, Store
 from asgiscope_collector.models import Hops
 
 router = APIRouter(prefix="/api/hops", tags=["hops"], responses=PROBLEMS)
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api/hops", tags=["hops"], responses=PROBLEMS)
 
 @router.get("")
 async def read(
-    store: Store, asked: InLastDay, route: Text = "", limit: Limit = 100, offset: Offset = 0
+    store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
 ) -> Hops:
     """Crossings between loop and threads, by route and by call site, those that cost most first.
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from asgiscope_collector.analysis import export as exports
 from asgiscope_collector.analysis import traces
 from asgiscope_collector.analysis.ranges import Range
-from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, NotFoundError, Store, Text
+from asgiscope_collector.api.common import PROBLEMS, InLastDay, Limit, NotFoundError, RouteName, Store, Text
 from asgiscope_collector.models import Problem, Trace, Traces
 
 router = APIRouter(prefix="/api/traces", tags=["traces"], responses=PROBLEMS)
@@ -32,7 +32,7 @@ async def list_traces(
     *,
     store: Store,
     asked: InLastDay,
-    route: Text = "",
+    route: RouteName = "",
     method: Text = "",
     status: traces.Status | None = None,
     status_code: Annotated[int, Query(ge=0, le=999, description="0 asks for all")] = 0,

@@ -140,14 +140,30 @@ def _tag(names: Mapping[str, Any]) -> Declared | None:
 
 
 def consumer_method(consumer: Any, message: Any) -> Declared | None:
-    """Return the method of a consumer of Channels that handles a message, by the rule of its `get_handler_name`."""
+    """Return the method of a consumer of Channels that handles a message, by the rule of its `get_handler_name`.
+
+    Channels' generic consumers handle `websocket.receive` themselves, in `websocket_receive`, and hand it on to the
+    application's `receive` or `receive_json`: then that one.
+    """
     name = str(message.get("type", "")).replace(".", "_") if isinstance(message, dict) else ""
     kind = type(consumer)
-    held = next((base for base in kind.__mro__ if name in vars(base)), None)
-    found = _declared(ObjectKind.CONSUMER, kind, name) if held is not None else None
+    if not name or _defined_in(kind, name) is None:
+        return None
+    short = name.removeprefix("websocket_")
+    candidates = (name, f"{short}_json", short)
+    chosen = next((one for one in candidates if _is_the_sites(_defined_in(kind, one))), name)
+    found = _declared(ObjectKind.CONSUMER, kind, chosen)
     if found is None:
         return None
     return found._replace(site=found.site or _own_site(kind))
+
+
+def _defined_in(kind: type, name: str) -> type | None:
+    return next((base for base in kind.__mro__ if name in vars(base)), None)
+
+
+def _is_the_sites(base: type | None) -> bool:
+    return base is not None and base.__module__.partition(".")[0] != "channels"
 
 
 def _own_site(kind: type) -> Site | None:

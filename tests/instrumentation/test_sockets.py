@@ -118,7 +118,7 @@ def test_a_synchronous_consumer_holds_the_shared_thread(channels: Site) -> None:
     """Each message is a hop of Channels' to the one thread that all consumers share."""
     answers, spans = say(channels, "/echo/", "one", "two")
     assert answers == ["one", "two"]
-    calls = [span for span in spans if span.name == "sync_to_async Echo.websocket_receive"]
+    calls = [span for span in spans if span.name == "sync_to_async Echo.receive"]
     slow = [call for call in calls if call["asgiref.run_ns"] >= 50 * MS]
     assert len(slow) == 2
     assert {call["asgiref.executor"] for call in calls} == {"shared"}

@@ -183,6 +183,17 @@ def test_nobody_looks_without_signing_in(server: Server) -> None:
         assert client.get("/readyz").json() == {"status": "ready"}
 
 
+def test_signing_out_ends_the_session_wherever_its_cookie_is(server: Server) -> None:
+    """A copy of the cookie is good no more."""
+    with _client(server) as client:
+        assert _sign_in(client).status_code == 200
+        copied = {"Cookie": f"asgiscope_session={client.cookies['asgiscope_session']}"}
+        assert httpx.get(f"{server.url}/api/overview", headers=copied).status_code == 200
+        gone = client.request("DELETE", "/api/session", headers={"Content-Type": "application/json"})
+        assert gone.status_code == 204
+        assert httpx.get(f"{server.url}/api/overview", headers=copied).status_code == 401
+
+
 def test_a_password_opens_a_session_until_it_changes(server: Server, folder: Path) -> None:
     """The cookie cannot be read by scripts; another password makes it worthless."""
     with _client(server) as client:
@@ -204,17 +215,6 @@ def test_a_password_opens_a_session_until_it_changes(server: Server, folder: Pat
             assert time.monotonic() < deadline
             time.sleep(0.2)
         (folder / "people").write_text(line_of("ann", PASSWORD) + "\n")
-
-
-def test_signing_out_ends_the_session_wherever_its_cookie_is(server: Server) -> None:
-    """A copy of the cookie is good no more."""
-    with _client(server) as client:
-        assert _sign_in(client).status_code == 200
-        copied = {"Cookie": f"asgiscope_session={client.cookies['asgiscope_session']}"}
-        assert httpx.get(f"{server.url}/api/overview", headers=copied).status_code == 200
-        gone = client.request("DELETE", "/api/session", headers={"Content-Type": "application/json"})
-        assert gone.status_code == 204
-        assert httpx.get(f"{server.url}/api/overview", headers=copied).status_code == 401
 
 
 def test_a_trusted_proxy_says_who_it_is(server: Server) -> None:

@@ -284,10 +284,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.asyncio
 async def test_only_pages_of_named_origins_may_send(tmp_path: Path) -> None:
     """A browser asks first; it may send spans and nothing else, and pages of other sites may not."""
-    app = create_app(
-        Settings(data=tmp_path, cors_origins="https://shop.example.com, http://localhost:3000"),
-        static=Path("/nowhere"),
-    )
+    settings = Settings(data=tmp_path, cors_origins="https://shop.example.com, http://localhost:3000")
+    app = await asyncio.to_thread(create_app, settings, static=Path("/nowhere"))  # it makes the data folder
     asks = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type,authorization",

@@ -114,7 +114,7 @@ def test_check_beside_a_running_collector(site: Site, capsys: pytest.CaptureFixt
         ({"RETENTION_DAYS": "soon"}, [], "RETENTION_DAYS is 'soon': write a whole number"),
         ({"STORE": "mysql://here"}, [], "mysql:// is no store"),
         ({"STORE": "clickhouse://:secret@127.0.0.1:1/x"}, [], "failed"),
-        ({}, ["--data", "{tmp}/file/data"], "cannot be written"),
+        ({}, ["--data", "{tmp}/file/data"], "nothing can be written to"),
         ({"DISK_MIN_FREE_BYTES": str(10**18)}, [], ""),
     ],
 )

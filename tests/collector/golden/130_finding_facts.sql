@@ -14,20 +14,29 @@ ENGINE = Distributed('shop', 'traces', 'asgiscope_finding_facts_local', rand());
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS asgiscope_finding_facts_mv ON CLUSTER 'shop' TO asgiscope_finding_facts_local AS
 SELECT
-    toDate(Timestamp) AS Day,
+    Day,
     FindingId,
     argMaxState(
         toJSONString(CAST(
             arrayFilter(
                 pair -> pair.2 != '' AND length(pair.2) <= 1000
                     AND (startsWith(pair.1, 'asgiscope.') OR pair.1 IN ('exception.type', 'exception.message')),
-                arrayZip(mapKeys(SpanAttributes), mapValues(SpanAttributes))
+                arrayZip(mapKeys(Newest), mapValues(Newest))
             ),
             'Map(String, String)'
         )),
-        Timestamp
+        At
     ) AS Facts
-FROM otel_traces_local
-WHERE FindingId != ''
+FROM
+(
+    SELECT
+        toDate(Timestamp) AS Day,
+        FindingId,
+        max(Timestamp) AS At,
+        argMax(SpanAttributes, Timestamp) AS Newest
+    FROM otel_traces_local
+    WHERE FindingId != ''
+    GROUP BY Day, FindingId
+)
 GROUP BY Day, FindingId;
 

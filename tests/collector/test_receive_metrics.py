@@ -222,9 +222,9 @@ def test_tallies_are_summed_exactly(running: Running, service: str) -> None:
     for meter in meters:
         route = {sc.HTTP_ROUTE: "/cart/"}
         meter.histogram(sc.METRIC_REQUEST, [0, 0.1, 0.3], route, buckets=(-60, [1, 0, 1]))
-        for name, value in (("hops", 7), ("queries", 5), ("refusals", 1)):
+        for name, value in (("hops", 7), ("queries", 5), ("refusals", 1), ("errors", 2)):
             meter.number(sc.METRIC_REQUEST_SUMS + name, value, route)
-        for name in ("wait", "run", "resume", "loop_caused", "loop_suffered", "query_time"):
+        for name in ("wait", "run", "resume", "loop_caused", "loop_suffered", "query_time", "overhead"):
             meter.number(sc.METRIC_REQUEST_SUMS + name, 1e-9 * len(name), route)
         # Of a finer scale: two neighbours become one bucket.
         meter.histogram(sc.METRIC_BRIDGE_WAIT, [0, 0, 0.25, 0.26], ids, scale=5, buckets=(-64, [1, 1, 0, 1]))
@@ -250,6 +250,9 @@ def test_tallies_are_summed_exactly(running: Running, service: str) -> None:
             "Hops": 14,
             "Queries": 10,
             "Refusals": 2,
+            "Errors": 4,
+            "Responses": {},
+            "OverheadNs": 16,
             "WaitNs": 8,
             "RunNs": 6,
             "ResumeNs": 12,

@@ -112,7 +112,7 @@ def test_a_wrong_setting_leaves_the_site_alone() -> None:
 
 
 _FAULTS = {
-    "asgiref": ("asgiscope.calls", "near"),
+    "asgiref": ("asgiscope.calls", "near_or_library"),
     "asgiref tags": ("asgiscope.recorder.Recorder", "dress"),
     "asgiref settle": ("asgiscope.recorder.Recorder", "settle"),
     "executor": ("asgiscope.calls", "_claim"),

@@ -17,6 +17,7 @@ from asgiscope_collector.commands.serve import server_of
 from asgiscope_collector.settings import Settings
 from blockbuster import blockbuster_ctx
 
+from tests.blocking import ACTIVE
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
 from tests.stores import prepare
 
@@ -71,7 +72,8 @@ def running_collector(settings: Settings, *, ready: bool = True) -> Iterator[Run
         prepare(settings.data)
     app = create_app(settings, static=Path("/nowhere"))
     server = server_of(app)
-    with socket.socket() as listener, blockbuster_ctx("asgiscope_collector"):
+    with socket.socket() as listener, blockbuster_ctx("asgiscope_collector") as watch:
+        ACTIVE.append(watch)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -87,6 +89,7 @@ def running_collector(settings: Settings, *, ready: bool = True) -> Iterator[Run
         thread.join(30)
         assert not thread.is_alive()
         assert not collector.engine.is_open
+        ACTIVE.remove(watch)
 
 
 @pytest.fixture(scope="session")

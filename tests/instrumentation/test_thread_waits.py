@@ -17,6 +17,8 @@ from asgiscope import thread_waits
 from asgiscope.semconv import Awaited
 from asgiscope.thread_waits import Wait
 
+from tests.blocking import unwatched
+
 
 class Stage:
     """What threads of a test wait for, and what ends it."""
@@ -58,6 +60,13 @@ class Stage:
         """Wait for a lock that does not know its holder."""
         if self.plain.acquire(timeout=30):
             self.plain.release()
+
+
+@pytest.fixture(autouse=True)
+def _unwatched() -> Iterator[None]:
+    """Nothing stands on the stacks but what Python itself puts there."""
+    with unwatched():
+        yield
 
 
 @pytest.fixture

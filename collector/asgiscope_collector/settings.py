@@ -126,7 +126,11 @@ class Settings:
                 f"{_spell('receive_memory_bytes')} is {self.receive_memory_bytes}, and must have room for one "
                 f"body: at least {_spell('max_body_bytes')}, {self.max_body_bytes}"
             )
-        _ = self.store_address
+        if self.store_address.embedded and "?" in str(self.data.absolute()):
+            raise SettingsError(
+                f"{_spell('data')} is {self.data}: the embedded engine cannot open a path with a question mark "
+                "in it; name another folder"
+            )
         if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(
                 f"{_spell('log_level')} is {self.log_level!r}: write DEBUG, INFO, WARNING or ERROR"

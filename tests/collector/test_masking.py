@@ -1,5 +1,6 @@
 """What must not be stored is masked before it is on the disk; a pattern that cannot be is said at once."""
 
+import asyncio
 import gzip
 import json
 import subprocess
@@ -66,16 +67,19 @@ def test_a_body_without_a_match_is_spooled_as_it_came(mask_file: Path) -> None:
     assert accept_traces(body, "application/x-protobuf", 7, Mask.read(str(mask_file))).body == body
 
 
-@pytest.mark.asyncio
-async def test_the_inbox_masks_what_it_spools(mask_file: Path, tmp_path: Path) -> None:
-    """By the setting, in each encoding."""
+def test_the_inbox_masks_what_it_spools(mask_file: Path, tmp_path: Path) -> None:
+    """By the setting, in each encoding; folders are made and closed outside of the loop, as the collector does."""
     settings = Settings(data=tmp_path, mask=str(mask_file))
     journal = Journal(tmp_path / "journal", keep_seconds=600)
     spool = Spool(tmp_path / "spool", journal, max_bytes=10**6, segment_bytes=10**6)
     inbox = Inbox(settings, spool)
-    try:
+
+    async def send() -> None:
         await inbox.traces(with_secrets(), "application/x-protobuf")
         await inbox.traces(gzip.compress(with_secrets()), "application/x-protobuf", "gzip")
+
+    try:
+        asyncio.run(send())
     finally:
         inbox.close()
         spool.close()

@@ -62,11 +62,19 @@ class Stage:
             self.plain.release()
 
 
+_WAITING: list[threading.Thread] = []
+"""Threads that a test has put into a wait."""
+
+
 @pytest.fixture(autouse=True)
 def _unwatched() -> Iterator[None]:
-    """Nothing stands on the stacks but what Python itself puts there."""
+    """Keep the stacks free of what other tests wrap, and let no thread of a test outlive it."""
     with unwatched():
         yield
+    while _WAITING:
+        thread = _WAITING.pop()
+        thread.join(30)
+        assert not thread.is_alive(), "a test must end the wait that it began"
 
 
 @pytest.fixture
@@ -79,6 +87,9 @@ def stage() -> Iterator[Stage]:
     made.never.set()
     made.items.put(1)
     made.promised.set_result(None)
+    made.semaphore.release()
+    if made.barrier.n_waiting:
+        made.barrier.wait(30)
     made.pool.shutdown(wait=False)
 
 
@@ -86,6 +97,7 @@ def stage() -> Iterator[Stage]:
 def waiting(target: Callable[[], Any]) -> Iterator[Callable[[], Wait | None]]:
     """A thread that runs `target`; yields what tells what it waits for now."""
     thread = threading.Thread(target=target, daemon=True)
+    _WAITING.append(thread)
     thread.start()
 
     def ask() -> Wait | None:

@@ -71,6 +71,11 @@ def _unwatched() -> Iterator[None]:
     """Keep the stacks free of what other tests wrap, and let no thread of a test outlive it."""
     with unwatched():
         yield
+    join_waiting()
+
+
+def join_waiting() -> None:
+    """Join the threads whose waits have been ended."""
     while _WAITING:
         thread = _WAITING.pop()
         thread.join(30)
@@ -185,6 +190,7 @@ def test_a_module_that_another_thread_imports_names_that_thread(
     finally:
         sys.modules[name].go.set()
         first.join()
+        join_waiting()  # the second importer must not find the module gone
         del sys.modules[name]
 
 

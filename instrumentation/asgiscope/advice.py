@@ -349,6 +349,19 @@ _CPU: Final = Advice(
     link=f"{_PYTHON}asyncio-dev.html#running-blocking-code",
     brief="`await asyncio.to_thread(...)`, or sync_to_async where it reaches the database",
 )
+_PACKAGE_MIDDLEWARE: Final = Advice(
+    title="Configure the package's middleware, or leave it out",
+    reason="A middleware of a package works synchronously on the event loop, for each request that it handles. No "
+    "view and no template of the site is to blame.",
+    steps=(
+        "A tool for development, such as a toolbar or a profiler: keep it out of the settings that serve users.",
+        "Look for its settings: which of its parts can be switched off, which paths it can leave alone.",
+        "Look for a release that supports async, and report the finding to the package.",
+    ),
+    code="",
+    link=f"{_DJANGO}topics/http/middleware/#asynchronous-support",
+    brief="its settings may switch off what is slow; a development tool does not belong where users are served",
+)
 _BLOCKED: Final = {
     OperationKind.QUERY: _QUERY,
     OperationKind.RELATED_OBJECT: _RELATED_OBJECT,
@@ -633,7 +646,12 @@ _MIDDLEWARE: Final = Advice(
     brief="derive from MiddlewareMixin, or decorate it with sync_and_async_middleware",
 )
 TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
-    FindingKind.LOOP_BLOCKED: (_VARIABLES, *_by_operation(_BLOCKED), Row(Seen(), _CPU)),
+    FindingKind.LOOP_BLOCKED: (
+        _VARIABLES,
+        Row(Seen(user_object=ObjectKind.PACKAGE_MIDDLEWARE), _PACKAGE_MIDDLEWARE),
+        *_by_operation(_BLOCKED),
+        Row(Seen(), _CPU),
+    ),
     FindingKind.REFUSAL: (
         _VARIABLES,
         *(Row(Seen(refusal=kind), text) for kind, text in _ASGIREF.items()),

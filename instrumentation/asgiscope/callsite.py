@@ -225,6 +225,11 @@ def is_application(frame: Frame) -> bool:
     return owner(frame.code) is _APPLICATION
 
 
+def is_layer(frame: Frame) -> bool:
+    """Return whether a frame is Django's around a middleware or the view: what stands beyond only passed it on."""
+    return owner(frame.code) is _LAYER and not _is_passed(frame.code)
+
+
 def _is_passed(code: CodeType) -> bool:
     """Return whether code in a layer's file is no layer: Django's request lives beside its handler."""
     return code.co_qualname.startswith(_REQUEST)
@@ -318,7 +323,7 @@ def find(frames: Sequence[Frame]) -> Frame | None:
     return best
 
 
-def find_or_innermost(frames: list[Frame]) -> Frame | None:
+def find_or_innermost(frames: Sequence[Frame]) -> Frame | None:
     """The call site, or where there is none, the framework's innermost line, or the innermost of all."""
     found = find(frames)
     if found is not None or not frames:
@@ -330,7 +335,8 @@ def entry(frames: Sequence[Frame], found: Frame) -> Frame:
     """Where a stack (innermost first) enters the package that one of its frames is of.
 
     A library's innermost line is another each time one looks; that by which it was entered stays the same. Looks
-    through the standard library, and not beyond the middleware or the view that runs.
+    through the standard library and Django, which calls a package's code for the package (a panel's method from its
+    template), and not beyond the middleware or the view that runs.
     """
     who, package = owner(found.code), servers.package_of(found.code.co_filename)
     outermost = found
@@ -342,7 +348,7 @@ def entry(frames: Sequence[Frame], found: Frame) -> Frame:
             continue
         if of is who and servers.package_of(frame.code.co_filename) == package:
             outermost = frame
-        elif of is not Owner.STDLIB:
+        elif of is not Owner.STDLIB and of is not Owner.FRAMEWORK:
             break
     return outermost
 

@@ -4,16 +4,18 @@ Where only a package's code is on the stack, its line alone says little: the vie
 field of a schema, the serializer or the consumer that the site declared is named beside it. It is read from the
 live frames of the calling thread, by the files and functions of the frameworks that are known here.
 
+Middleware is known by its code, from the settings: its work is not the view's, which runs within it.
+
 Overhead model: nothing until something is found; then one walk over a stack.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from asgiscope import callsite
-from asgiscope.callsite import Site
+from asgiscope.callsite import Frame, Site
 from asgiscope.semconv import ObjectKind
 
 _MAX_WRAPPERS: Final = 16
@@ -71,6 +73,58 @@ def of_stack(frame: FrameType | None) -> Declared | None:
         frame = frame.f_back
         depth -= 1
     return found
+
+
+# --- middleware ------------------------------------------------------------------------------------------
+
+_middleware: dict[str, list[tuple[str, Declared]]] = {}
+"""By file: the qualified name of each class or function of `settings.MIDDLEWARE`, and of the classes it extends."""
+_SHARED_BASES: Final = ("object", "MiddlewareMixin")
+
+
+def learn_middleware(path: str, factory: Any) -> None:
+    """Remember what is defined in which file for a middleware of `settings.MIDDLEWARE`, by its dotted path."""
+    for one in factory.__mro__ if isinstance(factory, type) else (unwrapped(factory),):
+        name = getattr(one, "__qualname__", "")
+        site = _site(one, None) if name and name not in _SHARED_BASES else None
+        if site is None:
+            continue
+        kind = ObjectKind.PACKAGE_MIDDLEWARE
+        if callsite.of_application(site.file):
+            kind = ObjectKind.MIDDLEWARE
+        known = _middleware.setdefault(site.file, [])
+        if all(name != other for other, _ in known):
+            known.append((name, Declared(kind, path, site)))
+
+
+def middleware_of(frames: Sequence[Frame]) -> tuple[Frame, Declared] | None:
+    """Return the middleware whose own work a stack (innermost first) is, with the frame that entered it.
+
+    None for the work of a view: the middleware around it stands beyond Django's dispatch.
+    """
+    found: tuple[Frame, Declared] | None = None
+    for frame in frames:
+        if callsite.is_layer(frame):
+            break
+        for name, declared in _middleware.get(frame.code.co_filename, ()):
+            if frame.code.co_qualname.startswith(f"{name}."):
+                found = frame, declared
+    return found
+
+
+def call_site(frames: Sequence[Frame]) -> Frame | None:
+    """Return the line to name for a stack (innermost first); None for an empty one.
+
+    It is the application's innermost line. Without one it is where the stack enters the middleware whose work it
+    is, else the package: their inner lines are others each time, and would make many findings of one cause.
+    """
+    found = callsite.find(frames)
+    if found is not None and callsite.is_application(found):
+        return found
+    middleware = middleware_of(frames)
+    if middleware is not None:
+        return middleware[0]
+    return callsite.entry(frames, found) if found is not None else callsite.find_or_innermost(frames)
 
 
 def _declared(kind: ObjectKind, target: Any, member: str = "") -> Declared | None:

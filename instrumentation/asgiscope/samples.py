@@ -4,8 +4,8 @@ A sample is the thread's stack, what that thread waits for, and where the thread
 loop that joins a thread is blocked by what the joined thread does.
 
 The call site of a stall is the application's innermost line on the loop's stack; without one, that of the
-thread the loop waits for; then that of a library: where the stack enters it, because its innermost line
-differs from sample to sample and would make many findings of one piece of work.
+thread the loop waits for; then that of a middleware or a library: where the stack enters it, because its innermost
+line differs from sample to sample and would make many findings of one piece of work.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from itertools import pairwise
 from types import FrameType
 from typing import Any, NamedTuple
 
-from asgiscope import callsite, stacks, thread_waits
+from asgiscope import callsite, declared, stacks, thread_waits
 from asgiscope.callsite import NO_BASE, Base, Frame, Owner
 from asgiscope.gaps import Interval
 from asgiscope.ledger import Ledger
@@ -147,10 +147,8 @@ def site_of(sample: Sample) -> Frame:
             return frame
     if found[1] is not None:
         return callsite.entry(awaited, found[1])
-    if found[0] is not None:
-        return callsite.entry(sample.frames, found[0])
-    known = callsite.find_or_innermost(sample.frames) or sample.frames[0]
-    return callsite.entry(sample.frames, known)
+    site = declared.call_site(sample.frames) or sample.frames[0]
+    return callsite.entry(sample.frames, site)
 
 
 def _scope_of(sample: Sample) -> Scope | None:

@@ -179,6 +179,8 @@ class ObjectKind(StrEnum):
 
     VIEW = "view"
     MIDDLEWARE = "middleware"
+    PACKAGE_MIDDLEWARE = "package_middleware"
+    """A middleware that a package brings: the site can configure it, or leave it out."""
     OPERATION = "operation"
     """A function that django-ninja publishes."""
     FIELD = "field"

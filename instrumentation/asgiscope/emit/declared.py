@@ -1,11 +1,12 @@
 """What a finding says of the object that the site declared, beside its call site."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame
-from asgiscope.declared import Declared, of_view
+from asgiscope.declared import Declared, middleware_of, of_view
 from asgiscope.emit.shared import code
 from asgiscope.ledger import Call
 from asgiscope.scope import Scope
@@ -28,6 +29,12 @@ def of_scope(scope: Scope) -> Declared | None:
     if isinstance(scope, Call) and request.storm is not None and request.storm.declared is not None:
         return request.storm.declared
     return of_view(request.view)
+
+
+def middleware_in(frames: Sequence[Frame]) -> Declared | None:
+    """Return the middleware whose work a stack is, None for any other work."""
+    found = middleware_of(frames)
+    return found[1] if found is not None else None
 
 
 def instead_of(frame: Frame, declared: Declared | None) -> dict[str, Any]:

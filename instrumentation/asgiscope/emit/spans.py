@@ -12,6 +12,7 @@ from asgiscope import semconv as sc
 from asgiscope.attribution import attribute
 from asgiscope.callsite import Frame, Site
 from asgiscope.config import Config
+from asgiscope.declared import call_site
 from asgiscope.emit import declared, hops, stalls
 from asgiscope.emit.encode import Block, SpanData, SpanLink
 from asgiscope.emit.server_span import merged
@@ -248,10 +249,11 @@ class SpanMaker:
             sc.EXCEPTION_MESSAGE: refusal.message,
             sc.CODE_STACKTRACE: callsite.render(refusal.frames),
         }
-        frame = callsite.find_or_innermost(refusal.frames)
+        about = refusal.declared or declared.middleware_in(refusal.frames)
+        frame = call_site(refusal.frames)
         if frame is not None:
             attributes |= declared.instead_of(frame, refusal.declared)
-        attributes |= declared.attributes(refusal.declared)
+        attributes |= declared.attributes(about)
         if refusal.reached is not None:
             attributes[sc.REFUSAL_CAUGHT] = not refusal.reached
         if refusal.status:

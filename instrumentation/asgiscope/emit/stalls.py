@@ -5,7 +5,8 @@ from typing import Any
 from asgiscope import callsite
 from asgiscope import semconv as sc
 from asgiscope.callsite import Frame
-from asgiscope.emit import operations
+from asgiscope.declared import call_site
+from asgiscope.emit import declared, operations
 from asgiscope.emit.names import module_of, work_name
 from asgiscope.emit.shared import code
 from asgiscope.ledger import Call
@@ -16,7 +17,7 @@ from asgiscope.starvation import Counts
 
 def attributes_of(stall: Stall) -> dict[str, Any]:
     """Return everything about a stall but its finding and its victims."""
-    site = stall.site or callsite.find_or_innermost(stall.frames)
+    site = stall.site or call_site(stall.frames)
     found: dict[str, Any] = {
         sc.BLOCKED_NS: stall.blocked_ns,
         sc.CAUSE: str(stall.cause),
@@ -27,6 +28,8 @@ def attributes_of(stall: Stall) -> dict[str, Any]:
         **code(callsite.site_of(site) if site is not None else None),
         **_evidence(stall.counted),
     }
+    if site in stall.frames:
+        found |= declared.attributes(declared.middleware_in(stall.frames))
     if stall.awaited is not None:
         found |= _awaited(stall.awaited)
     if stall.starved is not None:

@@ -16,7 +16,7 @@ from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from asgiscope import callsite, faults
+from asgiscope import callsite, declared, faults
 from asgiscope.ledger import Culprit
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
@@ -411,6 +411,7 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
         modes.append("both" if can_sync and can_async else "async" if can_async else "sync")
         adapted.append(_adaptation(runs_async, inner_async))
         known = middleware.learn(path, factory)
+        declared.learn_middleware(path, factory)
         if runs_async and not inner_async and culprit is not None:
             middleware.forces(culprit, inner)
             culprit = None

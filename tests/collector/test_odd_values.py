@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collector.conftest import Running
 from tests.collector.spans import PROTOBUF_HEADERS, Sender, any_value
@@ -330,3 +331,28 @@ def test_odd_values_are_stored_and_counted_in_the_answer(running: Running, servi
     assert [row["name"] for row in rows] == [f"cut {REPLACED}", "second", REPLACED * 4]
     assert rows[0]["held"] == {"text": "é\U0001f4a5", "n": "-7", "list": "[]", "odd": "1e21", "last": "true"}
     assert [at.year for at in rows[0]["events"]] == [2262]
+
+
+def test_text_that_a_second_one_replaces_leaves_a_body_that_can_be_parsed() -> None:
+    """A field that comes twice counts as its second; what was kept of the first was refused after it was accepted.
+
+    Found by the fuzzer.
+    """
+    now = time.time_ns()
+    span = Span(
+        trace_id=os.urandom(16),
+        span_id=os.urandom(8),
+        name="second",
+        start_time_unix_nano=now,
+        end_time_unix_nano=now,
+    )
+    twice = b"\x2a\x01\xff" + span.SerializeToString()
+    body = _field(1, _field(2, _field(2, twice)))
+    accepted = accept_traces(body, PROTOBUF_HEADERS["Content-Type"], 7)
+    assert accepted.repaired == 1
+    (stored,) = ExportTraceServiceRequest.FromString(accepted.body).resource_spans[0].scope_spans[0].spans
+    assert stored == span
+
+
+def _field(number: int, message: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(message)]) + message

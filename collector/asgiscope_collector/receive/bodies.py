@@ -107,7 +107,8 @@ def parse(data: bytes, content_type: str, kind: type[M]) -> tuple[M, int]:
         repaired = repair(data, kind) if name == PROTOBUF else None
         if repaired is None:
             raise RefusedError(400, str(error)) from None
-    return from_protobuf(repaired[0], kind), repaired[1]
+    # At least one: where a field comes twice, what was wrong may have given way to the second without being seen.
+    return from_protobuf(repaired[0], kind), max(1, repaired[1])
 
 
 def accept_traces(data: bytes, content_type: str, retention_days: int, mask: Mask | None = None) -> Accepted:

@@ -83,6 +83,7 @@ class Collector:
             path=settings.alerts,
             base_url=settings.page_url,
             gauges=self.gauges,
+            clocks=self.inbox.clocks.wrong,
             # Of several collectors on one store one evaluates, and does not see what the others store.
             stored=(lambda: self.loader.segments) if self._store.embedded else None,
             lease=None if self._store.embedded else Lease(self.engine, owner_name()),
@@ -143,6 +144,7 @@ class Collector:
         """How the collector stands: what it takes, what it keeps, what room it has."""
         reason = await self.unready()
         kept = self.upkeep.stored
+        clocks, clocks_total = self.inbox.clocks.status(time.time_ns())
         store = "cluster" if self._store.cluster else "embedded" if self._store.embedded else "server"
         return Status(
             ready=not reason,
@@ -164,6 +166,8 @@ class Collector:
             other_keys={
                 kind: count for keys in self.loader.keys.values() for kind, count in keys.others().items()
             },
+            clocks=clocks,
+            clocks_total=clocks_total,
         )
 
     async def unready(self) -> str:

@@ -153,6 +153,42 @@ def items_of(signal: str, request: Any) -> Iterator[tuple[Any, Iterator[tuple[in
             )
 
 
+def newest_of(signal: str, request: Any) -> Iterator[tuple[Any, int]]:
+    """Yield each resource of a request and its newest time, nanoseconds since the epoch; 0 if it has none.
+
+    The time is when a span ended or a data point was taken. Only the first and the last of each list are looked at:
+    exporters send in the order in which things ended.
+    """
+    if signal == "traces":
+        for resource in request.resource_spans:
+            yield (
+                resource.resource,
+                max(
+                    (
+                        scope.spans[place].end_time_unix_nano
+                        for scope in resource.scope_spans
+                        if scope.spans
+                        for place in (0, -1)
+                    ),
+                    default=0,
+                ),
+            )
+    else:
+        for resource in request.resource_metrics:
+            yield (
+                resource.resource,
+                max(
+                    (
+                        getattr(metric, kind).data_points[-1].time_unix_nano
+                        for scope in resource.scope_metrics
+                        for metric in scope.metrics
+                        if (kind := metric.WhichOneof("data")) and getattr(metric, kind).data_points
+                    ),
+                    default=0,
+                ),
+            )
+
+
 def _worth(point: Any) -> int:
     value = getattr(point, "sum", None)
     if value is None:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,7 @@ from asgiscope_collector.alerts.teller import Teller
 from asgiscope_collector.alerts.watch import RulesFile
 from asgiscope_collector.analysis.alerts import LastSeen, last_seen
 from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
+from asgiscope_collector.models import SenderClock
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Alerting:
         path: the rules file; '' for the built-in rules alone.
         base_url: where people reach the page, for links.
         gauges: how the collector itself stands; may touch the disk.
+        clocks: the senders whose clocks are off.
         stored: changes when something was stored; None where others store too.
         lease: None where no other collector has this store.
         clock: nanoseconds since the epoch.
@@ -74,6 +76,7 @@ class Alerting:
         path: str,
         base_url: str,
         gauges: Callable[[], Gauges],
+        clocks: Callable[[int], Sequence[SenderClock]] = lambda _: (),
         stored: Callable[[], int] | None = None,
         lease: Lease | None = None,
         clock: Callable[[], int] = time.time_ns,
@@ -81,6 +84,7 @@ class Alerting:
     ) -> None:
         self._engine = engine
         self._gauges = gauges
+        self._clocks_off = clocks
         self._stored = stored
         self._lease = lease
         self._clock = clock
@@ -254,6 +258,10 @@ class Alerting:
             self.status.took_ms = (self._monotonic() - began) // 1_000_000
         changed = self.board.drop_unknown(self.rule_set, now_ns)
         gauges = await asyncio.to_thread(self._gauges)
+        self.board.received = {}
+        for each in self._clocks_off(now_ns):
+            key = (each.service, each.environment)
+            self.board.received[key] = max(each.received_ns, self.board.received.get(key, 0))
         for active in due:
             keep_ns = max(active.rule.keep_firing, (active.notify.group_wait or 0) + self._least_ns)
             if not is_windowed(active.rule):

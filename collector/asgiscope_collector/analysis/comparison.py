@@ -95,6 +95,7 @@ def compare(before: Seen, after: Seen, limit: int) -> Comparison:
         findings=shown,
         findings_total=len(changes),
         traffic=traffic[:_ROUTES],
+        traffic_total=len(traffic),
         traffic_distance=sum(abs(route.share - route.base_share) for route in traffic) / 2,
         rate_test=significance.RATE_TEST,
         cost_test=significance.COST_TEST,

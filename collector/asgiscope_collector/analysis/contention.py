@@ -29,7 +29,9 @@ _TOTALS: Final = (
     "SELECT "
     "(SELECT sum(TotalNs) FROM asgiscope_findings WHERE "
     f"{_KINDS} AND {IN_MINUTES}) AS wait_ns, "
-    f"(SELECT sum(OverlapNs) FROM asgiscope_holders WHERE {IN_MINUTES}) AS named_ns"
+    f"(SELECT sum(OverlapNs) FROM asgiscope_holders WHERE {IN_MINUTES}) AS named_ns, "
+    f"(SELECT uniqExact(FindingId) FROM asgiscope_holders WHERE {IN_MINUTES} "
+    "AND ({executor:String} = '' OR Executor = {executor:String})) AS waiters"
 )
 
 _WAITERS: Final = f"""
@@ -98,7 +100,9 @@ class Matrix:
     """Who waited for whom."""
 
     waiters: list[Waiter]
+    waiters_total: int
     holders: list[MatrixHolder]
+    holders_total: int
     cells: list[Cell]
     wait_ns: int
     named_ns: int
@@ -109,7 +113,9 @@ def contention(matrix: Matrix, roles: list[RoleWaits], shared: Occupation) -> Co
     return Contention(
         roles=roles,
         waiters=matrix.waiters,
+        waiters_total=matrix.waiters_total,
         holders=matrix.holders,
+        holders_total=matrix.holders_total,
         cells=matrix.cells,
         wait_ns=matrix.wait_ns,
         named_ns=matrix.named_ns,
@@ -144,6 +150,7 @@ def matrix(engine: Engine, asked: Scope, executor: str, limit: int) -> Matrix:
             )
             for row in waiters
         ],
+        waiters_total=totals["waiters"],
         holders=[
             MatrixHolder(
                 function=key[0],
@@ -152,6 +159,7 @@ def matrix(engine: Engine, asked: Scope, executor: str, limit: int) -> Matrix:
             )
             for key in shown
         ],
+        holders_total=len(overlaps),
         cells=[
             Cell(
                 waiter=rows[cell["finding_id"]],

@@ -48,7 +48,7 @@ WHERE FindingId IN {ids:Array(String)} AND """
 _VICTIMS: Final = """
 SELECT
     VictimRoute AS route, sum(Delays) AS count, sum(OverlapNs) AS total_ns,
-    argMaxMerge(LongestTrace) AS trace_id
+    argMaxMerge(LongestTrace) AS trace_id, count() OVER () AS routes
 FROM asgiscope_victims
 WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
     AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
@@ -67,8 +67,11 @@ class Course:
 
     series: list[Point]
     by_route: list[RouteCost]
+    by_route_total: int
     by_victim_route: list[VictimRoute]
+    by_victim_route_total: int
     by_release: list[FindingRelease]
+    by_release_total: int
     source: SourceContext | None
     stall_evidence: list[str]
     decisions: list[Decision]
@@ -90,7 +93,7 @@ def course(engine: Engine, asked: Filter) -> Course:
         else:
             releases.append(row)
     routes.sort(key=lambda row: (-row["total_ns"] - row["victims_ns"], -row["count"], row["route"]))
-    routes = routes[:_ROUTES]
+    routes_total, routes = len(routes), routes[:_ROUTES]
     releases.sort(key=lambda row: (-row["first_ns"], row["version"]))
     known_routes = [row["route"] for row in routes if row["route"]]
     counted = Counted.over(
@@ -100,11 +103,17 @@ def course(engine: Engine, asked: Filter) -> Course:
         points[time]["requests"] = sums["requests"]
     for (version,), sums in counted.requests("version").items():
         requests[version] = sums["requests"]
+    victims = engine.rows(_VICTIMS, parameters)
     return Course(
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
         by_route=[route_cost(row) for row in routes],
-        by_victim_route=[VictimRoute(**row) for row in engine.rows(_VICTIMS, parameters)],
+        by_route_total=routes_total,
+        by_victim_route_total=victims[0]["routes"] if victims else 0,
+        by_victim_route=[
+            VictimRoute(**{name: value for name, value in row.items() if name != "routes"}) for row in victims
+        ],
         by_release=[_release(row, requests.get(row["version"], 0)) for row in releases[:_RELEASES]],
+        by_release_total=len(releases),
         source=source_of(engine, asked),
         stall_evidence=evidence_of(engine, asked),
         decisions=decisions.history(engine, asked.ids[0]),
@@ -126,8 +135,11 @@ def detail(found: Known, evidence: list[TraceSummary], went: Course) -> FindingD
         series=went.series,
         distribution=distribution(found.histogram),
         by_route=went.by_route,
+        by_route_total=went.by_route_total,
         by_victim_route=went.by_victim_route,
+        by_victim_route_total=went.by_victim_route_total,
         by_release=went.by_release,
+        by_release_total=went.by_release_total,
         evidence=evidence,
         decisions=went.decisions,
     )

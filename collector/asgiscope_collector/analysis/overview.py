@@ -7,6 +7,7 @@ from typing import Any, Final
 from asgiscope.semconv import ThreadRole
 
 from asgiscope_collector.analysis import coarse, findings
+from asgiscope_collector.analysis.loop_share import PROCESS_NS, blocked_share
 from asgiscope_collector.analysis.releases import markers
 from asgiscope_collector.analysis.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.analysis.tallies import Counted, Sums
@@ -28,16 +29,14 @@ _FINDINGS: Final = 10
 _NS: Final = 1_000_000_000
 _MINUTE: Final = 60
 
-# A minute counts whole for each of its processes, but for the parts before the first span and after the last.
 _SERVICES: Final = (
     """
 SELECT
     ServiceName AS service,
     max(processes) AS most_processes,
-    sum(processes) * 60000000000
-        - argMin(processes, Minute) * (min(first) - toUnixTimestamp(min(Minute)) * 1000000000)
-        - argMax(processes, Minute) * (toUnixTimestamp(max(Minute)) * 1000000000 + 60000000000 - max(last))
-        AS process_ns,
+    """
+    + PROCESS_NS
+    + """ AS process_ns,
     min(first) AS first_ns,
     max(last) AS last_ns,
     arraySort(groupUniqArrayArray(20)(environments)) AS environments,
@@ -190,7 +189,6 @@ def _health(
         last_ns = max(last_ns, minutes[1] * _NS)
     watched = bool(loops.sums)
     tallied = watched and loops.exact
-    loop_ns = loops["loop_ns"] if tallied else max(_NS, seen.get("process_ns", 0))
     versions = [version for _, version in seen.get("newest_versions", ()) if version]
     count = requests["requests"]
     return ServiceHealth(
@@ -202,7 +200,7 @@ def _health(
         duration_p50_ns=requests.quantile(0.50),
         duration_p95_ns=requests.quantile(0.95),
         loop_blocked_ns=loops["blocked_ns"],
-        loop_blocked_share=share(loops["blocked_ns"], loop_ns) if watched else None,
+        loop_blocked_share=blocked_share(loops, seen.get("process_ns", 0)),
         longest_stall_ns=loops.longest_ns,
         processes=seen.get("most_processes", 0),
         calls=waits["calls"],

@@ -57,7 +57,7 @@ from asgiscope_collector.models.releases import (
     Verdict,
 )
 from asgiscope_collector.models.session import Credentials, Session
-from asgiscope_collector.models.status import Status
+from asgiscope_collector.models.status import SenderClock, Status
 from asgiscope_collector.models.timeline import Bar, Lane, Stretch, Timeline, Wait
 from asgiscope_collector.models.traces import (
     Category,
@@ -127,6 +127,7 @@ __all__ = [
     "RouteCost",
     "RouteHops",
     "RouteTraffic",
+    "SenderClock",
     "ServiceHealth",
     "Services",
     "Session",

@@ -89,7 +89,9 @@ class Contention(BaseModel):
 
     roles: list[RoleWaits]
     waiters: list[Waiter]
+    waiters_total: int = Field(description="findings that waited for a call that is named")
     holders: list[MatrixHolder]
+    holders_total: int = Field(description="calls that these waiters waited for")
     cells: list[Cell]
     wait_ns: int = Field(description="all waiting in the range that has a finding")
     named_ns: int = Field(description="of which the holders are named; the matrix may show less, see limit")

@@ -161,9 +161,12 @@ class FindingDetail(Finding):
     )
     series: list[Point]
     distribution: list[Bucket] = Field(description="of the cost of one occurrence; without empty ends")
-    by_route: list[RouteCost]
-    by_victim_route: list[VictimRoute]
-    by_release: list[FindingRelease]
+    by_route: list[RouteCost] = Field(description="the most expensive 100")
+    by_route_total: int
+    by_victim_route: list[VictimRoute] = Field(description="the 100 that lost most")
+    by_victim_route_total: int
+    by_release: list[FindingRelease] = Field(description="the newest 50")
+    by_release_total: int
     evidence: list[TraceSummary] = Field(description="the traces of `trace_ids` that are stored")
     decisions: list[Decision] = Field(description="newest first")
 

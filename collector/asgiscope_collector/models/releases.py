@@ -108,7 +108,8 @@ class Comparison(BaseModel):
     other: Side
     findings: list[FindingChange] = Field(description="what changed first, then by cost")
     findings_total: int
-    traffic: list[RouteTraffic]
+    traffic: list[RouteTraffic] = Field(description="at most 200 routes")
+    traffic_total: int
     traffic_distance: float = Field(
         description="half the sum of the differences of the routes' shares: 0 the same mix, 1 nothing in common"
     )

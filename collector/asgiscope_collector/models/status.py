@@ -3,6 +3,21 @@
 from pydantic import BaseModel, Field
 
 
+class SenderClock(BaseModel):
+    """A service instance whose clock is off. Its spans keep its times."""
+
+    service: str
+    environment: str
+    host: str = Field(description="'' where it does not say")
+    instance: str
+    offset_ns: int = Field(
+        description="its clock less the collector's, as measured when its newest data came; "
+        "what is negative has the way here in it"
+    )
+    newest_ns: int = Field(description="the newest time that it sent, by its own clock")
+    received_ns: int = Field(description="when that came, by the collector's clock")
+
+
 class Status(BaseModel):
     """How the collector stands. Sizes are bytes."""
 
@@ -25,3 +40,7 @@ class Status(BaseModel):
     other_keys: dict[str, int] = Field(
         description="routes, call sites and the like of the last minute with too many, which are summed as (other)"
     )
+    clocks: list[SenderClock] = Field(
+        description="instances that sent to this collector within a day and whose clocks are off, furthest first"
+    )
+    clocks_total: int = Field(description="how many are off; at most 100 are listed")

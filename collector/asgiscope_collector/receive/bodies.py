@@ -21,6 +21,7 @@ from asgiscope_collector.otlp import (
     from_protobuf,
     to_protobuf,
 )
+from asgiscope_collector.receive.clocks import Newest, read_newest
 from asgiscope_collector.receive.masking import Mask
 from asgiscope_collector.receive.otlp_json import from_json
 from asgiscope_collector.receive.repair import repair
@@ -67,6 +68,8 @@ class Accepted:
     """Values that were replaced or left out, because their field cannot hold them."""
     digest: bytes = b""
     """Of the body and its signal: the same bytes sent again have the same."""
+    newest: tuple[Newest, ...] = ()
+    """Of each instance the newest time, also of what was taken out."""
 
 
 def inflate(data: bytes, encoding: str, limit: int) -> bytes:
@@ -119,6 +122,7 @@ def accept_traces(data: bytes, content_type: str, retention_days: int, mask: Mas
     """
     protobuf = media_type(content_type) == PROTOBUF
     request, repaired = parse(data, content_type, ExportTraceServiceRequest)
+    times = read_newest("traces", request)
     oldest, newest = _kept(retention_days)
     spans = rejected = 0
     for resource_spans in request.resource_spans:
@@ -138,13 +142,13 @@ def accept_traces(data: bytes, content_type: str, retention_days: int, mask: Mas
                 del scope_spans.spans[:]
                 scope_spans.spans.extend(good)
     if not spans:
-        return Accepted(b"", 0, rejected, repaired)
+        return Accepted(b"", 0, rejected, repaired, newest=times)
     masked = mask is not None and mask.apply(request)
     rewritten = repaired or masked or not protobuf
     nested = (rewritten or may_nest(data)) and flatten_spans(request)
     if rejected or nested or rewritten:
         data = to_protobuf(request)
-    return Accepted(data, spans, rejected, repaired, digest_of("traces", data))
+    return Accepted(data, spans, rejected, repaired, digest_of("traces", data), times)
 
 
 def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accepted:
@@ -155,6 +159,7 @@ def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accep
     """
     protobuf = media_type(content_type) == PROTOBUF
     request, repaired = parse(data, content_type, ExportMetricsServiceRequest)
+    times = read_newest("metrics", request)
     oldest, newest = _kept(retention_days)
     points = rejected = 0
     for resource_metrics in request.resource_metrics:
@@ -168,12 +173,12 @@ def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accep
                     del held[:]
                     held.extend(good)
     if not points:
-        return Accepted(b"", 0, rejected, repaired)
+        return Accepted(b"", 0, rejected, repaired, newest=times)
     rewritten = repaired or not protobuf
     nested = (rewritten or may_nest(data)) and flatten_points(request)
     if rejected or nested or rewritten:
         data = to_protobuf(request)
-    return Accepted(data, points, rejected, repaired, digest_of("metrics", data))
+    return Accepted(data, points, rejected, repaired, digest_of("metrics", data), times)
 
 
 def _kept(retention_days: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ bound counts them; they have a budget of their own, beyond which senders are tol
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from asgiscope_collector.receive.bodies import (
     parse,
 )
 from asgiscope_collector.receive.bounds import ParsingBudget, TooManyElementsError, parsing_memory
+from asgiscope_collector.receive.clocks import Clocks
 from asgiscope_collector.receive.masking import Mask
 from asgiscope_collector.receive.retries import Retries
 from asgiscope_collector.settings import Settings
@@ -100,6 +102,7 @@ class Inbox:
         self._budget = ParsingBudget(settings.receive_memory_bytes)
         self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="asgiscope-receive")
         self.retries = Retries(spool.known)
+        self.clocks = Clocks()
         self.spans = 0
         self.rejected_spans = 0
         self.points = 0
@@ -220,7 +223,9 @@ class Inbox:
                 accepted = accept(data, content_type, self._settings.retention_days)
                 return _cleaned(signal, accepted) if self._should_clean() else accepted
 
+        received_ns = time.time_ns()
         accepted = await self._off_the_loop(raw, encoding, work)
+        self.clocks.measure(accepted.newest, received_ns)
         if accepted.body:
             senders = senders_of(accepted.body, token)
             await self.retries.once(

@@ -198,7 +198,9 @@ export interface Comparison {
   /** what changed first, then by cost */
   findings: FindingChange[];
   findings_total: number;
+  /** at most 200 routes */
   traffic: RouteTraffic[];
+  traffic_total: number;
   /** half the sum of the differences of the routes' shares: 0 the same mix, 1 nothing in common */
   traffic_distance: number;
   /** the test of the counts, and when its p value counts */
@@ -211,7 +213,11 @@ export interface Comparison {
 export interface Contention {
   roles: RoleWaits[];
   waiters: Waiter[];
+  /** findings that waited for a call that is named */
+  waiters_total: number;
   holders: MatrixHolder[];
+  /** calls that these waiters waited for */
+  holders_total: number;
   cells: Cell[];
   /** all waiting in the range that has a finding */
   wait_ns: number;
@@ -425,9 +431,15 @@ export interface FindingDetail {
   series: Point[];
   /** of the cost of one occurrence; without empty ends */
   distribution: Bucket[];
+  /** the most expensive 100 */
   by_route: RouteCost[];
+  by_route_total: number;
+  /** the 100 that lost most */
   by_victim_route: VictimRoute[];
+  by_victim_route_total: number;
+  /** the newest 50 */
   by_release: FindingRelease[];
+  by_release_total: number;
   /** the traces of trace_ids that are stored */
   evidence: TraceSummary[];
   /** newest first */
@@ -1019,6 +1031,21 @@ export interface Rules {
   rules: RuleState[];
 }
 
+/** A service instance whose clock is off. Its spans keep its times. */
+export interface SenderClock {
+  service: string;
+  environment: string;
+  /** '' where it does not say */
+  host: string;
+  instance: string;
+  /** its clock less the collector's, as measured when its newest data came; what is negative has the way here in it */
+  offset_ns: number;
+  /** the newest time that it sent, by its own clock */
+  newest_ns: number;
+  /** when that came, by the collector's clock */
+  received_ns: number;
+}
+
 /** One service over the range asked for. */
 export interface ServiceHealth {
   service: string;
@@ -1230,6 +1257,10 @@ export interface StatusOutput {
   retention_bytes: number;
   /** routes, call sites and the like of the last minute with too many, which are summed as (other) */
   other_keys: Record<string, number>;
+  /** instances that sent to this collector within a day and whose clocks are off, furthest first */
+  clocks: SenderClock[];
+  /** how many are off; at most 100 are listed */
+  clocks_total: number;
 }
 
 /** A part of a lane's time that stands in no row. */

@@ -136,10 +136,11 @@ function Scope(): JSX.Element {
   const environments = withChosen(data?.environments ?? [], environment.value);
   return (
     <div class="scope" role="group" aria-label={text.scope.label}>
-      <Choice name="service" label={text.scope.service} all={text.scope.allServices} value={service.value} names={services} />
+      <Choice name="service" label={text.scope.service} all={text.scope.allServices} value={service.value} names={services}
+        note={data?.truncated === true ? text.lists.names(count(services.length)) : ""} />
       {environments.length > 1 && (
         <Choice name="environment" label={text.scope.environment} all={text.scope.allEnvironments} value={environment.value}
-          names={environments} />
+          names={environments} note="" />
       )}
       <RangePicker />
       <div class="tools">
@@ -169,7 +170,7 @@ function withChosen(names: readonly string[], chosen: string): string[] {
   return [...new Set([...names, chosen])].filter((name) => name !== "").sort();
 }
 
-function Choice(props: { name: string; label: string; all: string; value: string; names: readonly string[] }): JSX.Element {
+function Choice(props: { name: string; label: string; all: string; value: string; names: readonly string[]; note: string }): JSX.Element {
   return (
     <label>
       <span class="sr-only">{props.label}</span>
@@ -180,6 +181,7 @@ function Choice(props: { name: string; label: string; all: string; value: string
             {name}
           </option>
         ))}
+        {props.note !== "" && <option disabled>{props.note}</option>}
       </select>
     </label>
   );

@@ -104,6 +104,39 @@ export const states = {
   storeTitle: "The collector needs a look:",
 };
 
+/** Of lists that show a part of what there is. */
+export const lists = {
+  cut: (order: string, shown: string, total: string) => `Cut: ${order} ${shown} of ${total} are shown.`,
+  most: (shown: string) => `The ${shown} that cost most; there may be more.`,
+  orders: {
+    cost: "the most expensive",
+    newest: "the newest",
+    change: "what changed most,",
+    traffic: "the most frequent",
+    waited: "the rows that waited longest,",
+    held: "the columns that were waited for longest,",
+  },
+  names: (shown: string) => `only ${shown} are listed`,
+};
+
+/** Senders whose clocks are off, and names that are too many to keep apart. */
+export const senders = {
+  title: "Look at the senders:",
+  ahead: (who: string, by: string) => `The clock of ${who} is ${by} ahead of the collector's.`,
+  behind: (who: string, by: string) => `The clock of ${who} is ${by} behind the collector's, or it sends what is that old.`,
+  kept: "Its data has the times of its clock:",
+  show: "show it",
+  host: (service: string, host: string) => `${service} on ${host}`,
+  unnamed: "a service without a name",
+  more: (count: string) => `The clocks of ${count} more are off.`,
+  other: (count: string, what: string) =>
+    `${count} ${what} of one minute are more than are kept apart: they are summed as (other), the most expensive keep their names.`,
+  otherMeaning: "Names beyond what is kept apart of one minute: the sum of all of them.",
+  kinds: {
+    route: "routes", "call site": "call sites", call: "calls", link: "links", release: "releases", service: "services",
+  } as Readonly<Record<string, string>>,
+};
+
 export const store = {
   refusing: (why: string) => `What is sent is refused: ${why}`,
   disk: (free: string, total: string, least: string) =>

@@ -18,7 +18,7 @@ import { Prose, Rich } from "../widgets/rich";
 import { Source } from "../widgets/source";
 import { Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { AgoText, CallSiteText, KindBadge, Meter, TraceLink } from "../widgets/words";
+import { AgoText, CallSiteText, Cut, KindBadge, Meter, TraceLink } from "../widgets/words";
 
 const say = text.finding;
 
@@ -78,8 +78,11 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
           <Series finding={finding} />
           <Spread finding={finding} />
           <ByRoute rows={finding.by_route} timed={finding.total_ns > 0} />
+          <Cut shown={finding.by_route.length} total={finding.by_route_total} order="cost" />
           <ByVictim rows={finding.by_victim_route} />
+          <Cut shown={finding.by_victim_route.length} total={finding.by_victim_route_total} order="cost" />
           <ByRelease rows={finding.by_release} />
+          <Cut shown={finding.by_release.length} total={finding.by_release_total} order="newest" />
         </div>
       </div>
     </article>
@@ -128,7 +131,8 @@ function CopyButton({ value }: { value: string }): JSX.Element | null {
 function Figures({ finding }: { finding: FindingDetail }): JSX.Element {
   const words = wordsOf(finding.kind);
   const timed = finding.total_ns > 0;
-  const figures: [string, string][] = [[words.many, count(finding.count)]];
+  const { definitions } = text;
+  const figures: [string, string, string?][] = [[words.many, count(finding.count), definitions.occurrences]];
   if (timed) {
     figures.push(
       [say.all(words.cost), duration(finding.total_ns)],
@@ -137,12 +141,12 @@ function Figures({ finding }: { finding: FindingDetail }): JSX.Element {
       [say.longest, duration(finding.max_ns)],
     );
   }
-  figures.push([say.hurt, count(finding.victims.requests)]);
-  if (finding.victims.total_ns > 0) figures.push([say.lost, duration(finding.victims.total_ns)]);
+  figures.push([say.hurt, count(finding.victims.requests), definitions.affected_requests]);
+  if (finding.victims.total_ns > 0) figures.push([say.lost, duration(finding.victims.total_ns), definitions.time_lost]);
   return (
     <dl class="figures">
-      {figures.map(([label, value]) => (
-        <div key={label}>
+      {figures.map(([label, value, meaning]) => (
+        <div key={label} title={meaning}>
           <dt>{label}</dt>
           <dd>{value}</dd>
         </div>
@@ -192,6 +196,9 @@ function WhatToDo({ advice }: { advice: Advice }): JSX.Element {
   );
 }
 
+/** As many as the collector answers with at most. */
+const HOLDERS_KEPT = 20;
+
 function Holders({ finding }: { finding: FindingDetail }): JSX.Element | null {
   const { holders } = finding;
   if (holders.length === 0) return null;
@@ -217,6 +224,7 @@ function Holders({ finding }: { finding: FindingDetail }): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      {holders.length >= HOLDERS_KEPT && <p class="muted small cut">{text.lists.most(count(holders.length))}</p>}
     </section>
   );
 }

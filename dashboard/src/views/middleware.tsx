@@ -12,7 +12,7 @@ import { Pager, pageOf } from "../widgets/pager";
 import { Prose, Rich } from "../widgets/rich";
 import { Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { AgoText, CallSiteText, Cell, Meter } from "../widgets/words";
+import { AgoText, CallSiteText, Cell, Cut, Meter } from "../widgets/words";
 
 const words = text.middleware;
 const ROWS = 25;
@@ -159,13 +159,13 @@ function ownText(table: Readonly<Record<string, string>>, name: string): string 
 function HopTables({ hops }: { hops: Hops }): JSX.Element {
   return (
     <>
-      <Routes rows={hops.routes} />
-      <Sites rows={hops.sites} />
+      <Routes rows={hops.routes} total={hops.routes_total} />
+      <Sites rows={hops.sites} total={hops.sites_total} />
     </>
   );
 }
 
-function Routes({ rows }: { rows: readonly RouteHops[] }): JSX.Element | null {
+function Routes({ rows, total }: { rows: readonly RouteHops[]; total: number }): JSX.Element | null {
   if (rows.length === 0) return null;
   const most = rows.reduce((max, row) => Math.max(max, row.overhead_ns), 1);
   return (
@@ -203,11 +203,12 @@ function Routes({ rows }: { rows: readonly RouteHops[] }): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      <Cut shown={rows.length} total={total} order="cost" />
     </section>
   );
 }
 
-function Sites({ rows }: { rows: readonly HopSite[] }): JSX.Element | null {
+function Sites({ rows, total }: { rows: readonly HopSite[]; total: number }): JSX.Element | null {
   if (rows.length === 0) return null;
   const most = rows.reduce((max, row) => Math.max(max, row.overhead_ns), 1);
   return (
@@ -247,6 +248,7 @@ function Sites({ rows }: { rows: readonly HopSite[] }): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      <Cut shown={rows.length} total={total} order="cost" />
     </section>
   );
 }

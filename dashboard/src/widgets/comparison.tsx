@@ -8,7 +8,7 @@ import { text } from "../text";
 import { Icon } from "./icon";
 import { linkTo } from "./location";
 import { Prose } from "./rich";
-import { CallSiteText, Cell, KindBadge } from "./words";
+import { CallSiteText, Cell, Cut, KindBadge } from "./words";
 
 const words = text.releases;
 const MINUS = "\u2212";
@@ -18,7 +18,7 @@ export function ComparisonBody({ data }: { data: Comparison }): JSX.Element {
     <>
       <Tally findings={data.findings} />
       <Figures data={data} />
-      <Changes findings={data.findings} />
+      <Changes findings={data.findings} total={data.findings_total} />
       <Traffic data={data} />
       <section>
         <h2>{words.tests}</h2>
@@ -92,7 +92,7 @@ function Trend({ row }: { row: FigureRow }): JSX.Element {
   );
 }
 
-function Changes({ findings }: { findings: readonly FindingChange[] }): JSX.Element {
+function Changes({ findings, total }: { findings: readonly FindingChange[]; total: number }): JSX.Element {
   return (
     <section>
       <h2>{words.findings}</h2>
@@ -113,6 +113,7 @@ function Changes({ findings }: { findings: readonly FindingChange[] }): JSX.Elem
           </tbody>
         </table>
       </div>
+      <Cut shown={findings.length} total={total} order="change" />
     </section>
   );
 }
@@ -178,6 +179,7 @@ function Traffic({ data }: { data: Comparison }): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      <Cut shown={data.traffic.length} total={data.traffic_total} order="traffic" />
     </section>
   );
 }

@@ -28,7 +28,7 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
             <th scope="col" class="num">{columns.total}</th>
             <th scope="col" class="num">{columns.p95}</th>
             <th scope="col" class="num">{columns.max}</th>
-            <th scope="col" class="num" title={text.definitions.affected_requests}>{columns.hurt}</th>
+            <th scope="col" class="num" title={`${text.definitions.affected_requests} ${text.definitions.time_lost}`}>{columns.hurt}</th>
             <th scope="col" class="spark-head">{columns.trend}</th>
             <th scope="col" class="num">{columns.seen}</th>
           </tr>

@@ -7,7 +7,7 @@ import { count, duration, percent, place } from "../model/format";
 import { heatOf, pairsOf, rowsOf } from "../model/matrix";
 import { text } from "../text";
 import { linkTo } from "./location";
-import { CallSiteText, Meter, TraceLink } from "./words";
+import { CallSiteText, Cut, Meter, TraceLink } from "./words";
 
 const words = text.contention;
 
@@ -59,6 +59,8 @@ export function Matrix({ data }: { data: Contention }): JSX.Element | null {
           </tbody>
         </table>
       </div>
+      <Cut shown={data.waiters.length} total={data.waiters_total} order="waited" />
+      <Cut shown={data.holders.length} total={data.holders_total} order="held" />
     </section>
   );
 }

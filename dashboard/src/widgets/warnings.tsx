@@ -1,10 +1,13 @@
-/** What the collector warns of about itself: its store, its disk, its rules. */
+/** What the collector warns of: its store, its disk, its rules; clocks of senders, and names that it sums. */
 
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { type Health, readHealth } from "../api/health";
+import type { StatusOutput } from "../api/types";
+import { senderNotes, wrongClocks } from "../model/senders";
 import { storeWarnings } from "../model/store";
 import { text } from "../text";
+import { linkTo } from "./location";
 
 const EVERY_MS = 30_000;
 
@@ -23,6 +26,29 @@ export function Warnings(): JSX.Element {
           </ul>
         </div>
       )}
+      {health?.status != null && <Senders status={health.status} />}
+    </div>
+  );
+}
+
+function Senders({ status }: { status: StatusOutput }): JSX.Element | null {
+  const clocks = wrongClocks(status);
+  const notes = senderNotes(status);
+  if (clocks.length + notes.length === 0) return null;
+  const words = text.senders;
+  return (
+    <div class="banner banner-warn">
+      <b>{words.title}</b>
+      <ul>
+        {clocks.map(({ said, service, range }) => (
+          <li key={said}>
+            {said} {words.kept} <a href={linkTo("overview", "", { service, ...range })}>{words.show}</a>
+          </li>
+        ))}
+        {notes.map((note) => (
+          <li key={note}>{note}</li>
+        ))}
+      </ul>
     </div>
   );
 }

@@ -3,8 +3,9 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import type { CallSite, Finding } from "../api/types";
-import { ago, bothZones, momentNs, place } from "../model/format";
+import { ago, bothZones, count, momentNs, place } from "../model/format";
 import { wordsOf } from "../model/kinds";
+import { text } from "../text";
 import { Icon } from "./icon";
 import { linkTo } from "./location";
 
@@ -46,11 +47,15 @@ const KIND_CLASSES = {
   connection_idle: 1,
 };
 
+/** What the collector calls names beyond those that it keeps apart. */
+const OTHER = "(other)";
+
 /** `file.py:41 function`, the whole path on pointing at it. */
 export function CallSiteText({ site }: { site: CallSite }): JSX.Element {
   const where = place(site.file, site.line);
+  const whole = site.line > 0 ? `${site.file}:${site.line}` : site.file;
   return (
-    <span class="site" title={site.line > 0 ? `${site.file}:${site.line}` : site.file}>
+    <span class="site" title={site.function === OTHER ? text.senders.otherMeaning : whole}>
       {where !== "" && <b>{where}</b>} {site.function}
     </span>
   );
@@ -73,6 +78,12 @@ export function Cell(props: { label: string; text?: string; wide?: boolean; chil
       {props.children}
     </td>
   );
+}
+
+/** Says that a list shows only a part of what there is; nothing where it shows all. */
+export function Cut(props: { shown: number; total: number; order: keyof typeof text.lists.orders }): JSX.Element | null {
+  if (props.shown >= props.total) return null;
+  return <p class="muted small cut">{text.lists.cut(text.lists.orders[props.order], count(props.shown), count(props.total))}</p>;
 }
 
 /** A share from 0 to 1 as a small bar beside its number. */

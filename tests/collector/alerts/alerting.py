@@ -11,6 +11,7 @@ from typing import Any
 from asgiscope_collector.alerts.lease import Lease, Times
 from asgiscope_collector.alerts.loop import Alerting
 from asgiscope_collector.alerts.readings import Gauges
+from asgiscope_collector.models import SenderClock
 
 from tests.collector.alerts.receiving import Hook
 from tests.collector.conftest import Running
@@ -57,6 +58,7 @@ class Bench:
         self.hooks = hooks
         self.clock = Clock()
         self.gauges = Gauges(drops=0, disk_free=0.5, lag_ns=0)
+        self.clocks_off: list[SenderClock] = []
 
     def name(self, rule: str) -> str:
         """A rule's name in this test."""
@@ -103,6 +105,7 @@ class Bench:
             path=str(self.path),
             base_url="https://page.example",
             gauges=lambda: self.gauges,
+            clocks=lambda _: self.clocks_off,
             lease=lease,
             clock=self.clock.now,
             monotonic=self.clock.monotonic,

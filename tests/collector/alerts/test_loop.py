@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from asgiscope_collector.alerts import views
 from asgiscope_collector.alerts.lease import Lease
+from asgiscope_collector.models import SenderClock
 from standardwebhooks import Webhook
 
 from tests.collector.alerts.alerting import NS, PATH, QUICK, SECRET, Bench, run, shop, turns, turns_until
@@ -326,6 +327,42 @@ def test_a_restart_says_of_nobody_that_it_is_back(running: Running, service: str
             await restarted.stop()
 
         run(work())
+
+
+def test_service_whose_clock_is_behind_is_not_silent_while_it_sends(
+    running: Running, service: str, tmp_path: Path
+) -> None:
+    """What comes counts when it comes, not when its clock says; once nothing comes, it is silent."""
+    bench = Bench(running, service, tmp_path)
+    bench.rules({"name": "silent", "when": {"type": "service_silent", "over": "10m"}})
+    sender = shop(service)
+    sender.request("GET", "/", start_ns=bench.clock.now() - 1800 * SECOND)
+    running.send(sender)
+
+    async def work() -> None:
+        alerting = bench.alerting()
+        await turns(alerting, 2)
+        for _ in range(4):
+            bench.clock.pass_by(300)
+            now_ns = bench.clock.now()
+            bench.clocks_off = [
+                SenderClock(
+                    service=service,
+                    environment="prod",
+                    host="web-1",
+                    instance="one",
+                    offset_ns=-1800 * SECOND,
+                    newest_ns=now_ns - 1800 * SECOND,
+                    received_ns=now_ns,
+                )
+            ]
+            await turns(alerting, 2)
+            assert bench.mine(alerting) == []
+        bench.clock.pass_by(700)
+        await turns_until(alerting, lambda: bench.mine(alerting))
+        await alerting.stop()
+
+    run(work())
 
 
 def test_an_alert_says_what_is_and_what_was_when_it_fired(

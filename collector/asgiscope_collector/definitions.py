@@ -72,7 +72,7 @@ DEFINITIONS: Final = {
         " anything else.",
         "Blocked time over watched time (`asgiscope.loop.blocked`, `asgiscope.loop.time`); without tallies "
         "the stalls that were sent over the minutes in which each process was seen. Not watched, and no "
-        "share, where asgiscope does not run. An alert divides by its whole window.",
+        "share, where asgiscope does not run.",
     ),
     "queue_wait": Definition(
         "Queue wait",

@@ -50,6 +50,8 @@ class Board:
     alerts: dict[str, Alert] = field(default_factory=dict)
     """By fingerprint: pending, firing, or resolved within a day."""
     heard: dict[tuple[str, str], LastSeen] = field(default_factory=dict)
+    received: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When something came of services whose clocks are off, by this collector's clock."""
     rules: dict[str, RuleNow] = field(default_factory=dict)
     silences: list[Silence] = field(default_factory=list)
     drops: deque[tuple[int, int]] = field(default_factory=deque)
@@ -69,6 +71,18 @@ class Board:
             key = (each.service, each.environment)
             if key not in self.heard or self.heard[key].last_ns < each.last_ns:
                 self.heard[key] = each
+
+    def _signs(self) -> list[LastSeen]:
+        """Return when services gave a sign of life.
+
+        By their spans' times, or by when these came where their clock is off.
+        """
+        found = dict(self.heard)
+        for (service, environment), received_ns in self.received.items():
+            known = found.get((service, environment))
+            release = known.release if known else ""
+            found[service, environment] = LastSeen(service, environment, received_ns, release)
+        return list(found.values())
 
     def release_of(self, alert: Alert) -> str:
         """The newest release of an alert's service."""
@@ -93,7 +107,7 @@ class Board:
             heard = self.heard.get(service)
             after, change = evaluate(
                 before.held if before else Held(),
-                Series(each.held, heard.last_ns if heard else 0),
+                Series(each.held, heard.last_ns if heard else 0, self.listening_ns),
                 now_ns=now_ns,
                 hold_ns=rule.hold,
                 keep_firing_ns=keep_firing_ns,
@@ -107,7 +121,7 @@ class Board:
         """The same for a rule without windows: silent services, and the collector itself."""
         rule, found = active.rule, []
         if isinstance(rule.when, c.Silent):
-            for seen in self.heard.values():
+            for seen in self._signs():
                 labels = {"service": seen.service, "environment": seen.environment}
                 known = self.alerts.get(fingerprint(rule.name, labels))
                 # What fires already was silent before this collector began to listen: a restart is no sign of life.

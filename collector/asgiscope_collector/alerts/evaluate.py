@@ -66,6 +66,8 @@ class Series:
     """The windows in which the condition held: end in seconds since the epoch, value; rising."""
     heard_ns: int
     """When the service was last heard of."""
+    listening_ns: int = 0
+    """Since when the collector has listened: what it missed is no sign that a condition holds no more."""
 
 
 def windows(now_ns: int, hold_ns: int) -> list[int]:
@@ -163,7 +165,7 @@ def _still_firing(before: Held, series: Series, *, now_ns: int, keep_firing_ns: 
         until, value = end, newest[1]
     after = replace(before, held_until_ns=until, value=value)
     # Also since it fired: an alert of minutes that came late is over at once, and still has to be told.
-    quiet_ns = now_ns - max(until, before.fired_ns)
+    quiet_ns = now_ns - max(until, before.fired_ns, min(series.listening_ns, now_ns))
     if quiet_ns < keep_firing_ns:
         return after, Change.NONE
     ended = replace(after, state=AlertState.RESOLVED, ends_ns=until)

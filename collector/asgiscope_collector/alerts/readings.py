@@ -108,6 +108,8 @@ def in_scope(rule: Rule, seen: LastSeen) -> bool:
 
 def _ask(engine: Engine, condition: c.Condition, asked: Windows, scope: Scope, over: float) -> list[Reading]:
     match condition:
+        case c.LoopBlocked():
+            return alerts.read_loop_blocked(engine, asked, scope, over=over)
         case c.QueueWait():
             return alerts.read_queue_waits(
                 engine,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from asgiscope_collector.analysis import histogram
 from asgiscope_collector.analysis.alerts_sql import LAST_SEEN, QUERIES, RELEASES
+from asgiscope_collector.analysis.loop_share import shares_in_windows
 from asgiscope_collector.engine.client import Engine
 
 _NS: Final = 1_000_000_000
@@ -137,6 +138,19 @@ def read_queue_waits(
         _reading({**row, "value": float(histogram.quantile(row["counts"], quantile, 0, row["longest"]))})
         for row in rows
     ]
+
+
+def read_loop_blocked(engine: Engine, windows: Windows, scope: Scope, *, over: float) -> list[Reading]:
+    """Return the share of the time in which loops were blocked, as the overview has it."""
+    parameters = {
+        **windows.parameters,
+        "services": _pattern(scope.service),
+        "environments": _pattern(scope.environment),
+        "routes": _pattern(scope.route),
+        "call_sites": _pattern(scope.call_site),
+    }
+    shares = shares_in_windows(engine, parameters, of_findings=bool(scope.route or scope.call_site))
+    return [_reading(each._asdict()) for each in shares if each.value > over or each.end == windows.ends[-1]]
 
 
 def read_releases(

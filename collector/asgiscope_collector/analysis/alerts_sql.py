@@ -42,25 +42,6 @@ def _windows(table: str, columns: str, where: str, version: str = "Version") -> 
 
 
 QUERIES: Final[dict[str, str]] = {
-    # The whole window counts, though a service may be younger: what is not known was not blocked.
-    "loop_blocked_share": f"""
-SELECT
-    service, environment, release, end, WindowEnd,
-    least(1, blocked.ns / (greatest(1, seen.processes) * {_PASSED_NS})) AS value
-FROM
-(
-    SELECT {_SERVICE}, {_RELEASE}, WindowEnd, WindowEnd AS end, uniqMerge(Processes) AS processes
-    FROM {_windows("asgiscope_services", "Processes", _OF)}
-    GROUP BY service, environment, WindowEnd
-) AS seen
-LEFT JOIN
-(
-    SELECT {_SERVICE}, WindowEnd, sum(TotalNs) AS ns
-    FROM {_windows("asgiscope_findings", "TotalNs", f"FindingKind = 'loop_blocked' AND {_OF}{_ON}{_AT}")}
-    GROUP BY service, environment, WindowEnd
-) AS blocked USING (service, environment, WindowEnd)
-WHERE {_KEEP}
-""",
     # A stall that lasts counts with what it has cost so far.
     "longest_stall": f"""
 SELECT {_FINDING}, WindowEnd AS end, toFloat64(greatest(max(LargestNs), max(OngoingNs))) AS value

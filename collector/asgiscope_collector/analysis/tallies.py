@@ -303,9 +303,9 @@ class Counted:
         """The same, also by the `function` that crosses: calls, wait_ns, run_ns, resume_ns."""
         return self._ask(_CALLS, by, where)
 
-    def loops(self, *by: str) -> Found:
+    def loops(self, *by: str, where: str = "1") -> Found:
         """Event loops: blocked_ns, and loop_ns, for how long they were watched. Nobody else's are there."""
-        return self._ask(_LOOPS, by, "1")
+        return self._ask(_LOOPS, by, where)
 
     def _ask(self, question: _Question, by: Sequence[str], where: str) -> Found:
         found: Found = {}

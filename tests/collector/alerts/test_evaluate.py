@@ -257,3 +257,17 @@ def test_a_fingerprint_is_of_the_rule_and_its_series() -> None:
     assert fingerprint("a", {"x": "1", "y": "2"}) == fingerprint("a", {"y": "2", "x": "1"})
     assert fingerprint("a", {"x": "1"}) != fingerprint("b", {"x": "1"})
     assert fingerprint("a", {"x": "1"}) != fingerprint("a", {"x": "2"})
+
+
+def test_an_alert_is_not_resolved_by_what_a_collector_missed_while_it_was_down() -> None:
+    """After a restart it is resolved when the condition has not held for as long as it takes, counted from then."""
+    now = START * NS
+    firing = Held(AlertState.FIRING, now - 3600 * NS, 0, now - 3000 * NS, now - 3500 * NS, 9.0, 9.0)
+    silent = Series([], 0, listening_ns=now)
+    heard = Series([], now, listening_ns=now)
+    for series in (silent, heard):
+        after, change = evaluate(firing, series, now_ns=now + NS, hold_ns=0, keep_firing_ns=60 * NS)
+        assert (after.state, change) == (AlertState.FIRING, Change.NONE)
+    later = now + 61 * NS
+    assert evaluate(firing, heard, now_ns=later, hold_ns=0, keep_firing_ns=60 * NS)[1] == Change.RESOLVED
+    assert evaluate(firing, silent, now_ns=later, hold_ns=0, keep_firing_ns=60 * NS)[1] == Change.NONE

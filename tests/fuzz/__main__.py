@@ -74,7 +74,8 @@ def main() -> int:
     print(f"wire: {seconds * (1 - sum(SHARES.values())):.0f} s with {len(corpus['door'])} inputs", flush=True)
     seen = fuzz(corpus["door"], seconds * (1 - sum(SHARES.values())), folder, seed)
     print(
-        f"wire: {seen.asked} asked, {seen.refused} refused, {len(seen.good)} good bodies stored, nothing wrong"
+        f"wire: {seen.asked} asked, {seen.refused} refused, {len(seen.good)} good bodies stored, "
+        f"{len(seen.slow)} over a second once and none again, nothing wrong"
     )
     return 0
 

@@ -1,11 +1,11 @@
 """Fuzzing a real collector by HTTP: hostile bodies and parameters, with good bodies in between.
 
-No answer is a 5xx but 503, none takes longer than a second where a good one takes a tenth of that, the process's
-memory stays, and every good body is stored.
+No answer is a 5xx but 503, none takes longer than a second, the process's memory stays, and every good body is
+stored. What took longer is asked again at the end, alone: on a machine that does other work too, nothing else tells
+its time from theirs. What takes longer then too is slow.
 """
 
 import random
-import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,9 @@ from tests.fuzz.targets import unpack
 from tests.servers import Server, free_port
 
 SECONDS: Final = 1.0
-TIMES_A_GOOD_ONE: Final = 10
-"""On a busy machine a good body takes long too."""
+AGAIN: Final = 3
+"""So many times is what was slow asked again; the fastest counts."""
+SLOW_KEPT: Final = 50
 MEMORY_BYTES: Final = 200 << 20
 """More than after a third of the run; the first third fills caches."""
 ANSWER_SECONDS: Final = 30
@@ -61,6 +62,19 @@ _VALUES: Final = (
 )
 
 
+@dataclass(frozen=True)
+class Request:
+    """What was asked, and how long it took."""
+
+    method: str
+    path: str
+    options: dict[str, Any]
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s: {self.method} {self.path} {str(self.options)[:300]}"
+
+
 @dataclass
 class Seen:
     """What the run has seen."""
@@ -68,8 +82,7 @@ class Seen:
     asked: int = 0
     refused: int = 0
     good: set[str] = field(default_factory=set)
-    good_seconds: list[float] = field(default_factory=list)
-    slow: list[tuple[float, str]] = field(default_factory=list)
+    slow: list[Request] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -129,15 +142,14 @@ def fuzz(corpus: Sequence[bytes], seconds: float, folder: Path, seed: int) -> Se
                     **({"Content-Encoding": encoding} if encoding else {}),
                 }
                 _ask(http, seen, "POST", f"/v1/{signal}", content=body, headers=headers)
+        slow = [each for each in sorted(seen.slow, key=_seconds)[-SLOW_KEPT:] if _is_slow(http, each)]
         grown = _rss(server.process.pid) - (settled or _rss(server.process.pid))
         deadline = time.monotonic() + 120
         while http.get("/api/status").json()["spool_bytes"] and time.monotonic() < deadline:
             time.sleep(0.1)
-    usual = statistics.median(seen.good_seconds)
-    slow = [what for took, what in seen.slow if took > TIMES_A_GOOD_ONE * usual]
     stored = truth(folder / "data", SERVICE)["spans"]
     assert not seen.wrong, seen.wrong[:10]
-    assert not slow, slow[:10]
+    assert not slow, [str(each) for each in slow[-10:]]
     assert grown < MEMORY_BYTES, f"memory grew by {grown >> 20} MiB"
     assert stored == dict.fromkeys(seen.good, 1), (
         f"{len(seen.good - stored.keys())} good bodies are not stored"
@@ -148,9 +160,7 @@ def fuzz(corpus: Sequence[bytes], seconds: float, folder: Path, seed: int) -> Se
 def _send_good(http: httpx.Client, seen: Seen) -> None:
     sender = Sender(SERVICE)
     span = sender.request("GET", "/")
-    began = time.monotonic()
     answer = http.post("/v1/traces", content=sender.body(), headers=PROTOBUF_HEADERS)
-    seen.good_seconds.append(time.monotonic() - began)
     seen.asked += 1
     if answer.status_code == httpx.codes.OK:
         seen.good.add(span.span_id)
@@ -171,9 +181,23 @@ def _ask(http: httpx.Client, seen: Seen, method: str, path: str, **options: Any)
     seen.asked += 1
     seen.refused += status != httpx.codes.OK
     if took > SECONDS:
-        seen.slow.append((took, f"{took:.1f} s: {what}"))
+        seen.slow.append(Request(method, path, options, took))
     if status >= httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.SERVICE_UNAVAILABLE:
         seen.wrong.append(f"{status}: {what}")
+
+
+def _seconds(request: Request) -> float:
+    return request.seconds
+
+
+def _is_slow(http: httpx.Client, request: Request) -> bool:
+    """Ask again, and return whether it takes too long every time."""
+    for _ in range(AGAIN):
+        began = time.monotonic()
+        http.request(request.method, request.path, **request.options)
+        if time.monotonic() - began <= SECONDS:
+            return False
+    return True
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:

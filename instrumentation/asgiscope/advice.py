@@ -691,6 +691,7 @@ TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
     ),
     FindingKind.SYNC_MIDDLEWARE: (Row(Seen(), _MIDDLEWARE),),
     FindingKind.PARKED_THREAD: (
+        _VARIABLES,
         Row(Seen(user_object=ObjectKind.MIDDLEWARE), _MIDDLEWARE),
         Row(
             Seen(),

@@ -63,16 +63,32 @@ def of_stack(frame: FrameType | None) -> Declared | None:
         code = frame.f_code
         if callsite.is_end(code):
             break
-        read = _READERS.get(code.co_name)
-        for part, function in read or ():
-            if code.co_filename.replace(os.sep, "/").endswith(part):
-                one = function(frame.f_locals)
-                if one is not None and one.kind is ObjectKind.CONTEXT_VARIABLE:
-                    return one
-                found = one or found
+        one = _read(frame)
+        if one is not None and one.kind is ObjectKind.CONTEXT_VARIABLE:
+            return one
+        found = one or found
         frame = frame.f_back
         depth -= 1
     return found
+
+
+def of_error(error: BaseException) -> Declared | None:
+    """Return the outermost declared object in which an exception was raised, None where none is known."""
+    step = error.__traceback__
+    while step is not None:
+        found = _read(step.tb_frame)
+        if found is not None:
+            return found
+        step = step.tb_next
+    return None
+
+
+def _read(frame: FrameType) -> Declared | None:
+    code = frame.f_code
+    for part, function in _READERS.get(code.co_name) or ():
+        if code.co_filename.replace(os.sep, "/").endswith(part):
+            return function(frame.f_locals)
+    return None
 
 
 # --- middleware ------------------------------------------------------------------------------------------

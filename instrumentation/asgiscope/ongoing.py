@@ -143,7 +143,9 @@ class Ongoing:
             for call in queue.running.copy():
                 yield _Trouble(now - call.run_started, OngoingState.RUNNING, call, alone=not waiting)
         for parked in self._recorder.ledger.parked.copy():
-            yield _Trouble(now - parked.started, OngoingState.PARKED, parked)
+            lost = isinstance(parked, Parked) and parked.failure is not None
+            state = OngoingState.ABANDONED if lost else OngoingState.PARKED
+            yield _Trouble(now - parked.started, state, parked)
         for wait in islice([*self._pool_waits], MAX_WAITERS):
             yield _Trouble(now - wait.started, OngoingState.WAITING, wait)
         for _, watch in self._watchdog.watches():

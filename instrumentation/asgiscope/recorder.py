@@ -14,9 +14,9 @@ from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from threading import get_ident
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from asgiscope import callsite
+from asgiscope import callsite, declared
 from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
 from asgiscope.crossings import Crossing
@@ -39,6 +39,7 @@ _REFUSED = "SynchronousOnlyOperation"
 _MAX_KEPT_REFUSALS = 100
 """Refusals that wait for the answer of their request; what is refused beyond them is sent without it."""
 _MAX_CAUSES = 16
+_MAX_MESSAGE = 1_000
 _VICTIM_FLOOR_NS = 1 * _MS
 """Below this nobody is called a victim: looking for them would cost more than the delay."""
 
@@ -91,6 +92,16 @@ class Chain(Scope):
         self.hooks = hooks
 
 
+class Failure(NamedTuple):
+    """An exception that ended a coroutine before it could say how it ended."""
+
+    exception: str
+    """Its class, dotted."""
+    message: str
+    declared: Declared | None
+    """In what of the site it was raised."""
+
+
 class Parked(Scope):
     """A thread that stands in `async_to_sync`."""
 
@@ -102,6 +113,8 @@ class Parked(Scope):
         self.run_started = 0
         """When the coroutine that it waits for began, and then when it ended; 0 where that is not known."""
         self.run_ended = 0
+        self.failure: Failure | None = None
+        """What ended that coroutine outside of the function that was awaited: then nobody wakes the thread."""
         self.new_loop = False
         self.awaited: object = None
         """The coroutine that a new loop runs for it, while it stands."""
@@ -423,6 +436,15 @@ class Recorder:
                 if refusal.raised(cause):
                     refusal.reached = True
                     return
+
+    def on_lost(self, parked: Parked, error: BaseException) -> None:
+        """The coroutine that a thread waits for died before it could answer: the thread will not be woken."""
+        kind = type(error)
+        parked.failure = Failure(
+            f"{kind.__module__}.{kind.__qualname__}", str(error)[:_MAX_MESSAGE], declared.of_error(error)
+        )
+        if parked.request is not None:
+            self.on_unhandled(parked.request, error)
 
     def on_answer(self, request: Request) -> None:
         """The request has answered, or has ended: send its refusals, which know now what became of it."""

@@ -125,7 +125,8 @@ class OngoingState(StrEnum):
     BLOCKED = "blocked"
     """An event loop cannot run anything else."""
     ABANDONED = "abandoned"
-    """A call waits in a queue that no thread serves any more."""
+    """A call waits in a queue that no thread serves any more; or a thread stands in `async_to_sync` for a coroutine
+    that has died without an answer (`exception.type` says of what)."""
     IN_FLIGHT = "in_flight"
     """A request within which one of the others goes on."""
 

@@ -269,10 +269,13 @@ class SpanMaker:
             sc.PARKED_NS: parked.parked_ns,
         }
         attributes |= code(_frame_site(callsite.find(parked.frames)) or callsite.definition(parked.func))
+        if parked.failure is not None:
+            attributes[sc.EXCEPTION_TYPE], attributes[sc.EXCEPTION_MESSAGE], about = parked.failure
+            attributes |= declared.attributes(about)
         role = parked.tags.role if parked.tags is not None else ""
         serves = parked.request is not None or role not in (sc.ThreadRole.MAIN, sc.ThreadRole.OTHER)
         found: Found | None = None
-        if parked.parked_ns >= self._parked_ns and serves:
+        if (parked.parked_ns >= self._parked_ns or parked.failure is not None) and serves:
             # The coroutine would take as long where it is awaited: parking adds the handing over, to and fro.
             began = parked.run_started or parked.started
             added = ((parked.started, began), (parked.run_ended or parked.ended, parked.ended))

@@ -162,15 +162,27 @@ class Bridges:
         """`AsyncToSync.main_wrap`: called on the thread that parks, to make the coroutine that a loop will run."""
         parked = self._recorder.threads.here.parked
         coroutine = wrapped(*args, **kwargs)
-        return coroutine if parked is None else _time(self._recorder.clock, parked, coroutine)
+        return coroutine if parked is None else _time(self._recorder, parked, coroutine)
 
 
-async def _time(clock: Callable[[], int], parked: Parked, coroutine: Any) -> Any:
-    parked.run_started = clock()
+async def _time(recorder: Recorder, parked: Parked, coroutine: Any) -> Any:
+    parked.run_started = recorder.clock()
     try:
         return await coroutine
+    except Exception as error:
+        # asgiref hands on what the awaited function raises. This was raised before, while it restored the context,
+        # and the thread is not told.
+        _lose(recorder, parked, error)
+        raise
     finally:
-        parked.run_ended = clock()
+        parked.run_ended = recorder.clock()
+
+
+def _lose(recorder: Recorder, parked: Parked, error: Exception) -> None:
+    try:
+        recorder.on_lost(parked, error)
+    except Exception:  # noqa: BLE001 - never into the application
+        faults.report("asgiref.lose")
 
 
 _time.__name__, _time.__qualname__ = "main_wrap", "AsyncToSync.main_wrap"

@@ -276,6 +276,7 @@ def test_its_own_figures_and_traces(server: Server, sink: Sink) -> None:
         'asgiscope_collector_items_total{signal="span"}',
         "asgiscope_collector_refused_requests_total",
         "asgiscope_collector_recognised_bodies_total",
+        "asgiscope_collector_repaired_values_total",
         "asgiscope_collector_spool_bytes",
         "asgiscope_collector_store_open 1.0",
         "process_resident_memory_bytes",

@@ -11,9 +11,11 @@ import pytest
 from asgiscope_collector.journal import Journal
 from asgiscope_collector.receive.bounds import ParsingBudget, TooManyElementsError, parsing_memory
 from asgiscope_collector.receive.inbox import senders_of
+from asgiscope_collector.receive.mistyped import Lookout, drop_mistyped
 from asgiscope_collector.receive.values import may_nest
 from asgiscope_collector.spool import Spool, SpoolUnavailableError
 from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
@@ -177,16 +179,70 @@ def test_senders_of_a_body_are_its_first_service_and_its_token() -> None:
     assert senders_of(b"", "") == ("service:",)
 
 
+def test_first_body_of_a_sender_with_a_field_of_the_wrong_type_loses_it_at_the_door(
+    running: Running, service: str
+) -> None:
+    """The answer counts it, and the loader finds nothing to take apart; a field of a newer OTLP stays."""
+    loader = running.collector.loader
+    before = (loader.cleaned_bodies, loader.rejected_bodies, loader.failures)
+    sender = Sender(service)
+    sender.span("kept")
+    wrong = b"\x08\x01"
+    answer = running.http.post("/v1/traces", content=sender.body() + wrong, headers=PROTOBUF_HEADERS)
+    assert b"1 values that OTLP cannot hold" in answer.content
+    newer = Sender(f"{service}.newer")
+    newer.span("kept")
+    answer = running.http.post("/v1/traces", content=newer.body() + b"\xf8\x07\x01", headers=PROTOBUF_HEADERS)
+    assert answer.content == b""
+    running.wait_for(lambda: running.collector.spool.size == 0)
+    assert (loader.cleaned_bodies, loader.rejected_bodies, loader.failures) == before
+    rows = running.rows(
+        "SELECT SpanName AS n FROM otel_traces WHERE startsWith(ServiceName, {s:String})", s=service
+    )
+    assert rows == [{"n": "kept"}] * 2
+
+
+def test_fields_of_the_wrong_type_are_dropped_at_any_depth_and_others_stay() -> None:
+    """In an attribute's value, in a list; nothing around them changes."""
+    sender = Sender("s")
+    sender.span("one", attributes={"a": 1, "b": ["x"]})
+    clean = sender.export()
+    request = ExportTraceServiceRequest()
+    request.CopyFrom(clean)
+    assert drop_mistyped(request) == 0
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.attributes[0].value.MergeFromString(
+        b"\x0a\x01a\x18\x07"
+    )  # a text, then a number again: both are good
+    span.attributes[1].value.array_value.values[0].MergeFromString(b"\x08\x01")  # a text as a number
+    span.MergeFromString(b"\x2a\x03one\x28\x01")  # the name as a number
+    assert drop_mistyped(request) == 2
+    clean.resource_spans[0].scope_spans[0].spans[0].attributes[0].value.int_value = 7
+    assert request == clean
+
+
+def test_one_body_of_a_sender_is_looked_at_in_a_minute_and_all_after_a_refusal() -> None:
+    """By signal and sender; on a clock of the test's own."""
+    now, refusing = [0.0], [False]
+    lookout = Lookout(lambda: refusing[0], clock=lambda: now[0])
+    assert [lookout.is_due(("traces", "a")) for _ in range(3)] == [True, False, False]
+    assert lookout.is_due(("metrics", "a"))
+    now[0] = 60.0
+    assert [lookout.is_due(("traces", "a")) for _ in range(2)] == [True, False]
+    refusing[0] = True
+    assert lookout.is_due(("traces", "a"))
+
+
 def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(running: Running, service: str) -> None:
     """The engine refuses it where protobuf keeps it as unknown; nothing is set aside, its neighbours are stored.
 
-    The bodies that come after it are cleaned before they are accepted.
+    It comes after a good one of its sender, so it is not looked at when it is received; those after it are.
     """
     loader = running.collector.loader
     before = (loader.cleaned_bodies, loader.rejected_bodies)
     senders = [Sender(service) for _ in range(9)]
     for number, sender in enumerate(senders):
-        sender.span(f"span {number}")
+        sender.span(f"span {number + 1}")
 
     def post(sender: Sender, extra: bytes) -> None:
         answer = httpx.post(
@@ -198,6 +254,9 @@ def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(running: Runni
         assert answer.status_code == httpx.codes.OK
 
     wrong = b"\x08\x01"  # resource_spans as a number
+    first = Sender(service)
+    first.span("span 0")
+    post(first, b"")
     posting = [
         threading.Thread(target=post, args=(sender, wrong if number == 4 else b""))
         for number, sender in enumerate(senders)
@@ -211,12 +270,12 @@ def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(running: Runni
     assert loader.is_refusing
     assert (loader.cleaned_bodies, loader.rejected_bodies) == (before[0] + 1, before[1])
     last = Sender(service)
-    last.span("span 9")
+    last.span("span x")
     post(last, wrong)
     running.wait_for(lambda: running.collector.spool.size == 0)
     assert loader.cleaned_bodies == before[0] + 1
     rows = running.rows(
         "SELECT SpanName AS name FROM otel_traces WHERE ServiceName = {s:String} ORDER BY name", s=service
     )
-    assert [row["name"] for row in rows] == [f"span {number}" for number in range(10)]
+    assert [row["name"] for row in rows] == [f"span {number}" for number in [*range(10), "x"]]
     running.collector.loader._refused_at = -1e9  # the session's other tests are not cleaned

@@ -62,7 +62,7 @@ def door(data: bytes) -> None:
             parse(inflated, content_type, ExportLogsServiceRequest)
         else:
             accept: Any = accept_traces if signal == "traces" else accept_metrics
-            accepted = accept(inflated, content_type, _DAYS)
+            accepted = accept(inflated, content_type, _DAYS, look=True)
             assert not accepted.body or is_request(signal, accepted.body), "what was accepted is no request"
     except RefusedError as error:
         if error.status not in _STATUSES:

@@ -42,6 +42,11 @@ class Figures(MetricSource):
         yield left_out
         for name, text, value in (
             ("refused_requests", "Requests to send that were refused.", inbox.refused_requests),
+            (
+                "repaired_values",
+                "Values that OTLP or their field cannot hold: replaced or left out.",
+                inbox.repaired_values,
+            ),
             ("recognised_bodies", "Bodies sent again that were stored already.", inbox.retries.recognised),
             ("loaded_segments", "Segments of the spool that were loaded into the store.", loader.segments),
             (

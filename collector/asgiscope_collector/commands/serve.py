@@ -157,7 +157,10 @@ def _use_temporary_folder(folder: Path) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose process ends `stop_seconds` after it was asked to, whatever it is doing."""
+    """uvicorn's server, whose process ends `stop_seconds` after it was asked to, whatever it is doing.
+
+    What is ended so has not stopped in order: its exit status is 1.
+    """
 
     def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
         super().__init__(config)
@@ -194,7 +197,7 @@ class Server(uvicorn.Server):
         )
         logging.shutdown()
         # Not by the interpreter's exit, which would wait, and tear the engine down under a query.
-        os._exit(0)
+        os._exit(1)
 
 
 def server_of(app: FastAPI) -> Server:

@@ -23,6 +23,7 @@ from asgiscope_collector.otlp import (
 )
 from asgiscope_collector.receive.clocks import Newest, read_newest
 from asgiscope_collector.receive.masking import Mask
+from asgiscope_collector.receive.mistyped import drop_mistyped
 from asgiscope_collector.receive.otlp_json import from_json
 from asgiscope_collector.receive.repair import repair
 from asgiscope_collector.receive.values import data_points, flatten_points, flatten_spans, may_nest
@@ -114,14 +115,20 @@ def parse(data: bytes, content_type: str, kind: type[M]) -> tuple[M, int]:
     return from_protobuf(repaired[0], kind), max(1, repaired[1])
 
 
-def accept_traces(data: bytes, content_type: str, retention_days: int, mask: Mask | None = None) -> Accepted:
+def accept_traces(
+    data: bytes, content_type: str, retention_days: int, mask: Mask | None = None, *, look: bool = False
+) -> Accepted:
     """Parse a trace request and take out the spans that cannot be stored.
+
+    With `look` also the fields that have another type than OTLP says.
 
     Raises:
         RefusedError: the body as a whole is not acceptable.
     """
     protobuf = media_type(content_type) == PROTOBUF
     request, repaired = parse(data, content_type, ExportTraceServiceRequest)
+    if look and protobuf:
+        repaired += drop_mistyped(request)
     times = read_newest("traces", request)
     oldest, newest = _kept(retention_days)
     spans = rejected = 0
@@ -151,14 +158,18 @@ def accept_traces(data: bytes, content_type: str, retention_days: int, mask: Mas
     return Accepted(data, spans, rejected, repaired, digest_of("traces", data), times)
 
 
-def accept_metrics(data: bytes, content_type: str, retention_days: int) -> Accepted:
+def accept_metrics(data: bytes, content_type: str, retention_days: int, *, look: bool = False) -> Accepted:
     """Parse a metrics request and take out the data points that cannot be stored.
+
+    With `look` also the fields that have another type than OTLP says.
 
     Raises:
         RefusedError: the body as a whole is not acceptable.
     """
     protobuf = media_type(content_type) == PROTOBUF
     request, repaired = parse(data, content_type, ExportMetricsServiceRequest)
+    if look and protobuf:
+        repaired += drop_mistyped(request)
     times = read_newest("metrics", request)
     oldest, newest = _kept(retention_days)
     points = rejected = 0

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -22,7 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from asgiscope_collector.otlp import JSON, digest_of, without_unknown
+from asgiscope_collector.otlp import JSON
 from asgiscope_collector.receive.bodies import (
     Accepted,
     RefusedError,
@@ -35,6 +34,7 @@ from asgiscope_collector.receive.bodies import (
 from asgiscope_collector.receive.bounds import ParsingBudget, TooManyElementsError, parsing_memory
 from asgiscope_collector.receive.clocks import Clocks
 from asgiscope_collector.receive.masking import Mask
+from asgiscope_collector.receive.mistyped import Lookout
 from asgiscope_collector.receive.retries import Retries
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.spool import Spool, SpoolUnavailableError
@@ -91,13 +91,13 @@ class Inbox:
         settings: Settings,
         spool: Spool,
         permit: Permit = anyone,
-        should_clean: Callable[[], bool] = bool,
+        is_refusing: Callable[[], bool] = bool,
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._permit = permit
         self._accept_traces = partial(accept_traces, mask=Mask.read(settings.mask))
-        self._should_clean = should_clean
+        self._lookout = Lookout(is_refusing)
         self._held = 0
         self._budget = ParsingBudget(settings.receive_memory_bytes)
         self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="asgiscope-receive")
@@ -211,7 +211,7 @@ class Inbox:
     async def _take(
         self,
         signal: str,
-        accept: Callable[[bytes, str, int], Accepted],
+        accept: Callable[..., Accepted],
         raw: bytes,
         content_type: str,
         encoding: str,
@@ -220,8 +220,8 @@ class Inbox:
     ) -> Accepted:
         def work() -> Accepted:
             with self._parsing(raw, content_type, encoding) as data:
-                accepted = accept(data, content_type, self._settings.retention_days)
-                return _cleaned(signal, accepted) if self._should_clean() else accepted
+                look = self._lookout.is_due((signal, *senders_of(data, token)))
+                return accept(data, content_type, self._settings.retention_days, look=look)
 
         received_ns = time.time_ns()
         accepted = await self._off_the_loop(raw, encoding, work)
@@ -267,13 +267,3 @@ def senders_of(body: bytes, token: str) -> tuple[str, ...]:
     found = _SERVICE.search(body, 0, _NEAR)
     service = body[found.end() : found.end() + found[1][0]].decode("utf-8", "replace") if found else ""
     return (f"service:{service}", f"token:{token}") if token else (f"service:{service}",)
-
-
-def _cleaned(signal: str, accepted: Accepted) -> Accepted:
-    """Return what was accepted without fields that the engine may refuse."""
-    if not accepted.body:
-        return accepted
-    body = without_unknown(signal, accepted.body)
-    if len(body) == len(accepted.body):
-        return accepted
-    return replace(accepted, body=body, digest=digest_of(signal, body))

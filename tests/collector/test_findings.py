@@ -10,7 +10,7 @@ from asgiscope.semconv import FindingKind, ThreadRole
 from asgiscope_collector.analysis.fingerprint import finding_id
 
 from tests.collector.conftest import Running
-from tests.collector.spans import MS, Sender
+from tests.collector.spans import MS, SECOND, Sender, Sent
 
 HOSTILE = (
     "'; DROP TABLE otel_traces; --\\' \" \n\t {x:String} %(y)s <script>alert(1)</script> \u202e\0 \U0001f4a5"
@@ -342,3 +342,40 @@ def test_source_around_the_call_site_is_that_of_the_newest_span_that_has_some(
     assert source() == {"first_line": 30, "line": 31, "lines": ["def view():", "    new()"]}
     send(20, **{sc.SOURCE: "not a list", sc.SOURCE_LINE: 30})
     assert source() is None
+
+
+def test_a_wait_that_goes_on_names_its_holder(running: Running, sender: Sender) -> None:
+    """The newest report's share of each holder, beside those of waits that have ended; once it ends, only that."""
+    now = time.time_ns() - 60 * SECOND
+    report, other = sender.request("GET", "/report/"), sender.request("GET", "/other/")
+    request = sender.request("GET", "/page/", start_ns=now)
+
+    def wait(so_far_ns: int, same_as: Sent | None = None, *, ongoing: bool = False) -> Sent:
+        return sender.bridge_call(
+            request,
+            "load",
+            start_ns=now,
+            wait_ns=so_far_ns,
+            run_ns=0,
+            held_by=[(report, so_far_ns, "export"), (other, so_far_ns // 4, "touch")],
+            same_as=same_as,
+            attributes={sc.ONGOING: True} if ongoing else {},
+        )
+
+    first = wait(2 * SECOND, ongoing=True)
+    wait(4 * SECOND, first, ongoing=True)
+    running.send(sender)
+
+    def held() -> list[tuple[str, int, int]]:
+        (found,) = running.get("/api/findings", service=sender.service)["findings"]
+        return [(each["function"], each["overlap_ns"], each["count"]) for each in found["holders"]]
+
+    assert held() == [("export", 4 * SECOND, 1), ("touch", SECOND, 1)]
+    sender.bridge_call(
+        request, "load", start_ns=now, wait_ns=8 * SECOND, held_by=[(report, 8 * SECOND, "export")]
+    )
+    running.send(sender)
+    assert held() == [("export", 12 * SECOND, 2), ("touch", SECOND, 1)]
+    wait(5 * SECOND, first)
+    running.send(sender)
+    assert held() == [("export", 13 * SECOND, 2), ("touch", 5 * SECOND // 4, 1)]

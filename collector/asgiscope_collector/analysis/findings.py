@@ -148,9 +148,7 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
         if row["id"] in more:
             more[row["id"]].holders.append(holder_of(row))
     if any(row["ongoing_reports"] for row in rows):
-        for row in engine.rows(sql.ONGOING, parameters):
-            if row["id"] in more:
-                more[row["id"]].ongoing, more[row["id"]].ongoing_ns = row["ongoing"], row["ongoing_ns"]
+        _add_ongoing(engine, parameters, more)
     found = {}
     for row in rows:
         row.update(days.get(row["id"], _NO_DAYS))
@@ -162,6 +160,18 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
         state = decisions.state_of(decided.get(row["id"]), row["last_ns"])
         found[row["id"]] = Known(_finding(row, more[row["id"]], state), row["histogram"])
     return found
+
+
+def _add_ongoing(engine: Engine, parameters: dict[str, Any], more: "dict[str, _More]") -> None:
+    """Add what has not ended: how much of it there is, and what holds it up."""
+    for row in engine.rows(sql.ONGOING, parameters):
+        if row["id"] in more:
+            more[row["id"]].ongoing, more[row["id"]].ongoing_ns = row["ongoing"], row["ongoing_ns"]
+    if not any(each.ongoing for each in more.values()):
+        return
+    for row in engine.rows(sql.ONGOING_HOLDERS, parameters):
+        if row["id"] in more:
+            _add_holder(more[row["id"]].holders, holder_of(row))
 
 
 def _routes(row: dict[str, Any]) -> list[str]:
@@ -250,6 +260,22 @@ def holder_of(row: dict[str, Any]) -> Holder:
         count=row["count"],
         trace_id=row["trace_id"],
     )
+
+
+def _add_holder(holders: list[Holder], other: Holder) -> None:
+    """Add what a call holds still to what it held in waits that have ended; the one of most time comes first."""
+
+    def key(holder: Holder) -> tuple[str, str, str, str]:
+        return holder.function, holder.call_site.function, holder.call_site.file, holder.route
+
+    for place, known in enumerate(holders):
+        if key(known) == key(other):
+            sums = {"overlap_ns": known.overlap_ns + other.overlap_ns, "count": known.count + other.count}
+            holders[place] = known.model_copy(update=sums)
+            break
+    else:
+        holders.append(other)
+    holders.sort(key=lambda holder: -holder.overlap_ns)
 
 
 def facts_of(text: str) -> dict[str, str]:

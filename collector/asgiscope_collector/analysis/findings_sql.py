@@ -184,13 +184,9 @@ ORDER BY overlap_ns DESC, holder, function, file, route
 LIMIT 20 BY FindingId
 """
 
-ONGOING: Final = """
-SELECT FindingId AS id, uniqExact(TraceId, SpanId) AS ongoing, max(CostNs) AS ongoing_ns
-FROM asgiscope_ongoing
-WHERE FindingId IN {ids:Array(String)}
-    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+_GOING_ON: Final = """
+    Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
     AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
-    AND ({route:String} = '' OR Route = {route:String})
     AND (TraceId, SpanId) NOT IN
     (
         SELECT TraceId, SpanId
@@ -200,5 +196,61 @@ WHERE FindingId IN {ids:Array(String)}
             AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
             AND TraceId IN (SELECT TraceId FROM asgiscope_ongoing WHERE FindingId IN {ids:Array(String)})
     )
-GROUP BY FindingId
 """
+"""True for reports on what has not ended, as far as is stored."""
+
+ONGOING: Final = (
+    """
+SELECT FindingId AS id, uniqExact(TraceId, SpanId) AS ongoing, max(CostNs) AS ongoing_ns
+FROM asgiscope_ongoing
+WHERE FindingId IN {ids:Array(String)}
+    AND ({route:String} = '' OR Route = {route:String})
+    AND """
+    + _GOING_ON
+    + "GROUP BY FindingId"
+)
+
+# Each report of a wait repeats what the one before it said, with a longer time: the longest is its share so far.
+# The rollup has what has ended, so that nothing is in both.
+ONGOING_HOLDERS: Final = (
+    """
+SELECT
+    id, holder, function, file, argMax(line, overlap) AS line, route, sum(overlap) AS overlap_ns, count() AS count,
+    argMax(held_in, overlap) AS trace_id
+FROM
+(
+    SELECT
+        FindingId AS id,
+        TraceId,
+        SpanId,
+        link.3['asgiscope.link.function'] AS holder,
+        link.3['code.function.name'] AS function,
+        link.3['code.file.path'] AS file,
+        link.3['http.route'] AS route,
+        max(toInt64OrZero(link.3['code.line.number'])) AS line,
+        max(toUInt64OrZero(link.3['asgiscope.overlap_ns'])) AS overlap,
+        any(link.1) AS held_in
+    FROM
+    (
+        SELECT
+            FindingId, TraceId, SpanId,
+            arrayJoin(arrayZip(Links.TraceId, Links.SpanId, Links.Attributes)) AS link
+        FROM otel_traces
+        WHERE Ongoing
+            AND FindingId IN {ids:Array(String)}
+            AND TraceId IN (SELECT TraceId FROM asgiscope_ongoing WHERE FindingId IN {ids:Array(String)})
+            AND ({environment:String} = '' OR Environment = {environment:String})
+            AND ({version:String} = '' OR Version = {version:String})
+            AND ({route:String} = '' OR HttpRoute = {route:String})
+            AND """
+    + _GOING_ON
+    + """
+    )
+    WHERE link.3['asgiscope.link'] = 'held_by'
+    GROUP BY id, TraceId, SpanId, link.2, holder, function, file, route
+)
+GROUP BY id, holder, function, file, route
+ORDER BY overlap_ns DESC, holder, function, file, route
+LIMIT 20 BY id
+"""
+)

@@ -4,8 +4,9 @@
 # Expected: spans that were not stored leave a trace: a redirect is followed or is an error, an answer with a
 # partial_success that rejects spans is logged as a warning (OTLP's specification asks for that), and a page of HTML in
 # place of an OTLP answer is an error.
-# Seen: export() returns SUCCESS for all three and logs nothing. A redirect is neither followed nor complained of. So behind a proxy that sends http to https, or to a sign-in page, every span of
-# a site is gone, and the only ones who know are the proxy's access log and an empty dashboard.
+# Seen: export() returns SUCCESS for all three and logs nothing. A redirect is neither followed nor complained of. So
+# behind a proxy that sends http to https, or to a sign-in page, every span of a site is gone, and the only ones who know
+# are the proxy's access log and an empty dashboard.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from asgiscope_collector.app import create_app
 from asgiscope_collector.definitions import DEFINITIONS, markdown
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.web.app import create_app
 
 TARGET: Final = Path(__file__).resolve().parent / "src/api/schema.ts"
 MEANINGS: Final = TARGET.parents[1] / "text/definitions.ts"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from asgiscope_collector import __version__
-from asgiscope_collector.commands import (
+from asgiscope_collector.cli import (
     alerts,
     backup,
     check,
@@ -18,7 +18,7 @@ from asgiscope_collector.commands import (
     restore,
     serve,
 )
-from asgiscope_collector.commands.common import fail
+from asgiscope_collector.cli.common import fail
 from asgiscope_collector.settings import SettingsError
 
 _COMMANDS: Final = (serve, check, prune, delete, export, rebuild, backup, restore, alerts, password)

@@ -14,10 +14,10 @@ from typing import Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from asgiscope_collector.analysis.live import live
-from asgiscope_collector.analysis.scope import Scope
-from asgiscope_collector.engine.client import Engine, EngineBusyError, EngineClosedError
-from asgiscope_collector.models import Live
+from asgiscope_collector.queries.common.scope import Scope
+from asgiscope_collector.queries.findings.live import live
+from asgiscope_collector.schemas import Live
+from asgiscope_collector.store.client import Engine, EngineBusyError, EngineClosedError
 
 logger = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from asgiscope_collector.analysis import export as exports
-from asgiscope_collector.engine.backup import backup as write_backup
-from asgiscope_collector.engine.checks import check_store
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.deletion import DeletionError, delete_before, delete_service, delete_trace
-from asgiscope_collector.engine.rebuild import counts
-from asgiscope_collector.engine.rebuild import rebuild as rebuild_day
-from asgiscope_collector.engine.retention import prune as prune_store
+from asgiscope_collector.queries.traces import export as exports
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.backup import backup as write_backup
+from asgiscope_collector.store.checks import check_store
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.deletion import DeletionError, delete_before, delete_service, delete_trace
+from asgiscope_collector.store.rebuild import counts
+from asgiscope_collector.store.rebuild import rebuild as rebuild_day
+from asgiscope_collector.store.retention import prune as prune_store
 
 
 @dataclass(frozen=True, slots=True)

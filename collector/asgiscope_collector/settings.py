@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from asgiscope_collector.address import AddressError, StoreAddress
+from asgiscope_collector.store_url import AddressError, StoreAddress
 
 PREFIX: Final = "ASGISCOPE_COLLECTOR_"
 _MIB: Final = 1024 * 1024

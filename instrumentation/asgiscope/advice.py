@@ -1,9 +1,10 @@
 """What to change about a finding: one text for each kind of problem and operation.
 
-Read by the collector (`asgiscope_collector.analysis.advice`) and by the pytest plugin (`asgiscope.testing`). A text
-is chosen by what a probe saw (`Seen`), never by words in the name of a function, a table or a file. No text makes
-anything less safe: a database connection, a session and most of Django's caches belong to one thread, so ORM work
-is never sent to `thread_sensitive=False`, and `DJANGO_ALLOW_ASYNC_UNSAFE` is never the answer.
+Read by the collector (`asgiscope_collector.queries.findings.advice`) and by the pytest plugin
+(`asgiscope.testing`). A text is chosen by what a probe saw (`Seen`), never by words in the name of a function, a
+table or a file. No text makes anything less safe: a database connection, a session and most of Django's caches
+belong to one thread, so ORM work is never sent to `thread_sensitive=False`, and `DJANGO_ALLOW_ASYNC_UNSAFE` is
+never the answer.
 
 Longer than 400 lines because it is one table.
 """

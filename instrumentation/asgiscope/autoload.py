@@ -17,7 +17,7 @@ from typing import Any
 
 import wrapt
 
-from asgiscope import faults
+from asgiscope import internal_errors
 from asgiscope.patching import Patches
 
 logger = logging.getLogger("asgiscope")
@@ -80,7 +80,7 @@ def _imported(registry: Any) -> None:
         patches.wrap(registry.Apps, "get_app_configs", _asked(registry.apps, patches))
         _waiting.append(patches)
     except Exception:  # noqa: BLE001 - never into the application
-        faults.report("autoload")
+        internal_errors.report("autoload")
 
 
 def _asked(apps: Any, patches: Patches) -> Callable[..., Any]:

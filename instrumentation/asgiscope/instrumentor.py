@@ -12,40 +12,44 @@ from typing import Any, Protocol
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from asgiscope import autoload, callsite, faults, scope
+from asgiscope import autoload, internal_errors
 from asgiscope.config import Config, SettingError, load
-from asgiscope.emit.pipeline import Pipeline
-from asgiscope.ledger import Ledger
-from asgiscope.ongoing import Ongoing
+from asgiscope.contention.queue import Ledger
+from asgiscope.event_loop.accept_delay import Arrivals
+from asgiscope.event_loop.ongoing import Ongoing
+from asgiscope.event_loop.watchdog import Watchdog
+from asgiscope.export.pipeline import Pipeline
 from asgiscope.patching import Patches
 from asgiscope.probes import (
     Unsupported,
     asgiref,
     async_backend,
-    bodies,
     bolt,
-    caches,
     channels,
-    connections,
     executor,
+    otel_django,
+    pools,
+    process,
+)
+from asgiscope.probes.django_core import (
+    bodies,
+    caches,
+    connections,
     files,
     guard,
     handler,
     hashing,
     mail,
     orm,
-    otel_django,
-    pools,
-    process,
     responses,
     sessions,
     signals,
     templates,
 )
 from asgiscope.recorder import Outbox, Recorder
-from asgiscope.scope import Scope
-from asgiscope.unseen import Arrivals
-from asgiscope.watchdog import Watchdog
+from asgiscope.records import scope
+from asgiscope.records.scope import Scope
+from asgiscope.stack import call_site
 
 logger = logging.getLogger("asgiscope")
 
@@ -81,7 +85,7 @@ class Instrumentation:
     ) -> None:
         self.config = config
         self._warn = warn
-        callsite.configure(config.app_paths)
+        call_site.configure(config.app_paths)
         self.pipeline = Pipeline(config) if pipeline is None else pipeline
         self.ledger = Ledger(time.perf_counter_ns)
         self.recorder = Recorder(config, self.ledger, self.pipeline.outbox, self.pipeline.sample)
@@ -143,7 +147,7 @@ class Instrumentation:
                 self._warn("asgiscope leaves out its %s probe: %s", name, error)
             except Exception as error:  # noqa: BLE001 - never into the application
                 self.refused[name] = repr(error)
-                faults.report(f"install {name}")
+                internal_errors.report(f"install {name}")
 
     def pause(self) -> None:
         """Take the patches off, last in first out, and look at no loop."""
@@ -154,7 +158,7 @@ class Instrumentation:
             self.watchdog.stop()
             self.arrivals.release()
         except Exception:  # noqa: BLE001 - one that fails must not keep the rest from ending
-            faults.report("pause")
+            internal_errors.report("pause")
 
     def resume(self) -> None:
         """Put the patches on again."""
@@ -167,7 +171,7 @@ class Instrumentation:
         try:
             self.pipeline.close(self.config.exit_timeout_ms / 1e3)
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("remove")
+            internal_errors.report("remove")
 
 
 _lock = threading.Lock()
@@ -195,7 +199,7 @@ def instead(made: Instrumentation) -> Iterator[None]:
             made.remove()
             _active = before
             if before is not None:
-                callsite.configure(before.config.app_paths)
+                call_site.configure(before.config.app_paths)
                 before.resume()
 
 
@@ -211,7 +215,7 @@ def install() -> bool:
             logger.warning("asgiscope is not active: %s", error)
             return False
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("install")
+            internal_errors.report("install")
             return False
         if config.disabled:
             return False
@@ -219,7 +223,7 @@ def install() -> bool:
             made = Instrumentation(config)
             made.install()
         except Exception:  # noqa: BLE001
-            faults.report("install")
+            internal_errors.report("install")
             return False
         _active = made
         atexit.register(remove)

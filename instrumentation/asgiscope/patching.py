@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 import wrapt
 
-from asgiscope import faults
+from asgiscope import internal_errors
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 Around = Callable[[Callable[..., Any], Sized], Callable[..., Any]]
@@ -126,7 +126,7 @@ class Patches:
             try:
                 self._undo.pop()()
             except Exception:  # noqa: BLE001 - one that sticks must not keep the rest on
-                faults.report("patching.remove")
+                internal_errors.report("patching.remove")
 
 
 def _imported(module: Any) -> None:
@@ -139,7 +139,7 @@ def _patch(patch: Callable[[Any], object], module: Any) -> None:
     try:
         patch(module)
     except Exception:  # noqa: BLE001 - see `Patches.when_imported`
-        faults.report("patching.imported")
+        internal_errors.report("patching.imported")
 
 
 def _bound(descriptor: Any) -> Callable[..., Any]:

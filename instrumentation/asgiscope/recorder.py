@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import get_ident
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from asgiscope import callsite, declared
-from asgiscope.callsite import Frame, essence, near
 from asgiscope.config import Config
-from asgiscope.crossings import Crossing
-from asgiscope.declared import Declared
-from asgiscope.ledger import Call, Culprit, Ledger
-from asgiscope.scope import Connection, Operation, Request, Scope, Tags, current
+from asgiscope.contention.queue import Call, Culprit, Ledger
+from asgiscope.metrics.aggregator import Tallies
+from asgiscope.records.crossings import Crossing
+from asgiscope.records.scope import Connection, Operation, Request, Scope, Tags, current
+from asgiscope.records.stall import Stall
 from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
-from asgiscope.stall import Stall
-from asgiscope.tally import Tallies
+from asgiscope.stack import call_site, declared
+from asgiscope.stack.call_site import Frame, essence, near
+from asgiscope.stack.declared import Declared
 
 Op = TypeVar("Op", bound=Operation)
 _MS = 1_000_000
@@ -69,7 +69,7 @@ class Refusal(Scope):
         name = type(error).__qualname__
         if name != self.exception.rpartition(".")[2] or str(error) != self.message:
             return False
-        site = callsite.find_or_innermost(self.frames)
+        site = call_site.find_or_innermost(self.frames)
         step = error.__traceback__
         while step is not None:
             if site is not None and step.tb_frame.f_code is site.code:
@@ -338,7 +338,7 @@ class Recorder:
             # One that encloses the best so far explains more only if the best is less than half of it.
             if length <= (longest * 2 if operation.started <= best.started else longest):
                 return
-        here.inner = operation, callsite.here()
+        here.inner = operation, call_site.here()
 
     def blocked(
         self, operation: Operation, guarded: bool, inner: tuple[Operation, list[Frame]] | None
@@ -365,7 +365,7 @@ class Recorder:
             watch.adopt(stall)
         if not stall.frames:
             most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
-            stall.frames = inner[1] if inner is not None and most else callsite.here()
+            stall.frames = inner[1] if inner is not None and most else call_site.here()
         self.stalled(stall, get_ident())
 
     def stalled(self, stall: Stall, thread_id: int) -> None:
@@ -406,8 +406,8 @@ class Recorder:
         if not (notable or sampled):
             call.ahead = None
             return
-        if notable and not call.stack and callsite.lacks_application(call.site):
-            call.stack = callsite.here()
+        if notable and not call.stack and call_site.lacks_application(call.site):
+            call.stack = call_site.here()
         if call.ahead is not None:
             call.ahead.settle()
         if not self.send(call, notable):

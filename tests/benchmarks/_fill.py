@@ -7,7 +7,7 @@ refusal. Beside them the middleware chain of each service and, as asgiscope send
 
 from typing import Final
 
-from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.store.client import Engine
 
 CHUNK: Final = 250_000
 DAY_NS: Final = 86_400_000_000_000

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.segments import bodies
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.wal.segment import bodies
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from asgiscope_collector.segments import bodies
+from asgiscope_collector.wal.segment import bodies
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _TIMES: Final = struct.Struct("<BQBQ")

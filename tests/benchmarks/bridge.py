@@ -29,7 +29,7 @@ def f(): pass
 async def round_():
     call = sync_to_async(f)
     if mode != "bare":  # within a request, as bridge calls are, sampled or not
-        from asgiscope.scope import Request, current
+        from asgiscope.records.scope import Request, current
         request = Request(None, 1, "GET", "/")
         request.sampled = mode == "sent"
         current.set(request)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from asgiscope.emit.outbox import BATCH
-from asgiscope_collector.segments import frame
+from asgiscope.export.outbox import BATCH
+from asgiscope_collector.wal.segment import frame
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.servers import Server, free_port

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
-from asgiscope_collector.segments import frame
+from asgiscope_collector.wal.segment import frame
 
 from tests.benchmarks.ingest import QUERIES, Collector, recorded
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.client import Engine
 
 from tests.benchmarks._fill import DAY_NS, fill
 from tests.servers import Server, free_port

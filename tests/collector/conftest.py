@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.app import create_app
-from asgiscope_collector.collector import Collector
-from asgiscope_collector.commands.serve import server_of
+from asgiscope_collector.cli.serve import server_of
+from asgiscope_collector.service import Collector
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.web.app import create_app
 from blockbuster import blockbuster_ctx
 
 from tests.blocking import ACTIVE

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from asgiscope_collector.address import AddressError, StoreAddress
-from asgiscope_collector.engine.connect import connect
 from asgiscope_collector.settings import Settings, SettingsError
+from asgiscope_collector.store.bootstrap import connect
+from asgiscope_collector.store_url import AddressError, StoreAddress
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.test_server_store import clickhouse, settings

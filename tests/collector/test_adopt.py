@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import pytest
 from asgiscope_collector.__main__ import main
-from asgiscope_collector.engine.adopt import COLUMNS, differences
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.connect import connect
-from asgiscope_collector.engine.migrations import SchemaError
 from asgiscope_collector.operations import Context, run
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.adopt import COLUMNS, differences
+from asgiscope_collector.store.bootstrap import connect
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.migrations import SchemaError
 from clickhouse_connect.driver.client import Client
 
 from tests.collector.conftest import Running, running_collector

@@ -6,9 +6,9 @@ import pytest
 from asgiscope import advice as table
 from asgiscope import semconv as sc
 from asgiscope.semconv import FindingKind, OperationKind
-from asgiscope_collector.analysis.histogram import quantile
-from asgiscope_collector.analysis.ranges import BadRangeError, Range, parse_range, step_of
-from asgiscope_collector.analysis.wording import duration
+from asgiscope_collector.queries.common.ranges import BadRangeError, Range, parse_range, step_of
+from asgiscope_collector.queries.common.summaries import duration
+from asgiscope_collector.queries.statistics.histogram import quantile
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, SECOND, Sender

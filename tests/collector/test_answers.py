@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.answers import Answers
-from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.web.response_cache import Answers
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.collector.conftest import Running
@@ -33,7 +33,7 @@ def asked(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
 
 def about(names: list[str], module: str) -> int:
     """How often a module's functions ran; others ask too, each second."""
-    return sum(name.startswith(f"asgiscope_collector.analysis.{module}.") for name in names)
+    return sum(name.startswith(f"asgiscope_collector.queries.{module}.") for name in names)
 
 
 def test_the_same_question_costs_one_run_until_something_is_stored(

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from asgiscope_collector import __version__
 from asgiscope_collector.__main__ import main
-from asgiscope_collector.app import create_app
-from asgiscope_collector.security import Guard
 from asgiscope_collector.settings import Settings, SettingsError
+from asgiscope_collector.web.app import create_app
+from asgiscope_collector.web.security import Guard
 
 from tests.collector.conftest import Running
 from tests.servers import free_port

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from asgiscope_collector.journal import Journal
-from asgiscope_collector.receive.bounds import ParsingBudget, TooManyElementsError, parsing_memory
-from asgiscope_collector.receive.inbox import senders_of
-from asgiscope_collector.receive.mistyped import Lookout, drop_mistyped
-from asgiscope_collector.receive.values import may_nest
-from asgiscope_collector.spool import Spool, SpoolUnavailableError
+from asgiscope_collector.ingest.bounds import ParsingBudget, TooManyElementsError, parsing_memory
+from asgiscope_collector.ingest.inbox import senders_of
+from asgiscope_collector.ingest.mistyped import Lookout, drop_mistyped
+from asgiscope_collector.ingest.values import may_nest
+from asgiscope_collector.wal.journal import Journal
+from asgiscope_collector.wal.spool import Spool, SpoolUnavailableError
 from google.protobuf import json_format  # type: ignore[import-untyped] # protobuf ships no types
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 from asgiscope import semconv as sc
-from asgiscope_collector.cardinality import OTHER, KeyLimits
+from asgiscope_collector.ingest.cardinality import OTHER, KeyLimits
 from asgiscope_collector.otlp import items_of, request_of
-from asgiscope_collector.segments import frame
+from asgiscope_collector.wal.segment import frame
 
 from tests.collector.conftest import Running
 from tests.collector.points import Meter

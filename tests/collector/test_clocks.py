@@ -2,7 +2,7 @@
 
 import time
 
-from asgiscope_collector.receive.clocks import BEHIND_NS, Clocks, Newest, Sender
+from asgiscope_collector.ingest.clocks import BEHIND_NS, Clocks, Newest, Sender
 
 from tests.collector import points
 from tests.collector.conftest import Running

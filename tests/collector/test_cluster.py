@@ -7,8 +7,8 @@ the difference.
 from pathlib import Path
 
 import pytest
-from asgiscope_collector.engine import ddl
-from asgiscope_collector.engine.cluster import Cluster, ClusterError, Transformer
+from asgiscope_collector.store import ddl
+from asgiscope_collector.store.cluster import Cluster, ClusterError, Transformer
 
 from tests.collector.conftest import Running
 

@@ -5,14 +5,14 @@ import time
 from typing import Any, Final
 
 import pytest
-from asgiscope_collector.analysis import coarse
-from asgiscope_collector.analysis.finding import _SUMS
-from asgiscope_collector.analysis.findings_sql import KNOWN
-from asgiscope_collector.analysis.hops import _SITES
-from asgiscope_collector.analysis.ranges import COARSE_NS, Range, step_of
-from asgiscope_collector.analysis.scope import Scope
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.migrations import COARSE_SINCE, coarse_since
+from asgiscope_collector.queries.common import rollup_resolution
+from asgiscope_collector.queries.common.ranges import COARSE_NS, Range, step_of
+from asgiscope_collector.queries.common.scope import Scope
+from asgiscope_collector.queries.findings.columns import KNOWN
+from asgiscope_collector.queries.findings.finding import _SUMS
+from asgiscope_collector.queries.middleware.hops import _SITES
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.migrations import COARSE_SINCE, coarse_since
 
 from tests.collector.conftest import Json, Running
 from tests.collector.spans import MS, SECOND, Sender
@@ -77,7 +77,7 @@ def test_a_long_range_says_what_its_minutes_say(running: Running, spread: str, s
                 read = given | (whole_rows.parameters if whole_rows.since_ns >= begins * SECOND else {})
                 expected = told(engine.rows(sql, read))
                 assert expected
-                assert told(coarse.rows(engine, sql, given)) == expected
+                assert told(rollup_resolution.rows(engine, sql, given)) == expected
     finally:
         engine.coarse_since = whole
 
@@ -86,16 +86,16 @@ def test_a_long_range_reads_coarse_rows(running: Running, spread: str) -> None:
     """Of what the minutes lost meanwhile it still tells; but not one that ends between two rows in the past."""
     engine, now = running.collector.engine, time.time_ns()
     given = parameters(engine, spread, Range(now - 40 * HOUR, now))
-    before = told(coarse.rows(engine, _SITES, given))
+    before = told(rollup_resolution.rows(engine, _SITES, given))
     engine.execute(
         "ALTER TABLE asgiscope_calls DELETE WHERE ServiceName = {s:String} AND Minute < now() - 3600 "
         "AND Minute > now() - 39 * 3600 SETTINGS mutations_sync = 2",
         {"s": spread},
     )
     assert told(engine.rows(_SITES, given)) != before
-    assert told(coarse.rows(engine, _SITES, given)) == before
+    assert told(rollup_resolution.rows(engine, _SITES, given)) == before
     given = parameters(engine, spread, Range(now - 40 * HOUR, (now - HOUR) // COARSE_NS * COARSE_NS + MINUTE))
-    assert told(coarse.rows(engine, _SITES, given)) == told(engine.rows(_SITES, given))
+    assert told(rollup_resolution.rows(engine, _SITES, given)) == told(engine.rows(_SITES, given))
 
 
 @pytest.mark.parametrize(

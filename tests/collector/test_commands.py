@@ -14,7 +14,7 @@ import httpx
 import pytest
 from asgiscope_collector.__main__ import main
 from asgiscope_collector.control import NAME
-from asgiscope_collector.engine.lock import FolderLock
+from asgiscope_collector.store.lock import FolderLock
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.collector.truth import truth

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from asgiscope_collector.segments import frame
+from asgiscope_collector.wal.segment import frame
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.collector.truth import truth

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.engine.lock import FolderLock
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.lock import FolderLock
 
 from tests.collector.conftest import Json, Running
 from tests.collector.points import Meter

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.segments import frame
+from asgiscope_collector.wal.segment import frame
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port

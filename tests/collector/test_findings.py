@@ -7,7 +7,7 @@ import httpx
 import pytest
 from asgiscope import semconv as sc
 from asgiscope.semconv import FindingKind, ThreadRole
-from asgiscope_collector.analysis.fingerprint import finding_id
+from asgiscope_collector.queries.findings.fingerprint import finding_id
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, SECOND, Sender, Sent

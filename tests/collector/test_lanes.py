@@ -6,10 +6,10 @@ from itertools import count
 from typing import Any, Final
 
 from asgiscope import semconv as sc
-from asgiscope_collector.analysis.lanes import timeline_of
-from asgiscope_collector.analysis.spans import span_of
-from asgiscope_collector.analysis.timeline import critical_path, root_of
-from asgiscope_collector.models import Lane, Span, SpanLink, Timeline
+from asgiscope_collector.queries.traces.lanes import timeline_of
+from asgiscope_collector.queries.traces.spans import span_of
+from asgiscope_collector.queries.traces.timeline import critical_path, root_of
+from asgiscope_collector.schemas import Lane, Span, SpanLink, Timeline
 
 TRACE: Final = "a" * 32
 OTHER: Final = "b" * 32

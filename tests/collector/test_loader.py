@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from asgiscope_collector.engine.threads import LOAD_NICE, MERGE_NICE, MERGES
-from asgiscope_collector.journal import Journal
-from asgiscope_collector.segments import bodies, frame
-from asgiscope_collector.spool import Spool
+from asgiscope_collector.store.threads import LOAD_NICE, MERGE_NICE, MERGES
+from asgiscope_collector.wal.journal import Journal
+from asgiscope_collector.wal.segment import bodies, frame
+from asgiscope_collector.wal.spool import Spool
 
 from tests.collector.conftest import Running
 from tests.collector.spans import Sender

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from asgiscope import semconv as sc
-from asgiscope_collector.analysis.alerts import Scope, Windows, read_loop_blocked
+from asgiscope_collector.queries.alerts.alerts import Scope, Windows, read_loop_blocked
 
 from tests.collector.conftest import Running
 from tests.collector.points import Meter

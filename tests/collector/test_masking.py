@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from asgiscope_collector.journal import Journal
-from asgiscope_collector.receive.bodies import accept_traces
-from asgiscope_collector.receive.inbox import Inbox
-from asgiscope_collector.receive.masking import Mask
+from asgiscope_collector.ingest.bodies import accept_traces
+from asgiscope_collector.ingest.inbox import Inbox
+from asgiscope_collector.ingest.masking import Mask
 from asgiscope_collector.settings import Settings, SettingsError
-from asgiscope_collector.spool import Spool
+from asgiscope_collector.wal.journal import Journal
+from asgiscope_collector.wal.spool import Spool
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.collector.spans import Sender, key_values

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.analysis.metrics import Step, quantile
+from asgiscope_collector.queries.metrics.metrics import Step, quantile
 
 from tests.collector.conftest import Json, Running
 from tests.collector.points import CUMULATIVE, DELTA, Meter

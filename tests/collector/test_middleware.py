@@ -1,7 +1,7 @@
 """`/api/middleware`: the chain, the hops it costs, and what to change first."""
 
 import pytest
-from asgiscope_collector.analysis.middleware import adaptations, changes
+from asgiscope_collector.queries.middleware.middleware import adaptations, changes
 
 from tests.collector.conftest import Running
 from tests.collector.shop import CHAIN, a_shop

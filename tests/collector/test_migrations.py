@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope_collector.engine import ddl, migrations
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.ddl import Migration
-from asgiscope_collector.engine.migrations import SchemaError, migrate
+from asgiscope_collector.store import ddl, migrations
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.ddl import Migration
+from asgiscope_collector.store.migrations import SchemaError, migrate
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from tests.collector.conftest import Running

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.receive.bodies import accept_metrics
+from asgiscope_collector.ingest.bodies import accept_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.receive.bodies import Accepted, accept_traces
+from asgiscope_collector.ingest.bodies import Accepted, accept_traces
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (

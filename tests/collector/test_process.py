@@ -104,7 +104,7 @@ def test_deadline_ends_a_process_that_is_stuck() -> None:
 import ctypes, os, signal, sys, threading
 from types import SimpleNamespace as N
 import uvicorn
-from asgiscope_collector.commands.serve import Server
+from asgiscope_collector.cli.serve import Server
 server = Server(uvicorn.Config(None), 1)
 server.end_process_in_time()
 signal.signal(signal.SIGTERM, server.handle_exit)
@@ -122,7 +122,7 @@ def test_data_folder_with_any_name_keeps_the_engine_within_its_configuration(tmp
     """Its path is a part of chDB's connection string, which has no escapes."""
     script = f"""
 import sys; from pathlib import Path
-from asgiscope_collector.engine.client import Engine
+from asgiscope_collector.store.client import Engine
 from asgiscope_collector.settings import Settings
 engine = Engine(Settings(data=Path(sys.argv[1]), engine_memory_bytes={300 << 20}))
 engine.open(migrate_schema=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped] # grpcio ships no types
 import pytest
-from asgiscope_collector.receive.inbox import anyone
+from asgiscope_collector.ingest.inbox import anyone
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # googleapis: stubs unmarked
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # googleapis ships stubs unmarked
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest

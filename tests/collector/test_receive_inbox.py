@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.receive.values import flatten_spans, may_nest
+from asgiscope_collector.ingest.values import flatten_spans, may_nest
 from asgiscope_collector.settings import Settings, SettingsError
-from asgiscope_collector.spool import SpoolUnavailableError
+from asgiscope_collector.wal.spool import SpoolUnavailableError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # googleapis ships stubs unmarked
 from hypothesis import given
 from hypothesis import strategies as st

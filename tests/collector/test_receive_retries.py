@@ -9,10 +9,10 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped] # grpcio ships no types
 import httpx
-from asgiscope_collector.journal import DIGEST_BYTES, Journal
+from asgiscope_collector.ingest.retries import Retries
 from asgiscope_collector.otlp import digest_of
-from asgiscope_collector.receive.retries import Retries
-from asgiscope_collector.segments import frame
+from asgiscope_collector.wal.journal import DIGEST_BYTES, Journal
+from asgiscope_collector.wal.segment import frame
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope_collector.engine.retention import Day, Stored, plan, stored
+from asgiscope_collector.housekeeping import Disk
 from asgiscope_collector.settings import Settings
-from asgiscope_collector.upkeep import Disk
+from asgiscope_collector.store.retention import Day, Stored, plan, stored
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, Sender

@@ -4,10 +4,10 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from asgiscope_collector.engine import rebuild
-from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.operations import Context, run
-from asgiscope_collector.segments import frame
+from asgiscope_collector.store import rebuild
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.wal.segment import frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 from asgiscope import semconv as sc
-from asgiscope_collector.receive.otlp_json import from_json
+from asgiscope_collector.ingest.otlp_json import from_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

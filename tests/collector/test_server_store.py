@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.connect import connect
-from asgiscope_collector.engine.retention import prune, stored
-from asgiscope_collector.segments import frame
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.bootstrap import connect
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.retention import prune, stored
+from asgiscope_collector.wal.segment import frame
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.clickhouse_server import PASSWORD, USER

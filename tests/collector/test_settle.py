@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope_collector.engine.client import Engine
-from asgiscope_collector.engine.rebuild import finish, rebuild
-from asgiscope_collector.engine.rollups import Minutes, Rollup, remake, rollups, without_merges
-from asgiscope_collector.engine.settle import settle
-from asgiscope_collector.segments import bodies, contents, frame, name_of
+from asgiscope_collector.ingest.reconcile import settle
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.rebuild import finish, rebuild
+from asgiscope_collector.store.rollups import Minutes, Rollup, remake, rollups, without_merges
+from asgiscope_collector.wal.segment import bodies, contents, frame, name_of
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.conftest import Running

@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from asgiscope_collector.analysis import significance
-from asgiscope_collector.analysis.comparison import judge
-from asgiscope_collector.models import Verdict
+from asgiscope_collector.queries.releases.comparison import judge
+from asgiscope_collector.queries.statistics import significance
+from asgiscope_collector.schemas import Verdict
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from asgiscope_collector.engine.client import Engine
 from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.client import Engine
 
 ROLLUPS = """
 SELECT

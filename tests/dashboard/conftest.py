@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 import pytest
-from asgiscope_collector.app import STATIC
+from asgiscope_collector.web.app import STATIC
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.dashboard.demo import RULES, fill, receivers

@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 import pytest
-from asgiscope_collector.app import STATIC
+from asgiscope_collector.web.app import STATIC
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open

@@ -182,7 +182,7 @@ import asyncio, json, os, sys, threading
 import django
 django.setup()
 import asgiscope
-from asgiscope import faults, instrumentor, patching
+from asgiscope import internal_errors, instrumentor, patching
 vendor, order = sys.argv[1:]
 places, put = {}, patching.Patches._put
 def noted(self, owner, name, before, ours):
@@ -219,7 +219,7 @@ for step in {"ours first": (ours_on, vendor_on, asgiscope.uninstrument, vendor_o
                 if vars(owner).get(name, patching._MISSING) is not before]
     told.append([step.__name__, asyncio.run(ask("/reused-loop/")), bool(kept)])
 threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("asgiscope")]
-print(json.dumps({"told": told, "left": left, "threads": threads, "faults": faults.counts}))
+print(json.dumps({"told": told, "left": left, "threads": threads, "faults": internal_errors.counts}))
 os._exit(0)  # vendors have threads of their own that take their time
 """
 

@@ -161,7 +161,7 @@ django.setup()
 from django.test.utils import CaptureQueriesContext
 from django.db import connection
 import asgiscope
-from asgiscope import faults, instrumentor
+from asgiscope import internal_errors, instrumentor
 kept = []
 asgiscope.instrument()
 put = instrumentor.active().recorder.outbox.put
@@ -222,7 +222,7 @@ asgiscope.uninstrument()
 print(json.dumps({
     "statuses": statuses, "told": told, "threads": threads, "clean": clean, "active": active, "both": both,
     "form": issubclass(form, theirs), "back": otel_middleware._DjangoMiddleware is theirs,
-    "wsgi": answers, "sql": sql, "faults": faults.counts,
+    "wsgi": answers, "sql": sql, "faults": internal_errors.counts,
     "ids": type(provider.get_tracer("opentelemetry.instrumentation.django").id_generator).__name__,
     "left": [m for m in __import__("django.conf").conf.settings.MIDDLEWARE if "otel" in m],
 }))

@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from asgiscope_collector.alerts.files import RulesError
-from asgiscope_collector.alerts.files import parse as parse_rules
+from asgiscope_collector.alerts.rules.loader import RulesError
+from asgiscope_collector.alerts.rules.loader import parse as parse_rules
+from asgiscope_collector.ingest.bodies import RefusedError, accept_metrics, accept_traces, inflate, parse
+from asgiscope_collector.ingest.bounds import TooManyElementsError, parsing_memory
 from asgiscope_collector.otlp import JSON, PROTOBUF, is_request
-from asgiscope_collector.receive.bodies import RefusedError, accept_metrics, accept_traces, inflate, parse
-from asgiscope_collector.receive.bounds import TooManyElementsError, parsing_memory
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 if sys.version_info >= (3, 14):

@@ -30,7 +30,7 @@ import asyncio, inspect, json, os, sys
 import django
 django.setup()
 import asgiscope
-from asgiscope import faults, instrumentor
+from asgiscope import internal_errors, instrumentor
 from asgiref.sync import SyncToAsync, AsyncToSync, sync_to_async, async_to_sync
 """
 

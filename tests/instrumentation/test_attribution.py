@@ -10,8 +10,8 @@ _KEPT = """
 import random, threading, time, uvloop
 from concurrent.futures import ThreadPoolExecutor
 from asgiref.sync import ThreadSensitiveContext
-from asgiscope.callsite import callable_name
-from asgiscope.attribution import attribute
+from asgiscope.stack.call_site import callable_name
+from asgiscope.contention.attribution import attribute
 recorder = instrumentor.active().recorder
 kept = []
 settle = recorder.settle

@@ -11,10 +11,10 @@ import asgiref.sync
 import uvloop
 from asgiref import current_thread_executor
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiscope.probes import caches as cache_probe
-from asgiscope.probes import files as file_probe
-from asgiscope.probes import hashing as hash_probe
 from asgiscope.probes.asgiref import MESSAGES
+from asgiscope.probes.django_core import caches as cache_probe
+from asgiscope.probes.django_core import files as file_probe
+from asgiscope.probes.django_core import hashing as hash_probe
 from django.contrib.auth import hashers
 from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync
-from asgiscope import stacks
-from asgiscope.kernel import age_of_last_bytes
+from asgiscope.event_loop.socket_times import age_of_last_bytes
+from asgiscope.stack import dump
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from uvicorn.protocols.http.h11_impl import RequestResponseCycle as H11Cycle
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as HttpToolsCycle
 
 
-async def _seen(awaitable: Any) -> stacks.Chain:
+async def _seen(awaitable: Any) -> dump.Chain:
     """The chain of a task that awaits this, once it waits."""
     task = asyncio.ensure_future(awaitable)
     await asyncio.sleep(0.01)
-    chain = stacks.chain(task.get_coro())
+    chain = dump.chain(task.get_coro())
     task.cancel()
     await asyncio.wait([task])
     return chain

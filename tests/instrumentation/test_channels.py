@@ -7,7 +7,7 @@ from django.urls import path, re_path
 from tests.instrumentation.processes import run
 
 _ROUTED = """
-from asgiscope.scope import current
+from asgiscope.records.scope import current
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
 
@@ -51,7 +51,7 @@ async def main():
 assert asyncio.run(main()) is None
 made = instrumentor.active()
 rows = made.recorder.tallies.take()
-print(json.dumps([seen, sorted(rows.bridges), list(rows.requests), dict(faults.counts)]))
+print(json.dumps([seen, sorted(rows.bridges), list(rows.requests), dict(internal_errors.counts)]))
 """
     )
     seen, bridges, requests, counted = answer
@@ -81,7 +81,7 @@ asyncio.run(connect("/chat/"))
 asgiscope.uninstrument()
 patched = [type(vars(router)["__call__"]).__name__ for router in (URLRouter, ProtocolTypeRouter)]
 asyncio.run(connect("/chat/"))
-print(json.dumps([seen, dict(faults.counts), patched]))
+print(json.dumps([seen, dict(internal_errors.counts), patched]))
 """
     )
     assert answer == [

@@ -7,7 +7,7 @@ from tests.instrumentation.processes import run
 _POOL = """
 import threading, time
 from concurrent.futures import ThreadPoolExecutor
-from asgiscope.ongoing import Report
+from asgiscope.event_loop.ongoing import Report
 reports = []
 outbox = instrumentor.active().pipeline.outbox
 put = outbox.put

@@ -3,17 +3,17 @@
 import math
 from typing import Any
 
-from asgiscope import callsite
 from asgiscope.config import Config
-from asgiscope.crossings import Crossing
-from asgiscope.emit import encode
-from asgiscope.emit.encode import Encoder, SpanData, SpanLink
-from asgiscope.emit.metrics import Stretch
-from asgiscope.emit.spans import SpanMaker
-from asgiscope.ledger import Call
-from asgiscope.scope import Request, Tags
+from asgiscope.contention.queue import Call
+from asgiscope.export import encode
+from asgiscope.export.encode import Encoder, SpanData, SpanLink
+from asgiscope.export.metrics import Stretch
+from asgiscope.export.spans import SpanMaker
+from asgiscope.metrics.aggregator import MAX_ROWS, Histogram, Tallies
+from asgiscope.records.crossings import Crossing
+from asgiscope.records.scope import Request, Tags
 from asgiscope.semconv import OVERFLOW, SPAN_SYNC_TO_ASYNC, ThreadRole
-from asgiscope.tally import MAX_ROWS, Histogram, Tallies
+from asgiscope.stack import call_site
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -134,10 +134,10 @@ def test_what_spans_share_is_read_as_if_each_had_it(
 
 def test_calls_of_one_line_share_what_is_the_same() -> None:
     """And those of another function, or of another line, do not."""
-    here = [callsite.Frame((lambda: None).__code__, instruction) for instruction in (2, 4)]
+    here = [call_site.Frame((lambda: None).__code__, instruction) for instruction in (2, 4)]
 
-    def spans(func: object, site: callsite.Frame) -> list[SpanData]:
-        made = [Call(None, 1, SPAN_SYNC_TO_ASYNC, callsite.essence(func)) for _ in range(2)]
+    def spans(func: object, site: call_site.Frame) -> list[SpanData]:
+        made = [Call(None, 1, SPAN_SYNC_TO_ASYNC, call_site.essence(func)) for _ in range(2)]
         for call in made:
             call.site = site
         return [maker.make(call) for call in made]
@@ -195,7 +195,7 @@ def test_a_request_that_does_not_end_is_added_up_as_it_goes() -> None:
     """Each bridge call once, with few turns of the inbox, and the busiest line is known at any time."""
     tallies = Tallies()
     request = Request(None, 1_000, "GET", "/stream")
-    frame = callsite.Frame(_plain.__code__, 2)
+    frame = call_site.Frame(_plain.__code__, 2)
     for number in range(1_000):
         started = 2_000 * number
         tallies.crossed(request, Crossing(frame, "load", ThreadRole.REQUEST, number, 1, 2, started))
@@ -275,8 +275,8 @@ def test_tallies_become_metrics() -> None:
     assert "http.route" not in _read(seen["beat"].attributes)
     assert metrics["asgiscope.loop.blocked"].exponential_histogram.data_points[0].count == 1
     assert metrics["asgiscope.dropped"].sum.data_points[0].as_int == 3
-    assert [p.as_int for p in metrics["asgiscope.faults"].sum.data_points] == [2]
-    assert set(_metrics(tallies)) == {"asgiscope.dropped", "asgiscope.faults"}, "taken once"
+    assert [p.as_int for p in metrics["asgiscope.internal_errors"].sum.data_points] == [2]
+    assert set(_metrics(tallies)) == {"asgiscope.dropped", "asgiscope.internal_errors"}, "taken once"
 
 
 def test_rows_are_bounded_and_nothing_goes_uncounted() -> None:

@@ -112,44 +112,47 @@ def test_a_wrong_setting_leaves_the_site_alone() -> None:
 
 
 _FAULTS = {
-    "asgiref": ("asgiscope.calls", "near_or_library"),
+    "asgiref": ("asgiscope.bridge", "near_or_library"),
     "asgiref tags": ("asgiscope.recorder.Recorder", "dress"),
     "asgiref settle": ("asgiscope.recorder.Recorder", "settle"),
-    "executor": ("asgiscope.calls", "_claim"),
-    "executor start": ("asgiscope.ledger.Queue", "start"),
-    "executor end": ("asgiscope.ledger.Queue", "end"),
-    "guard": ("asgiscope.probes.guard", "chain"),
+    "executor": ("asgiscope.bridge", "_claim"),
+    "executor start": ("asgiscope.contention.queue.Queue", "start"),
+    "executor end": ("asgiscope.contention.queue.Queue", "end"),
+    "guard": ("asgiscope.probes.django_core.guard", "chain"),
     "operations": ("asgiscope.recorder.Recorder", "enter"),
     "operations end": ("asgiscope.recorder.Recorder", "leave"),
-    "orm": ("asgiscope.probes.orm", "describe_statement"),
-    "connections": ("asgiscope.probes.connections.Connections", "_remember"),
-    "ongoing": ("asgiscope.ongoing.Ongoing", "_forget"),
-    "request begin": ("asgiscope.probes.handler", "begin"),
-    "request end": ("asgiscope.ledger.Ledger", "finish"),
-    "outbox": ("asgiscope.emit.outbox.Outbox", "put"),
-    "spans": ("asgiscope.emit.spans.SpanMaker", "make"),
-    "watchdog": ("asgiscope.watchdog.Watchdog", "watch"),
-    "sampling": ("asgiscope.emit.pipeline.Pipeline", "_decide"),
+    "orm": ("asgiscope.probes.django_core.orm", "describe_statement"),
+    "connections": ("asgiscope.probes.django_core.connections.Connections", "_remember"),
+    "ongoing": ("asgiscope.event_loop.ongoing.Ongoing", "_forget"),
+    "request begin": ("asgiscope.probes.django_core.handler", "begin"),
+    "request end": ("asgiscope.contention.queue.Ledger", "finish"),
+    "outbox": ("asgiscope.export.outbox.Outbox", "put"),
+    "spans": ("asgiscope.export.spans.SpanMaker", "make"),
+    "watchdog": ("asgiscope.event_loop.watchdog.Watchdog", "watch"),
+    "sampling": ("asgiscope.export.pipeline.Pipeline", "_decide"),
 }
 
 
 _UNGUARDED_FAULTS = (
-    ("asgiscope.emit.hops", "reason"),  # first, while the exporter does not yet know that nobody listens
+    (
+        "asgiscope.export.resolve.hops",
+        "reason",
+    ),  # first, while the exporter does not yet know that nobody listens
     ("asgiscope.recorder.Recorder", "glance"),
     ("asgiscope.recorder.Recorder", "leave"),
     ("asgiscope.probes.operations.Work", "_leave"),
     ("asgiscope.probes.operations.Classes", "see"),
-    ("asgiscope.unseen", "_Kept"),
-    ("asgiscope.probes.sessions", "sc"),
-    ("asgiscope.probes.sessions", "callsite"),
-    ("asgiscope.probes.caches", "dotted"),
-    ("asgiscope.probes.templates", "sc"),
-    ("asgiscope.probes.signals", "sc"),
-    ("asgiscope.probes.hashing", "sc"),
-    ("asgiscope.probes.files", "sc"),
-    ("asgiscope.probes.mail", "count"),
-    ("asgiscope.probes.responses", "callsite"),
-    ("asgiscope.watchdog.LoopWatch", "seen"),
+    ("asgiscope.event_loop.accept_delay", "_Kept"),
+    ("asgiscope.probes.django_core.sessions", "sc"),
+    ("asgiscope.probes.django_core.sessions", "call_site"),
+    ("asgiscope.probes.django_core.caches", "dotted"),
+    ("asgiscope.probes.django_core.templates", "sc"),
+    ("asgiscope.probes.django_core.signals", "sc"),
+    ("asgiscope.probes.django_core.hashing", "sc"),
+    ("asgiscope.probes.django_core.files", "sc"),
+    ("asgiscope.probes.django_core.mail", "count"),
+    ("asgiscope.probes.django_core.responses", "call_site"),
+    ("asgiscope.event_loop.watchdog.LoopWatch", "seen"),
 )
 """What probes of work without a guard run themselves, each made to raise in turn, in one process."""
 _FAULTY = """
@@ -159,7 +162,7 @@ logging.disable(logging.CRITICAL)
 def broken(*args, **kwargs):
     raise ZeroDivisionError("made to fail")
 async def faults_of(owner, name, paths):
-    before = sum(faults.counts.values())
+    before = sum(internal_errors.counts.values())
     owner = pydoc.locate(owner)
     whole = getattr(owner, name)
     setattr(owner, name, broken)
@@ -167,7 +170,7 @@ async def faults_of(owner, name, paths):
     answers = [await ask(path, handler) for path in paths]
     await asyncio.to_thread(instrumentor.active().pipeline.outbox.flush, 0.6)
     setattr(owner, name, whole)
-    return answers, sum(faults.counts.values()) - before
+    return answers, sum(internal_errors.counts.values()) - before
 """
 
 
@@ -236,7 +239,7 @@ def test_another_tracer_provider_is_not_replaced() -> None:
         exporter, provider = InMemorySpanExporter(), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         trace.set_tracer_provider(provider)
-        from asgiscope.scope import Request
+        from asgiscope.records.scope import Request
         made = instrumentor.active()
         request = Request(None, 1, "GET", "/")
         token = made.pipeline.begin(request, lambda name: [])

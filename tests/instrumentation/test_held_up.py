@@ -4,10 +4,10 @@ import threading
 from typing import Any
 
 import pytest
-from asgiscope import tally
-from asgiscope.emit import outbox
-from asgiscope.scope import Request
-from asgiscope.tally import Tallies
+from asgiscope.export import outbox
+from asgiscope.metrics import aggregator
+from asgiscope.metrics.aggregator import Tallies
+from asgiscope.records.scope import Request
 
 from tests.instrumentation.processes import run
 
@@ -16,15 +16,15 @@ def test_a_sending_thread_that_is_held_up_leaves_no_mountain_to_a_request() -> N
     """A collector that hangs keeps it: whoever finds the inbox full adds up a little, and all is counted."""
     tallies = Tallies()
     before = 0
-    for number in range(tally._INBOX + 500):
+    for number in range(aggregator._INBOX + 500):
         request = Request(None, 1, "GET", "/")
         request.template, request.ended = "/", number + 1
         tallies.ended(request)
         added = before + 1 - len(tallies._inbox)
-        assert added <= tally._AT_ONCE
+        assert added <= aggregator._AT_ONCE
         before = len(tallies._inbox)
-        assert before <= tally._INBOX
-    assert tallies.take().requests["/"].duration.count == tally._INBOX + 500
+        assert before <= aggregator._INBOX
+    assert tallies.take().requests["/"].duration.count == aggregator._INBOX + 500
 
 
 def test_a_thread_that_cannot_be_started_now_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_a_failure_where_a_call_begins_leaves_nothing_behind() -> None:
     """No request in flight for ever, no thread that seems to be parked, no scope in force."""
     answer = run(
         """
-        from asgiscope.scope import current
+        from asgiscope.records.scope import current
         made = instrumentor.active()
         recorder, ledger = made.recorder, made.ledger
         def broken(*args, **kwargs):
@@ -65,7 +65,7 @@ def test_a_failure_where_a_call_begins_leaves_nothing_behind() -> None:
             return 3
         statuses.append(async_to_sync(three)())
         print(json.dumps([statuses, len(ledger.requests), len(ledger.parked), recorder.threads.here.parked is None,
-                          current.get() is None, sorted(faults.counts)]))
+                          current.get() is None, sorted(internal_errors.counts)]))
         """
     )
     assert answer == [
@@ -137,7 +137,7 @@ def test_patches_come_and_go_under_load() -> None:
         for thread in threads: thread.join()
         ledger = instrumentor.active().ledger
         left = [queue.id for queue in ledger.queues() if queue.waiting or queue.running]
-        print(json.dumps([len(rounds) > 10, failed, left, len(ledger.parked), dict(faults.counts)]))
+        print(json.dumps([len(rounds) > 10, failed, left, len(ledger.parked), dict(internal_errors.counts)]))
         """,
         ASGISCOPE_EXIT_TIMEOUT_MS="100",
     )
@@ -195,7 +195,7 @@ def test_a_request_that_is_closed_in_another_context_ends_without_a_complaint() 
                 pass  # asgiref's ThreadSensitiveContext has the same trouble
         asyncio.run(main())
         made = instrumentor.active()
-        print(json.dumps([told, len(made.ledger.requests), dict(faults.counts)]))
+        print(json.dumps([told, len(made.ledger.requests), dict(internal_errors.counts)]))
         """
     )
     assert answer == [[], 0, {"handler.reset": 1}]

@@ -1,6 +1,6 @@
 """Pools of connections: who held them during a wait, and for how much of it."""
 
-from asgiscope.holds import MAX_HOLDERS, HeldPool, Hold, PoolWait
+from asgiscope.contention.pools import MAX_HOLDERS, HeldPool, Hold, PoolWait
 from hypothesis import given
 from hypothesis import strategies as st
 

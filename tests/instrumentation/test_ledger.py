@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
-from asgiscope.attribution import attribute
-from asgiscope.ledger import NAMED_RUNS, Call, Ledger, Queue, State
-from asgiscope.scope import Request
+from asgiscope.contention.attribution import attribute
+from asgiscope.contention.queue import NAMED_RUNS, Call, Ledger, Queue, State
+from asgiscope.records.scope import Request
 from asgiscope.semconv import Outcome
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ def test_calls_that_wait_for_one_another_do_not_keep_each_other_alive() -> None:
     """Under contention that never ends, in traces that are sampled and in those that are not."""
     code = """
         import gc
-        from asgiscope.ledger import Call
+        from asgiscope.contention.queue import Call
         instrumentor.active().pipeline.outbox._deliver = lambda batch: True
         import time
         counts = []
@@ -33,7 +33,7 @@ def test_a_task_that_outlives_its_request_is_no_longer_its() -> None:
     """And a task that starts its successor for ever does not grow a chain of parents."""
     answer = run(
         """
-        from asgiscope.scope import Request, Scope, current
+        from asgiscope.records.scope import Request, Scope, current
         recorder = instrumentor.active().recorder
         request = Request(None, 1, "GET", "/")
         current.set(request)
@@ -120,7 +120,7 @@ def test_a_full_outbox_and_a_busy_queue_do_not_fill_the_memory() -> None:
     answer = run(
         """
         import gc, time
-        from asgiscope.ledger import Call
+        from asgiscope.contention.queue import Call
         counts = []
         def work(last):
             time.sleep(0.001)
@@ -247,7 +247,7 @@ def test_what_utf8_cannot_carry_loses_nothing_else() -> None:
     """A lone surrogate in a name, and values of an application's span that OTLP has no type for."""
     answer = run(
         """
-        from asgiscope.scope import Request
+        from asgiscope.records.scope import Request
         made = instrumentor.active()
         request = Request(None, 1, "GET", "/caf" + chr(0xdce9))
         request.template = "/caf" + chr(0xdce9)

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from asgiscope import callsite
 from asgiscope.config import Config
-from asgiscope.emit.stalls import attributes_of
-from asgiscope.ledger import Call, Ledger
-from asgiscope.loopwatch import LoopWatch
+from asgiscope.contention.queue import Call, Ledger
+from asgiscope.detection.starvation import Reading
+from asgiscope.event_loop.loop_watch import LoopWatch
+from asgiscope.export.resolve.stalls import attributes_of
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Request
+from asgiscope.records.scope import Request
+from asgiscope.records.stall import Stall
 from asgiscope.semconv import Awaited, Cause, Starvation
-from asgiscope.stall import Stall
-from asgiscope.starvation import Reading
+from asgiscope.stack import call_site
 
 from tests.instrumentation.fake_frames import PACKAGES, STDLIB, code_at, stack
 
@@ -292,8 +292,8 @@ def test_a_frame_of_another_run_that_has_the_same_identity_ends_no_stack() -> No
     """An `id()` is given again; the code tells."""
     work = stack(VIEW, HANDLER)
     other = code_at("/srv/serve.py", "<module>", 9)
-    assert len(callsite.stack(work, (id(work.f_back), other))) == 2
-    assert len(callsite.stack(work, (id(work.f_back), work.f_back.f_code))) == 1
+    assert len(call_site.stack(work, (id(work.f_back), other))) == 2
+    assert len(call_site.stack(work, (id(work.f_back), work.f_back.f_code))) == 1
 
 
 def test_a_loop_that_is_not_run_is_not_blocked(scene: Scene) -> None:

@@ -120,8 +120,8 @@ def test_a_call_made_below_a_bridge_that_is_over_waits_for_the_outer_one() -> No
     answer = run(
         """
         import time
-        from asgiscope.callsite import callable_name
-        from asgiscope.attribution import attribute
+        from asgiscope.stack.call_site import callable_name
+        from asgiscope.contention.attribution import attribute
         recorder = instrumentor.active().recorder
         settled = []
         settle = recorder.settle
@@ -164,7 +164,7 @@ def test_an_executor_that_the_application_gave_to_a_context() -> None:
         import time
         from concurrent.futures import ThreadPoolExecutor
         from asgiref.sync import ThreadSensitiveContext
-        from asgiscope.attribution import attribute
+        from asgiscope.contention.attribution import attribute
         recorder = instrumentor.active().recorder
         settled = []
         settle = recorder.settle

@@ -4,11 +4,11 @@ from tests.instrumentation.processes import run
 
 _LOST = """
 import contextvars, time
-from asgiscope.emit.reports import ReportMaker
-from asgiscope.emit.spans import SpanMaker
-from asgiscope.ongoing import Report
+from asgiscope.export.resolve.reports import ReportMaker
+from asgiscope.export.spans import SpanMaker
+from asgiscope.event_loop.ongoing import Report
 from asgiscope.recorder import Refusal
-from asgiscope.scope import Request, current
+from asgiscope.records.scope import Request, current
 
 recorder = instrumentor.active().recorder
 maker = ReportMaker(SpanMaker(recorder.config, lambda _request: None))

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from asgiscope import advice, callsite, declared
+from asgiscope import advice
 from asgiscope.semconv import FindingKind, ObjectKind
+from asgiscope.stack import call_site, declared
 
 from tests.instrumentation.fake_frames import PACKAGES, stack
 from tests.instrumentation.one_file_site import run_site
@@ -110,7 +111,7 @@ LAYER = (f"{PACKAGES}/django/core/handlers/exception.py", "convert_exception_to_
 
 def test_a_stack_of_the_view_is_not_of_the_middleware_around_it(known: str) -> None:
     """Django's wrapper around the view stands between them."""
-    frames = callsite.stack(
+    frames = call_site.stack(
         stack(
             (f"{PACKAGES}/shop/views.py", "page", 3),
             (f"{PACKAGES}/django/core/handlers/base.py", "BaseHandler._get_response_async", 255),
@@ -120,27 +121,29 @@ def test_a_stack_of_the_view_is_not_of_the_middleware_around_it(known: str) -> N
         )
     )
     assert declared.middleware_of(frames) is None
-    site = declared.call_site(frames)
+    site = declared.select_site(frames)
     assert site is not None
-    assert callsite.site_of(site).function == "page"
+    assert call_site.site_of(site).function == "page"
 
 
 def test_other_packages_that_a_middleware_uses_do_not_hide_it(known: str) -> None:
     """A parser that it calls is its own matter; a line of the application is not."""
     parser = (f"{PACKAGES}/sqlparse/lexer.py", "Lexer.get_tokens", 90)
     within = ((known, "Bar.render", 20), (known, "Bar.__acall__", 8), LAYER)
-    site = declared.call_site(callsite.stack(stack(parser, *within)))
+    site = declared.select_site(call_site.stack(stack(parser, *within)))
     assert site is not None
-    assert callsite.site_of(site).function == "Bar.__acall__"
-    site = declared.call_site(callsite.stack(stack(parser, ("/srv/shop/panels.py", "Own.title", 5), *within)))
+    assert call_site.site_of(site).function == "Bar.__acall__"
+    site = declared.select_site(
+        call_site.stack(stack(parser, ("/srv/shop/panels.py", "Own.title", 5), *within))
+    )
     assert site is not None
-    assert callsite.site_of(site).function == "Own.title"
+    assert call_site.site_of(site).function == "Own.title"
 
 
 def test_a_package_called_back_by_django_is_named_where_it_was_entered() -> None:
     """The tag of a package's template is part of the package's view."""
     view = (f"{PACKAGES}/pages/views.py", "serve", 12)
-    frames = callsite.stack(
+    frames = call_site.stack(
         stack(
             (f"{PACKAGES}/pages/tags.py", "image", 40),
             (f"{PACKAGES}/django/template/base.py", "Node.render_annotated", 1068),
@@ -149,6 +152,6 @@ def test_a_package_called_back_by_django_is_named_where_it_was_entered() -> None
             LAYER,
         )
     )
-    site = declared.call_site(frames)
+    site = declared.select_site(frames)
     assert site is not None
-    assert callsite.site_of(site).function == "serve"
+    assert call_site.site_of(site).function == "serve"

@@ -63,7 +63,7 @@ for _ in range(2):
                          if vars(owner).get(name, patching._MISSING) is not value],
     })
     assert asyncio.run(serve()) == statuses
-print(json.dumps([told, dict(faults.counts)]))
+print(json.dumps([told, dict(internal_errors.counts)]))
 """,
         bare=True,
         SITE_DB=str(database),

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from asgiscope.emit.outbox import BATCH, PORTION, Bell, Outbox
-from asgiscope.emit.reports import ready
-from asgiscope.ledger import Call
-from asgiscope.ongoing import Report
-from asgiscope.scope import Request
+from asgiscope.contention.queue import Call
+from asgiscope.event_loop.ongoing import Report
+from asgiscope.export.outbox import BATCH, PORTION, Bell, Outbox
+from asgiscope.export.resolve.reports import ready
+from asgiscope.records.scope import Request
 from asgiscope.semconv import OngoingState
 
 

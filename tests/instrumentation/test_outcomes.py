@@ -15,11 +15,11 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from asgiscope import instrumentor
 from asgiscope.advice import advise, seen
 from asgiscope.config import Config
-from asgiscope.emit.encode import SpanData
-from asgiscope.emit.reports import ReportMaker
-from asgiscope.emit.spans import SpanMaker
-from asgiscope.ledger import Culprit
-from asgiscope.scope import Request, current
+from asgiscope.contention.queue import Culprit
+from asgiscope.export.encode import SpanData
+from asgiscope.export.resolve.reports import ReportMaker
+from asgiscope.export.spans import SpanMaker
+from asgiscope.records.scope import Request, current
 from asgiscope.semconv import FindingKind
 from asgiscope.testing.memory import Memory
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope import faults
+from asgiscope import internal_errors
 from asgiscope.patching import Patches
 
 
@@ -54,11 +54,11 @@ def test_an_import_does_not_fail_with_its_patch(
     module: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is counted, and logged once."""
-    monkeypatch.setattr(faults, "counts", type(faults.counts)())
+    monkeypatch.setattr(internal_errors, "counts", type(internal_errors.counts)())
     patches = Patches()
     patches.when_imported(module, lambda found: patches.wrap(found, "no_such_function", _loudly))
     with caplog.at_level(logging.WARNING, logger="asgiscope"):
         imported = importlib.import_module(module)
     assert imported.hello() == "hello"
-    assert faults.counts == {"patching.imported": 1}
+    assert internal_errors.counts == {"patching.imported": 1}
     assert len(caplog.records) == 1

@@ -113,7 +113,7 @@ _MANY = """
     patience = time.monotonic() + 10  # the watchdog forgets a loop when it next looks
     while ours and ours.watchdog.watches() and time.monotonic() < patience:
         time.sleep(0.02)
-    left = ours and [len(ours.watchdog.watches()), dict(faults.counts)]
+    left = ours and [len(ours.watchdog.watches()), dict(internal_errors.counts)]
     print(json.dumps([sorted(answers.items()), left]))
 """
 
@@ -161,6 +161,6 @@ def test_asyncios_debug_mode() -> None:
             with asyncio.Runner(loop_factory=factory) as runner:
                 answers.append(runner.run(main()))
         print(json.dumps([answers, [line.split(" took ")[0] for line in told if "asgiscope" in line],
-                          len([line for line in told if "took" in line]) > 0, dict(faults.counts)]))
+                          len([line for line in told if "took" in line]) > 0, dict(internal_errors.counts)]))
         """
     assert run(code, PYTHONASYNCIODEBUG="1") == [[[200, 200, 200]] * 2, [], True, {}]

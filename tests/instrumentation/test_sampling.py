@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from asgiscope.emit.pipeline import RATIO_BITS, ratio_bound
+from asgiscope.export.pipeline import RATIO_BITS, ratio_bound
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.context import Context

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from asgiscope import kernel
-from asgiscope.attribution import attribute
-from asgiscope.callsite import Frame
 from asgiscope.config import Config
-from asgiscope.emit.encode import SpanData
-from asgiscope.emit.spans import SpanMaker
-from asgiscope.ledger import Call, Ledger, Queue, State
+from asgiscope.contention.attribution import attribute
+from asgiscope.contention.queue import Call, Ledger, Queue, State
+from asgiscope.event_loop import socket_times
+from asgiscope.event_loop.accept_delay import Arrivals
+from asgiscope.export.encode import SpanData
+from asgiscope.export.spans import SpanMaker
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Request, Scope
+from asgiscope.records.scope import Request, Scope
+from asgiscope.records.stall import Stall
 from asgiscope.semconv import Cause, FindingKind, Outcome
-from asgiscope.stall import Stall
-from asgiscope.unseen import Arrivals
+from asgiscope.stack.call_site import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ MS = 1_000_000
 WAIT = 5
 """Milliseconds that a wait takes to be a finding."""
 END = 220
-TICK = kernel.TICK_NS // MS
+TICK = socket_times.TICK_NS // MS
 
 
 class Asked(NamedTuple):
@@ -220,14 +220,14 @@ class World:
     def _ask_kernel(self, request: Request, asked: Asked) -> None:
         assert asked.came is not None
         age = asked.came + asked.late + asked.jitter
-        real, before = kernel.age_of_last_bytes, self.now
-        kernel.age_of_last_bytes = lambda _scope, _receive: age * MS  # type: ignore[assignment]
+        real, before = socket_times.age_of_last_bytes, self.now
+        socket_times.age_of_last_bytes = lambda _scope, _receive: age * MS  # type: ignore[assignment]
         self.now += asked.late
         try:
             assert self.recorder.begun is not None
             self.recorder.begun(request, {}, None)
         finally:
-            kernel.age_of_last_bytes, self.now = real, before
+            socket_times.age_of_last_bytes, self.now = real, before
 
     def _give_up(self, tick: int) -> None:
         for truth in self.truths:

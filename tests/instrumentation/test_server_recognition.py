@@ -8,8 +8,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
-from asgiscope import callsite, servers
-from asgiscope.callsite import Owner
+from asgiscope.stack import call_site, servers
+from asgiscope.stack.call_site import Owner
 
 ENTRY = "[console_scripts]\nfastgate = fastgate.cli:main\n"
 FILES = {
@@ -41,10 +41,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     monkeypatch.syspath_prepend(str(packages))
     monkeypatch.setattr(servers, "_folders", (f"{tmp_path}/bin/",))
     monkeypatch.setattr(servers, "_packages", set())
-    callsite.configure("")
+    call_site.configure("")
     yield tmp_path
     monkeypatch.undo()
-    callsite.configure("")
+    call_site.configure("")
 
 
 def code_in(file: Path | str) -> CodeType:
@@ -59,13 +59,13 @@ def test_the_distribution_of_the_starting_script_and_its_requirements_are_the_se
     """By console script and by `python -m`; an extra and what is not installed are left out."""
     monkeypatch.setattr(sys, "argv", [str(environment / script)])
     monkeypatch.setattr(servers, "_recognised", False)
-    callsite.configure("")
+    call_site.configure("")
     packages = environment / "lib" / "site-packages"
-    assert callsite.owner(code_in(packages / "fastgate" / "server.py")) is Owner.FRAMEWORK
-    assert callsite.owner(code_in(packages / "wireproto" / "parse.py")) is Owner.FRAMEWORK
-    assert callsite.owner(code_in(packages / "optional.py")) is Owner.THIRD_PARTY
-    assert callsite.owner(code_in(environment / "bin" / "fastgate")) is Owner.BOUNDARY
-    assert callsite.owner(code_in(environment / "project" / "bin" / "report.py")) is Owner.APPLICATION
+    assert call_site.owner(code_in(packages / "fastgate" / "server.py")) is Owner.FRAMEWORK
+    assert call_site.owner(code_in(packages / "wireproto" / "parse.py")) is Owner.FRAMEWORK
+    assert call_site.owner(code_in(packages / "optional.py")) is Owner.THIRD_PARTY
+    assert call_site.owner(code_in(environment / "bin" / "fastgate")) is Owner.BOUNDARY
+    assert call_site.owner(code_in(environment / "project" / "bin" / "report.py")) is Owner.APPLICATION
 
 
 def test_a_script_elsewhere_with_a_servers_name_is_not_that_server(environment: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_installed_site_that_starts_itself_is_not_its_own_server(
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "fastgate.settings")
     monkeypatch.setattr(sys, "argv", [str(environment / "bin" / "fastgate")])
     monkeypatch.setattr(servers, "_recognised", False)
-    callsite.configure("")
+    call_site.configure("")
     assert not servers.is_server("fastgate")
     assert servers.is_server("wireproto")
 
@@ -93,9 +93,9 @@ def test_the_package_of_the_loop_and_those_around_the_application_serve(environm
     loop: Any = kind()
     loop.close()
     server = packages / "handmade" / "protocol.py"
-    assert callsite.owner(code_in(server)) is Owner.THIRD_PARTY
-    seen: dict[str, Any] = {"call": lambda frame: callsite.recognise_server(loop, frame), "sys": sys}
+    assert call_site.owner(code_in(server)) is Owner.THIRD_PARTY
+    seen: dict[str, Any] = {"call": lambda frame: call_site.recognise_server(loop, frame), "sys": sys}
     exec(compile("call(sys._getframe())", str(server), "exec"), seen)  # noqa: S102 - a frame in that file
-    assert callsite.owner(code_in(server)) is Owner.FRAMEWORK
-    assert callsite.owner(code_in(packages / "quickloop" / "core.py")) is Owner.FRAMEWORK
-    assert callsite.owner(code_in(packages / "django" / "core" / "handlers" / "asgi.py")) is Owner.LAYER
+    assert call_site.owner(code_in(server)) is Owner.FRAMEWORK
+    assert call_site.owner(code_in(packages / "quickloop" / "core.py")) is Owner.FRAMEWORK
+    assert call_site.owner(code_in(packages / "django" / "core" / "handlers" / "asgi.py")) is Owner.LAYER

@@ -8,7 +8,7 @@ from typing import Any
 import django
 import pytest
 from asgiscope import semconv as sc
-from asgiscope.emit.source import MOST_CHARACTERS, MOST_LINES, Source
+from asgiscope.export.resolve.source import MOST_CHARACTERS, MOST_LINES, Source
 
 
 def module(folder: Path, name: str, *lines: str) -> str:

@@ -1,7 +1,7 @@
 """What is shown of a statement, and above all what is not."""
 
 import pytest
-from asgiscope.emit.sql import MAX_TEXT, describe, mask
+from asgiscope.export.resolve.sql import MAX_TEXT, describe, mask
 from hypothesis import given
 from hypothesis import strategies as st
 

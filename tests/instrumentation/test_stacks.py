@@ -5,7 +5,7 @@ import sys
 import threading
 from types import FrameType
 
-from asgiscope import callsite, stacks
+from asgiscope.stack import call_site, dump
 
 
 def line_of(function: str, stack: list[str]) -> int:
@@ -38,9 +38,9 @@ def test_a_thread_dump_gives_the_line_at_which_each_function_stands() -> None:
     there.wait()
     try:
         real = frames[0].f_lineno
-        assert line_of("stand", stacks.threads()) == real
+        assert line_of("stand", dump.threads()) == real
         assert real > stand.__code__.co_firstlineno + 4
-        assert callsite.record(frames[0]).line == real
+        assert call_site.record(frames[0]).line == real
     finally:
         frames.clear()
         leave.set()
@@ -67,9 +67,9 @@ def test_a_task_dump_gives_the_line_at_which_each_coroutine_waits() -> None:
         waited = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(outer(waited))
         await asyncio.sleep(0)
-        frames = stacks.chain(task.get_coro()).frames
-        dump = stacks.tasks([task])
-        assert [line_of(name, dump) for name in ("outer", "inner")] == [frame.f_lineno for frame in frames]
+        frames = dump.chain(task.get_coro()).frames
+        printed = dump.tasks([task])
+        assert [line_of(name, printed) for name in ("outer", "inner")] == [frame.f_lineno for frame in frames]
         waited.set_result(None)
         await task
 
@@ -81,7 +81,7 @@ def test_a_task_that_has_not_begun_stands_at_its_first_line() -> None:
 
     async def main() -> None:
         task = asyncio.create_task(outer(asyncio.get_running_loop().create_future()))
-        assert line_of("outer", stacks.tasks([task])) == outer.__code__.co_firstlineno
+        assert line_of("outer", dump.tasks([task])) == outer.__code__.co_firstlineno
         task.cancel()
 
     asyncio.run(main())

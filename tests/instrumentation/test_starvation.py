@@ -1,8 +1,16 @@
 """Blocked or starved, decided by what the system counted."""
 
 import pytest
+from asgiscope.detection.starvation import (
+    Counts,
+    Interpreter,
+    Oversleep,
+    Reading,
+    counts_between,
+    judge,
+    lost_of,
+)
 from asgiscope.semconv import Starvation
-from asgiscope.starvation import Counts, Interpreter, Oversleep, Reading, counts_between, judge, lost_of
 
 MS = 1_000_000
 CPYTHON = Interpreter(gil=True, switch_ns=5 * MS)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope import thread_waits
 from asgiscope.semconv import Awaited
-from asgiscope.thread_waits import Wait
+from asgiscope.stack import thread_waits
+from asgiscope.stack.thread_waits import Wait
 
 from tests.blocking import unwatched
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from asgiscope import autoload
 from asgiscope.doctor.site import loop_notes
-from asgiscope.probes import handler
+from asgiscope.probes.django_core import handler
 
 _IN_IT = """
 import logging

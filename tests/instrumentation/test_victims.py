@@ -4,17 +4,17 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from asgiscope import kernel, unseen
-from asgiscope.callsite import Frame
 from asgiscope.config import Config
-from asgiscope.emit.spans import SpanMaker
-from asgiscope.emit.victims import MAX_ACCOUNTS, Found, Loss, describe
+from asgiscope.contention.queue import Call, Queue
+from asgiscope.event_loop import accept_delay, socket_times
+from asgiscope.export.resolve.victims import MAX_ACCOUNTS, Found, Loss, describe
+from asgiscope.export.spans import SpanMaker
 from asgiscope.intervals import MAX_STRETCHES, IntervalSet
-from asgiscope.ledger import Call, Queue
 from asgiscope.recorder import Refusal
-from asgiscope.scope import Request
+from asgiscope.records.scope import Request
+from asgiscope.records.stall import Stall
 from asgiscope.semconv import Cause, FindingKind
-from asgiscope.stall import Stall
+from asgiscope.stack.call_site import Frame
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,21 +168,21 @@ def test_what_the_kernel_is_asked_later_counts_from_then() -> None:
     """Bytes that came after the stall lost nothing, however late the kernel is asked for their age."""
     clock = SimpleNamespace(now=0)
     recorder: Any = SimpleNamespace(keep=None, follows=None, begun=None, clock=lambda: clock.now)
-    arrivals = unseen.Arrivals(recorder, SimpleNamespace(watches=list))  # type: ignore[arg-type]
+    arrivals = accept_delay.Arrivals(recorder, SimpleNamespace(watches=list))  # type: ignore[arg-type]
     blocked = Stall(None, 100 * MS, 300 * MS, Cause.CPU)
     arrivals.keep(blocked, threading.get_ident())
     late, waiting, strange = make_request(306 * MS), make_request(306 * MS), make_request(306 * MS)
-    with_age = kernel.age_of_last_bytes
+    with_age = socket_times.age_of_last_bytes
     try:
         clock.now = 336 * MS
-        kernel.age_of_last_bytes = lambda _scope, _receive: 31 * MS  # type: ignore[assignment]
+        socket_times.age_of_last_bytes = lambda _scope, _receive: 31 * MS  # type: ignore[assignment]
         arrivals.begun(late, {}, None)
-        kernel.age_of_last_bytes = lambda _scope, _receive: 136 * MS  # type: ignore[assignment]
+        socket_times.age_of_last_bytes = lambda _scope, _receive: 136 * MS  # type: ignore[assignment]
         arrivals.begun(waiting, {}, None)
         clock.now = 0  # a clock that stands still or goes back, as some tests have it
         arrivals.begun(strange, {}, None)
     finally:
-        kernel.age_of_last_bytes = with_age
+        socket_times.age_of_last_bytes = with_age
     assert (late.unseen, late.came) == (0, 0)
     assert (waiting.unseen, waiting.came) == (90 * MS, 210 * MS)
     assert strange.unseen == 0

@@ -12,7 +12,7 @@ from asgiscope_collector.access.passwords import People
 from asgiscope_collector.access.peer import Network, is_trusted, peer_of
 from asgiscope_collector.access.sessions import COOKIE, Sessions
 from asgiscope_collector.access.tokens import Tokens
-from asgiscope_collector.models import Problem
+from asgiscope_collector.schemas import Problem
 
 OIDC: Final = "oidc"
 """The seal of a session that an identity provider vouched for."""

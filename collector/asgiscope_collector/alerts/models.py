@@ -5,9 +5,9 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from asgiscope_collector.alerts.conditions import Unit
-from asgiscope_collector.alerts.evaluate import AlertState
-from asgiscope_collector.alerts.rules import Matcher, Severity
+from asgiscope_collector.alerts.evaluate.evaluation import AlertState
+from asgiscope_collector.alerts.rules.conditions import Unit
+from asgiscope_collector.alerts.rules.models import Matcher, Severity
 
 _YEAR_NS: Final = 366 * 86_400 * 1_000_000_000
 _LATEST_NS: Final = 9_000_000_000 * 1_000_000_000 - _YEAR_NS

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from asgiscope_collector.models import Findings, Traces
+from asgiscope_collector.schemas import Findings, Traces
 
 from problems import API, ENVIRONMENT_VARIABLE, WEB
 from runner import traffic

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from asgiscope_collector.models import CallSite, Finding
+from asgiscope_collector.schemas import CallSite, Finding
 
 from problems import PROBLEMS, Problem
 

@@ -12,7 +12,7 @@ from opentelemetry.util.re import parse_env_headers
 from asgiscope import __version__
 from asgiscope.config import Config
 from asgiscope.doctor.report import Collector, Report
-from asgiscope.emit.http import Sender
+from asgiscope.export.http import Sender
 
 _GRPC_PORT = 4317
 _START = "Start it (asgiscope-collector serve), or correct OTEL_EXPORTER_OTLP_ENDPOINT."

@@ -20,7 +20,7 @@ from typing import Any
 from asgiscope.config import PREFIX, Config, SettingError, load, sources
 from asgiscope.doctor.report import Probe, Report, Setting, Step
 from asgiscope.instrumentor import Instrumentation, instead
-from asgiscope.probes import handler
+from asgiscope.probes.django_core import handler
 from asgiscope.testing.memory import Memory
 
 logger = logging.getLogger("asgiscope")

@@ -17,15 +17,17 @@ from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import Any, Protocol
 
-from asgiscope import callsite, declared, faults
-from asgiscope.calls import around_submit, begun, made, over
-from asgiscope.ledger import NEW, Call, Culprit
+from asgiscope import internal_errors
+from asgiscope.bridge import around_submit, begun, made, over
+from asgiscope.contention.queue import NEW, Call, Culprit
+from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import CALLER, Patches
-from asgiscope.probes import Unsupported, guard
+from asgiscope.probes import Unsupported
+from asgiscope.probes.django_core import guard
 from asgiscope.recorder import Parked, Recorder, Refusal
-from asgiscope.scope import current
+from asgiscope.records.scope import current
 from asgiscope.semconv import SPAN_ASYNC_TO_SYNC, SPAN_SYNC_TO_ASYNC, RefusalKind, ThreadRole
-from asgiscope.watchdog import Watchdog
+from asgiscope.stack import call_site, declared
 
 
 class Culprits(Protocol):
@@ -107,7 +109,7 @@ class Bridges:
                 if of_function is not None:
                     of_function(call, args, kwargs)
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("asgiref.sync_to_async")
+            internal_errors.report("asgiref.sync_to_async")
             return wrapped(*args, **kwargs)
         return self._cross(call, wrapped, args, kwargs)
 
@@ -146,7 +148,7 @@ class Bridges:
             token = current.set(parked)
             recorder.ledger.parked[parked] = get_ident()
         except Exception:  # noqa: BLE001
-            faults.report("asgiref.async_to_sync")
+            internal_errors.report("asgiref.async_to_sync")
             return wrapped(*args, **kwargs)
         try:
             return wrapped(*args, **kwargs)
@@ -182,7 +184,7 @@ def _lose(recorder: Recorder, parked: Parked, error: Exception) -> None:
     try:
         recorder.on_lost(parked, error)
     except Exception:  # noqa: BLE001 - never into the application
-        faults.report("asgiref.lose")
+        internal_errors.report("asgiref.lose")
 
 
 _time.__name__, _time.__qualname__ = "main_wrap", "AsyncToSync.main_wrap"
@@ -195,15 +197,15 @@ def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) ->
         parked.awaited = None
         current.reset(token)
         parked.ended = recorder.clock()
-        parked.func = callsite.essence(
+        parked.func = call_site.essence(
             parked.func
         )  # tasks made meanwhile keep the record as long as they last
         notable = parked.parked_ns >= recorder.parked_ns
         if not on_loop and (notable or parked.sampled):
-            parked.frames = callsite.here()
+            parked.frames = call_site.here()
             recorder.send(parked, notable)
     except Exception:  # noqa: BLE001
-        faults.report("asgiref.unpark")
+        internal_errors.report("asgiref.unpark")
 
 
 def _standing(executor: Any) -> Any:
@@ -270,12 +272,12 @@ def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError, middl
     try:
         refusal = Refusal(scope.parent, recorder.clock(), "asgiref", type(error).__name__, str(error))
         refusal.sampled, refusal.origin = scope.sampled, scope.origin
-        refusal.frames = callsite.here()
+        refusal.frames = call_site.here()
         refusal.kind = refusal_kind(str(error))
         refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else SPAN_ASYNC_TO_SYNC
-        crossing = f"{refusal.operation} {callsite.callable_name(scope.func)}"
+        crossing = f"{refusal.operation} {call_site.callable_name(scope.func)}"
         refusal.chain = [*guard.chain(recorder, sys._getframe(), middleware.in_file), crossing]  # noqa: SLF001
         refusal.declared = declared.of_stack(sys._getframe())  # noqa: SLF001
         recorder.refused(refusal)
     except Exception:  # noqa: BLE001
-        faults.report("asgiref.refuse")
+        internal_errors.report("asgiref.refuse")

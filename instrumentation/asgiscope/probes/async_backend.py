@@ -16,16 +16,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from asgiscope import callsite, faults
+from asgiscope import internal_errors
 from asgiscope import semconv as sc
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
-from asgiscope.probes.connections import SYSTEMS, is_pooled
+from asgiscope.probes.django_core.connections import SYSTEMS, is_pooled
+from asgiscope.probes.django_core.orm import count_query, describe_statement
 from asgiscope.probes.operations import Work
-from asgiscope.probes.orm import count_query, describe_statement
 from asgiscope.probes.pools import Pools
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Operation, Scope
+from asgiscope.records.scope import Operation, Scope
+from asgiscope.stack import call_site
 
 CURSORS = "django_async_backend.db.backends.utils"
 CONNECTIONS = "django_async_backend.db.backends.base.base"
@@ -125,7 +126,7 @@ class Queries:
             if is_pooled(connection):
                 self._pools.watch("AsyncConnectionPool")
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("async_backend.pool")
+            internal_errors.report("async_backend.pool")
         _, operation = self._begin("connect")
         if operation is None:
             return await wrapped(*args, **kwargs)
@@ -140,9 +141,9 @@ class Queries:
             if scope is None or not scope.sampled:
                 return scope, None
             operation = Operation(scope, recorder.clock(), kind, kind)
-            operation.site = callsite.near(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
+            operation.site = call_site.near(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
             recorder.dress(operation)
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("async_backend.enter")
+            internal_errors.report("async_backend.enter")
             return scope, None
         return scope, operation

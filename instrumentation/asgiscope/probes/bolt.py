@@ -16,12 +16,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from asgiscope import faults
+from asgiscope import internal_errors
+from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import Patches
-from asgiscope.probes import Unsupported, handler
+from asgiscope.probes import Unsupported
+from asgiscope.probes.django_core import handler
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Request
-from asgiscope.watchdog import Watchdog
+from asgiscope.records.scope import Request
 
 MODULE = "django_bolt.api"
 _NEEDED = ("_dispatch", "_dispatch_sync", "_route_decorator")
@@ -134,7 +135,7 @@ class Dispatch:
                 lambda name: [headers[name]] if name in headers else [],
             )
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("bolt.begin")
+            internal_errors.report("bolt.begin")
             return None
         return request, tokens
 
@@ -143,7 +144,7 @@ class Dispatch:
         try:
             self._watchdog.catch_up()
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("bolt.end")
+            internal_errors.report("bolt.end")
         handler.end(self._recorder, self._tracing, request, tokens)
 
     def _route(self, api: Any, number: int | None) -> str:
@@ -161,5 +162,5 @@ class Dispatch:
                 return int(response[0])
             return int(api._handler_meta[args[2]].get("default_status_code", 200))  # noqa: SLF001
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("bolt.status")
+            internal_errors.report("bolt.status")
             return 0

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from asgiscope import callsite, declared, faults
-from asgiscope.callsite import Frame
-from asgiscope.ledger import Call
+from asgiscope import internal_errors
+from asgiscope.contention.queue import Call
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported, asgiref
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Connection, current
+from asgiscope.records.scope import Connection, current
+from asgiscope.stack import call_site, declared
+from asgiscope.stack.call_site import Frame
 
 
 def install(recorder: Recorder) -> Patches:
@@ -59,7 +60,7 @@ def _for_consumer(call: Call, args: Any, kwargs: Any) -> None:
     code = getattr(method, "__code__", None)
     if isinstance(code, CodeType):
         call.func = code
-        call.site = callsite.kept(Frame(code, 0))
+        call.site = call_site.kept(Frame(code, 0))
 
 
 class Routers:
@@ -94,7 +95,7 @@ class Routers:
             if router is not None:
                 connection.template = _joined(connection.template, _matching(router, scope))
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("channels.route")
+            internal_errors.report("channels.route")
         try:
             return await wrapped(*args, **kwargs)
         finally:
@@ -110,7 +111,7 @@ def _leave(token: Any) -> None:
     try:
         current.reset(token)
     except ValueError:  # closed by the garbage collector, in another context
-        faults.report("channels.reset")
+        internal_errors.report("channels.reset")
 
 
 def _matching(router: Any, scope: dict[str, Any]) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiscope import callsite, faults
-from asgiscope.calls import RoleOf, around_submit, to_thread_site
-from asgiscope.callsite import Frame
+from asgiscope import internal_errors
+from asgiscope.bridge import RoleOf, around_submit, to_thread_site
 from asgiscope.patching import Patches
 from asgiscope.recorder import Recorder
+from asgiscope.stack import call_site
+from asgiscope.stack.call_site import Frame
 
 
 def install(recorder: Recorder, role_of: RoleOf) -> Patches:
@@ -28,9 +29,9 @@ def install(recorder: Recorder, role_of: RoleOf) -> Patches:
 
 def _to_thread(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
     try:
-        frame = callsite.near(sys._getframe(1))  # noqa: SLF001 - one's own caller
+        frame = call_site.near(sys._getframe(1))  # noqa: SLF001 - one's own caller
     except Exception:  # noqa: BLE001 - never into the application
-        faults.report("executor.to_thread")
+        internal_errors.report("executor.to_thread")
         frame = None
     return _threaded(frame, wrapped, args, kwargs)
 

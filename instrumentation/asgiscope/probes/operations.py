@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType
 from typing import Any
 
-from asgiscope import faults
+from asgiscope import internal_errors
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Operation, current
+from asgiscope.records.scope import Operation, current
 
 Describe = Callable[[Operation, Any, tuple[Any, ...], dict[str, Any]], None]
 """Gives an operation its name and attributes, from the instance and the arguments of the call."""
@@ -52,7 +52,7 @@ class Work:
                 if nests or type(scope) is not Operation or scope.kind != kind or scope.ended:
                     operation = recorder.glance(kind, scope)
             except Exception:  # noqa: BLE001 - never into the application
-                faults.report(entering)
+                internal_errors.report(entering)
             if operation is None:
                 return wrapped(*args, **kwargs)
             token = current.set(operation) if encloses else None
@@ -71,7 +71,7 @@ class Work:
                     else:
                         self._leave(operation, describe, instance, args, kwargs)
                 except Exception:  # noqa: BLE001
-                    faults.report(leaving)
+                    internal_errors.report(leaving)
                     recorder.lost()
             if type(answer) is CoroutineType and operation.sampled and encloses:
                 awaits = self.awaited(operation, answer, lambda done: describe(done, instance, args, kwargs))
@@ -107,7 +107,7 @@ class Work:
                 describe(operation)
                 recorder.send(operation, notable=False)
             except Exception:  # noqa: BLE001 - never into the application
-                faults.report(f"{self._place}.leave")
+                internal_errors.report(f"{self._place}.leave")
 
     def _leave(self, operation: Operation, describe: Describe, instance: Any, args: Any, kwargs: Any) -> None:
         recorder = self._recorder
@@ -117,7 +117,7 @@ class Work:
             try:
                 describe(operation, instance, args, kwargs)
             except Exception:  # noqa: BLE001 - without its name it still blocked
-                faults.report(f"{self._place}.describe")
+                internal_errors.report(f"{self._place}.describe")
         recorder.leave(operation, keep=length >= self._worth_ns)
 
 

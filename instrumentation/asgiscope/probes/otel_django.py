@@ -22,11 +22,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
-from asgiscope import faults
+from asgiscope import internal_errors
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
-from asgiscope.probes.handler import Middleware
-from asgiscope.scope import Request, current
+from asgiscope.probes.django_core.handler import Middleware
+from asgiscope.records.scope import Request, current
 
 logger = logging.getLogger("asgiscope")
 PACKAGE: Final = "opentelemetry.instrumentation.django"
@@ -385,4 +385,4 @@ def _guarded(call: Callable[..., object], *args: Any) -> None:
     try:
         call(*args)
     except Exception:  # noqa: BLE001 - never into the application
-        faults.report("otel_django")
+        internal_errors.report("otel_django")

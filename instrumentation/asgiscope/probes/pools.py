@@ -22,13 +22,14 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from asgiscope import callsite, faults
+from asgiscope import internal_errors
 from asgiscope import semconv as sc
-from asgiscope.callsite import Frame
-from asgiscope.holds import HeldPool, Hold, PoolWait, site_around
+from asgiscope.contention.pools import HeldPool, Hold, PoolWait, site_around
 from asgiscope.patching import Patches
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Scope
+from asgiscope.records.scope import Scope
+from asgiscope.stack import call_site
+from asgiscope.stack.call_site import Frame
 
 SYSTEM = "postgresql"
 _DEPTH = 40
@@ -77,7 +78,7 @@ class Pools:
             wait = self._recorder.enter(_KIND, sc.SPAN_POOL, PoolWait)
             self._begin(wait, pool, sys._getframe(1), threading.get_ident())  # noqa: SLF001 - one's own stack
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("pools.getconn")
+            internal_errors.report("pools.getconn")
         if wait is None:
             return wrapped(*args, **kwargs)
         try:
@@ -92,7 +93,7 @@ class Pools:
                 if not wait.sampled and self._is_finding(wait):
                     self._recorder.send(wait, notable=True)
             except Exception:  # noqa: BLE001
-                faults.report("pools.got")
+                internal_errors.report("pools.got")
                 self._recorder.lost()
         self._take(wait, connection, sys._getframe(1), threading.current_thread().name)  # noqa: SLF001
         return connection
@@ -106,7 +107,7 @@ class Pools:
             recorder.root(wait)
             self._begin(wait, pool, frame, 0)
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("pools.agetconn")
+            internal_errors.report("pools.agetconn")
         if wait is None:
             return await wrapped(*args, **kwargs)
         del frame  # of a coroutine that is suspended meanwhile
@@ -120,7 +121,7 @@ class Pools:
                 self._end(wait)
                 self._recorder.send(wait, notable=self._is_finding(wait))
             except Exception:  # noqa: BLE001
-                faults.report("pools.agot")
+                internal_errors.report("pools.agot")
         task = asyncio.current_task()
         self._take(wait, connection, sys._getframe(1), task.get_name() if task is not None else "")  # noqa: SLF001
         return connection
@@ -161,7 +162,7 @@ class Pools:
 
     def _site(self, frame: FrameType, scope: Scope) -> Frame | None:
         """Return the line of the application that asks, here or where it handed its work to a thread."""
-        return callsite.near(frame, _DEPTH) or site_around(scope) or callsite.find(callsite.stack(frame))
+        return call_site.near(frame, _DEPTH) or site_around(scope) or call_site.find(call_site.stack(frame))
 
     def _held(self, pool: Any) -> HeldPool:
         held = self._pools.get(pool)
@@ -181,7 +182,7 @@ class Pools:
                 hold = Hold(recorder.enclosing(), site, thread, recorder.clock())
                 held.take(key, hold)
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("pools.take")
+            internal_errors.report("pools.take")
 
     def _putconn(self, wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -190,5 +191,5 @@ class Pools:
             if held is not None:  # before it goes back: the next may take it at once
                 held.release(id(connection), self._recorder.clock())
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("pools.putconn")
+            internal_errors.report("pools.putconn")
         return wrapped(*args, **kwargs)

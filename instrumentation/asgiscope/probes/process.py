@@ -33,7 +33,7 @@ from typing import Any
 
 import wrapt
 
-from asgiscope import faults
+from asgiscope import internal_errors
 from asgiscope.patching import Patches, Wrapper
 
 _DEADLY = frozenset(
@@ -64,7 +64,7 @@ class _LastWords:
             if self.patches.enabled:
                 self._say()
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("process.last_words")
+            internal_errors.report("process.last_words")
 
 
 def install(last_words: Callable[[], object], exit_s: float) -> Patches:
@@ -125,7 +125,7 @@ def _waits(patience_s: float) -> Wrapper:
         except subprocess.TimeoutExpired:
             """It has had its time."""
         except Exception:  # noqa: BLE001 - never into the application
-            faults.report("process.kill")
+            internal_errors.report("process.kill")
         finally:
             wrapped(*args, **kwargs)  # what has ended is not killed
 
@@ -154,7 +154,7 @@ def _multiprocessing(util: Any) -> None:
             # A worker that was forked before it loaded the site (granian): that call will not come.
             util.Finalize(None, _in_child, exitpriority=0)
     except Exception:  # noqa: BLE001 - it would make the import fail
-        faults.report("process.multiprocessing")
+        internal_errors.report("process.multiprocessing")
 
 
 def _in_child() -> None:

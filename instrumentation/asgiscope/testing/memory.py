@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from asgiscope import faults
+from asgiscope import internal_errors
 from asgiscope.config import Config
-from asgiscope.emit.encode import SpanData
-from asgiscope.emit.spans import SpanMaker
+from asgiscope.export.encode import SpanData
+from asgiscope.export.spans import SpanMaker
 from asgiscope.patching import Patches
 from asgiscope.recorder import Recorder
-from asgiscope.scope import Request, Scope
+from asgiscope.records.scope import Request, Scope
 
 
 class Memory:
@@ -47,7 +47,7 @@ class Memory:
                 try:
                     self._made.append(self._maker.make(record))
                 except Exception:  # noqa: BLE001 - one bad record must not hide the rest
-                    faults.report("testing.make")
+                    internal_errors.report("testing.make")
             return list(self._made)
 
     # --- the rest of a sender -----------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from asgiscope import instrumentor
 from asgiscope.config import load
-from asgiscope.emit.encode import SpanData
-from asgiscope.probes import handler, testclient
+from asgiscope.export.encode import SpanData
+from asgiscope.probes.django_core import handler, testclient
 from asgiscope.testing import results
 from asgiscope.testing.limits import Limits
 from asgiscope.testing.memory import Memory

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from asgiscope import semconv as sc
-from asgiscope.emit.encode import SpanData, SpanLink
-from asgiscope.emit.spans import SERVER
+from asgiscope.export.encode import SpanData, SpanLink
+from asgiscope.export.spans import SERVER
 
 _NS = 1_000_000
 _BRIDGES = (sc.SPAN_SYNC_TO_ASYNC, sc.SPAN_EXECUTOR)

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from asgiscope_collector.alerts.lease import Lease, Times
-from asgiscope_collector.alerts.loop import Alerting
-from asgiscope_collector.alerts.readings import Gauges
-from asgiscope_collector.models import SenderClock
+from asgiscope_collector.alerts.evaluate.lease import Lease, Times
+from asgiscope_collector.alerts.evaluate.loop import Alerting
+from asgiscope_collector.alerts.evaluate.series import Gauges
+from asgiscope_collector.schemas import SenderClock
 
 from tests.collector.alerts.receiving import Hook
 from tests.collector.conftest import Running

@@ -10,8 +10,8 @@ import sys
 from typing import Final
 
 from asgiscope_collector.__main__ import main
-from asgiscope_collector.alerts.store import DeliveryRow, Stage
-from asgiscope_collector.alerts.teller import Teller
+from asgiscope_collector.alerts.notify.notifier import Teller
+from asgiscope_collector.alerts.state.store import DeliveryRow, Stage
 
 POINT: Final = sys.argv[1]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from asgiscope.semconv import ThreadRole
-from asgiscope_collector.alerts.evaluate import AlertState
-from asgiscope_collector.alerts.readings import Gauges
+from asgiscope_collector.alerts.evaluate.evaluation import AlertState
+from asgiscope_collector.alerts.evaluate.series import Gauges
 
 from tests.collector.alerts.alerting import NS, Bench, run, shop, turns, turns_until
 from tests.collector.conftest import Running

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from asgiscope_collector.alerts.decide import Reason, Timing, Told, decide
-from asgiscope_collector.alerts.rules import Maintenance, Matcher
-from asgiscope_collector.alerts.silences import Silence, in_window, muted_by
+from asgiscope_collector.alerts.notify.decide import Reason, Timing, Told, decide
+from asgiscope_collector.alerts.rules.models import Maintenance, Matcher
+from asgiscope_collector.alerts.state.silences import Silence, in_window, muted_by
 
 NS = 1_000_000_000
 TIMING = Timing(10 * NS, 60 * NS, 3600 * NS, send_resolved=True)

@@ -8,12 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from asgiscope_collector.alerts.decide import Reason
-from asgiscope_collector.alerts.deliver import GIVE_UP_NS, Answer, Deliverer, Pending, Verdict, backoff
-from asgiscope_collector.alerts.files import parse
-from asgiscope_collector.alerts.notification import Notification
-from asgiscope_collector.alerts.sending import Sender
-from asgiscope_collector.alerts.store import DeliveryRow, Stage
+from asgiscope_collector.alerts.notify.decide import Reason
+from asgiscope_collector.alerts.notify.deliver import (
+    GIVE_UP_NS,
+    Answer,
+    Deliverer,
+    Pending,
+    Verdict,
+    backoff,
+)
+from asgiscope_collector.alerts.notify.notification import Notification
+from asgiscope_collector.alerts.notify.sending import Sender
+from asgiscope_collector.alerts.rules.loader import parse
+from asgiscope_collector.alerts.state.store import DeliveryRow, Stage
 
 from tests.collector.alerts import receiving
 from tests.collector.alerts.receiving import Hook

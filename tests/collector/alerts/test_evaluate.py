@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
-from asgiscope_collector.alerts.evaluate import (
+from asgiscope_collector.alerts.evaluate.evaluation import (
     LATE_SECONDS,
     AlertState,
     Change,

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from asgiscope_collector.alerts.lease import Lease, Times
+from asgiscope_collector.alerts.evaluate.lease import Lease, Times
 
 from tests.collector.conftest import Running
 

@@ -5,9 +5,9 @@ import logging
 from pathlib import Path
 
 import pytest
-from asgiscope_collector.alerts import views
-from asgiscope_collector.alerts.lease import Lease
-from asgiscope_collector.models import SenderClock
+from asgiscope_collector.alerts import serializers
+from asgiscope_collector.alerts.evaluate.lease import Lease
+from asgiscope_collector.schemas import SenderClock
 from standardwebhooks import Webhook
 
 from tests.collector.alerts.alerting import NS, PATH, QUICK, SECRET, Bench, run, shop, turns, turns_until
@@ -248,12 +248,12 @@ def test_an_alert_says_the_same_when_its_rule_is_gone(running: Running, service:
             alerting.reload()
             await turns_until(alerting, lambda: len(ops.received) == 2)
             over = alerting.board.alerts[alert.fingerprint]
-            shown = views.alert(alerting, over, bench.clock.now())
+            shown = serializers.alert(alerting, over, bench.clock.now())
             assert (shown.state, shown.value, shown.value_text) == ("resolved", 2 * SECOND, "2 s")
             bench.rules({"name": "stall", "when": {"type": "loop_blocked_share", "over": "50%"}})
             alerting.reload()
             await alerting.tick()
-            assert views.alert(alerting, over, bench.clock.now()).value_text == "2 s"
+            assert serializers.alert(alerting, over, bench.clock.now()).value_text == "2 s"
             await alerting.stop()
 
         run(work())
@@ -390,7 +390,7 @@ def test_an_alert_says_what_is_and_what_was_when_it_fired(
             (alert,) = bench.mine(each)
             assert alert.annotations["value"] == "5 s"
             assert alert.annotations["summary"].endswith("(5 s now, 2 s when it fired)")
-            shown = views.alert(each, alert, bench.clock.now())
+            shown = serializers.alert(each, alert, bench.clock.now())
             assert (shown.value_text, shown.fired_value_text) == ("5 s", "2 s")
         await restarted.stop()
 

@@ -5,8 +5,8 @@ import socket
 from typing import Any
 
 import pytest
-from asgiscope_collector.alerts.network import BlockedError, is_allowed, resolve
-from asgiscope_collector.alerts.receivers.config import Network
+from asgiscope_collector.alerts.notify.network import BlockedError, is_allowed, resolve
+from asgiscope_collector.alerts.notify.receivers.config import Network
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import trustme
-from asgiscope_collector.alerts.decide import Reason
-from asgiscope_collector.alerts.deliver import Answer as Outcome
-from asgiscope_collector.alerts.deliver import Verdict
-from asgiscope_collector.alerts.files import parse
-from asgiscope_collector.alerts.notification import Notification, NotifiedAlert, group_key
-from asgiscope_collector.alerts.receivers import slack
-from asgiscope_collector.alerts.sending import Sender, target
+from asgiscope_collector.alerts.notify.decide import Reason
+from asgiscope_collector.alerts.notify.deliver import Answer as Outcome
+from asgiscope_collector.alerts.notify.deliver import Verdict
+from asgiscope_collector.alerts.notify.notification import Notification, NotifiedAlert, group_key
+from asgiscope_collector.alerts.notify.receivers import slack
+from asgiscope_collector.alerts.notify.sending import Sender, target
+from asgiscope_collector.alerts.rules.loader import parse
 from standardwebhooks import Webhook
 
 from tests.collector.alerts.receiving import Answer, Hook, mailbox

@@ -8,13 +8,13 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 import pytest
-from asgiscope_collector.alerts import files
-from asgiscope_collector.alerts.conditions import spell
-from asgiscope_collector.alerts.files import RulesError
-from asgiscope_collector.alerts.rules import schema
-from asgiscope_collector.alerts.template import FIELDS, render
-from asgiscope_collector.alerts.values import spell_duration
-from asgiscope_collector.alerts.watch import RulesFile
+from asgiscope_collector.alerts.notify.template import FIELDS, render
+from asgiscope_collector.alerts.rules import loader
+from asgiscope_collector.alerts.rules.conditions import spell
+from asgiscope_collector.alerts.rules.config_types import spell_duration
+from asgiscope_collector.alerts.rules.loader import RulesError
+from asgiscope_collector.alerts.rules.models import schema
+from asgiscope_collector.alerts.rules.reloader import RulesFile
 
 WHOLE = """
 version: 1
@@ -56,7 +56,7 @@ def test_a_whole_file_is_taken(tmp_path: Path) -> None:
     """Everything that it may say; a rule's own settings come over the file's, those over the defaults."""
     path = tmp_path / "alerts.yaml"
     path.write_text(WHOLE)
-    found = files.read(str(path))
+    found = loader.read(str(path))
     assert [active.rule.name for active in found.rules] == ["checkout-blocks", "quiet"]
     first, second = found.rules
     assert first.receivers == ("pager", "chat")
@@ -68,7 +68,7 @@ def test_a_whole_file_is_taken(tmp_path: Path) -> None:
 
 def test_the_built_in_rules_cover_every_condition() -> None:
     """And each is said in a sentence; a file replaces one by its name, or switches it off."""
-    found = files.read("")
+    found = loader.read("")
     types = {active.rule.when.type for active in found.rules}
     assert types == set(schema()["$defs"]["Rule"]["properties"]["when"]["discriminator"]["mapping"])
     for active in found.rules:
@@ -84,8 +84,8 @@ def test_a_rule_of_the_same_name_replaces_a_built_in_one(tmp_path: Path) -> None
         {"name": "hops", "disabled": True, "when": {"type": "hops_per_request", "over": 1}},
     ]
     path.write_text(json.dumps({"rules": rules}))
-    found = files.read(str(path))
-    assert len(found.rules) == len(files.read("").rules) - 1
+    found = loader.read(str(path))
+    assert len(found.rules) == len(loader.read("").rules) - 1
     replaced = found.rule("long-stall")
     assert replaced is not None
     assert (replaced.builtin, found.rule("hops")) == (False, None)
@@ -137,7 +137,7 @@ def test_a_rule_of_the_same_name_replaces_a_built_in_one(tmp_path: Path) -> None
 def test_a_bad_file_says_where_and_what_to_write(text: str, says: str) -> None:
     """In a line each; a secret in the wrong place is not repeated."""
     with pytest.raises(RulesError) as refused:
-        files.parse(text)
+        loader.parse(text)
     assert says in str(refused.value)
     assert "hooks.slack.com" not in str(refused.value)
 
@@ -172,7 +172,7 @@ def test_a_bad_file_says_where_and_what_to_write(text: str, says: str) -> None:
 def test_file_that_cannot_be_read_is_a_rules_error_that_names_the_line(text: str, line: int) -> None:
     """Whatever YAML makes of a value; nothing of it is repeated, and there is a bounded number of problems."""
     with pytest.raises(RulesError) as refused:
-        files.parse(text)
+        loader.parse(text)
     assert f"line {line}: " in str(refused.value)
     assert "hooks.slack.com" not in str(refused.value)
     assert len(str(refused.value)) < 10_000
@@ -183,14 +183,14 @@ def test_check_finds_secrets_that_are_missing(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "alerts.yaml"
     path.write_text(WHOLE)
     monkeypatch.setenv("OPS_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    assert files.check(str(path)) == [
+    assert loader.check(str(path)) == [
         "receivers.chat: url: /run/secrets/slack cannot be read: No such file or directory",
         "receivers.pager: routing_key: the environment variable PAGERDUTY_KEY is not set",
         "receivers.am: password: the environment variable AM_PASSWORD is not set",
     ]
     monkeypatch.setenv("OPS_SECRET", "x")
-    assert "receivers.ops: secret: it is not base64" in files.check(str(path))[0]
-    assert files.check(str(tmp_path / "none")) == [
+    assert "receivers.ops: secret: it is not base64" in loader.check(str(path))[0]
+    assert loader.check(str(tmp_path / "none")) == [
         f"{tmp_path}/none cannot be read: No such file or directory"
     ]
 
@@ -212,7 +212,7 @@ def test_a_file_is_read_again_when_it_changes_and_a_bad_one_keeps_the_old_rules(
         asyncio.run(rules.look(now))
         return len(rules.rule_set.rules)
 
-    builtin = len(files.read("").rules)
+    builtin = len(loader.read("").rules)
     assert look(None) == builtin
     assert "the built-in rules are used" in rules.error
     assert look("rules: [{name: mine, when: {type: longest_stall, over: 1s}}]") == builtin + 1
@@ -226,7 +226,7 @@ def test_a_file_is_read_again_when_it_changes_and_a_bad_one_keeps_the_old_rules(
 
 def test_the_published_schema_is_that_of_the_models() -> None:
     """The file in the package, for editors, is made of what the collector takes."""
-    published = resources("asgiscope_collector.alerts").joinpath(files.SCHEMA_FILE).read_text()
+    published = resources("asgiscope_collector.alerts").joinpath(loader.SCHEMA_FILE).read_text()
     assert json.loads(published) == schema(), "write it anew: asgiscope-collector alerts schema"
 
 
@@ -245,7 +245,7 @@ def test_the_documentation_is_that_of_the_models() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 3
     for block in blocks:
-        files.parse(block)
+        loader.parse(block)
     types = set(schema()["$defs"]["Rule"]["properties"]["when"]["discriminator"]["mapping"])
     types |= set(schema()["properties"]["receivers"]["items"]["discriminator"]["mapping"])
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == types

@@ -49,7 +49,7 @@ async def ask() -> list[str]:
 
 def main() -> None:
     django.setup()
-    from asgiscope import faults  # noqa: PLC0415 - as a site would, after Django
+    from asgiscope import internal_errors  # noqa: PLC0415 - as a site would, after Django
     from asgiscope.testing import record  # noqa: PLC0415
 
     views: dict[str, Any] = {"gathered/": gathered, "blocking/": blocking, "back/": back}
@@ -66,7 +66,7 @@ def main() -> None:
         "attributed": [sum(held.overlap_ms for held in call.held_by) / call.wait_ms for call in waited],
         "stalls": [[stall.route, stall.site.function] for stall in seen.stalls if stall.site],
         "hops": {request.route: request.hops for request in seen.requests},
-        "faults": dict(faults.counts),
+        "faults": dict(internal_errors.counts),
     }
     sys.stdout.write(json.dumps(told))
 

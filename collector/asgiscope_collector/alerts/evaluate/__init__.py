@@ -1,0 +1,1 @@
+"""Evaluation: from series to the state of each alert."""

@@ -1,0 +1,1 @@
+"""Notification: group, decide, render, deliver."""

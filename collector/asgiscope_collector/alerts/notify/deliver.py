@@ -1,0 +1,243 @@
+"""Delivers messages: at least once each, under an id that stays, for up to a day, each receiver for itself.
+
+What was decided is recorded with its message, then sent, then what became of it is recorded. A process that is
+killed anywhere between finds the message when it starts again and sends it, with the same id: a receiver that
+had it already can tell. Each receiver has a queue and a task of its own, so a slow one delays no other.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from asgiscope_collector.alerts.notify.notification import Notification
+from asgiscope_collector.alerts.state.store import DeliveryRow, Stage
+
+logger = logging.getLogger(__name__)
+
+_NS: Final = 1_000_000_000
+GIVE_UP_NS: Final = 86_400 * _NS
+_BACKOFF_FIRST: Final = 1.0
+_BACKOFF_MAX: Final = 300.0
+_RETRY_AFTER_MAX: Final = 3600.0
+_RECORD_PAUSE: Final = 1.0
+
+
+class Verdict(Enum):
+    """What an answer means."""
+
+    DELIVERED = auto()
+    RETRY = auto()
+    """A server's own trouble, too many requests, or the network's."""
+    REFUSED = auto()
+    """Sending the same again would be refused again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one attempt."""
+
+    verdict: Verdict
+    status: int
+    """Of HTTP or SMTP; 0 where there was no answer."""
+    text: str
+    retry_after: float | None = None
+    """Seconds, where the receiver said how long to wait."""
+    took_ms: int = 0
+
+
+@dataclass(slots=True)
+class Pending:
+    """A message on its way."""
+
+    notification: Notification
+    decided: DeliveryRow
+    attempts: int = 0
+    due: float = 0.0
+    """On the loop's clock."""
+
+
+Send = Callable[[Notification], Awaitable[Answer]]
+Record = Callable[[list[DeliveryRow]], Awaitable[None]]
+Concluded = Callable[[Pending, Stage, int], None]
+
+
+def backoff(attempt: int, answer: Answer, jitter: Callable[[], float]) -> float:
+    """Seconds until the next attempt: doubled each time, half of it by chance; never sooner than asked."""
+    wait = min(_BACKOFF_MAX, _BACKOFF_FIRST * 2.0 ** min(attempt - 1, 16)) * (0.5 + jitter())
+    return wait if answer.retry_after is None else max(wait, min(answer.retry_after, _RETRY_AFTER_MAX))
+
+
+@dataclass(slots=True)
+class _Queue:
+    pending: list[Pending] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Deliverer:
+    """The queues. Used on the event loop only."""
+
+    def __init__(
+        self,
+        send: Send,
+        record: Record,
+        concluded: Concluded,
+        *,
+        clock: Callable[[], int],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._send = send
+        self._record = record
+        self._concluded = concluded
+        self._clock = clock
+        self._jitter = jitter
+        self._queues: dict[str, _Queue] = {}
+        self._closed = False
+        self.last_error: dict[str, str] = {}
+        """By receiver: what went wrong last, until a message is delivered."""
+        self.last_delivered_ns: dict[str, int] = {}
+
+    def pending(self, receiver: str) -> int:
+        """How many messages wait for a receiver."""
+        return len(self._queues[receiver].pending) if receiver in self._queues else 0
+
+    def in_flight(self, receiver: str, group_key: str) -> bool:
+        """Whether a message about a group is on its way."""
+        queue = self._queues.get(receiver)
+        return queue is not None and any(each.decided.group_key == group_key for each in queue.pending)
+
+    def enqueue(self, pending: Pending) -> None:
+        """Send a message, after those of the same receiver that are due before it.
+
+        After `close` it is left to whoever sends on what was recorded.
+        """
+        if self._closed:
+            return
+        queue = self._queues.setdefault(pending.notification.receiver, _Queue())
+        queue.pending.append(pending)
+        queue.changed.set()
+        if queue.task is None:
+            name = f"asgiscope-alerts-{pending.notification.receiver}"
+            queue.task = asyncio.create_task(self._work(queue), name=name)
+
+    def resume(self, rows: Iterable[DeliveryRow]) -> None:
+        """Take up what had not ended when the last process did; `rows` are in the order of time."""
+        found: dict[str, Pending] = {}
+        for row in rows:
+            if row.stage == Stage.DECIDED and row.id not in found:
+                try:
+                    notification = Notification.model_validate_json(row.body)
+                except ValueError:
+                    logger.exception("alerts: delivery %s cannot be read and is left", row.id)
+                    continue
+                found[row.id] = Pending(notification, row, due=asyncio.get_running_loop().time())
+            elif row.stage == Stage.ATTEMPT and row.id in found:
+                pending = found[row.id]
+                pending.attempts = row.attempt
+                # A clock that was set back must not make it wait for longer than it would have.
+                wait = min(max(0.0, (row.next_ns - self._clock()) / _NS), _RETRY_AFTER_MAX)
+                pending.due = asyncio.get_running_loop().time() + wait
+        for pending in found.values():
+            self.enqueue(pending)
+        if found:
+            logger.info("alerts: %d messages of the last run are sent on", len(found))
+
+    async def close(self) -> None:
+        """Stop sending; what is on its way is resumed by the next start."""
+        self._closed = True
+        tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
+        self._queues = {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, queue: _Queue) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            queue.changed.clear()
+            pending = min(queue.pending, key=lambda each: each.due, default=None)
+            wait = None if pending is None else pending.due - loop.time()
+            if pending is None or (wait is not None and wait > 0):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(queue.changed.wait(), wait)
+                continue
+            if await self._attempt(pending):
+                queue.pending.remove(pending)
+
+    async def _attempt(self, pending: Pending) -> bool:
+        """Send once and record; whether the delivery has ended."""
+        decided, receiver = pending.decided, pending.notification.receiver
+        try:
+            answer = await self._send(pending.notification)
+        except Exception as error:  # the next attempt may do better; no failure ends the queue
+            logger.exception("alerts: the attempt at %s failed", receiver)
+            answer = Answer(Verdict.RETRY, 0, f"asgiscope's own failure, see the log: {type(error).__name__}")
+        pending.attempts += 1
+        now_ns = self._clock()
+        wait = backoff(pending.attempts, answer, self._jitter)
+        stage = _ended(answer, decided.at_ns, now_ns, wait)
+        attempt = DeliveryRow(
+            at_ns=now_ns,
+            id=decided.id,
+            stage=Stage.ATTEMPT,
+            receiver=receiver,
+            group_key=decided.group_key,
+            reason=decided.reason,
+            attempt=pending.attempts,
+            status=answer.status,
+            answer=answer.text,
+            took_ms=answer.took_ms,
+            next_ns=0 if stage else now_ns + round(wait * _NS),
+        )
+        rows = [attempt]
+        if stage is not None:
+            rows.append(
+                DeliveryRow(
+                    at_ns=now_ns + 1,
+                    id=decided.id,
+                    stage=stage,
+                    receiver=receiver,
+                    group_key=decided.group_key,
+                    reason=decided.reason,
+                    firing=decided.firing,
+                    resolved=decided.resolved,
+                )
+            )
+        if answer.verdict == Verdict.DELIVERED:
+            self.last_delivered_ns[receiver] = now_ns
+            self.last_error.pop(receiver, None)
+            logger.info("alerts: %s told (%s), %s", receiver, decided.reason, decided.id)
+        else:
+            self.last_error[receiver] = answer.text
+            what = f"next attempt in {wait:.0f} s" if stage is None else f"{stage}"
+            logger.warning("alerts: %s: %s (%s)", receiver, answer.text, what)
+        await self._recorded(rows)
+        if stage is None:
+            pending.due = asyncio.get_running_loop().time() + wait
+            return False
+        self._concluded(pending, stage, now_ns)
+        return True
+
+    async def _recorded(self, rows: list[DeliveryRow]) -> None:
+        """Record, for as long as it takes: what was sent must not be sent again for want of a row."""
+        while True:
+            try:
+                await self._record(rows)
+            except Exception as error:  # noqa: BLE001 - whatever the store's trouble is
+                logger.warning("alerts: a delivery could not be recorded, trying again: %s", str(error)[:200])
+                await asyncio.sleep(_RECORD_PAUSE)
+            else:
+                return
+
+
+def _ended(answer: Answer, decided_ns: int, now_ns: int, wait: float) -> Stage | None:
+    if answer.verdict == Verdict.DELIVERED:
+        return Stage.DELIVERED
+    if answer.verdict == Verdict.REFUSED:
+        return Stage.REFUSED
+    return Stage.ABANDONED if now_ns + wait * _NS - decided_ns > GIVE_UP_NS else None

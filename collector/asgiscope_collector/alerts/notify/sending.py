@@ -1,0 +1,107 @@
+"""One attempt at a receiver of any kind: its secrets are read, its message is made, and it is sent."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from asgiscope_collector.alerts.notify.deliver import Answer, Verdict
+from asgiscope_collector.alerts.notify.network import post, quiet_libraries
+from asgiscope_collector.alerts.notify.notification import Notification
+from asgiscope_collector.alerts.notify.receivers import alertmanager, email, pagerduty, slack, webhook
+from asgiscope_collector.alerts.notify.receivers import config as c
+from asgiscope_collector.alerts.notify.receivers.common import HttpRequest
+from asgiscope_collector.alerts.rules.config_types import SecretError, read_secret
+
+_NS: Final = 1_000_000_000
+_PATH_MIN: Final = 8
+"""A path that is shorter is no secret, and may be any word."""
+_SECRETS: Final = ("url", "secret", "routing_key", "password")
+
+
+class Sender:
+    """Sends messages to the receivers that `receiver` finds by name, within the network that is allowed."""
+
+    def __init__(
+        self,
+        receiver: Callable[[str], c.ReceiverConfig | None],
+        network: Callable[[], c.Network],
+        clock: Callable[[], int],
+    ) -> None:
+        self._receiver = receiver
+        self._network = network
+        self._clock = clock
+        self._context: ssl.SSLContext | None = None
+        quiet_libraries()
+
+    async def send(self, notification: Notification) -> Answer:
+        """One attempt."""
+        config = self._receiver(notification.receiver)
+        if config is None:
+            return Answer(Verdict.REFUSED, 0, "there is no receiver of this name any more")
+        if self._context is None:
+            # Reads the certificates of the authorities from the disk; `SSL_CERT_FILE` is honoured.
+            self._context = await asyncio.to_thread(httpx.create_ssl_context)
+        try:
+            secrets = await asyncio.to_thread(read_secrets, config)
+        except SecretError as error:
+            # The file may be mounted in a moment, and messages are kept for a day.
+            return Answer(Verdict.RETRY, 0, str(error))
+        seconds, network, now_ns = config.timeout / _NS, self._network(), self._clock()
+        if isinstance(config, c.Email):
+            return await email.send(
+                config, secrets, notification, now_ns, seconds=seconds, network=network, context=self._context
+            )
+        try:
+            request = _request(config, secrets, notification, now_ns)
+        except ValueError as error:
+            return Answer(Verdict.REFUSED, 0, f"the message cannot be made: {type(error).__name__}")
+        path = urlsplit(request.url).path.strip("/")
+        hidden = [*secrets.values(), path if len(path) >= _PATH_MIN else ""]
+        return await post(request, seconds=seconds, network=network, context=self._context, secrets=hidden)
+
+
+def read_secrets(config: c.ReceiverConfig) -> dict[str, str]:
+    """The secrets of a receiver, by field. Touches the disk.
+
+    Raises:
+        SecretError: one cannot be read.
+    """
+    found = {}
+    for name in _SECRETS:
+        text, file = getattr(config, name, ""), getattr(config, f"{name}_file", None)
+        if text or file is not None:
+            found[name] = read_secret(text, file)
+    return found
+
+
+def target(config: c.ReceiverConfig) -> str:
+    """Where a receiver is, without what may be secret. Touches the disk."""
+    if isinstance(config, c.Email):
+        return f"{config.host}:{config.port} to {', '.join(config.to)}"
+    try:
+        url = read_secret(getattr(config, "url", ""), getattr(config, "url_file", None))
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # SecretError is one: what cannot be read is told elsewhere
+        return ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+def _request(
+    config: c.ReceiverConfig, secrets: dict[str, str], notification: Notification, now_ns: int
+) -> HttpRequest:
+    match config:
+        case c.Webhook():
+            return webhook.request(config, secrets, notification, now_ns)
+        case c.Slack():
+            return slack.request(config, secrets, notification, now_ns)
+        case c.PagerDuty():
+            return pagerduty.request(config, secrets, notification, now_ns)
+        case c.Alertmanager():
+            return alertmanager.request(config, secrets, notification, now_ns)
+        case _:
+            raise ValueError(f"{config.type} is not sent over HTTP")

@@ -1,0 +1,1 @@
+"""The rules file: its models, reading it, noticing that it changed."""

@@ -1,0 +1,1 @@
+"""State: alerts, deliveries and silences, in memory and in the store."""

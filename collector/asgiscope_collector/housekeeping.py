@@ -1,0 +1,104 @@
+"""What runs beside ingest and queries: a look at the disk every second, retention by size every minute."""
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.client import Engine, EngineClosedError
+from asgiscope_collector.store.retention import Stored, prune, stored
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 1.0
+_PRUNE_SECONDS: Final = 60.0
+_LARGEST_SHARE: Final = 10
+"""On a small disk, what is kept free is this part of it at most."""
+_ENOUGH: Final = 1.1
+"""Refused below the limit, accepted again above it by this factor: not both within a second."""
+
+
+class Disk:
+    """The disk under the data folder, as it was at the last look; read from any thread.
+
+    Raises:
+        OSError: the folder is not there.
+    """
+
+    def __init__(self, folder: Path, min_free_bytes: int) -> None:
+        self._folder = folder
+        self._wanted = min_free_bytes
+        self.free_bytes = 0
+        self.total_bytes = 0
+        self.min_free_bytes = 0
+        self.low = False
+        self.look()
+
+    def look(self) -> None:
+        """Ask the system."""
+        now = os.statvfs(self._folder)
+        self.total_bytes = now.f_blocks * now.f_frsize
+        self.free_bytes = now.f_bavail * now.f_frsize
+        self.min_free_bytes = min(self._wanted, self.total_bytes // _LARGEST_SHARE)
+        enough = self.min_free_bytes * (_ENOUGH if self.low else 1)
+        if (self.free_bytes < enough) != self.low:
+            self.low = not self.low
+            logger.log(
+                logging.WARNING if self.low else logging.INFO,
+                "disk: %s",
+                self.failure or f"{self.free_bytes} bytes are free again: what is sent is accepted",
+            )
+
+    @property
+    def failure(self) -> str:
+        """Why nothing may be accepted, or ''."""
+        if not self.low:
+            return ""
+        return (
+            f"the disk is nearly full: {self.free_bytes >> 20} MiB are free and {self.min_free_bytes >> 20} MiB "
+            "must be; make room, or keep less (asgiscope-collector prune)"
+        )
+
+
+class Upkeep:
+    """The thread that looks and prunes."""
+
+    def __init__(self, settings: Settings, engine: Engine, disk: Disk) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._disk = disk
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="asgiscope-upkeep", daemon=True)
+        self.failures = 0
+        self.stored = Stored()
+        """What the store held at the last look; empty until it is open."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, after what it does now."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        due = 0.0
+        while not self._stop.wait(_LOOK_SECONDS):
+            try:
+                self._disk.look()
+                if self._engine.is_open and time.monotonic() >= due:
+                    due = time.monotonic() + _PRUNE_SECONDS
+                    prune(self._engine, self._settings, self._engine.cluster)
+                    self.stored = stored(self._engine, self._engine.cluster)
+            except EngineClosedError:
+                return
+            except (EngineError, OSError):
+                self.failures += 1
+                logger.exception("upkeep: failed, next attempt in %.0f s", _PRUNE_SECONDS)

@@ -1,0 +1,303 @@
+"""From the spool into the engine: one segment, one insert, exactly once.
+
+A segment whose load was begun and not seen to end, in this run or an earlier one, is settled (ingest/reconcile.py):
+what of it is stored is looked up, and nothing else is loaded meanwhile. What takes too much memory for one insert
+is loaded in pieces then. A segment that the engine cannot decode is taken apart: what it refuses is cleaned or set
+aside in `rejected/`, the rest is loaded.
+"""
+
+import io
+import logging
+import math
+import mmap
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from asgiscope_collector.ingest.cardinality import KeyLimits
+from asgiscope_collector.ingest.reconcile import is_stored, settle
+from asgiscope_collector.otlp import SIGNALS, MalformedError, without_unknown
+from asgiscope_collector.store.client import Engine
+from asgiscope_collector.store.threads import step_back
+from asgiscope_collector.wal.segment import bodies, frame, signal_of
+from asgiscope_collector.wal.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+_BACKOFF_FIRST: Final = 0.5
+_BACKOFF_MAX: Final = 10.0
+"""Until the first attempt after an engine, or a disk, has come back."""
+_PATIENCE_FIRST: Final = 1.0
+_PATIENCE_MAX: Final = 30.0
+_POLL: Final = 1.0
+_REST: Final = {"traces": 2.0, "metrics": 4.0}
+"""An insert costs a tenth of a second of CPU and more, however little it holds (of metrics, which come from many
+processes one by one, four times that): while bodies trickle in, a signal's next segment is left to grow this
+many times as long as its last insert took."""
+_REST_MAX: Final = 5.0
+_THREADS: Final = 2
+"""The first loads what comes; the others only help where full segments wait: an insert uses one core at most."""
+_REJECTED_KEPT: Final = 100
+_REFUSING_SECONDS: Final = 600.0
+_NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
+"""Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
+
+
+class _Held(NamedTuple):
+    """A segment that failed, held back."""
+
+    seconds: float
+    """Until it is tried again."""
+    stored: int
+    """How many others had been stored by then."""
+
+
+class Loader:
+    """The threads that load. Counters are read from other threads and only grow."""
+
+    def __init__(self, spool: Spool, engine: Engine, *, interval: float, rejected: Path) -> None:
+        self._spool = spool
+        self._engine = engine
+        self._interval = interval
+        self._rejected = rejected
+        self._stop = threading.Event()
+        self._until = math.inf
+        self._stored = threading.Condition()
+        """Notified when a segment has been stored, and when it is time to stop."""
+        self._loading = [threading.Lock() for _ in range(_THREADS)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), name=f"asgiscope-loader-{number}", daemon=True)
+            for number in range(_THREADS)
+        ]
+        self._failures: dict[int, str] = {}  # by thread
+        self._held: dict[Path, _Held] = {}
+        self._rested: dict[str, float] = {}  # when a signal may be loaded again, on the monotonic clock
+        self._bounding = threading.Lock()
+        self.keys = {signal: KeyLimits() for signal in SIGNALS}
+        """By signal, which keys are kept apart. Lock: _bounding."""
+        self.segments = 0
+        self.failures = 0
+        self.rejected_bodies = 0
+        self.cleaned_bodies = 0
+        self._refused_at = -math.inf  # on the monotonic clock
+
+    @property
+    def failure(self) -> str:
+        """Why the newest attempt failed, or ''. No failure ends a thread: each is tried again."""
+        return next((failure for failure in list(self._failures.values()) if failure), "")
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the engine refused a body lately: while it is so, each is cleaned before it is accepted."""
+        return time.monotonic() - self._refused_at < _REFUSING_SECONDS
+
+    def start(self) -> None:
+        """Begin loading; the engine must be open."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self, until: float = math.inf) -> None:
+        """Load what the closed spool still holds, unless the engine fails, and end the threads.
+
+        No load is begun after `until`, on the monotonic clock: what is left is loaded after the next start.
+        """
+        self._until = until
+        self._stop.set()
+        with self._stored:
+            self._stored.notify_all()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Between two loads: nothing is loaded while the block runs. Not for the loop's thread."""
+        with ExitStack() as stack:
+            for lock in self._loading:
+                stack.enter_context(lock)
+            yield
+
+    def _run(self, number: int) -> None:
+        if self._engine.embedded:
+            step_back()
+        backoff = _BACKOFF_FIRST
+        age = self._interval if number == 0 else math.inf
+        while True:
+            stopping = self._stop.is_set()
+            if stopping and time.monotonic() >= self._until:
+                return
+            segment = self._spool.next_segment(age=age, timeout=_POLL, not_before=self._rested)
+            if segment is None:
+                if stopping:
+                    return
+                continue
+            try:
+                self._load(segment, number)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                self._failed(segment, number, error, backoff)
+                if self._wait(backoff) and stopping:
+                    return
+                backoff = min(backoff * 2, _BACKOFF_MAX)
+            else:
+                # The other's too: what it could not load may be what this one has just loaded.
+                self._failures.clear()
+                self._held.pop(segment, None)
+                backoff = _BACKOFF_FIRST
+                with self._stored:
+                    self._stored.notify_all()
+
+    def _failed(self, segment: Path, number: int, error: Exception, backoff: float) -> None:
+        """Hold a segment back: longer each time if others are stored meanwhile, so that the fault is its own.
+
+        The memory it takes, say. Where nothing can be stored, all wait alike.
+        """
+        stored = self.segments
+        before = self._held.get(segment, _Held(_PATIENCE_FIRST, stored))
+        patience = min(before.seconds * 2, _PATIENCE_MAX) if stored > before.stored else before.seconds
+        self._held[segment] = _Held(patience, stored)
+        self._spool.release(segment, patience)
+        self.failures += 1
+        self._failures[number] = f"{type(error).__name__}: {str(error)[:300]}"
+        logger.error(
+            "loader: %s not stored, next attempt in %.1f s: %s",
+            segment.name,
+            backoff,
+            self._failures[number],
+            exc_info=backoff == _BACKOFF_FIRST,  # the stack once in a row
+        )
+
+    def _wait(self, seconds: float) -> bool:
+        """Until so much time has passed, or the other thread has stored something. Whether it is time to stop."""
+        stored = self.segments
+        with self._stored:
+            self._stored.wait_for(lambda: self._stop.is_set() or self.segments > stored, seconds)
+        return self._stop.is_set()
+
+    def _load(self, segment: Path, number: int) -> None:
+        if not self._spool.is_in_doubt(segment):
+            self._bound_keys(segment)
+        try:
+            if self._spool.doubt(segment):
+                self._insert(segment, number)
+            else:
+                with self.paused():
+                    settle(self._engine, segment)
+        except EngineError:
+            if not self._take_apart(segment):
+                raise
+            return
+        self._spool.remove(segment)
+        self.segments += 1
+
+    def _bound_keys(self, segment: Path) -> None:
+        """Rename the keys of a segment that are beyond what a minute keeps apart, before its load begins."""
+        signal = signal_of(segment)
+        with segment.open("rb") as file, self._bounding:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+                if not self.keys[signal].is_suspect(held):
+                    return
+            try:
+                renamed = self.keys[signal].apply(signal, file.read())
+            except MalformedError:
+                return  # the engine says which body it is
+        if renamed is not None:
+            self._spool.rewrite(segment, renamed)
+
+    def _insert(self, segment: Path, number: int) -> None:
+        signal = signal_of(segment)
+        with self._loading[number], segment.open("rb") as file:
+            began = time.monotonic()
+            self._engine.load(signal, file, segment.name)
+            ended = time.monotonic()
+        self._rested[signal] = ended + min(_REST[signal] * (ended - began), _REST_MAX)
+
+    def _take_apart(self, segment: Path) -> bool:
+        """Take out of a segment what the engine refuses. False if it is not the data that failed.
+
+        A body that is refused for fields which its schema does not have loses these; what is refused all the same
+        is set aside.
+        """
+        data, signal = segment.read_bytes(), signal_of(segment)
+        found = list(bodies(data))
+        torn = len(data) - (found[-1][0] if found else 0)
+        whole = [body for _, body in found]
+        refused = self._refused(signal, whole)
+        if not refused and not torn:
+            return False
+        cleaned = {number: self._clean(signal, whole[number]) for number in refused}
+        aside = [number for number, body in cleaned.items() if body is None]
+        kept = [
+            body
+            for number, original in enumerate(whole)
+            if (body := cleaned.get(number, original)) is not None
+        ]
+        self._set_aside(segment, [whole[number] for number in aside])
+        self.cleaned_bodies += len(refused) - len(aside)
+        self._refused_at = time.monotonic()
+        logger.error(
+            "loader: %s: the engine refuses %d bodies: %d are stored without their unknown fields, "
+            "%d are set aside in %s; %d torn bytes are cut",
+            segment.name,
+            len(refused),
+            len(refused) - len(aside),
+            len(aside),
+            self._rejected,
+            torn,
+        )
+        # As a rule what cannot be decoded stores nothing. Else it stays in doubt: a part of it may be stored.
+        fresh = not is_stored(self._engine, signal, segment.name, kept)
+        self._spool.replace(segment, kept)
+        if fresh:
+            self._spool.clear_doubt(segment)
+        return True
+
+    def _set_aside(self, segment: Path, refused: list[bytes]) -> None:
+        if not refused:
+            return
+        self._rejected.mkdir(exist_ok=True, mode=0o700)
+        for number, body in enumerate(refused):
+            (self._rejected / f"{segment.stem}-{number}.otlp").write_bytes(body)
+        for old in sorted(self._rejected.iterdir())[:-_REJECTED_KEPT]:
+            old.unlink()
+        self.rejected_bodies += len(refused)
+
+    def _refused(self, signal: str, whole: list[bytes]) -> list[int]:
+        """Return which bodies the engine cannot decode; those beside them are decoded together, not one by one."""
+        refused: list[int] = []
+        left = [range(len(whole))] if whole else []
+        while left:
+            part = left.pop()
+            if self._is_loadable(signal, whole[part.start : part.stop]):
+                continue
+            if len(part) == 1:
+                refused.append(part.start)
+                continue
+            middle = (part.start + part.stop) // 2
+            left += [range(middle, part.stop), range(part.start, middle)]
+        return refused
+
+    def _clean(self, signal: str, body: bytes) -> bytes | None:
+        """Return the body without unknown fields, or None if the engine refuses that too."""
+        try:
+            cleaned = without_unknown(signal, body)
+        except MalformedError:
+            return None
+        return cleaned if self._is_loadable(signal, [cleaned]) else None
+
+    def _is_loadable(self, signal: str, part: list[bytes]) -> bool:
+        try:
+            self._engine.check(signal, io.BytesIO(b"".join(map(frame, part))))
+        except EngineError as error:
+            text = str(error)
+            if _NOT_THE_DATA.search(text):
+                raise
+            self._engine.check_schema(signal)  # where it can decode nothing, it is not these bodies
+            logger.warning("loader: %d bodies are refused: %s", len(part), text[:300])
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""What alert rules are evaluated from."""

@@ -1,0 +1,1 @@
+"""What all queries share: range, scope, resolution, wording."""

@@ -1,0 +1,1 @@
+"""Contention: who waits for which thread, and thread pools."""

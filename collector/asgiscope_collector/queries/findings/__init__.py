@@ -1,0 +1,1 @@
+"""Findings: the list, one of them, what people decided, and the evidence."""

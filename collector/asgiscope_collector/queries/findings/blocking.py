@@ -1,0 +1,122 @@
+"""What stopped event loops: call sites, their share of the loops' time, and how it went."""
+
+from collections import defaultdict
+from typing import Any, Final
+
+from asgiscope_collector.queries.common import rollup_resolution
+from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope, Steps
+from asgiscope_collector.queries.findings.finding import route_cost
+from asgiscope_collector.queries.metrics.tallies import Counted
+from asgiscope_collector.queries.statistics.histogram import quantile
+from asgiscope_collector.schemas import Blocking, BlockingPoint, BlockingSite, CallSite, RouteCost, Victims
+from asgiscope_collector.store.client import Engine
+
+_POINTS: Final = 120
+_NS: Final = 1_000_000_000
+
+_SITES: Final = (
+    """
+SELECT
+    FindingId AS finding_id,
+    any(ServiceName) AS service,
+    any(CodeFunction) AS function,
+    any(CodeFile) AS file,
+    argMaxMerge(Latest) AS latest,
+    latest.1 AS line,
+    latest.2 AS operation,
+    sum(Occurrences) AS count,
+    sum(TotalNs) AS total_ns,
+    min(SmallestNs) AS min_ns,
+    max(LargestNs) AS max_ns,
+    sumMap(Buckets) AS histogram,
+    sum(VictimRequests) AS victims,
+    sum(VictimNs) AS victims_ns,
+    count() OVER () AS total
+FROM asgiscope_findings
+WHERE FindingKind = 'loop_blocked' AND """
+    + IN_MINUTES
+    + """
+GROUP BY FindingId
+HAVING {route:String} = '' OR has(groupUniqArray(100)(Route), {route:String})
+ORDER BY total_ns DESC, finding_id
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
+"""
+)
+
+_ROUTES: Final = (
+    """
+SELECT
+    FindingId AS finding_id, Route AS route, sum(Occurrences) AS count, sum(TotalNs) AS total_ns,
+    sum(VictimRequests) AS victims, sum(VictimNs) AS victims_ns
+FROM asgiscope_findings
+WHERE FindingId IN {ids:Array(String)} AND """
+    + IN_MINUTES
+    + """
+GROUP BY FindingId, Route
+ORDER BY total_ns DESC, route
+LIMIT 20 BY FindingId
+"""
+)
+
+
+def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Blocking:
+    """A page of call sites, the most time first. `route` asks for those that blocked on it."""
+    steps = Steps(asked.range, _POINTS)
+    parameters: dict[str, Any] = {
+        **asked.parameters,
+        "step": steps.seconds,
+        "route": route,
+        "limit": limit,
+        "offset": offset,
+    }
+    sites = rollup_resolution.rows(engine, _SITES, parameters)
+    routes: defaultdict[str, list[RouteCost]] = defaultdict(list)
+    if sites:
+        ids = [row["finding_id"] for row in sites]
+        for row in rollup_resolution.rows(engine, _ROUTES, {**parameters, "ids": ids}):
+            routes[row["finding_id"]].append(route_cost(row))
+    loops: defaultdict[str, int] = defaultdict(int)
+    points: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+    counted = Counted.over(engine, asked, step=steps.seconds)
+    for (service, time), sums in counted.loops("service", "time").items():
+        loops[service] += sums["loop_ns"]
+        points[time][0] += sums["blocked_ns"]
+        points[time][1] += sums["loop_ns"]
+    blocked_ns = sum(blocked for blocked, _ in points.values())
+    loop_ns = sum(loops.values())
+    return Blocking(
+        step_ns=steps.ns,
+        loop_ns=loop_ns,
+        blocked_ns=blocked_ns,
+        loop_share=_share(blocked_ns, loop_ns),
+        sites=[_site(row, loops[row["service"]], routes[row["finding_id"]]) for row in sites],
+        total=sites[0]["total"] if sites else 0,
+        series=[
+            BlockingPoint(
+                time_ns=time * _NS,
+                blocked_ns=points[time][0] if time in points else 0,
+                loop_share=_share(*points[time]) if time in points else 0.0,
+            )
+            for time in steps.times
+        ],
+    )
+
+
+def _site(row: dict[str, Any], loop_ns: int, routes: list[RouteCost]) -> BlockingSite:
+    return BlockingSite(
+        finding_id=row["finding_id"],
+        service=row["service"],
+        call_site=CallSite(function=row["function"], file=row["file"], line=row["line"]),
+        operation=row["operation"],
+        count=row["count"],
+        total_ns=row["total_ns"],
+        p95_ns=quantile(row["histogram"], 0.95, row["min_ns"], row["max_ns"]),
+        max_ns=row["max_ns"],
+        loop_share=_share(row["total_ns"], loop_ns),
+        victims=Victims(requests=row["victims"], total_ns=row["victims_ns"]),
+        routes=routes,
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return min(1.0, part / whole) if whole else 0.0

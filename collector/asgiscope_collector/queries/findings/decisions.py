@@ -1,0 +1,123 @@
+"""What people decided about findings: rows that are only ever added, so that who decided what stays known."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asgiscope_collector.queries.common.times import rfc3339
+from asgiscope_collector.schemas import Decide, Decision, FindingState, State
+from asgiscope_collector.store.client import Engine
+
+_SHOWN: Final = 50
+
+_KNOWN: Final = """
+SELECT count() AS known FROM (SELECT 1 FROM asgiscope_findings WHERE FindingId = {id:String} LIMIT 1)
+"""
+
+_INSERT: Final = """
+INSERT INTO asgiscope_decisions (FindingId, DecidedAt, State, Reason, DecidedBy)
+SELECT {id:String}, fromUnixTimestamp64Nano({at:Int64}), {state:String}, {reason:String}, {by:String}
+"""
+
+_NEWEST: Final = """
+SELECT
+    FindingId AS id, toUnixTimestamp64Nano(max(DecidedAt)) AS at_ns,
+    argMax((State, Reason, DecidedBy), DecidedAt) AS decided
+FROM asgiscope_decisions
+GROUP BY FindingId
+"""
+
+_SEEN: Final = """
+SELECT FindingId AS id, toUnixTimestamp64Nano(max(LastSeen)) AS seen_ns
+FROM asgiscope_finding_days
+WHERE FindingId IN {ids:Array(String)}
+GROUP BY FindingId
+"""
+
+_HISTORY: Final = """
+SELECT State AS state, Reason AS reason, DecidedBy AS by, toUnixTimestamp64Nano(DecidedAt) AS at
+FROM asgiscope_decisions
+WHERE FindingId = {id:String}
+ORDER BY DecidedAt DESC
+LIMIT {limit:UInt32}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The newest decision about a finding, and when it was seen last."""
+
+    verdict: State
+    reason: str
+    by: str
+    at_ns: int
+    seen_ns: int
+
+
+Decided = dict[str, Verdict]
+"""By the finding's id. Those that nobody decided about are open."""
+
+
+class UndecidableError(ValueError):
+    """A decision that cannot be taken; the message says what to send instead."""
+
+
+def decide(engine: Engine, finding_id: str, decision: Decide, by: str, now_ns: int) -> FindingState | None:
+    """Record a decision, and give the state that it makes; None if no such finding is stored.
+
+    Raises:
+        UndecidableError: nobody can decide that, or it needs a reason.
+    """
+    reason = decision.reason.strip()
+    if decision.state == State.REGRESSED:
+        raise UndecidableError("a finding regresses by itself: send open, resolved or ignored")
+    if decision.state == State.IGNORED and not reason:
+        raise UndecidableError("to ignore a finding takes a reason: send one, for those who come after")
+    if not engine.rows(_KNOWN, {"id": finding_id})[0]["known"]:
+        return None
+    parameters: dict[str, Any] = {
+        "id": finding_id,
+        "at": now_ns,
+        "state": decision.state.value,
+        "reason": reason,
+        "by": by,
+    }
+    engine.execute(_INSERT, parameters)
+    return FindingState(state=decision.state, reason=reason, by=by, at=rfc3339(now_ns))
+
+
+def newest(engine: Engine) -> Decided:
+    """Every finding that somebody decided about."""
+    rows = engine.rows(_NEWEST)
+    resolved = [row["id"] for row in rows if _parts(row)[0] == State.RESOLVED]
+    seen = {}
+    if resolved:
+        seen = {row["id"]: row["seen_ns"] for row in engine.rows(_SEEN, {"ids": resolved})}
+    found = {}
+    for row in rows:
+        verdict, reason, by = _parts(row)
+        found[row["id"]] = Verdict(State(verdict), reason, by, row["at_ns"], seen.get(row["id"], 0))
+    return found
+
+
+def _parts(row: dict[str, Any]) -> tuple[str, str, str]:
+    decided = row["decided"]
+    verdict, reason, by = decided.values() if isinstance(decided, dict) else decided
+    return verdict, reason, by
+
+
+def state_of(decided: Verdict | None, last_ns: int) -> FindingState:
+    """The state of a finding that was seen last at `last_ns`."""
+    if decided is None:
+        return FindingState(state=State.OPEN, reason="", by="", at=None)
+    state = decided.verdict
+    if state == State.RESOLVED and max(last_ns, decided.seen_ns) > decided.at_ns:
+        state = State.REGRESSED
+    return FindingState(state=state, reason=decided.reason, by=decided.by, at=rfc3339(decided.at_ns))
+
+
+def history(engine: Engine, finding_id: str) -> list[Decision]:
+    """The newest decisions about a finding, newest first."""
+    return [
+        Decision(state=row["state"], reason=row["reason"], by=row["by"], at=rfc3339(row["at"]))
+        for row in engine.rows(_HISTORY, {"id": finding_id, "limit": _SHOWN})
+    ]

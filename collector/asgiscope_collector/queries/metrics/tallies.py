@@ -1,0 +1,334 @@
+"""Requests, waits and loops over a range: exactly, where a service sends tallies, else as its spans have them.
+
+Spans are those of traces that were sampled and of what was notable; tallies are of everything (`METRIC_*` in
+semconv). From the minute on in which a service's tallies begin they are counted and its spans are not, so nothing
+counts twice. The requests of a service in which asgiscope does not run are the server spans of its SDK. Each
+question is asked of all that may know, and the answers are added up here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from asgiscope_collector.queries.common import rollup_resolution
+from asgiscope_collector.queries.common.ranges import LONG_NS, Range
+from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Scope
+from asgiscope_collector.queries.statistics.histogram import quantile
+from asgiscope_collector.schemas import Responses
+from asgiscope_collector.store.client import Engine
+
+_NS: Final = 1_000_000_000
+_BACK_SECONDS: Final = 600
+"""Tallies come at least so often: a service that sent some so long before the range sends them from its start."""
+_SECONDS_TO_NS: Final = 16 * math.log2(1e9) - 160
+"""From a tally's bucket, of seconds, to one of 003_rollups.sql, of nanoseconds from 2^10 on."""
+_ZERO: Final = -16_000.0
+"""The bucket of what took no time at all."""
+_FELT_NS: Final = 1_000_000
+K = TypeVar("K")
+
+_BEGIN: Final = """
+SELECT
+    service,
+    toUnixTimestamp(minIf(minute, tallied)) AS begins,
+    toUnixTimestamp(minIf(minute, tallied AND in_range)) AS first,
+    toUnixTimestamp(maxIf(minute, tallied)) AS last,
+    toUnixTimestamp(minIf(minute, watched)) AS watched_from,
+    max(in_range AND watched AND NOT tallied) AS spans
+FROM
+(
+    SELECT
+        ServiceName AS service, Minute AS minute, true AS tallied, true AS watched,
+        minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000)) AS in_range
+    FROM asgiscope_tally_loop
+    WHERE Minute >= toDateTime(greatest(0, intDiv({since_ns:Int64}, 1000000000) - {back:UInt32}))
+        AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
+        AND ({service:String} = '' OR ServiceName = {service:String})
+    UNION ALL
+    SELECT
+        ServiceName AS service, Minute AS minute, false AS tallied, Watched > 0 AS watched,
+        minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000)) AS in_range
+    FROM asgiscope_services
+    WHERE Minute >= toDateTime(greatest(0, intDiv({since_ns:Int64}, 1000000000) - {back:UInt32}))
+        AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
+        AND ({service:String} = '' OR ServiceName = {service:String})
+)
+GROUP BY service
+"""
+
+_OF_SPANS: Final = (
+    IN_MINUTES
+    + """
+    AND NOT arrayExists(
+        (tallied, begins) -> ServiceName = tallied AND toUnixTimestamp(Minute) >= begins,
+        {tallied:Array(String)},
+        {begins:Array(UInt32)}
+    )
+"""
+)
+_OF_TALLIES: Final = IN_MINUTES.replace("Version =", "ServiceVersion =")
+_OF_OTHERS: Final = (
+    IN_MINUTES
+    + """
+    AND NOT arrayExists(
+        (watched, since) -> ServiceName = watched AND toUnixTimestamp(Minute) >= since,
+        {watched:Array(String)},
+        {watched_from:Array(UInt32)}
+    )
+"""
+)
+
+_KEYS: Final = {
+    "service": "ServiceName",
+    "environment": "Environment",
+    "route": "Route",
+    "executor": "Executor",
+    "function": "Function",
+    "version": "Version",
+    "time": STEP,
+}
+
+
+class _Source(StrEnum):
+    """Where a figure comes from."""
+
+    TALLIES = "tallies"
+    """asgiscope's own sums of everything."""
+    SPANS = "spans"
+    """asgiscope's spans, of the traces that were sampled."""
+    OTHERS = "others"
+    """Server spans of other SDKs, each as many times as its sampling says."""
+
+
+_CONDITIONS: Final = {
+    _Source.TALLIES: _OF_TALLIES,
+    _Source.SPANS: _OF_SPANS,
+    _Source.OTHERS: _OF_OTHERS,
+}
+_Question = dict[_Source, tuple[str, str]]
+"""Of each source the table and the columns."""
+
+_OF_REQUESTS: Final = """
+    sum(Requests) AS requests, sum(Errors) AS errors, sumMap(Responses) AS responses, max(LongestNs) AS longest_ns
+"""
+_SUMS_OF_REQUESTS: Final = """,
+    sum(t.Hops) AS hops, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns, sum(RunNs) AS run_ns,
+    sum(Queries) AS queries, sum(OverheadNs) AS overhead_ns, sum(DurationNs) AS duration_ns
+"""
+_REQUESTS: Final[_Question] = {
+    _Source.SPANS: (
+        "asgiscope_requests",
+        f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram {_SUMS_OF_REQUESTS}",
+    ),
+    _Source.TALLIES: (
+        "asgiscope_tally_requests",
+        f"{_OF_REQUESTS}, sumMap(Histogram) AS histogram, sum(Zeros) AS zeros {_SUMS_OF_REQUESTS}",
+    ),
+    _Source.OTHERS: ("asgiscope_other_requests", f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram"),
+}
+_OF_WAITS: Final = "sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns"
+_WAITS: Final[_Question] = {
+    _Source.SPANS: (
+        "asgiscope_waits",
+        f"{_OF_WAITS}, sumMap(Buckets) AS histogram, max(LongestNs) AS longest_ns",
+    ),
+    _Source.TALLIES: (
+        "asgiscope_tally_bridge",
+        f"""{_OF_WAITS}, sumMap(WaitHistogram) AS histogram, sum(WaitZeros) AS zeros,
+        max(LongestWaitNs) AS longest_ns""",
+    ),
+}
+_OF_CALLS: Final = """
+    sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns, sum(ResumeNs) AS resume_ns
+"""
+_CALLS: Final[_Question] = {
+    _Source.SPANS: (
+        "(SELECT *, CalledFunction AS Function FROM asgiscope_calls WHERE {where})",
+        f"{_OF_CALLS}, max(LongestNs) AS longest_ns",
+    ),
+    _Source.TALLIES: ("asgiscope_tally_bridge", f"{_OF_CALLS}, max(LongestWaitNs) AS longest_ns"),
+}
+# Of the tallies a minute counts as long as loops were watched in it; of spans, whole for each process.
+_OF_LOOPS: Final = "sum(blocked) AS blocked_ns, max(longest) AS longest_ns, sum(watched) AS loop_ns"
+_LOOPS: Final[_Question] = {
+    _Source.SPANS: (
+        """(
+        SELECT
+            Minute, ServiceName, Environment, sum(BlockedNs) AS blocked, max(LongestStallNs) AS longest,
+            toUInt64(uniqMerge(Processes) * 60000000000) AS watched
+        FROM asgiscope_services
+        WHERE Watched > 0 AND {where}
+        GROUP BY Minute, ServiceName, Environment
+    )""",
+        _OF_LOOPS,
+    ),
+    _Source.TALLIES: (
+        """(
+        SELECT
+            Minute, ServiceName, Environment, BlockedNs AS blocked, LongestNs AS longest, WatchedNs AS watched
+        FROM asgiscope_tally_loop
+        WHERE {where}
+    )""",
+        _OF_LOOPS,
+    ),
+}
+
+
+@dataclass(slots=True)
+class Sums:
+    """What was counted for one key."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    """Whole numbers, but for other SDKs' spans that sampling lets stand for several."""
+    responses: dict[int, float] = field(default_factory=dict)
+    """Requests by the first digit of their status; 0: no answer began."""
+    longest_ns: int = 0
+    histogram: dict[float, float] = field(default_factory=dict)
+    exact: bool = True
+    """Whether none of it was counted in spans."""
+
+    def __getitem__(self, name: str) -> int:
+        """A sum; 0 where there is none."""
+        return round(self.sums.get(name, 0))
+
+    @property
+    def overhead_ns(self) -> int:
+        """What requests lost to hops; of an asgiscope that does not say, at most their durations."""
+        told = self["overhead_ns"]
+        return told or min(self["wait_ns"] + self["resume_ns"], self["duration_ns"])
+
+    def quantile(self, level: float) -> int:
+        """The duration below which so many lie, nanoseconds."""
+        return quantile(self.histogram, level, 0, self.longest_ns)
+
+    @property
+    def felt(self) -> int:
+        """How many took a millisecond or longer."""
+        edge = (math.log2(_FELT_NS) - 10) * 16 - 1
+        return round(sum(count for bucket, count in self.histogram.items() if bucket > edge))
+
+    @property
+    def answered(self) -> Responses:
+        """The requests by the class of their status."""
+        known = {digit: round(count) for digit, count in self.responses.items()}
+        return Responses(
+            informational=known.get(1, 0),
+            successful=known.get(2, 0),
+            redirection=known.get(3, 0),
+            client_error=known.get(4, 0),
+            server_error=known.get(5, 0),
+            unanswered=known.get(0, 0),
+            unknown=max(0, self["requests"] - sum(known.values())),
+        )
+
+    def merge(self, other: "Sums") -> None:
+        """Count what another has counted."""
+        _add(self.histogram, other.histogram)
+        _add(self.responses, other.responses)
+        _add(self.sums, other.sums)
+        self.longest_ns = max(self.longest_ns, other.longest_ns)
+        self.exact = self.exact and other.exact
+
+    def add(self, row: dict[str, Any], source: _Source) -> None:
+        """Count a row of a source."""
+        tallied = source == _Source.TALLIES
+        shift = _SECONDS_TO_NS if tallied else 0
+        _add(self.histogram, {bucket + shift: count for bucket, count in row.pop("histogram", {}).items()})
+        _add(self.responses, row.pop("responses", {}))
+        if zeros := row.pop("zeros", 0):
+            _add(self.histogram, {_ZERO: zeros})
+        self.longest_ns = max(self.longest_ns, row.pop("longest_ns"))
+        self.exact = self.exact and tallied
+        _add(self.sums, row)
+
+
+def _add(sums: dict[K, float], more: Mapping[K, float]) -> None:
+    for key, value in more.items():
+        sums[key] = sums.get(key, 0) + value
+
+
+Found = dict[tuple[Any, ...], Sums]
+"""Sums by the values of the keys that were asked for, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Asks every source about one scope."""
+
+    engine: Engine
+    parameters: dict[str, Any]
+    minutes: dict[str, tuple[int, int]]
+    """The first and the last minute of the range of which a service's tallies came, seconds since the epoch."""
+    sources: AbstractSet[_Source]
+    """Those that have anything to say."""
+    long_ns: int
+    """The length from which on the range is read in coarse rows."""
+
+    @classmethod
+    def over(cls, engine: Engine, asked: Scope, *, long_ns: int = LONG_NS, **parameters: Any) -> "Counted":
+        """What is counted in the scope; `parameters` are those of the keys (`step`) and the condition."""
+        known = {**asked.parameters, **parameters}
+        rows = engine.rows(_BEGIN, {**known, "back": _BACK_SECONDS})
+        tallied = {row["service"]: row["begins"] for row in rows if row["begins"]}
+        watched = {row["service"]: row["watched_from"] for row in rows if row["watched_from"]}
+        known |= {"tallied": list(tallied), "begins": list(tallied.values())}
+        known |= {"watched": list(watched), "watched_from": list(watched.values())}
+        minutes = {row["service"]: (row["first"], row["last"]) for row in rows if row["first"]}
+        since = known["since_ns"] // _NS
+        sources = {_Source.TALLIES} if tallied else set()
+        if any(row["spans"] and not 0 < row["begins"] <= since for row in rows):
+            sources.add(_Source.SPANS)
+        if any(not 0 < row["watched_from"] <= since for row in rows):
+            sources.add(_Source.OTHERS)
+        return cls(engine, known, minutes, sources, long_ns)
+
+    def requests(self, *by: str, where: str = "1", watched_only: bool = False) -> Found:
+        """Requests: requests, errors, responses, hops, queries, wait_ns, run_ns, resume_ns, durations.
+
+        `watched_only` leaves out services in which asgiscope does not run: nothing is known of their hops.
+        """
+        question = {
+            name: of for name, of in _REQUESTS.items() if not (watched_only and name == _Source.OTHERS)
+        }
+        return self._ask(question, by, where)
+
+    def waits(self, *by: str, where: str = "1") -> Found:
+        """Bridge calls and calls to pools: calls, wait_ns, run_ns, queue waits."""
+        return self._ask(_WAITS, by, where)
+
+    def calls(self, *by: str, where: str = "1") -> Found:
+        """The same, also by the `function` that crosses: calls, wait_ns, run_ns, resume_ns."""
+        return self._ask(_CALLS, by, where)
+
+    def loops(self, *by: str, where: str = "1") -> Found:
+        """Event loops: blocked_ns, and loop_ns, for how long they were watched. Nobody else's are there."""
+        return self._ask(_LOOPS, by, where)
+
+    def _ask(self, question: _Question, by: Sequence[str], where: str) -> Found:
+        found: Found = {}
+        for source, (table, columns) in question.items():
+            if source not in self.sources:
+                continue
+            condition = _CONDITIONS[source]
+            columns_of = {**_KEYS, "version": "ServiceVersion"} if source == _Source.TALLIES else _KEYS
+            keys = "".join(f"{columns_of[key]} AS {key}, " for key in by)
+            grouped = f" GROUP BY {', '.join(by)}" if by else ""
+            inner = table.replace("{where}", condition)
+            outer = where if inner != table else f"{condition} AND {where}"
+            sql = f"SELECT {keys}{columns}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
+            for row in self._rows(sql, source):
+                key = tuple(row.pop(name) for name in by)
+                if row.pop("rows"):
+                    found.setdefault(key, Sums()).add(row, source)
+        return found
+
+    def _rows(self, sql: str, source: _Source) -> list[dict[str, Any]]:
+        # Where tallies begin within the range, spans are counted up to that minute.
+        since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
+        begins = {_Source.SPANS: "begins", _Source.OTHERS: "watched_from"}.get(source)
+        if begins is None or all(each <= since for each in self.parameters[begins]):
+            return rollup_resolution.rows(self.engine, sql, self.parameters, long_ns=self.long_ns)
+        return self.engine.rows(sql, self.parameters)

@@ -1,0 +1,1 @@
+"""Middleware: each chain, its hops, and the hops of each route."""

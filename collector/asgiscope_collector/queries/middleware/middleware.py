@@ -1,0 +1,245 @@
+"""Each service's middleware chain, the hops it costs, and which change saves most."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+from asgiscope.semconv import SPAN_SYNC_TO_ASYNC
+
+from asgiscope_collector.definitions import per_request
+from asgiscope_collector.queries.common import rollup_resolution
+from asgiscope_collector.queries.common.scope import IN_MINUTES, OF, Scope
+from asgiscope_collector.queries.common.times import rfc3339
+from asgiscope_collector.queries.findings.findings import strings_of
+from asgiscope_collector.queries.metrics.tallies import Counted, Sums
+from asgiscope_collector.schemas import Chain, Change, Layer, Middleware
+from asgiscope_collector.store.client import Engine
+
+_CHAINS: Final = (
+    """
+SELECT
+    ServiceName AS service, Environment AS environment,
+    argMax((Version, Names, Modes, Adapted, Hooks), Loaded) AS chain,
+    toUnixTimestamp64Nano(max(Loaded)) AS loaded_ns,
+    count() OVER () AS total
+FROM asgiscope_chains
+WHERE Day <= toDate(toDateTime(intDiv({until_ns:Int64}, 1000000000))) AND """
+    + OF
+    + """
+GROUP BY ServiceName, Environment
+ORDER BY service, environment
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
+"""
+)
+
+_ADAPTED: Final = (
+    """
+SELECT
+    ServiceName AS service, Environment AS environment, Middleware AS middleware,
+    sum(Calls) AS calls, sum(WaitNs) AS wait_ns, sum(ResumeNs) AS resume_ns
+FROM asgiscope_calls
+WHERE Middleware != '' AND ServiceName IN {services:Array(String)} AND """
+    + IN_MINUTES
+    + " GROUP BY ServiceName, Environment, Middleware"
+)
+_HOOKS: Final = (
+    "ServiceName IN {services:Array(String)} "
+    "AND match(Function, '\\.process_(request|response|view|exception|template_response)$')"
+)
+_OF_SERVICES: Final = "ServiceName IN {services:Array(String)}"
+
+
+_HOOK_NAMES: Final = (
+    "process_request",
+    "process_view",
+    "process_template_response",
+    "process_exception",
+    "process_response",
+)
+_NOTEWORTHY: Final = 0.5
+"""Hook hops a request from which on a middleware is worth a word."""
+
+
+@dataclass(slots=True)
+class _Costs:
+    """What the requests of a service in an environment spent on its chain."""
+
+    adapted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By middleware, of the spans that were sent: the calls that its adaptation made."""
+    hooks: dict[str, Sums] = field(default_factory=dict)
+    """By the function that crossed."""
+    traffic: Sums = field(default_factory=Sums)
+
+
+def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Middleware:
+    """A page of chains: what each service loaded last before the end of the range, and what it cost in it."""
+    parameters: dict[str, Any] = {**asked.parameters, "limit": limit, "offset": offset}
+    rows = engine.rows(_CHAINS, parameters)
+    if not rows:
+        return Middleware(chains=[], total=0)
+    parameters["services"] = sorted({row["service"] for row in rows})
+    costs: defaultdict[tuple[str, str], _Costs] = defaultdict(_Costs)
+    for row in rollup_resolution.rows(engine, _ADAPTED, parameters):
+        costs[row["service"], row["environment"]].adapted[row["middleware"]] = row
+    counted = Counted.over(engine, asked, services=parameters["services"])
+    for (service, environment, function), sums in counted.calls(
+        "service", "environment", "function", where=_HOOKS
+    ).items():
+        costs[service, environment].hooks[function] = sums
+    for (service, environment), sums in counted.requests(
+        "service", "environment", where=_OF_SERVICES, watched_only=True
+    ).items():
+        costs[service, environment].traffic = sums
+    chains = [_chain(row, costs[row["service"], row["environment"]]) for row in rows]
+    return Middleware(chains=chains, total=rows[0]["total"])
+
+
+def adaptations(modes: Sequence[str]) -> list[str]:
+    """What Django puts around each layer of a chain, outermost first, whose last is the view."""
+    running = [modes[-1] == "async", *_running(modes)]
+    return [_adaptation(outer, inner) for outer, inner in pairwise(running)]
+
+
+def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
+    """What to change first: the middlewares that keep a stretch of the chain sync, by the crossings they cost.
+
+    A stretch becomes async only when every sync-only middleware in it has: those before it, though capable of
+    both, run sync because what they wrap does.
+    """
+    if not modes or modes[-1] != "async":
+        return []
+    before = _hops(adaptations(modes))
+    found = []
+    stretch: list[int] = []
+    for place, runs_async in enumerate(_running(modes)):
+        if not runs_async:
+            stretch.append(place)
+            continue
+        if stretch:
+            found.append(_made_async(names, modes, stretch, before))
+        stretch = []
+    if len(found) > 1:
+        everything = [name for name, mode in zip(names, modes, strict=True) if mode == "sync"]
+        others = [mode for mode in modes[:-1] if mode != "sync"]
+        saved = before - _hops(adaptations([*others, *("sync",) * len(everything), modes[-1]]))
+        if saved > 0:
+            found.append(
+                Change(
+                    layers=everything,
+                    title="Or place the sync-only middlewares next to each other",
+                    reason="Only a change of mode costs a crossing: side by side they share one. Their order "
+                    "matters to what they do: see Django's notes on middleware ordering first.",
+                    saves_hops=saved,
+                )
+            )
+    return sorted(found, key=lambda change: -change.saves_hops)
+
+
+def _made_async(names: Sequence[str], modes: Sequence[str], stretch: list[int], before: int) -> Change:
+    culprits = [place for place in stretch if modes[place] == "sync"]
+    changed = ["both" if place in culprits else mode for place, mode in enumerate(modes)]
+    many, dragged = len(culprits) > 1, len(stretch) - len(culprits)
+    reason = "They are sync-only" if many else "It is sync-only"
+    reason += ", so Django sends every request to a thread here and back to the loop behind"
+    if dragged:
+        reason += f"; {dragged} more before {'them' if many else 'it'} could run async and cannot"
+    if many:
+        reason += "; all of them have to change before the crossing goes away"
+    return Change(
+        layers=[names[place] for place in culprits],
+        title=f"Make {'these middlewares' if many else 'this middleware'} async-capable",
+        reason=f"{reason}.",
+        saves_hops=before - _hops(adaptations(changed)),
+    )
+
+
+def _running(modes: Sequence[str]) -> list[bool]:
+    """Whether each layer runs async.
+
+    Follows `BaseHandler.load_middleware`, as the instrumentation does: from the view outwards a middleware runs
+    sync where it can and what it wraps is sync already, else async where it can.
+    """
+    running = [modes[-1] == "async"]
+    for mode in reversed(modes[:-1]):
+        running.append(mode == "async" or (mode == "both" and running[-1]))
+    return running[::-1]
+
+
+def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
+    stored = row["chain"]
+    version, *lists = stored.values() if isinstance(stored, dict) else stored
+    names, modes, adapted, hooks = (strings_of(text) for text in lists)
+    functions = (
+        [text.split() for text in hooks] if len(hooks) == len(names) else [_hooks_of(n) for n in names]
+    )
+    sharing = Counter(function for each in functions for function in each)
+    # A hook that two middlewares inherit is one function: each has its part.
+    hooked = [[(costs.hooks[one], sharing[one]) for one in each if one in costs.hooks] for each in functions]
+    layers = [
+        _layer(name, mode, put, own, costs)
+        for name, mode, put, own in zip(names, modes, adapted, hooked, strict=False)
+    ]
+    requests = costs.traffic["requests"]
+    whole = len(names) == len(modes)
+    return Chain(
+        service=row["service"],
+        environment=row["environment"],
+        version=version,
+        loaded=rfc3339(row["loaded_ns"]),
+        layers=layers,
+        hops=sum(layer.hops for layer in layers),
+        hook_hops=sum(layer.hook_hops for layer in layers),
+        hops_per_request=per_request(costs.traffic["hops"], requests),
+        requests=requests,
+        changes=[*(changes(names, modes) if whole else []), *_hooked(layers)],
+    )
+
+
+def _hooks_of(name: str) -> list[str]:
+    """What the hooks of a middleware are called, if its class defines them."""
+    return [f"{name.rpartition('.')[2]}.{hook}" for hook in _HOOK_NAMES]
+
+
+def _layer(name: str, mode: str, adapted: str, hooks: Sequence[tuple[Sums, int]], costs: _Costs) -> Layer:
+    """A middleware; `hooks` are the calls of its hooks, each with how many middlewares share it."""
+    own = costs.adapted.get(name, {"calls": 0, "wait_ns": 0, "resume_ns": 0})
+    requests = costs.traffic["requests"]
+    return Layer(
+        name=name,
+        mode=mode,
+        adapted=adapted,
+        hops=int(adapted == SPAN_SYNC_TO_ASYNC),
+        hook_hops=per_request(sum(sums["calls"] / among for sums, among in hooks), requests),
+        calls=own["calls"] + sum(sums["calls"] // among for sums, among in hooks),
+        wait_ns=own["wait_ns"] + sum(sums["wait_ns"] // among for sums, among in hooks),
+        resume_ns=own["resume_ns"] + sum(sums["resume_ns"] // among for sums, among in hooks),
+    )
+
+
+def _hooked(layers: Sequence[Layer]) -> list[Change]:
+    """What to do about hooks that cost every request a hop each: last, for they save least a change."""
+    costly = [layer for layer in layers if layer.hook_hops >= _NOTEWORTHY]
+    saved = round(sum(layer.hook_hops for layer in costly))
+    if not saved:
+        return []
+    return [
+        Change(
+            layers=[layer.name for layer in costly],
+            title="Take out middlewares that the site does not need, or write their hooks into an async `__call__`",
+            reason="Under ASGI Django runs each synchronous hook (`process_request`, `process_view`, ...) in a "
+            "thread: one hop a request for every hook, also where the middleware is async-capable.",
+            saves_hops=saved,
+        )
+    ]
+
+
+def _adaptation(outer_async: bool, inner_async: bool) -> str:
+    if outer_async == inner_async:
+        return ""
+    return "sync_to_async" if outer_async else "async_to_sync"
+
+
+def _hops(adapted: Sequence[str]) -> int:
+    return sum(each == SPAN_SYNC_TO_ASYNC for each in adapted)

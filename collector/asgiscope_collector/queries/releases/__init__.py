@@ -1,0 +1,1 @@
+"""Releases: versions of services, and two sides compared."""

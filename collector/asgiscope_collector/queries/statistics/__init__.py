@@ -1,0 +1,1 @@
+"""Pure computations: significance, quantiles of histograms, packing of bars."""

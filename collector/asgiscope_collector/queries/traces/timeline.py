@@ -1,0 +1,155 @@
+"""Where the time of a trace went: shares in which each instant counts once, and the critical path. Pure."""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from asgiscope_collector.queries.traces.spans import phases_of
+from asgiscope_collector.schemas import Category, PathStep, Shares, Span
+
+# What wins where several happen at once: what made progress before what stood still.
+_PRECEDENCE: Final = ("blocking", "query", "run", "stalled", "wait", "resume", "other")
+
+
+def root_of(spans: list[Span]) -> Span | None:
+    """The request that the trace is about: its outermost server span, else its first span."""
+    ids = {span.span_id for span in spans}
+    servers = [span for span in spans if span.category is Category.REQUEST]
+    return next(
+        (span for span in servers if span.parent_span_id not in ids),
+        servers[0] if servers else spans[0] if spans else None,
+    )
+
+
+def shares_of(root: Span, spans: list[Span], ghosts: list[Span]) -> Shares:
+    """What the root's time was spent on. `ghosts` are spans of other traces; their stalls were suffered."""
+    length = root.duration_ns
+    edges: list[tuple[int, str, int]] = []
+    for kind, start_ns, end_ns, change in _intervals(spans, ghosts):
+        start, end = max(0, start_ns - root.start_ns), min(length, end_ns - root.start_ns)
+        if end > start:
+            edges += ((start, kind, change), (end, kind, -change))
+    edges.sort(key=lambda edge: edge[0])
+    active = dict.fromkeys(_PRECEDENCE, 0) | {"other": 1}
+    sums = dict.fromkeys(_PRECEDENCE, 0)
+    at = 0
+    for moment, kind, change in [*edges, (length, "other", 0)]:
+        winner = next(each for each in _PRECEDENCE if active[each] > 0)
+        sums[winner] += moment - at
+        at = moment
+        active[kind] += change
+    return Shares(total_ns=length, **{f"{kind}_ns": lasted for kind, lasted in sums.items()})
+
+
+def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
+    """What decided when the root ended: backwards from its end, always the child that ended last before.
+
+    A span's own time is a step wherever none of its children was waited for. Where a bridge call's queue wait ends
+    and where its function returned, another step begins: it makes no progress meanwhile, and who does is the call
+    that held the thread, or what kept the loop busy. The steps follow each other without a gap and add up to the
+    root's duration.
+    """
+    children: dict[str, list[Span]] = {}
+    for span in spans:
+        children.setdefault(span.parent_span_id, []).append(span)
+    for each in children.values():
+        each.sort(key=_end)
+    steps: list[PathStep] = []
+    seen = {root.span_id}
+    # Each entry: a span, from when on it matters, and up to when it is still to be explained.
+    stack = [(root, root.start_ns, root.start_ns + root.duration_ns)]
+    while stack:
+        span, since, until = stack.pop()
+        below = children.get(span.span_id, [])
+        while below and (
+            below[-1].span_id in seen or below[-1].start_ns >= until or _end(below[-1]) <= since
+        ):
+            below.pop()
+        if not below:
+            _add(steps, span, since, until)
+            continue
+        child = below.pop()
+        seen.add(child.span_id)
+        start, end = max(child.start_ns, since), min(_end(child), until)
+        _add(steps, span, end, until)
+        stack += ((span, since, start), (child, start, end))
+    by_id = {span.span_id: span for span in spans}
+    return [part for step in reversed(steps) for part in _parts(step, by_id[step.span_id])]
+
+
+def _parts(step: PathStep, span: Span) -> Iterator[PathStep]:
+    """A step, parted by the phases of its span."""
+    if span.category is not Category.BRIDGE:
+        yield step
+        return
+    at, until = step.start_ns, step.start_ns + step.duration_ns
+    run_start, run_end, _ = _moments(span)
+    phases: tuple[tuple[Literal["wait", "run", "resume"], int], ...] = (
+        ("wait", run_start),
+        ("run", run_end),
+        ("resume", until),
+    )
+    for part, phase_end in phases:
+        end = min(max(phase_end, at), until)
+        if end > at:
+            yield PathStep(span_id=span.span_id, start_ns=at, duration_ns=end - at, part=part)
+        at = end
+
+
+def _add(steps: list[PathStep], span: Span, since: int, until: int) -> None:
+    if until <= since:
+        return
+    if steps and steps[-1].span_id == span.span_id and steps[-1].start_ns == until:
+        steps[-1].start_ns = since
+        steps[-1].duration_ns += until - since
+    else:
+        steps.append(PathStep(span_id=span.span_id, start_ns=since, duration_ns=until - since, part="run"))
+
+
+def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int, int, int]]:
+    """Kind, start, end, and 1 or -1: whether something of that kind begins there, or is taken out."""
+    by_id = {span.span_id: span for span in spans}
+    for span in spans:
+        if span.category is Category.STALL:
+            yield "blocking", span.start_ns, _end(span), 1
+        elif span.category is Category.BRIDGE:
+            run_start, run_end, end = _moments(span)
+            yield "wait", span.start_ns, run_start, 1
+            yield "run", run_start, run_end, 1
+            yield "resume", run_end, end, 1
+        elif span.category is Category.ASYNC_TO_SYNC:
+            # Its thread is parked: the call that runs there makes no progress of its own meanwhile.
+            if call := _call_around(span, by_id):
+                run_start, run_end, _ = _moments(call)
+                yield "run", max(span.start_ns, run_start), min(_end(span), run_end), -1
+        elif span.category is Category.QUERY:
+            yield "query", span.start_ns, _end(span), 1
+    for ghost in ghosts:
+        if ghost.category is Category.STALL:
+            yield "stalled", ghost.start_ns, _end(ghost), 1
+
+
+def _moments(span: Span) -> tuple[int, int, int]:
+    """When a bridge call's function started, returned, and its caller went on."""
+    phases = phases_of(span)
+    run_start = span.start_ns + phases.wait
+    run_end = run_start + phases.run
+    return run_start, run_end, run_end + phases.resume
+
+
+def _call_around(span: Span, by_id: dict[str, Span]) -> Span | None:
+    """The bridge call that a span happened in, on its thread."""
+    seen = {span.span_id}
+    above = by_id.get(span.parent_span_id)
+    while above is not None and above.span_id not in seen:
+        if above.category is Category.BRIDGE:
+            return above
+        # Beyond another parked thread it is no longer this thread's call.
+        if above.category is Category.ASYNC_TO_SYNC:
+            return None
+        seen.add(above.span_id)
+        above = by_id.get(above.parent_span_id)
+    return None
+
+
+def _end(span: Span) -> int:
+    return span.start_ns + span.duration_ns

@@ -1,0 +1,51 @@
+"""Live: what waits now, on what, since when."""
+
+from asgiscope.semconv import FindingKind
+from pydantic import BaseModel, Field
+
+from asgiscope_collector.schemas.common import CallSite
+
+
+class LiveHolder(BaseModel):
+    """A call that holds what another waits for."""
+
+    function: str
+    call_site: CallSite
+    route: str
+    trace_id: str
+
+
+class Waiting(BaseModel):
+    """Something that was reported while it lasts, and has not ended as far as is known."""
+
+    kind: FindingKind
+    finding_id: str
+    service: str
+    environment: str
+    function: str = Field(description="the call that waits, or what blocks")
+    call_site: CallSite
+    route: str
+    executor: str = Field(description="thread role; '' for a blocked loop")
+    since_ns: int
+    reported_ns: int = Field(description="how long it had lasted when it was last reported")
+    holders: list[LiveHolder]
+    trace_id: str
+    span_id: str
+
+
+class Live(BaseModel):
+    """What waits now, the longest first."""
+
+    now_ns: int
+    newest_ns: int | None = Field(description="start of the newest span that is stored; null without any")
+    waiting: list[Waiting]
+    truncated: bool
+
+
+class Changed(BaseModel):
+    """Something was stored since the last of these."""
+
+    now_ns: int
+    stored_ns: int | None = Field(
+        description="when anything was stored last, by the collector's clock; null: nothing since it started"
+    )

@@ -1,0 +1,68 @@
+"""Backup and restore of the engine in this process. A server has its own: BACKUP DATABASE, its replicas, its disks.
+
+A backup is whole and consistent: every table, every rollup, and the list of migrations, as of one moment. What the
+spool still holds is not in it. Parts are hard-linked where they are on the same disk, so it takes little room until
+the originals are merged or dropped.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+from asgiscope_collector.settings import Settings
+from asgiscope_collector.store.client import Engine
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SECONDS: Final = 24 * 3600
+
+
+class BackupError(RuntimeError):
+    """A backup cannot be written or restored; the message says why."""
+
+
+def backup(engine: Engine, settings: Settings, name: str) -> Path:
+    """Write a backup; returns its folder.
+
+    Raises:
+        BackupError: the store is on a server, the name cannot be used, or is used already.
+    """
+    folder = _folder(settings, name)
+    if folder.exists():
+        raise BackupError(f"{folder} is there already: choose another name, or remove it")
+    settings.backups_folder.mkdir(exist_ok=True, mode=0o700)
+    try:
+        engine.execute(f"BACKUP DATABASE default TO File('{_quoted(folder)}')", seconds=_SECONDS)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def restore(engine: Engine, settings: Settings, name: str) -> None:
+    """Read a backup into an engine that holds nothing yet.
+
+    Raises:
+        BackupError: there is no such backup, or the store is not empty: nothing is overwritten.
+    """
+    folder = _folder(settings, name)
+    if not (folder / ".backup").is_file():
+        raise BackupError(f"{folder} is no backup")
+    if engine.rows("SELECT 1 FROM system.tables WHERE database = 'default' LIMIT 1"):
+        raise BackupError(
+            f"{settings.engine_folder} is not empty, and restore overwrites nothing: move it away, or restore into "
+            "another folder with --data (and put the backup into its folder `backups`)"
+        )
+    engine.execute(f"RESTORE DATABASE default FROM File('{_quoted(folder)}')", seconds=_SECONDS)
+
+
+def _folder(settings: Settings, name: str) -> Path:
+    if not settings.store_address.embedded:
+        raise BackupError("the store is on a server: use its own BACKUP")
+    if not _NAME.fullmatch(name):
+        raise BackupError(f"{name!r} is no name for a backup: letters, digits, dots, _ and -")
+    return settings.backups_folder / name
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace("'", "\\'")

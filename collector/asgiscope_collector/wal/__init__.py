@@ -1,0 +1,1 @@
+"""The write-ahead log: segments of acknowledged bodies, and the digests of those stored lately."""

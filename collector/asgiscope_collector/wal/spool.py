@@ -1,0 +1,424 @@
+"""What was acknowledged and is not stored yet: request bodies on disk, in segments that survive a crash.
+
+One thread writes: it takes all that waits, appends it, syncs each segment once, and only then are those
+requests acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
+One whose load has begun is in doubt until it is deleted, over a crash too: parts of it may be stored.
+After a crash the last segment may end in a torn body, which nobody was told was stored: it is cut off.
+
+Longer than 400 lines because one lock guards all of it: acceptance, shares, segments and their doubt.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from asgiscope_collector.otlp import SIGNALS
+from asgiscope_collector.wal.journal import Journal
+from asgiscope_collector.wal.segment import SUFFIX, frame, mend, name_of, write_synced
+
+logger = logging.getLogger(__name__)
+
+_DOUBT: Final = ".doubt"
+"""After a segment's name: an empty file, there before the segment is first loaded and gone after the segment."""
+
+
+_SENDERS_KEPT: Final = 10_000
+_SENDS_SECONDS: Final = 60.0
+"""Who sent something so lately is still there."""
+
+
+class SpoolUnavailableError(RuntimeError):
+    """A body cannot be accepted now: the spool is full, its disk failed, or it is closing."""
+
+
+class _Waiting(NamedTuple):
+    """A body that a request waits for."""
+
+    signal: str
+    framed: bytes
+    digest: bytes
+    senders: tuple[str, ...]
+    done: Future[None]
+
+
+@dataclass(slots=True)
+class _Active:
+    """The segment of a signal that is being written."""
+
+    path: Path
+    descriptor: int
+    since: float
+    size: int = 0
+    digests: list[bytes] = field(default_factory=list)
+    senders: Counter[str] = field(default_factory=Counter)
+
+
+class Spool:
+    """Segments in a folder, bounded in bytes; while `no_room` says why, nothing is accepted.
+
+    Raises:
+        OSError: the folder cannot be made, read or written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        *,
+        max_bytes: int,
+        segment_bytes: int,
+        sender_bytes: int | None = None,
+        no_room: Callable[[], str] = str,
+    ) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._journal_lock = threading.Lock()
+        self._no_room = no_room
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._sender_bytes = max_bytes if sender_bytes is None else sender_bytes
+        self._changed = threading.Condition()
+        # lock of all below: _changed
+        self._waiting: list[_Waiting] = []
+        self._bytes = 0
+        self._sealed: deque[Path] = deque()
+        self._taken: set[Path] = set()
+        self._held: dict[Path, float] = {}  # not to be taken before then, on the monotonic clock
+        self._digests: dict[Path, list[bytes]] = {}
+        self._active: dict[str, _Active] = {}
+        self._senders: dict[Path, Counter[str]] = {}
+        self._by_sender: Counter[str] = Counter()  # bytes that wait
+        self._seen: dict[str, OrderedDict[str, float]] = {}  # by kind; when each last sent, the newest last
+        self._writing = False
+        self._closing = False
+        self._failure = ""
+        self._refused = 0
+        # touched by the writer thread, or with nothing being written
+        self._sequence = 0
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._recover()
+        self._writer = threading.Thread(target=self._write, name="asgiscope-spool", daemon=True)
+        self._writer.start()
+
+    @property
+    def size(self) -> int:
+        """Bytes accepted and not stored yet."""
+        return self._bytes
+
+    @property
+    def refused(self) -> int:
+        """Bodies for which there was no room."""
+        return self._refused
+
+    @property
+    def oldest_ns(self) -> int:
+        """When the oldest of what is not stored yet came, nanoseconds since the epoch; 0 if all is stored."""
+        with self._changed:
+            waiting = [*itertools.islice(self._sealed, 1), *(active.path for active in self._active.values())]
+        return min((int(path.name.partition("-")[0]) for path in waiting), default=0)
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be accepted, or ''."""
+        if not self._writer.is_alive():
+            return "the spool is closed"
+        if self._bytes >= self._max_bytes:
+            return f"the spool is full ({self._bytes} bytes wait to be stored)"
+        return self._no_room() or self._failure
+
+    @property
+    def known(self) -> list[tuple[int, bytes]]:
+        """The bodies that earlier runs accepted lately: when, nanoseconds since the epoch, and their digests."""
+        now = time.time_ns()
+        with self._changed:
+            waiting = [digest for digests in self._digests.values() for digest in digests]
+        return [*self._journal.recent(), *((now, digest) for digest in waiting)]
+
+    async def append(self, signal: str, body: bytes, digest: bytes, senders: tuple[str, ...] = ()) -> None:
+        """Return once the body, a request of that signal, is on the disk.
+
+        `senders` are names of who sends it, each with its kind before a colon, as `service:shop`. While others
+        of the kind send, one may fill its share of the spool only.
+
+        Raises:
+            SpoolUnavailableError: it is not and will not be; the sender should try again later.
+        """
+        await asyncio.wrap_future(self._submit(signal, frame(body), digest, senders))
+
+    def _submit(self, signal: str, framed: bytes, digest: bytes, senders: tuple[str, ...]) -> Future[None]:
+        with self._changed:
+            if self._closing:
+                raise SpoolUnavailableError("the collector is stopping")
+            if reason := self._no_room() or self._full(len(framed)) or self._over_share(len(framed), senders):
+                self._refused += 1
+                raise SpoolUnavailableError(reason)
+            self._bytes += len(framed)
+            self._by_sender.update(dict.fromkeys(senders, len(framed)))
+            done: Future[None] = Future()
+            self._waiting.append(_Waiting(signal, framed, digest, senders, done))
+            self._changed.notify_all()
+            return done
+
+    def _full(self, size: int) -> str:
+        if self._bytes + size <= self._max_bytes:
+            return ""
+        return f"{self._bytes} bytes wait to be stored and {self._max_bytes} may: send again later"
+
+    def _over_share(self, size: int, senders: tuple[str, ...]) -> str:
+        """Return why one of the senders may not send this now, or ''; remember them. Lock: _changed."""
+        now, reason = time.monotonic(), ""
+        for name in senders:
+            seen = self._seen.setdefault(name.partition(":")[0], OrderedDict())
+            seen[name] = now
+            seen.move_to_end(name)
+            if len(seen) > _SENDERS_KEPT:
+                seen.popitem(last=False)
+            if self._by_sender[name] + size <= self._sender_bytes:
+                continue
+            other = next((each for each in reversed(seen) if each != name), None)
+            if other is not None and seen[other] > now - _SENDS_SECONDS:
+                reason = (
+                    f"{self._by_sender[name]} bytes of {_shown(name)} wait to be stored, and {self._sender_bytes} "
+                    "may while others send: send again later"
+                )
+        return reason
+
+    def _forget(self, senders: Counter[str]) -> None:
+        """Take what these had waiting off their sums. Lock: _changed."""
+        self._by_sender -= senders
+
+    def next_segment(
+        self, *, age: float, timeout: float, not_before: Mapping[str, float] = MappingProxyType({})
+    ) -> Path | None:
+        """Take the oldest segment that nobody has taken; seals what is `age` seconds old or large enough.
+
+        `not_before` holds a signal's segment back until that moment of the monotonic clock, unless it is large.
+        What is taken is given back by `remove`, `replace` or `release`. None when there is nothing to load within
+        `timeout` seconds, or the spool is closed and empty.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                if not self._writing and not self._waiting:
+                    for signal, active in list(self._active.items()):
+                        if now >= max(active.since + age, not_before.get(signal, 0)) or self._closing:
+                            self._seal(signal)
+                for segment in self._sealed:
+                    if segment not in self._taken and (self._closing or self._held.get(segment, 0) <= now):
+                        self._taken.add(segment)
+                        return segment
+                if (self._closing and not self._active and not self._waiting) or now >= deadline:
+                    return None
+                due = min([deadline, *(until for until in self._held.values() if until > now)])
+                if not self._writing:
+                    for signal, active in self._active.items():
+                        due = min(due, max(active.since + age, not_before.get(signal, 0)))
+                # At least a millisecond: bodies may be waiting for the writer, which notifies.
+                self._changed.wait(max(0.001, due - now))
+
+    def release(self, segment: Path, seconds: float) -> None:
+        """Give back a segment that could not be loaded now; the others are taken before it for so long."""
+        with self._changed:
+            self._taken.discard(segment)
+            self._held[segment] = time.monotonic() + seconds
+            self._changed.notify_all()
+
+    def doubt(self, segment: Path) -> bool:
+        """Note on the disk that a segment's load begins; False if it was noted before, by this run or another.
+
+        Raises:
+            OSError: it is not noted.
+        """
+        try:
+            _doubt_of(segment).touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            return False
+        self._sync_folder()
+        return True
+
+    def clear_doubt(self, segment: Path) -> None:
+        """Note that nothing of a segment is stored: its next load begins anew."""
+        _doubt_of(segment).unlink(missing_ok=True)
+
+    def remove(self, segment: Path) -> None:
+        """Forget a segment: it is stored."""
+        size = segment.stat().st_size
+        try:
+            with self._journal_lock:
+                self._journal.add(self._digests.get(segment, ()))
+        except OSError:
+            # It is stored all the same, and a full disk needs its room: only a retry after a restart is not known.
+            logger.exception("spool: the digests of %s could not be kept", segment.name)
+        segment.unlink()
+        _doubt_of(segment).unlink(missing_ok=True)
+        with self._changed:
+            self._sealed.remove(segment)
+            self._taken.discard(segment)
+            self._held.pop(segment, None)
+            self._digests.pop(segment, None)
+            self._forget(self._senders.pop(segment, Counter()))
+            self._bytes -= size
+            self._changed.notify_all()
+
+    def replace(self, segment: Path, kept: list[bytes]) -> None:
+        """Keep only these bodies of a segment that cannot be loaded whole, and give it back."""
+        if not kept:
+            self.remove(segment)
+            return
+        self.rewrite(segment, kept)
+        with self._changed:
+            self._taken.discard(segment)
+            self._held.pop(segment, None)
+            self._changed.notify_all()
+
+    def rewrite(self, segment: Path, kept: list[bytes]) -> None:
+        """Put these bodies in the place of a segment's, which stays taken.
+
+        Raises:
+            OSError: it is left as it was.
+        """
+        size, data = segment.stat().st_size, b"".join(map(frame, kept))
+        write_synced(segment, data)
+        self._sync_folder()
+        with self._changed:
+            self._bytes += len(data) - size
+
+    def is_in_doubt(self, segment: Path) -> bool:
+        """Return whether a segment's load was begun, by this run or another."""
+        return _doubt_of(segment).exists()
+
+    def close(self) -> None:
+        """Accept nothing more and write what waits. What is not loaded stays for the next start."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._writer.join()
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                group, self._waiting = self._waiting, []
+                self._writing = True
+            written = {signal: [each for each in group if each.signal == signal] for signal in SIGNALS}
+            errors = {signal: self._append(signal, part) for signal, part in written.items() if part}
+            with self._changed:
+                self._writing = False
+                self._failure = next((f"the spool cannot be written: {e}" for e in errors.values() if e), "")
+                for signal, active in list(self._active.items()):
+                    if active.size >= self._segment_bytes or errors.get(signal):
+                        self._seal(signal)
+                self._changed.notify_all()
+            for each in group:
+                if not each.done.set_running_or_notify_cancel():
+                    continue
+                if errors[each.signal] is None:
+                    each.done.set_result(None)
+                else:
+                    each.done.set_exception(SpoolUnavailableError(self._failure))
+
+    def _append(self, signal: str, group: list[_Waiting]) -> OSError | None:
+        """Append and sync; on failure leave the segment as it was, for the writer to seal."""
+        data = b"".join(each.framed for each in group)
+        active = self._active.get(signal)
+        try:
+            if active is None:
+                active = self._begin(signal)
+            left = memoryview(data)
+            while left:
+                left = left[os.write(active.descriptor, left) :]
+            os.fdatasync(active.descriptor)
+        except OSError as error:
+            logger.exception("spool: %d bytes could not be written", len(data))
+            if active:
+                with contextlib.suppress(OSError):
+                    # If this fails too, the torn end is cut off by the next start.
+                    os.ftruncate(active.descriptor, active.size)
+            with self._changed:
+                self._bytes -= len(data)
+                self._forget(_bytes_by_sender(group))
+            return error
+        active.size += len(data)
+        active.digests += [each.digest for each in group]
+        active.senders += _bytes_by_sender(group)
+        return None
+
+    def _begin(self, signal: str) -> _Active:
+        name = self._new_name(signal)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        active = _Active(name, descriptor, time.monotonic())
+        with self._changed:
+            self._active[signal] = active
+        self._sync_folder()
+        return active
+
+    def _seal(self, signal: str) -> None:
+        """Make the active segment the newest sealed one. Lock: _changed, with nothing being written."""
+        active = self._active.pop(signal)
+        os.close(active.descriptor)
+        if active.size:
+            self._sealed.append(active.path)
+            self._digests[active.path] = active.digests
+            self._senders[active.path] = active.senders
+        else:
+            active.path.unlink()
+
+    def _new_name(self, signal: str) -> Path:
+        self._sequence += 1
+        return self._folder / name_of(self._sequence, time.time_ns(), signal)
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _recover(self) -> None:
+        for draft in self._folder.glob("*.draft"):
+            draft.unlink()
+        for doubt in self._folder.glob(f"*{_DOUBT}"):
+            if not doubt.with_suffix("").exists():
+                doubt.unlink()
+        for segment in sorted(self._folder.glob(f"*{SUFFIX}")):
+            size, digests = mend(segment)
+            if size:
+                self._sealed.append(segment)
+                self._digests[segment] = digests
+                self._bytes += size
+            else:
+                segment.unlink()
+        if self._sealed:
+            logger.info("spool: %d segments, %d bytes, left by the last run", len(self._sealed), self._bytes)
+
+
+def _bytes_by_sender(group: list[_Waiting]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for each in group:
+        for name in each.senders:
+            found[name] += len(each.framed)
+    return found
+
+
+def _shown(sender: str) -> str:
+    """Return a sender's name as an answer says it: a token is not shown."""
+    kind, _, name = sender.partition(":")
+    return f"the {kind} {name!r}" if kind == "service" else f"this {kind}"
+
+
+def _doubt_of(segment: Path) -> Path:
+    return segment.with_name(segment.name + _DOUBT)

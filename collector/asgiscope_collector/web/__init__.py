@@ -1,0 +1,1 @@
+"""The web app: routes, middleware, the response cache and the page."""

@@ -1,0 +1,17 @@
+"""`/api/blocking`."""
+
+from fastapi import APIRouter
+
+from asgiscope_collector.queries.findings import blocking
+from asgiscope_collector.schemas import Blocking
+from asgiscope_collector.web.routes.common import PROBLEMS, InLastDay, Limit, Offset, RouteName, Store
+
+router = APIRouter(prefix="/api/blocking", tags=["blocking"], responses=PROBLEMS)
+
+
+@router.get("")
+async def read(
+    store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
+) -> Blocking:
+    """Call sites that blocked event loops, by route, and the share of the loops' time that they took."""
+    return await store.run(blocking.blocking, store, asked, route, limit=limit, offset=offset)

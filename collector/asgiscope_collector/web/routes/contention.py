@@ -1,0 +1,28 @@
+"""`/api/contention`."""
+
+import asyncio
+from typing import Annotated
+
+from asgiscope.semconv import ThreadRole
+from fastapi import APIRouter, Query
+
+from asgiscope_collector.queries.contention import contention
+from asgiscope_collector.schemas import Contention
+from asgiscope_collector.web.routes.common import PROBLEMS, InLastDay, Store
+
+router = APIRouter(prefix="/api/contention", tags=["contention"], responses=PROBLEMS)
+
+
+@router.get("")
+async def read(
+    store: Store,
+    asked: InLastDay,
+    executor: Annotated[ThreadRole | None, Query(description="of this thread role only")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="waiters and holders of the matrix")] = 20,
+) -> Contention:
+    """Who waited for whom, by time lost; waits by thread role; what the shared thread did over time."""
+    matrix, others = await asyncio.gather(
+        store.run(contention.matrix, store, asked, executor or "", limit),
+        store.run(contention.others, store, asked),
+    )
+    return contention.contention(matrix, *others)

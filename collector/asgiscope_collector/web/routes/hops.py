@@ -1,0 +1,31 @@
+"""`/api/hops`."""
+
+import asyncio
+
+from fastapi import APIRouter
+
+from asgiscope_collector.queries.middleware import hops
+from asgiscope_collector.schemas import Hops
+from asgiscope_collector.web.routes.common import PROBLEMS, InLastDay, Limit, Offset, RouteName, Store
+
+router = APIRouter(prefix="/api/hops", tags=["hops"], responses=PROBLEMS)
+
+
+@router.get("")
+async def read(
+    store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
+) -> Hops:
+    """Crossings between loop and threads, by route and by call site, those that cost most first.
+
+    `limit` and `offset` are those of either.
+    """
+    routes, (sites, sites_total) = await asyncio.gather(
+        store.run(hops.routes, store, asked, route),
+        store.run(hops.sites, store, asked, route, limit=limit, offset=offset),
+    )
+    return Hops(
+        routes=routes[offset : offset + limit],
+        routes_total=len(routes),
+        sites=sites,
+        sites_total=sites_total,
+    )

@@ -1,0 +1,80 @@
+"""`/api/live`: what waits now, and word of what is new, as server-sent events."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from asgiscope_collector.feed import OLD_SECONDS, Feed
+from asgiscope_collector.queries.common.ranges import parse_range
+from asgiscope_collector.queries.common.scope import Scope
+from asgiscope_collector.queries.findings import live
+from asgiscope_collector.schemas import Changed, Live, Problem
+from asgiscope_collector.web.routes.common import PROBLEMS, InLastHour, Store, Text
+
+router = APIRouter(prefix="/api/live", tags=["live"])
+
+_LOOK_SECONDS: Final = 0.5
+"""How soon a reader notices that the server stops."""
+_RETRY_MS: Final = 2_000
+_BACK: Final = "1h"
+
+
+async def seat(request: Request) -> AsyncIterator[Feed]:
+    """A seat at the feed, given back when the reader leaves."""
+    feed: Feed = request.app.state.collector.feed
+    feed.sit()
+    try:
+        yield feed
+    finally:
+        feed.leave()
+
+
+@router.get("/now", responses=PROBLEMS)
+async def now(store: Store, asked: InLastHour) -> Live:
+    """What began in the range (by default 1 h) and waits still, the longest first."""
+    return await store.run(live.live, store, asked, time.time_ns())
+
+
+@router.get(
+    "",
+    response_class=EventSourceResponse,
+    responses={503: {"model": Problem, "description": "too many readers, or the store is not open"}},
+)
+async def follow(
+    feed: Annotated[Feed, Depends(seat)],
+    service: Text = "",
+    environment: Text = "",
+    last_event_id: Annotated[str, Header(max_length=64)] = "",
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events while the reader listens.
+
+    `waiting` carries what waits now (as `/api/live/now` answers) at the start and whenever it is another;
+    `changed` says that something was stored since, so that a page asks for what it shows. A comment comes at least
+    every 15 seconds. Who comes back with the id of the newest event is told nothing until there is something new.
+    """
+    version, shown = feed.version, None
+    fresh = last_event_id != feed.id
+    looked = time.monotonic()
+    while not feed.stopping:
+        again = shown is not None and shown.waiting and time.monotonic() - looked > OLD_SECONDS
+        if fresh or again:
+            looked = time.monotonic()
+            moment = time.time_ns()
+            scope = Scope(
+                range=parse_range(None, None, default=_BACK, now_ns=moment),
+                service=service,
+                environment=environment,
+            )
+            version, name = feed.version, feed.id
+            if fresh:
+                stored = Changed(now_ns=moment, stored_ns=feed.stored_ns)
+                yield ServerSentEvent(event="changed", id=name, data=stored, retry=_RETRY_MS)
+            found = await feed.live(scope)
+            if found is not None and (shown is None or found.waiting != shown.waiting):
+                shown = found
+                yield ServerSentEvent(event="waiting", id=name, data=found)
+        await feed.changed(version, _LOOK_SECONDS)
+        fresh = feed.version != version

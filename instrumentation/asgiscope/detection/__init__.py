@@ -1,0 +1,1 @@
+"""Detection: what is worth a finding, and how often one is reported."""

@@ -1,0 +1,140 @@
+"""The watchdog: sees an event loop that is blocked by anything, probes or not.
+
+One thread looks at all loops of the process (see `loopwatch`), every second `sample_ms` while they turn, every one
+while one does not.
+"""
+
+import asyncio
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+
+from asgiscope import internal_errors
+from asgiscope.detection.starvation import own_switches
+from asgiscope.event_loop.loop_watch import LoopWatch
+from asgiscope.recorder import Recorder
+
+_UNOBSERVED_S = 0.1
+"""How often the thread wakes up while no loop is watched."""
+
+
+class Watchdog:
+    """The thread that looks after all loops of the process."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._lock = threading.RLock()
+        self._watches: dict[int, LoopWatch] = {}
+        """By the loop's `id()`. Added under _lock; removed in single operations, by the garbage collector too."""
+        self._thread: threading.Thread | None = None  # guarded by _lock
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self.duties: list[Callable[[int], None]] = []
+        """What else the thread does each time it wakes up, with the time it is."""
+        recorder.watched = self._watches
+
+    def attend(self) -> None:
+        """Have the thread run although no loop is watched, for its other duties."""
+        if self._thread is None and not self._stop.is_set():
+            with self._lock:
+                self._start()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stop.is_set():
+            thread = threading.Thread(target=self._run, name="asgiscope-watchdog", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there are too many, or the interpreter is going down
+                internal_errors.report("watchdog.start")
+                return
+            self._thread = thread
+
+    def watches(self) -> list[tuple[asyncio.AbstractEventLoop, LoopWatch]]:
+        """The loops that are watched."""
+        known = [(watch.loop(), watch) for watch in list(self._watches.values())]
+        return [(loop, watch) for loop, watch in known if loop is not None]
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch the loop that runs on the calling thread, once."""
+        key = id(loop)
+        if key in self._watches:
+            return
+        with self._lock:
+            if key not in self._watches and not self._stop.is_set():
+                self._watches[key] = LoopWatch(loop, self.recorder, functools.partial(self._forget, key))
+                self._start()
+                self._wake.set()  # it may be waiting as it does while there is no loop
+
+    def _forget(self, key: int, loop: "weakref.ref[asyncio.AbstractEventLoop]") -> None:
+        """A loop is gone; another may have its `id()` already."""
+        watch = self._watches.get(key)
+        if watch is not None and watch.loop is loop:
+            self._watches.pop(key, None)
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch a loop that is about to run on the calling thread; what was before is not held against it."""
+        with self._lock:
+            before = self._watches.pop(id(loop), None)
+            if before is not None:
+                before.stopped = True
+        self.watch(loop)
+
+    def catch_up(self) -> None:
+        """Report the stall in which the calling thread's running loop is, as its next beat would."""
+        loop = asyncio.events._get_running_loop()  # noqa: SLF001 - None where there is none, without raising
+        watch = self._watches.get(id(loop)) if loop is not None else None
+        if watch is not None:
+            watch.catch_up()
+
+    def reset(self) -> None:
+        """In a forked child: the thread and the parent's loops are gone."""
+        self._lock = threading.RLock()
+        for watch in list(self._watches.values()):
+            watch.stopped = True  # the child may go on running the loop it was forked in
+        self._watches.clear()
+        self._thread = None
+        self._stop, self._wake = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        self._wake.set()
+        with self._lock:
+            for watch in list(self._watches.values()):
+                watch.stopped = True
+            self._watches.clear()
+            thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1)
+
+    def _run(self) -> None:
+        period = self.recorder.config.sample_ms / 1e3
+        stop = self._stop
+        wake = self._wake
+        clock = self.recorder.clock
+        asked = False
+        while not stop.is_set():
+            # Twice the period where all is well: a stall's beginning, midway between two looks, is known to one.
+            sleep = (period if asked else 2 * period) if self._watches else _UNOBSERVED_S
+            began, switches = clock(), own_switches()
+            wake.wait(sleep)
+            over, switches = clock() - began - int(sleep * 1e9), own_switches() - switches
+            wake.clear()
+            try:
+                now = self.recorder.clock()
+                asked = False
+                for loop, watch in self.watches():
+                    if loop.is_closed():
+                        watch.end_ongoing(now)
+                        self._watches.pop(id(loop), None)
+                    elif not watch.stopped:
+                        watch.slept(over, switches)
+                        watch.look(now)
+                        asked = asked or watch.asked > 0
+            except Exception:  # noqa: BLE001 - the watchdog outlives its own mistakes
+                internal_errors.report("watchdog.run")
+            for duty in self.duties:
+                try:
+                    duty(self.recorder.clock())
+                except Exception:  # noqa: BLE001 - one that fails must not keep the others from theirs
+                    internal_errors.report("watchdog.duty")

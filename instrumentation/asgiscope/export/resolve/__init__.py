@@ -1,0 +1,1 @@
+"""From a record to the facts that its span states."""

@@ -1,0 +1,82 @@
+"""Ongoing reports as spans: the span of a record as it stands, with the stacks; and what a deadlock ended as."""
+
+from typing import Any, NamedTuple
+
+from asgiscope import semconv as sc
+from asgiscope.contention.queue import Call
+from asgiscope.event_loop.ongoing import Report
+from asgiscope.export.encode import SpanData
+from asgiscope.export.resolve.victims import FINDING_ATTRIBUTES, Found
+from asgiscope.export.spans import SpanMaker
+from asgiscope.records.scope import Scope
+from asgiscope.stack import call_site
+
+_CONTEXT = frozenset({sc.OngoingState.RUNNING, sc.OngoingState.RESUMING, sc.OngoingState.IN_FLIGHT})
+"""States that are no problem of their own: a call that runs may hold, a request is where it happens."""
+_MAX_REPORTED = 1_000
+
+
+class _Reported(NamedTuple):
+    """What a scope was reported as while it lasted."""
+
+    found: Found | None
+    deadlock: list[str]
+
+
+class ReportMaker:
+    """Makes spans of scopes and of reports on scopes. Used by the sending thread alone."""
+
+    def __init__(self, maker: SpanMaker) -> None:
+        self._maker = maker
+        self._reported: dict[int, _Reported] = {}
+        """Spans that were reported as a problem, by id, until they end: their end says so too. A stall ends as
+        another scope than the one that was reported, under the same id."""
+
+    def make(self, record: Any) -> SpanData:
+        """The span of a finished scope, or of a report on one that has not ended."""
+        if isinstance(record, Report):
+            return self._report(record)
+        known = self._reported.pop(record.span_id, None) if self._reported else None
+        if known is None:
+            return self._maker.make(record)
+        kind = sc.FindingKind.DEADLOCK if known.deadlock else None
+        span = self._maker.make(record, kind=kind, reported=known.found)
+        if not known.deadlock:
+            return span
+        return span._replace(attributes={**span.attributes, sc.DEADLOCK: known.deadlock})
+
+    def _report(self, report: Report) -> SpanData:
+        kind = sc.FindingKind.DEADLOCK if report.deadlock else None
+        span = self._maker.make(report.scope, ongoing=True, kind=kind)
+        attributes = dict(span.attributes)
+        if report.state in _CONTEXT:
+            for key in FINDING_ATTRIBUTES:
+                attributes.pop(key, None)
+            # A read that has not ended may never end, and then this is all that tells of it.
+            if report.state is sc.OngoingState.RUNNING and isinstance(report.scope, Call):
+                attributes |= self._maker.stream_read(report.scope)
+        found = None
+        if sc.FINDING in attributes:
+            found = Found(attributes[sc.FINDING], attributes[sc.FINDING_COST_NS])
+        if report.deadlock:
+            attributes[sc.DEADLOCK] = report.deadlock
+        if (found or report.deadlock) and (
+            span.span_id in self._reported or len(self._reported) < _MAX_REPORTED
+        ):
+            self._reported[span.span_id] = _Reported(found, report.deadlock)
+        attributes[sc.ONGOING] = True
+        attributes[sc.ONGOING_STATE] = str(report.state)
+        attributes[sc.ONGOING_REPORT] = report.number
+        if report.frames:
+            attributes[sc.CODE_STACKTRACE] = call_site.render(report.frames)
+        if report.threads:
+            attributes[sc.THREADS] = report.threads
+            attributes[sc.TASKS] = report.tasks
+        return span._replace(attributes=attributes)
+
+
+def ready(record: Any) -> bool:
+    """Whether the span of a record can be made as it will stay: until Django resolves a path there is no route."""
+    scope = record.scope if isinstance(record, Report) else record
+    request = scope.request if isinstance(scope, Scope) else None
+    return request is None or bool(request.template or request.ended)

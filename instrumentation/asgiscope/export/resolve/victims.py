@@ -1,0 +1,128 @@
+"""Whom a finding delayed: each request once, and each instant of it once.
+
+Every span of a finding says what it *adds* to the finding: requests that no earlier span of it had among its
+victims, and time that none had reported of them. So what is sent can be summed. What has been reported of a request
+is kept on its record, and goes with it; the sending thread alone reads and writes it.
+
+Overhead model: on the sending thread, a look into a dictionary and a union of stretches a victim.
+Known limitation: of one request `MAX_ACCOUNTS` findings are told apart; to those beyond it adds nothing, and to the
+sums of their kinds what it should.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from asgiscope import semconv as sc
+from asgiscope.contention.queue import Call
+from asgiscope.intervals import IntervalSet
+from asgiscope.records.scope import Request
+
+MAX_ACCOUNTS: Final = 64
+Key = tuple[str, ...]
+FINDING_ATTRIBUTES: Final = (
+    sc.FINDING,
+    sc.FINDING_COST_NS,
+    sc.FINDING_VICTIMS,
+    sc.FINDING_VICTIMS_NS,
+    sc.FINDING_VICTIMS_UNKNOWN,
+    sc.FINDING_DELAYED,
+    sc.KIND_VICTIMS,
+    sc.KIND_VICTIMS_NS,
+)
+
+
+class Loss(NamedTuple):
+    """A unit of work that something delayed, and the stretches of time it lost; none where it lost no time."""
+
+    unit: Request
+    stretches: Sequence[tuple[int, int]] = ()
+
+
+class Found(NamedTuple):
+    """What a span is evidence of."""
+
+    kind: str
+    cost_ns: int
+    losses: Sequence[Loss] = ()
+    unknown: int = 0
+    """Requests of which nobody knows whether they were delayed."""
+
+
+class Added(NamedTuple):
+    """What a loss adds to the finding."""
+
+    is_new: bool
+    lost_ns: int
+
+
+NOTHING_ADDED: Final = Added(is_new=False, lost_ns=0)
+
+
+def losses_of(request: Request | None, *stretches: tuple[int, int]) -> list[Loss]:
+    """Return the request of a finding as its one victim; none where there is no request."""
+    return [Loss(request, stretches)] if request is not None else []
+
+
+def overhead_of(request: Request, call: Call, waited_ns: int) -> int:
+    """Return how much of a hop's wait and resume delay no hop of its request that was sent earlier had, in ns.
+
+    Mostly hops are made one after another: then it is all of it, and nothing is united.
+    """
+    start, until = call.started, call.waited_until
+    returned = call.run_ended or until
+    end = returned + call.resume_ns
+    alone = start >= request.hops_until
+    last, request.hops_until = request.hops_until, max(end, request.hops_until)
+    if alone and not 0 < request.ended < end:
+        request.last_hop, request.hop_waits = (start, until, returned, end), None
+        return waited_ns
+    union = request.hop_waits
+    if union is None:
+        request.hop_waits = union = IntervalSet()
+        before, began, ran, resumed = request.last_hop or (last, last, last, last)
+        union.add(0, before)  # all hops before it were over
+        union.add(before, began)
+        union.add(ran, resumed)
+    bound = request.ended or end
+    return union.add(start, min(until, bound)) + union.add(returned, min(end, bound))
+
+
+def describe(found: Found, site: Key, *, keep: bool) -> tuple[dict[str, Any], list[Added]]:
+    """Return the attributes of a finding at a call site, and what each of its losses adds to it.
+
+    Without `keep` nothing is remembered: a report on what has not ended says what it would add if it ended now.
+    """
+    of_kind = [_add(loss, (found.kind,), keep=keep) for loss in found.losses]
+    added = [_add(loss, (found.kind, *site), keep=keep) for loss in found.losses]
+    attributes: dict[str, Any] = {
+        sc.FINDING: str(found.kind),
+        sc.FINDING_COST_NS: found.cost_ns,
+        sc.FINDING_VICTIMS: sum(one.is_new for one in added),
+        sc.FINDING_VICTIMS_NS: sum(one.lost_ns for one in added),
+        sc.KIND_VICTIMS: sum(one.is_new for one in of_kind),
+        sc.KIND_VICTIMS_NS: sum(one.lost_ns for one in of_kind),
+        sc.FINDING_DELAYED: len({id(loss.unit) for loss in found.losses}),
+    }
+    if found.unknown:
+        attributes[sc.FINDING_VICTIMS_UNKNOWN] = found.unknown
+    return attributes, added
+
+
+def _add(loss: Loss, key: Key, *, keep: bool) -> Added:
+    unit = loss.unit
+    accounts = unit.losses
+    if accounts is None:
+        accounts = {}
+        if keep:
+            unit.losses = accounts
+    known = accounts.get(key)
+    if known is None and len(key) > 1 and len(accounts) >= MAX_ACCOUNTS:
+        return NOTHING_ADDED
+    account = IntervalSet() if known is None else known if keep else known.copy()
+    if keep and known is None:
+        accounts[key] = account
+    since, until = unit.since, unit.until
+    lost = 0
+    for start, end in loss.stretches:
+        lost += account.add(max(start, since), min(end, until) if until else end)
+    return Added(known is None, lost)

@@ -1,0 +1,1 @@
+"""Metrics: sums that are exact whatever the sampling, and their OTLP form."""

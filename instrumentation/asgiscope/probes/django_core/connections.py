@@ -1,0 +1,272 @@
+"""Database connections: being opened, their age, and those left open behind a thread or in an idle worker.
+
+Owns: `BaseDatabaseWrapper.connect`. A connection is never touched from another thread than its own: the look at
+those left behind reads whether Django's wrapper still holds one, and nothing of the connection.
+
+Under ASGI, each request's synchronous code has a thread that ends with the request. With `CONN_MAX_AGE` above 0
+its connection stays open, and since Django's wrapper is part of a reference cycle, until the garbage collector
+comes by: a database then runs out of connections that nobody uses. At the end of a request Django closes the
+connections of the request's own thread only: one that was opened in a worker of a pool (`asyncio.to_thread`) stays
+open while the worker has nothing to do, as many as there are workers. Where `CONN_MAX_AGE` allows a connection to
+stay, nothing is said until that has passed.
+
+Overhead model: a few attribute writes and a walk up the stack for each connection that is opened, of which a list
+of code and instructions is kept; frames are made of it when somebody asks. A dictionary look-up for each statement
+in a sampled trace; the look, every two seconds, walks the connections there are.
+Known limitation: whose thread was not started by `threading` (a foreign one) is taken to be alive.
+"""
+
+import functools
+import sys
+import threading
+import time
+import weakref
+from asyncio.events import _get_running_loop
+from collections.abc import Callable, Collection
+from typing import Any
+
+from asgiscope import internal_errors
+from asgiscope import semconv as sc
+from asgiscope.contention.pools import site_around
+from asgiscope.detection.rate_limit import Seldom
+from asgiscope.patching import Patches, Wrapper
+from asgiscope.probes import Unsupported
+from asgiscope.probes.pools import Pools
+from asgiscope.recorder import Recorder
+from asgiscope.records.scope import Operation, Scope, Tags
+from asgiscope.stack import call_site
+from asgiscope.stack.call_site import Frame
+
+SYSTEMS = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
+"""Django's vendor -> OpenTelemetry's `db.system.name`."""
+_LOOK_NS = 2_000_000_000
+
+
+class _Opened:
+    """A connection that was opened: where, by whom, and since when."""
+
+    __slots__ = (
+        "_trace",
+        "alias",
+        "at",
+        "ident",
+        "idle_since",
+        "name",
+        "role",
+        "route",
+        "site",
+        "system",
+        "thread",
+        "told",
+        "wrapper",
+    )
+
+    def __init__(self, wrapper: Any, at: int, trace: list[Any], forget: Callable[[Any], object]) -> None:
+        thread = threading.current_thread()
+        self.wrapper = weakref.ref(wrapper, forget)
+        self.thread = weakref.ref(thread)
+        self.ident = threading.get_ident()
+        self.name = thread.name
+        self.role = ""
+        self.at = at
+        self.alias: str = wrapper.alias
+        self.system: str = SYSTEMS.get(wrapper.vendor, wrapper.vendor)
+        self.route = ""
+        self.told = False
+        self.idle_since = 0
+        """Since when its thread has been seen to have nothing to do; 0 where it has."""
+        self.site: Frame | None = None
+        """The line that sent the work to this thread: the thread's own stack begins below it."""
+        self._trace = trace
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The stack that opened it, innermost first."""
+        return call_site.frames(self._trace)
+
+    def call_site(self) -> Frame | None:
+        """Return the line to blame: the application's own on the stack, else the one that sent the work here."""
+        found = call_site.find(self.frames)
+        if found is not None and call_site.owner(found.code) is call_site.Owner.APPLICATION:
+            return found
+        return self.site or found
+
+    def is_left(self) -> bool:
+        """Whether it is open, and the only thread that may use it has ended."""
+        thread = self.thread()
+        return (thread is None or not thread.is_alive()) and self._is_open()
+
+    def is_idle(self, busy: Collection[int]) -> bool:
+        """Whether it is open, though its thread is a pool's worker and not one of the `busy` ones."""
+        if self.role != sc.ThreadRole.POOL or self.ident in busy:
+            return False
+        thread, wrapper = self.thread(), self.wrapper()
+        if thread is None or wrapper is None or not thread.is_alive() or not self._is_open():
+            return False
+        close_at = getattr(wrapper, "close_at", None)  # None: `CONN_MAX_AGE` lets it stay for good
+        return close_at is not None and time.monotonic() >= close_at
+
+    def _is_open(self) -> bool:
+        """Whether Django's wrapper still holds a connection for this thread alone; it is not asked what kind."""
+        wrapper = self.wrapper()
+        return (
+            wrapper is not None
+            and wrapper.connection is not None
+            and getattr(wrapper, "_thread_ident", self.ident) == self.ident
+            and not getattr(wrapper, "allow_thread_sharing", False)
+        )
+
+
+class Connections:
+    """The connections of the process that have been opened since asgiscope was installed."""
+
+    def __init__(self, recorder: Recorder, pools: Pools) -> None:
+        self._recorder = recorder
+        self.pools = pools
+        self._opened: dict[
+            int, _Opened
+        ] = {}  # by id of Django's wrapper; single operations, which need no lock
+        self._next = 0
+        self._seldom = Seldom(recorder.clock)
+
+    def age_ns(self, wrapper: object) -> int:
+        """How long the connection of one of Django's wrappers has been open; 0 if that is not known."""
+        opened = self._opened.get(id(wrapper))
+        return self._recorder.clock() - opened.at if opened is not None else 0
+
+    def reset(self) -> None:
+        """In a forked child: its parent's connections are its parent's to tell of."""
+        self._opened = {}
+
+    def look(self, now: int) -> None:
+        """Report open connections that nobody uses. Called on the watchdog's thread, often; looks seldom."""
+        if now < self._next:
+            return
+        self._next = now + _LOOK_NS
+        known = list(self._opened.copy().values())
+        left = [opened for opened in known if opened.is_left()]
+        for opened in left:
+            if not opened.told:
+                opened.told = True
+                count = {sc.DB_CONNECTIONS_LEFT: len(left)}
+                self._report(opened, now, sc.FindingKind.CONNECTION_LEFT, sc.SPAN_CONNECTION_LEFT, count)
+        self._look_at_workers(known, now)
+
+    def _look_at_workers(self, known: list[_Opened], now: int) -> None:
+        busy = {
+            call.run_tags[0]
+            for queue in self._recorder.ledger.queues()
+            for call in queue.running.copy()
+            if call.run_tags is not None
+        }
+        idle = []
+        for opened in known:
+            if not opened.is_idle(busy):
+                opened.idle_since = 0
+            elif opened.idle_since:
+                idle.append(opened)
+            else:  # at the next look, if it is idle still: it may have been between two calls
+                opened.idle_since = now
+        for opened in idle:
+            site = opened.call_site()
+            if not opened.told and self._seldom.take(site.key if site is not None else opened.alias):
+                opened.told = True
+                count = {sc.DB_CONNECTIONS_IDLE: len(idle)}
+                self._report(opened, now, sc.FindingKind.CONNECTION_IDLE, sc.SPAN_CONNECTION_IDLE, count)
+
+    def _report(
+        self, opened: _Opened, now: int, kind: sc.FindingKind, span: str, count: dict[str, Any]
+    ) -> None:
+        operation = Operation(None, now, "connection", f"{span} {opened.alias}")
+        operation.ended = now
+        operation.sampled = True
+        operation.site = opened.call_site()
+        operation.tags = Tags(opened.ident, opened.name, opened.role, False, "", 0)
+        operation.attributes = {
+            sc.DB_SYSTEM: opened.system,
+            sc.DB_ALIAS: opened.alias,
+            sc.DB_OWNER_THREAD_ID: opened.ident,
+            sc.DB_CONNECTION_AGE_NS: now - opened.at,
+            sc.HTTP_ROUTE: opened.route,
+            sc.FINDING: str(kind),
+            sc.FINDING_COST_NS: 0,
+            sc.CODE_STACKTRACE: call_site.render(opened.frames),
+            **count,
+        }
+        self._recorder.send(operation, notable=True)
+
+    # --- opening ------------------------------------------------------------------------------------------
+
+    def connect(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """`BaseDatabaseWrapper.connect`: an operation, and what is then remembered of the connection."""
+        operation: Operation | None = None
+        scope: Scope | None = None
+        try:
+            if is_pooled(instance):
+                self.pools.watch()
+            scope = self._recorder.enclosing()
+            if scope is None or scope.sampled or _get_running_loop() is not None:
+                operation = self._recorder.enter("connect", f"connect {instance.alias}")
+                operation.attributes[sc.DB_SYSTEM] = SYSTEMS.get(instance.vendor, instance.vendor)
+                operation.attributes[sc.DB_ALIAS] = instance.alias
+        except Exception:  # noqa: BLE001 - never into the application
+            internal_errors.report("connections.connect")
+        if operation is None:  # no span comes of it, and it blocks no loop
+            answer = wrapped(*args, **kwargs)
+        else:
+            answer = self._record(operation, functools.partial(wrapped, *args, **kwargs))
+        try:
+            self._remember(instance, scope)
+        except Exception:  # noqa: BLE001
+            internal_errors.report("connections.remember")
+        return answer
+
+    def _record(self, operation: Operation, work: Callable[[], Any]) -> Any:
+        """Do what is an operation while it lasts."""
+        try:
+            return work()
+        except BaseException as error:
+            operation.attributes["error"] = type(error).__qualname__
+            raise
+        finally:
+            try:
+                self._recorder.leave(operation)
+            except Exception:  # noqa: BLE001 - never into the application
+                internal_errors.report("connections.connect")
+                self._recorder.lost()
+
+    def _remember(self, wrapper: Any, scope: Scope | None) -> None:
+        key, known, recorder = id(wrapper), self._opened, self._recorder
+        trace = call_site.trace(sys._getframe(2))  # noqa: SLF001 - one's own stack
+        opened = _Opened(wrapper, recorder.clock(), trace, lambda _: known.pop(key, None))
+        if scope is not None:
+            opened.route = scope.route
+            opened.site = site_around(scope)
+        on_loop = _get_running_loop() is not None
+        opened.role = sc.ThreadRole.EVENT_LOOP if on_loop else recorder.off_loop()
+        known[key] = opened
+
+
+def is_pooled(wrapper: Any) -> bool:
+    """Whether Django takes its connections from a pool."""
+    if getattr(wrapper, "vendor", "") != "postgresql":
+        return False
+    return bool((wrapper.settings_dict.get("OPTIONS") or {}).get("pool"))
+
+
+def install(connections: Connections) -> Patches:
+    """Patch what opens connections.
+
+    Raises:
+        Unsupported: Django is missing or its database wrapper has another shape.
+    """
+    try:
+        from django.db.backends.base.base import BaseDatabaseWrapper  # noqa: PLC0415 - may be missing
+    except ImportError as error:
+        raise Unsupported("Django is not installed") from error
+    if "connect" not in vars(BaseDatabaseWrapper):
+        raise Unsupported("django's BaseDatabaseWrapper has no connect")
+    patches = Patches()
+    connections.pools.installed(patches)
+    wrapper: Wrapper = connections.connect
+    return patches.wrap(BaseDatabaseWrapper, "connect", wrapper)

@@ -1,0 +1,131 @@
+"""Django's responses: where those that stream were made, when an answer has left, and clients that left before it.
+
+Owns: `StreamingHttpResponse.__init__` (and so `FileResponse`), `ASGIHandler.send_response` and
+`ASGIHandler.listen_for_disconnect`. From the answer's end, or the client's, nobody waits for the request: what
+Django does then (`response.close`, `request_finished`, a view that runs on in its thread) delays nobody. That
+Django reads a synchronous iterator whole is seen at the bridge; by then nothing tells the view that made the
+response.
+
+A trace that is not sampled becomes so where its request streams a synchronous iterator, once a minute for each
+route: the finding is known at any rate, and nothing is asked of other requests for it.
+
+Overhead model: two coroutines around Django's own and a clock reading for each response; for one that streams a
+look at the few frames up to the application's, and up the whole stack where none is near and the trace is sent.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from asgiscope import internal_errors
+from asgiscope.detection.rate_limit import Seldom
+from asgiscope.patching import Patches, Wrapper
+from asgiscope.probes import Unsupported, require
+from asgiscope.recorder import Recorder
+from asgiscope.stack import call_site
+
+_DEPTH = 12
+"""Frames between the class of the response and the line that made it: a few, more where a package makes it."""
+
+
+def install(recorder: Recorder) -> Patches:
+    """Patch responses.
+
+    Raises:
+        Unsupported: Django is missing, or sends its responses another way.
+    """
+    try:
+        from django.core.exceptions import RequestAborted  # noqa: PLC0415 - may be missing
+        from django.core.handlers.asgi import ASGIHandler  # noqa: PLC0415
+        from django.http import StreamingHttpResponse  # noqa: PLC0415
+    except ImportError as error:
+        raise Unsupported("Django is not installed") from error
+    require(StreamingHttpResponse, "__init__", "__aiter__")
+    require(ASGIHandler, "send_response", "listen_for_disconnect")
+    seldom = Seldom(recorder.clock)
+    patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, seldom))
+    patches.wrap(ASGIHandler, "send_response", _sends(recorder, seldom))
+    return patches.wrap(ASGIHandler, "listen_for_disconnect", _listens(recorder, RequestAborted))
+
+
+def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
+    def made(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            request = recorder.request()
+            if request is not None:
+                # Of every request, because the reading of an endless iterator is reported however it is sampled.
+                site = call_site.near(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
+                if site is None and (request.sampled or seldom.due(request.template)):
+                    site = call_site.find(call_site.here())
+                request.stream_site = site
+        except Exception:  # noqa: BLE001 - never into the application
+            internal_errors.report("responses.made")
+        return wrapped(*args, **kwargs)
+
+    return made
+
+
+def _sends(recorder: Recorder, seldom: Seldom) -> Wrapper:
+    def send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        response = args[0] if args else kwargs.get("response")
+        streams = getattr(response, "streaming", False)
+        if streams and not getattr(response, "is_async", True):
+            _tell(recorder, seldom)
+        return _sending(recorder, wrapped, args, kwargs, streams=streams)
+
+    return send
+
+
+def _tell(recorder: Recorder, seldom: Seldom) -> None:
+    """A synchronous iterator is about to be read whole: see to it that the trace holds that."""
+    try:
+        request = recorder.request()
+        if request is not None and not request.sampled and seldom.take(request.template):
+            request.sampled = True
+    except Exception:  # noqa: BLE001 - never into the application
+        internal_errors.report("responses.tell")
+
+
+async def _sending(
+    recorder: Recorder, wrapped: Callable[..., Any], args: Any, kwargs: Any, *, streams: bool
+) -> Any:
+    try:
+        sent = await wrapped(*args, **kwargs)
+    except asyncio.CancelledError:
+        # Django cancels what sends when the client has gone, and swallows this.
+        _release(recorder, disconnected=streams)
+        raise
+    _release(recorder)
+    return sent
+
+
+# What warnings and tracebacks show of the coroutines is what they showed before.
+_sending.__name__, _sending.__qualname__ = "send_response", "ASGIHandler.send_response"
+
+
+def _listens(recorder: Recorder, aborted: type[Exception]) -> Wrapper:
+    async def listening(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            return await wrapped(*args, **kwargs)
+        except aborted:
+            _release(recorder)
+            raise
+
+    listening.__name__, listening.__qualname__ = "listen_for_disconnect", "ASGIHandler.listen_for_disconnect"
+
+    def listen(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        return listening(wrapped, args, kwargs)
+
+    return listen
+
+
+def _release(recorder: Recorder, *, disconnected: bool = False) -> None:
+    """Record that nobody waits for the request in force any more."""
+    try:
+        request = recorder.request()
+        if request is not None:
+            request.released = request.released or recorder.clock()
+            request.disconnected = request.disconnected or disconnected
+    except Exception:  # noqa: BLE001 - never into the application
+        internal_errors.report("responses.release")

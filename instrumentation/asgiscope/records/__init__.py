@@ -1,0 +1,1 @@
+"""Records: what is under way and what ended; only the recorder changes them."""

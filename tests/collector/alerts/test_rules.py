@@ -226,7 +226,7 @@ def test_a_file_is_read_again_when_it_changes_and_a_bad_one_keeps_the_old_rules(
 
 def test_the_published_schema_is_that_of_the_models() -> None:
     """The file in the package, for editors, is made of what the collector takes."""
-    published = resources("asgiscope_collector.alerts").joinpath(loader.SCHEMA_FILE).read_text()
+    published = resources(loader.__package__).joinpath(loader.SCHEMA_FILE).read_text()
     assert json.loads(published) == schema(), "write it anew: asgiscope-collector alerts schema"
 
 

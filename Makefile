@@ -8,7 +8,7 @@ DEMO_SECONDS ?=
 .DEFAULT_GOAL := demo
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: help demo test test-long oracle unit e2e bench fuzz suites compat fmt lint type ui build setup clean
+.PHONY: help demo test test-long oracle unit e2e bench fuzz soak suites compat fmt lint type ui build setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,10 @@ bench: setup ## every benchmark, as ratios in one run
 # Inputs that nobody sends on purpose, guided by coverage: fifteen minutes.
 fuzz: setup ## hostile bodies, parameters and rules files, for FUZZ_SECONDS (900)
 	$(RUN) python -m tests.fuzz
+
+# Sites, a collector and an open page under load, with restarts of each: half an hour.
+soak: setup $(STATIC) ## memory, descriptors, threads, disk and answer times over SOAK_SECONDS (1800)
+	$(RUN) python -m tests.soak
 
 # Django's, asgiref's, Channels' and REST framework's own tests, without asgiscope and with it: ten minutes.
 suites: setup ## the tests of Django, asgiref, Channels and REST framework, with asgiscope and without

@@ -63,6 +63,8 @@ class Load:
     """What threads do all the time, until they are told to stop; counters are theirs alone."""
 
     stop: threading.Event = field(default_factory=threading.Event)
+    restarting: threading.Event = field(default_factory=threading.Event)
+    """Set while the collector is down, starts, or has just started."""
     answered: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     acknowledged: set[str] = field(default_factory=set)
@@ -113,7 +115,11 @@ class Load:
                 except httpx.TransportError:
                     self.failed["api"] += 1
                     continue
-                if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                # 503 is right while it starts or stops, and nowhere else.
+                restarting = (
+                    answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and self.restarting.is_set()
+                )
+                if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and not restarting:
                     self.failed[f"api {answer.status_code}"] += 1
                 self.took["collector"].append((time.perf_counter() - began) * 1000)
 
@@ -171,8 +177,11 @@ class Soak:
                 thread.join()
 
     def _restart(self, server: Server, sig: signal.Signals) -> None:
+        self.load.restarting.set()
         server.stop(sig)
         server.__enter__()
+        time.sleep(1)
+        self.load.restarting.clear()
 
     def _forget(self) -> None:
         for times in self.load.took.values():

@@ -129,6 +129,13 @@ _REQUESTS: Final[_Question] = {
     ),
     _Source.OTHERS: ("asgiscope_other_requests", f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram"),
 }
+_BRIEF: Final = "sum(Requests) AS requests, max(LongestNs) AS longest_ns"
+_REQUESTS_BRIEF: Final[_Question] = {
+    _Source.SPANS: ("asgiscope_requests", f"{_BRIEF} {_SUMS_OF_REQUESTS}"),
+    _Source.TALLIES: ("asgiscope_tally_requests", f"{_BRIEF} {_SUMS_OF_REQUESTS}"),
+    _Source.OTHERS: ("asgiscope_other_requests", _BRIEF),
+}
+"""The same without errors, responses and histograms, which cost most where there are many keys."""
 _OF_WAITS: Final = "sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns"
 _WAITS: Final[_Question] = {
     _Source.SPANS: (
@@ -285,14 +292,14 @@ class Counted:
             sources.add(_Source.OTHERS)
         return cls(engine, known, minutes, sources, long_ns)
 
-    def requests(self, *by: str, where: str = "1", watched_only: bool = False) -> Found:
+    def requests(self, *by: str, where: str = "1", watched_only: bool = False, brief: bool = False) -> Found:
         """Requests: requests, errors, responses, hops, queries, wait_ns, run_ns, resume_ns, durations.
 
-        `watched_only` leaves out services in which asgiscope does not run: nothing is known of their hops.
+        `watched_only` leaves out services in which asgiscope does not run: nothing is known of their hops. `brief`
+        leaves out errors, responses and durations.
         """
-        question = {
-            name: of for name, of in _REQUESTS.items() if not (watched_only and name == _Source.OTHERS)
-        }
+        asked = _REQUESTS_BRIEF if brief else _REQUESTS
+        question = {name: of for name, of in asked.items() if not (watched_only and name == _Source.OTHERS)}
         return self._ask(question, by, where)
 
     def waits(self, *by: str, where: str = "1") -> Found:

@@ -1,5 +1,6 @@
 """How often requests cross between the loop and threads: by route, and by call site."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from asgiscope_collector.definitions import per_request
@@ -27,14 +28,29 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 )
 
 
-def routes(engine: Engine, asked: Scope, route: str) -> list[RouteHops]:
-    """Every route, the costliest first."""
+_OF_ROUTE: Final = "({route:String} = '' OR Route = {route:String})"
+_OF_PAGE: Final = "(ServiceName, Route) IN {page:Array(Tuple(String, String))}"
+
+
+def routes(
+    engine: Engine, asked: Scope, route: str, *, limit: int, offset: int
+) -> tuple[list[RouteHops], int]:
+    """Return a page of routes, the costliest first, and how many there are.
+
+    Of all of them only the sums are asked for that order them: there may be many thousands.
+    """
     counted = Counted.over(engine, asked, route=route)
-    found = counted.requests(
-        "service", "route", where="({route:String} = '' OR Route = {route:String})", watched_only=True
+    found = counted.requests("service", "route", where=_OF_ROUTE, watched_only=True, brief=True)
+    order: list[Any] = sorted(found, key=lambda key: (-found[key].overhead_ns, -found[key]["hops"], *key))
+    page = order[offset : offset + limit]
+    if not page:
+        return [], len(order)
+    whole = replace(counted, parameters={**counted.parameters, "page": page}).requests(
+        "service", "route", where=_OF_PAGE, watched_only=True
     )
-    rows = [_route(service, path, sums) for (service, path), sums in found.items()]
-    return sorted(rows, key=lambda row: (-row.overhead_ns, -row.hops, row.service, row.route))
+    return [
+        _route(service, path, whole[service, path]) for service, path in page if (service, path) in whole
+    ], len(order)
 
 
 def sites(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> tuple[list[HopSite], int]:

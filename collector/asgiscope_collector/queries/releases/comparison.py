@@ -89,15 +89,15 @@ def compare(before: Seen, after: Seen, limit: int) -> Comparison:
     """Two sides: the same service, of two versions or in two periods. At most `limit` findings, changes first."""
     changes, dispersions = _changes(before, after)
     shown = [_bounded(change, before, after, dispersions[change.finding_id]) for change in changes[:limit]]
-    traffic = _traffic(before, after)
+    traffic, distance = _traffic(before, after)
     return Comparison(
         base=before.side,
         other=after.side,
         findings=shown,
         findings_total=len(changes),
-        traffic=traffic[:_ROUTES],
-        traffic_total=len(traffic),
-        traffic_distance=sum(abs(route.share - route.base_share) for route in traffic) / 2,
+        traffic=traffic,
+        traffic_total=len(before.routes.keys() | after.routes.keys()),
+        traffic_distance=distance,
         rate_test=significance.RATE_TEST,
         cost_test=significance.COST_TEST,
     )
@@ -278,13 +278,19 @@ def judge(
     return (Verdict.WORSE if worth > 1 else Verdict.BETTER), f"{', '.join(parts).capitalize()}."
 
 
-def _traffic(before: Seen, after: Seen) -> list[RouteTraffic]:
+def _traffic(before: Seen, after: Seen) -> tuple[list[RouteTraffic], float]:
+    """Return the most frequent routes, and half the sum of the differences of all routes' shares."""
     n, m = before.side.requests or 1, after.side.requests or 1
     nothing = Sums()
+    both = {
+        key: (before.routes.get(key, nothing), after.routes.get(key, nothing))
+        for key in dict.fromkeys([*before.routes, *after.routes])
+    }
+    distance = sum(abs(other["requests"] / m - base["requests"] / n) for base, other in both.values()) / 2
+    order = sorted(both, key=lambda key: (-sum(each["requests"] for each in both[key]), *key))
     rows = []
-    for service, route in dict.fromkeys([*before.routes, *after.routes]):
-        base = before.routes.get((service, route), nothing)
-        other = after.routes.get((service, route), nothing)
+    for service, route in order[:_ROUTES]:
+        base, other = both[service, route]
         rows.append(
             RouteTraffic(
                 service=service,
@@ -297,4 +303,4 @@ def _traffic(before: Seen, after: Seen) -> list[RouteTraffic]:
                 duration_p95_ns=other.quantile(0.95),
             )
         )
-    return sorted(rows, key=lambda row: (-(row.requests + row.base_requests), row.service, row.route))
+    return rows, distance

@@ -19,13 +19,13 @@ async def read(
 
     `limit` and `offset` are those of either.
     """
-    routes, (sites, sites_total) = await asyncio.gather(
-        store.run(hops.routes, store, asked, route),
+    (routes, routes_total), (sites, sites_total) = await asyncio.gather(
+        store.run(hops.routes, store, asked, route, limit=limit, offset=offset),
         store.run(hops.sites, store, asked, route, limit=limit, offset=offset),
     )
     return Hops(
-        routes=routes[offset : offset + limit],
-        routes_total=len(routes),
+        routes=routes,
+        routes_total=routes_total,
         sites=sites,
         sites_total=sites_total,
     )

@@ -74,8 +74,9 @@ longest = asyncio.run(main())
 stands = longest > 1
 raise SystemExit(0 if stands == version("asgiref").startswith("3.11.") else 1)
 PY
-python3 -m venv "$dir/venv"
+python3 -m venv --without-pip "$dir/venv"
 for asgiref in 3.11.0 3.13.0; do
-  "$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check Django==5.2.19 "asgiref==$asgiref"
+  python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+    Django==5.2.19 "asgiref==$asgiref"
   "$dir/venv/bin/python" "$dir/site.py"
 done

@@ -10,8 +10,9 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check Django==5.2.19 asgiref==3.13.0 channels==4.3.2
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  Django==5.2.19 asgiref==3.13.0 channels==4.3.2
 cat >"$dir/site.py" <<'PY'
 import asyncio
 import sys

@@ -11,8 +11,9 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check Django==5.2.19 asgiref==3.13.0
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  Django==5.2.19 asgiref==3.13.0
 cat >"$dir/receivers.py" <<'PY'
 import asyncio
 import gc

@@ -9,8 +9,8 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install --quiet "django==5.2.19"
+python3 -m venv --without-pip "$folder/env"
+python3 -m pip --python "$folder/env/bin/python" install --quiet --no-compile --disable-pip-version-check "django==5.2.19"
 cat > "$folder/site.py" <<'PYTHON'
 import logging
 import sys

@@ -9,8 +9,8 @@ set -euo pipefail
 dir=$(mktemp -d)
 pid=""
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --disable-pip-version-check granian==2.8.9
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check granian==2.8.9
 cat >"$dir/app.py" <<'PY'
 async def app(scope, receive, send):
     if scope["type"] != "http":

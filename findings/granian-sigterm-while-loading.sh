@@ -10,8 +10,8 @@ folder=$(mktemp -d)
 server=
 finish() { if [ -n "$server" ]; then pkill -KILL -P "$server" || true; kill -KILL "$server" 2>/dev/null || true; fi; rm -rf "$folder"; }
 trap finish EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install --quiet "granian==2.8.9"
+python3 -m venv --without-pip "$folder/env"
+python3 -m pip --python "$folder/env/bin/python" install --quiet --no-compile --disable-pip-version-check "granian==2.8.9"
 cat > "$folder/slow.py" <<'PYTHON'
 import time
 

@@ -14,8 +14,9 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check starlette==1.10.0 uvicorn==0.54.0 gunicorn==27.0.1
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  starlette==1.10.0 uvicorn==0.54.0 gunicorn==27.0.1
 cat >"$dir/app.py" <<'PY'
 import asyncio
 

@@ -11,8 +11,8 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check opentelemetry-sdk==1.45.2
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check opentelemetry-sdk==1.45.2
 cat >"$dir/limit.py" <<'PY'
 import logging
 from importlib.metadata import version

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# opentelemetry-exporter-otlp-proto-http 1.45.1: spans that no collector took count as exported, without a log line.
+# opentelemetry-exporter-otlp-proto-http 1.45.2: spans that no collector took count as exported, without a log line.
 #
 # Expected: spans that were not stored leave a trace: a redirect is followed or is an error, an answer with a
 # partial_success that rejects spans is logged as a warning (OTLP's specification asks for that), and a page of HTML in
@@ -10,9 +10,10 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check opentelemetry-exporter-otlp-proto-http==1.45.1 \
-  opentelemetry-sdk==1.45.1
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  opentelemetry-exporter-otlp-proto-http==1.45.2 \
+  opentelemetry-sdk==1.45.2
 cat >"$dir/export.py" <<'PY'
 import http.server
 import io

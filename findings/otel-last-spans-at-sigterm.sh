@@ -12,8 +12,9 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check Django==5.2.19 asgiref==3.13.0 \
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  Django==5.2.19 asgiref==3.13.0 \
   opentelemetry-sdk==1.45.2 uvicorn==0.54.0 granian==2.8.9 gunicorn==27.0.1 hypercorn==0.18.0
 cat >"$dir/site_asgi.py" <<'PY'
 import os

@@ -10,8 +10,9 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check opentelemetry-proto==1.45.2 protobuf==7.36.2
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  opentelemetry-proto==1.45.2 protobuf==7.36.2
 cat >"$dir/encode.mjs" <<'JS'
 import { writeFileSync } from "node:fs";
 import { JsonTraceSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";

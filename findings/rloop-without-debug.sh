@@ -11,8 +11,9 @@
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check rloop==0.5.0 uvloop==0.23.0 granian==2.8.9
+python3 -m venv --without-pip "$dir/venv"
+python3 -m pip --python "$dir/venv/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  rloop==0.5.0 uvloop==0.23.0 granian==2.8.9
 cat >"$dir/loops.py" <<'PY'
 import asyncio
 import io

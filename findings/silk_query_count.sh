@@ -8,8 +8,9 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install --quiet "django==5.2.8" "django-silk==5.6.0"
+python3 -m venv --without-pip "$folder/env"
+python3 -m pip --python "$folder/env/bin/python" install --quiet --no-compile --disable-pip-version-check \
+  "django==5.2.8" "django-silk==5.6.0"
 cat > "$folder/site.py" <<'PYTHON'
 import sys
 from collections import Counter

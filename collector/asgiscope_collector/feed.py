@@ -77,7 +77,7 @@ class Feed:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def sit(self) -> None:
+    def subscribe(self) -> None:
         """Take a seat.
 
         Raises:

@@ -207,7 +207,7 @@ def times_of(signal: str, data: bytes) -> list[int]:
     return [point.time_unix_nano for _, points in _points(data)[1] for point in points]
 
 
-def without(signal: str, data: bytes, stored: Counter[tuple[str, ...]]) -> bytes:
+def subtract_stored(signal: str, data: bytes, stored: Counter[tuple[str, ...]]) -> bytes:
     """A request without what is stored of it, which is taken off the count; b"" if nothing is left of it.
 
     Spans are told apart by their trace and span ids, in hexadecimal; data points by their metric's name and their

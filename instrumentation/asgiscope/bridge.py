@@ -24,7 +24,7 @@ from asgiscope.recorder import Recorder
 from asgiscope.records.scope import Scope, Storm, current
 from asgiscope.semconv import SPAN_EXECUTOR, SPAN_SYNC_TO_ASYNC, ThreadRole
 from asgiscope.stack import call_site
-from asgiscope.stack.call_site import Frame, essence, near_or_library
+from asgiscope.stack.call_site import Frame, identity_of, nearest_app_frame_or_library
 from asgiscope.stack.declared import of_stack
 
 RoleOf = Callable[[object], ThreadRole]
@@ -38,12 +38,12 @@ to_thread_site: ContextVar[Frame | None] = ContextVar("asgiscope_to_thread", def
 """The line that called `asyncio.to_thread`: a task that runs it has no frame of the application's."""
 
 
-def made(recorder: Recorder, func: object, caller: FrameType) -> Call:
+def create_call(recorder: Recorder, func: object, caller: FrameType) -> Call:
     """A bridge call, where its coroutine is made: by `caller`."""
     scope = _current() or recorder.threads.here.call
     call = Call(scope, recorder.clock(), SPAN_SYNC_TO_ASYNC, func)
     call.maker = caller.f_code
-    call.site = near_or_library(caller, _NEAR)
+    call.site = nearest_app_frame_or_library(caller, _NEAR)
     request = call.within
     if request is not None:
         request.made += 1
@@ -52,16 +52,16 @@ def made(recorder: Recorder, func: object, caller: FrameType) -> Call:
     return call
 
 
-def begun(recorder: Recorder, call: Call, watchdog: Watchdog) -> Token[Scope | None]:
+def enter_call(recorder: Recorder, call: Call, watchdog: Watchdog) -> Token[Scope | None]:
     """The coroutine of a bridge call runs: what follows belongs to the call. `over` takes the token."""
     try:
         loop = _get_running_loop()
         if loop is not None and id(loop) not in recorder.watched:
             watchdog.watch(loop)
         if call.parent is None:
-            recorder.root(call)
+            recorder.decide_sampling(call)
         if call.sampled:
-            recorder.dress(call)
+            recorder.attach_context(call)
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("asgiref.cross")
     return current.set(call)
@@ -78,7 +78,7 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
                 return original(executor, *args, **kwargs)
             call: Call | None = None
             try:
-                call = _claim(recorder, executor if actual is None else actual(executor), role_of, args)
+                call = _submit_call(recorder, executor if actual is None else actual(executor), role_of, args)
             except Exception:  # noqa: BLE001 - never into the application
                 internal_errors.report("executor.submit")
             if call is None:
@@ -102,7 +102,7 @@ def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], A
     return make
 
 
-def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -> Call | None:
+def _submit_call(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -> Call | None:
     """The call that this submission carries: a bridge call on its way, or one of the loop's own."""
     scope = _current()
     if _get_running_loop() is None:
@@ -115,14 +115,14 @@ def _claim(recorder: Recorder, executor: Executor, role_of: RoleOf, args: Any) -
         call = scope
     else:
         call = Call(recorder.enclosing(), recorder.clock(), SPAN_EXECUTOR, args[0])
-        recorder.root(call)
+        recorder.decide_sampling(call)
         call.func = _submitted(args)
         call.site = to_thread_site.get() if args[0] is not call.func else None
         to_thread_site.set(None)  # it named this submission, not those made further in
         if call.site is None:
-            call.stack = call_site.here()
+            call.stack = call_site.current_stack()
         if call.sampled:
-            recorder.dress(call)
+            recorder.attach_context(call)
     queue = recorder.ledger.by_executor.get(id(executor))
     if queue is None:
         queue = _queue(recorder, executor, role_of)
@@ -174,12 +174,12 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
                     here.parked.busy_ns += call.run_ns
             if call.resumed or call.kind == SPAN_EXECUTOR:  # its caller has given up, or nobody waits
                 call.ended = now
-                recorder.settle(call)
+                recorder.finish_call(call)
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("executor.end")
 
 
-def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
+def exit_call(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
     """The bridge call is over for its caller."""
     try:
         try:
@@ -190,11 +190,11 @@ def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
         call.ended = call.resumed = now
         if call.state is ENDED:
             call.future = None
-            recorder.settle(call)
+            recorder.finish_call(call)
             return
         future, call.future = call.future, None
         if call.state is NEW:  # refused, or run by an executor that is no ThreadPoolExecutor
-            call.func = essence(call.func)
+            call.func = identity_of(call.func)
             recorder.send(call, notable=False)
             return
         # Cancelled: asgiref gave up waiting. The function may still run; the call is sent when it ends.
@@ -205,7 +205,7 @@ def over(recorder: Recorder, call: Call, token: Token[Scope | None]) -> None:
             and now - call.started >= recorder.wait_ns
         ):
             call.stack = (
-                call_site.here()
+                call_site.current_stack()
             )  # its end may come on another thread, or where no frame of it is left
         if future is not None and call.state is WAITING:
             watch_cancellation(recorder, call, future)
@@ -235,6 +235,6 @@ def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
         now = recorder.clock()
         if queue.withdraw(call, now, ENDED if gave_up else ABANDONED):
             call.ended = now
-            recorder.settle(call)
+            recorder.finish_call(call)
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("executor.done")

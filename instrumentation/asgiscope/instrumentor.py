@@ -95,7 +95,7 @@ class Instrumentation:
         self.ongoing = Ongoing(self.recorder, self.watchdog, self.pools.waiting)
         self.arrivals = Arrivals(self.recorder, self.watchdog)
         self.connections = connections.Connections(self.recorder, self.pools)
-        self.watchdog.duties += [self.ongoing.look, self.arrivals.look, self.connections.look]
+        self.watchdog.periodic_tasks += [self.ongoing.look, self.arrivals.look, self.connections.look]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
         self.refused: dict[str, str] = {}

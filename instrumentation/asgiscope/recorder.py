@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from asgiscope.config import Config
 from asgiscope.contention.queue import Call, Culprit, Ledger
-from asgiscope.metrics.aggregator import Tallies
+from asgiscope.metrics.aggregator import Aggregator
 from asgiscope.records.crossings import Crossing
 from asgiscope.records.scope import Connection, Operation, Request, Scope, Tags, current
 from asgiscope.records.stall import Stall
 from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
 from asgiscope.stack import call_site, declared
-from asgiscope.stack.call_site import Frame, essence, near
+from asgiscope.stack.call_site import Frame, identity_of, nearest_app_frame
 from asgiscope.stack.declared import Declared
 
 Op = TypeVar("Op", bound=Operation)
@@ -69,7 +69,7 @@ class Refusal(Scope):
         name = type(error).__qualname__
         if name != self.exception.rpartition(".")[2] or str(error) != self.message:
             return False
-        site = call_site.find_or_innermost(self.frames)
+        site = call_site.select_call_site_or_innermost(self.frames)
         step = error.__traceback__
         while step is not None:
             if site is not None and step.tb_frame.f_code is site.code:
@@ -184,7 +184,7 @@ class Recorder:
         self.wait_ns = int(config.wait_ms * _MS)
         self.blocked_ns = int(config.blocked_ms * _MS)
         self.parked_ns = int(config.parked_ms * _MS)
-        self.tallies = Tallies()
+        self.tallies = Aggregator()
         self.context: Callable[[], int] = int
         """The asgiref context in force, 0 for none; set by the asgiref probe, which owns that knowledge."""
         self.otel: Callable[[], Any] = lambda: None
@@ -241,12 +241,12 @@ class Recorder:
             return here.call.queue.role
         return ThreadRole.MAIN if threading.main_thread().ident == get_ident() else ThreadRole.OTHER
 
-    def root(self, scope: Scope) -> None:
+    def decide_sampling(self, scope: Scope) -> None:
         """Decide for a scope that has no parent whether its trace is sampled."""
         if scope.parent is None and (scope.origin is None or type(scope.origin) is Connection):
             scope.sampled = self.sample(scope)
 
-    def dress(self, scope: Scope) -> None:
+    def attach_context(self, scope: Scope) -> None:
         """Give a scope that will be sent its tags and its foreign parent."""
         scope.tags = self.tags()
         scope.otel = other = self.otel()
@@ -261,42 +261,42 @@ class Recorder:
         if notable and scope.request is not None:
             scope.request.notable = True
         if scope.tags is None:
-            self.dress(scope)
+            self.attach_context(scope)
         if self.begun is not None and isinstance(scope, Request) and self.follows(scope):
             return True
         return self.outbox.put(scope)
 
     # --- operations -------------------------------------------------------------------------------------
 
-    def enter(self, kind: str, name: str, make: type[Op] = Operation) -> Op:  # type: ignore[assignment] # mypy 4236
+    def start_operation(self, kind: str, name: str, make: type[Op] = Operation) -> Op:  # type: ignore[assignment] # mypy 4236
         """Synchronous work begins."""
         operation = make(self.enclosing(), self.clock(), kind, name)
         if operation.parent is None:
-            self.root(operation)
+            self.decide_sampling(operation)
         if operation.sampled:
-            operation.site = near(sys._getframe(), _OPERATION_DEPTH)  # noqa: SLF001
+            operation.site = nearest_app_frame(sys._getframe(), _OPERATION_DEPTH)  # noqa: SLF001
         if _get_running_loop() is not None:
             operation.on_loop = True
             self.threads.here.blocking += 1
         return operation
 
-    def glance(self, kind: str, scope: Scope | None) -> Operation | None:
+    def start_unguarded(self, kind: str, scope: Scope | None) -> Operation | None:
         """Synchronous work begins that Django does not guard; None where nothing would come of recording it."""
         on_loop = _get_running_loop() is not None
         if not on_loop and (scope is None or not scope.sampled):
             return None
         operation = Operation(scope, self.clock(), kind, kind)
         operation.guarded = False
-        self.root(operation)
+        self.decide_sampling(operation)
         if operation.sampled:
-            operation.site = near(sys._getframe(), _OPERATION_DEPTH)  # noqa: SLF001
-            self.dress(operation)
+            operation.site = nearest_app_frame(sys._getframe(), _OPERATION_DEPTH)  # noqa: SLF001
+            self.attach_context(operation)
         if on_loop:
             operation.on_loop = True
             self.threads.here.blocking += 1
         return operation
 
-    def leave(self, operation: Operation, *, keep: bool = True) -> None:
+    def finish_operation(self, operation: Operation, *, keep: bool = True) -> None:
         """It has ended, on the thread on which it began. If a loop runs there, it blocked that loop.
 
         `keep=False`: it is not worth a span of its own.
@@ -320,7 +320,7 @@ class Recorder:
         if not refused:
             self.blocked(operation, guarded, inner)
 
-    def lost(self) -> None:
+    def reset_nesting(self) -> None:
         """A probe failed when its operation ended: whatever it left open is over."""
         here = self.threads.here
         here.blocking, here.guarded, here.inner = 0, False, None
@@ -338,7 +338,7 @@ class Recorder:
             # One that encloses the best so far explains more only if the best is less than half of it.
             if length <= (longest * 2 if operation.started <= best.started else longest):
                 return
-        here.inner = operation, call_site.here()
+        here.inner = operation, call_site.current_stack()
 
     def blocked(
         self, operation: Operation, guarded: bool, inner: tuple[Operation, list[Frame]] | None
@@ -365,7 +365,7 @@ class Recorder:
             watch.adopt(stall)
         if not stall.frames:
             most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
-            stall.frames = inner[1] if inner is not None and most else call_site.here()
+            stall.frames = inner[1] if inner is not None and most else call_site.current_stack()
         self.stalled(stall, get_ident())
 
     def stalled(self, stall: Stall, thread_id: int) -> None:
@@ -379,19 +379,19 @@ class Recorder:
         if stall.request is not None:
             stall.request.notable = True
         if stall.tags is None:
-            self.dress(stall)
+            self.attach_context(stall)
         if stall.blocked_ns < self.blocked_ns or stall.starved is not None or not self.keep(stall, thread_id):
             self.send(stall, notable=True)
 
     # --- bridge calls -----------------------------------------------------------------------------------
 
-    def settle(self, call: Call) -> None:
+    def finish_call(self, call: Call) -> None:
         """A bridge call is over and its caller runs again: tally it, and send it if it matters."""
         if call.settled:  # its thread and its caller may come to the end at the same time
             return
         call.settled = True
         queue, begun, sampled = call.queue, call.run_started, call.sampled
-        call.func = func = essence(call.func)
+        call.func = func = identity_of(call.func)
         if begun:
             wait, ended, resumed = begun - call.started, call.run_ended, call.resumed
             run = ended - begun
@@ -401,13 +401,13 @@ class Recorder:
         if queue is not None:
             # As `Crossing(...)`, without the function that a named tuple's own `__new__` is.
             crossing = _new(Crossing, (call.site, func, queue.role, wait, run, resume, call.started))
-            self.tallies.crossed(call.within, crossing, call.origin)
+            self.tallies.record_crossing(call.within, crossing, call.origin)
         notable = wait >= self.wait_ns or (sampled and call.middleware is not None)
         if not (notable or sampled):
             call.ahead = None
             return
         if notable and not call.stack and call_site.lacks_application(call.site):
-            call.stack = call_site.here()
+            call.stack = call_site.current_stack()
         if call.ahead is not None:
             call.ahead.settle()
         if not self.send(call, notable):
@@ -421,7 +421,7 @@ class Recorder:
             if not request.ended:
                 request.notable = True
                 refusal.reached = False
-                self.dress(refusal)
+                self.attach_context(refusal)
                 if request.refused is None:
                     request.refused = deque()
                 if len(request.refused) < _MAX_KEPT_REFUSALS:

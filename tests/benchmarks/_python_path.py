@@ -15,7 +15,7 @@ from typing import Any
 import clickhouse_connect
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.store.client import Engine
-from asgiscope_collector.wal.segment import bodies
+from asgiscope_collector.wal.segment import iter_records
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
@@ -93,7 +93,7 @@ def rows(body: bytes) -> list[list[Any]]:
 
 def main() -> None:
     """Store the bodies, and print."""
-    sent = [body for _, body in bodies(Path(sys.argv[1]).read_bytes())]
+    sent = [body for _, body in iter_records(Path(sys.argv[1]).read_bytes())]
     settings = Settings(data=Path(sys.argv[2]))
     engine = Engine(settings)
     engine.open()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from asgiscope_collector.wal.segment import bodies
+from asgiscope_collector.wal.segment import iter_records
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _TIMES: Final = struct.Struct("<BQBQ")
@@ -79,7 +79,7 @@ def send(port: int, made: list[Body], until: float, counts: list[int]) -> None:
 def main() -> None:
     """Send, and print."""
     port, seconds, connections = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    sent = [body for _, body in bodies(Path(sys.argv[4]).read_bytes())]
+    sent = [body for _, body in iter_records(Path(sys.argv[4]).read_bytes())]
     counts = [[0, 0] for _ in range(connections)]
     made = [[Body(body) for body in sent[number::connections]] for number in range(connections)]
     until = time.monotonic() + seconds

@@ -21,7 +21,7 @@ from typing import Final
 
 import httpx
 from asgiscope.export.outbox import BATCH
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.servers import Server, free_port
@@ -133,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bodies = folder / "bodies"
-        bodies.write_bytes(b"".join(map(frame, made)))
+        bodies.write_bytes(b"".join(map(encode_record, made)))
         with (collector := Collector(folder)).server:
             collector.send(bodies, 1)
             collector.drained()
@@ -165,7 +165,7 @@ def main() -> None:
         second = folder / "second"
         second.mkdir()
         few = folder / "few"
-        few.write_bytes(b"".join(frame(made[n % len(made)]) for n in range(PYTHON_SPANS // SPANS)))
+        few.write_bytes(b"".join(encode_record(made[n % len(made)]) for n in range(PYTHON_SPANS // SPANS)))
         told = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks._python_path", str(few), str(second)],
             check=True,

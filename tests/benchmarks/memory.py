@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 
 from tests.benchmarks.ingest import QUERIES, Collector, recorded
 
@@ -47,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bodies = folder / "bodies"
-        bodies.write_bytes(b"".join(map(frame, made)))
+        bodies.write_bytes(b"".join(map(encode_record, made)))
         took: dict[str, list[float]] = {path: [] for path in QUERIES}
         with (collector := Collector(folder)).server:
             with Peak(collector) as peak:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from asgiscope_collector.store.client import Engine
-from asgiscope_collector.web.response_cache import Answers
+from asgiscope_collector.web.response_cache import ResponseCache
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.collector.conftest import Running
@@ -129,7 +129,7 @@ class Store:
         await send({"type": "http.response.body", "body": body})
 
 
-async def get(answers: Answers, query: bytes = b"") -> bytes:
+async def get(answers: ResponseCache, query: bytes = b"") -> bytes:
     """One reader's question and the body that came."""
     told: list[Message] = []
 
@@ -149,7 +149,7 @@ def test_what_was_asked_before_a_write_is_not_told_after_it() -> None:
 
     async def main() -> None:
         store = Store()
-        answers = Answers(store, state=lambda: store.writes)
+        answers = ResponseCache(store, state=lambda: store.writes)
         before = asyncio.create_task(get(answers))
         await store.came.acquire()
         store.writes = 1
@@ -167,7 +167,7 @@ def test_a_reader_that_leaves_takes_nobody_with_it() -> None:
 
     async def main() -> None:
         store = Store()
-        answers = Answers(store, state=lambda: store.writes)
+        answers = ResponseCache(store, state=lambda: store.writes)
         first, second = (asyncio.create_task(get(answers)) for _ in range(2))
         await store.came.acquire()
         first.cancel()
@@ -185,7 +185,7 @@ def test_what_is_kept_is_bounded() -> None:
     async def main() -> None:
         store = Store()
         store.go_on.set()
-        answers = Answers(store, state=lambda: store.writes)
+        answers = ResponseCache(store, state=lambda: store.writes)
         large = b"x" * 1_500_000
         for number in range(12):
             await get(answers, large + str(number).encode())
@@ -212,7 +212,7 @@ async def test_question_that_waits_for_its_client_to_leave_is_answered() -> None
         await send({"type": "http.response.body", "body": b""})
         leaving.cancel()
 
-    transport = httpx.ASGITransport(app=Answers(app, state=lambda: 0))
+    transport = httpx.ASGITransport(app=ResponseCache(app, state=lambda: 0))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         answer = await asyncio.wait_for(client.get("/api/findings/..%2f"), 30)
     assert answer.status_code == 404

@@ -16,7 +16,7 @@ from asgiscope_collector import __version__
 from asgiscope_collector.__main__ import main
 from asgiscope_collector.settings import Settings, SettingsError
 from asgiscope_collector.web.app import create_app
-from asgiscope_collector.web.security import Guard
+from asgiscope_collector.web.security import SecurityHeadersMiddleware
 
 from tests.collector.conftest import Running
 from tests.servers import free_port
@@ -110,7 +110,7 @@ def test_a_failure_is_a_problem_with_the_headers_too(caplog: pytest.LogCaptureFi
         raise RuntimeError("secret detail")
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(broken, check_host=True))
+        transport = httpx.ASGITransport(SecurityHeadersMiddleware(broken, check_host=True))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             return await http.get("/api/anything")
 

@@ -7,7 +7,7 @@ import pytest
 from asgiscope import semconv as sc
 from asgiscope_collector.ingest.cardinality import OTHER, KeyLimits
 from asgiscope_collector.otlp import items_of, request_of
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 
 from tests.collector.conftest import Running
 from tests.collector.points import Meter
@@ -37,7 +37,7 @@ def routes(count: int, *, service: str = "shop", first: int = 0, start_ns: int =
 def test_most_expensive_keys_are_kept_and_the_others_named_so() -> None:
     """What they were called stands beside it; a route's method is no name of its own."""
     limits = KeyLimits(per_service=3, overall=100)
-    renamed = limits.apply("traces", frame(routes(10)))
+    renamed = limits.apply("traces", encode_record(routes(10)))
     assert renamed is not None
     assert names("traces", renamed, sc.HTTP_ROUTE) == {OTHER: 7, "/7/": 1, "/8/": 1, "/9/": 1}
     assert sum(names("traces", renamed, sc.ORIGINAL + sc.HTTP_ROUTE).values()) == 7
@@ -48,17 +48,19 @@ def test_most_expensive_keys_are_kept_and_the_others_named_so() -> None:
 def test_keys_that_are_kept_stay_so_in_the_minute_and_another_minute_begins_anew() -> None:
     """Also where a later segment has more expensive ones; few keys change nothing."""
     limits = KeyLimits(per_service=3, overall=100)
-    assert limits.apply("traces", frame(routes(3))) is None
-    renamed = limits.apply("traces", frame(routes(3) + routes(2, first=5)))
+    assert limits.apply("traces", encode_record(routes(3))) is None
+    renamed = limits.apply("traces", encode_record(routes(3) + routes(2, first=5)))
     assert renamed is not None
     assert names("traces", renamed, sc.HTTP_ROUTE) == {"/0/": 1, "/1/": 1, "/2/": 1, OTHER: 2}
-    assert limits.apply("traces", frame(routes(3, first=5, start_ns=NOW - 60 * SECOND))) is None
+    assert limits.apply("traces", encode_record(routes(3, first=5, start_ns=NOW - 60 * SECOND))) is None
 
 
 def test_all_services_together_are_bounded_by_cost() -> None:
     """Where each alone is within its bound; the first that comes takes not all the room."""
     limits = KeyLimits(per_service=10, overall=4)
-    renamed = limits.apply("traces", frame(routes(4, service="a")) + frame(routes(4, service="b")))
+    renamed = limits.apply(
+        "traces", encode_record(routes(4, service="a")) + encode_record(routes(4, service="b"))
+    )
     assert renamed is not None
     assert [names("traces", [body], sc.HTTP_ROUTE) for body in renamed] == [
         {OTHER: 2, "/2/": 1, "/3/": 1}
@@ -74,7 +76,7 @@ def test_call_sites_links_and_releases_are_keys_too() -> None:
         request = sender.request("GET", "/", start_ns=NOW)
         sender.stall(request, blocked_ns=number * MS, function=f"view_{number}", file="views.py")
         sender.bridge_call(request, f"call_{number}", held_by=[(request, MS, f"held_{number}")], wait_ns=MS)
-        whole.append(frame(sender.body()))
+        whole.append(encode_record(sender.body()))
     renamed = limits.apply("traces", b"".join(whole))
     assert renamed is not None
     assert names("traces", renamed, sc.HTTP_ROUTE) == {"/": 15}
@@ -101,7 +103,7 @@ def test_data_points_are_bounded_as_spans_are() -> None:
     meter = Meter("shop")
     for number in range(5):
         meter.number("asgiscope.request.hops", number, {sc.HTTP_ROUTE: f"/{number}/"}, time_ns=NOW)
-    renamed = limits.apply("metrics", frame(meter.body()))
+    renamed = limits.apply("metrics", encode_record(meter.body()))
     assert renamed is not None
     assert names("metrics", renamed, sc.HTTP_ROUTE) == {OTHER: 3, "/3/": 1, "/4/": 1}
     assert not names("metrics", renamed, sc.ORIGINAL + sc.HTTP_ROUTE)
@@ -114,13 +116,13 @@ def test_only_a_segment_that_seems_to_have_many_keys_is_read(distinct: int, susp
     for number in range(4_000):
         sender.request("GET", f"/{number % distinct}/")
     limits = KeyLimits(per_service=1_000, overall=10_000)
-    assert limits.is_suspect(frame(sender.body())) is suspect
+    assert limits.is_suspect(encode_record(sender.body())) is suspect
 
 
 def test_keys_that_come_a_few_at_a_time_are_suspect_in_the_end() -> None:
     """Each segment has few, the minute has many."""
     limits = KeyLimits(per_service=1_000, overall=10_000)
-    suspect = [limits.is_suspect(frame(routes(100, first=number * 100))) for number in range(15)]
+    suspect = [limits.is_suspect(encode_record(routes(100, first=number * 100))) for number in range(15)]
     assert not any(suspect[:10])
     assert all(suspect[10:])
 

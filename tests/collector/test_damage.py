@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.collector.truth import truth
@@ -53,7 +53,12 @@ def test_what_is_damaged_is_said_and_the_rest_is_served(tmp_path: Path) -> None:
     damaged = os.urandom(200)
     (part / "data.bin").write_bytes(damaged)
     segment = data / "spool/01234567890123456789-00000001-1.otlp"
-    whole = frame(body_of("before")), frame(b"\x0a\xff no request"), frame(body_of("after")), b"\x70torn"
+    whole = (
+        encode_record(body_of("before")),
+        encode_record(b"\x0a\xff no request"),
+        encode_record(body_of("after")),
+        b"\x70torn",
+    )
     segment.write_bytes(b"".join(whole))
 
     with collector(tmp_path) as server:

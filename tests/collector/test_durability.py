@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
@@ -117,7 +117,7 @@ def test_a_segment_is_loaded_once_however_often_it_comes_back(start: Start, tmp_
     server = start()
     assert stop(server) == 0
     segment = tmp_path / "asgiscope-data/spool/01234567890123456789-00000001-1.otlp"
-    data = b"".join(frame(body_of("again", number)) for number in range(30))
+    data = b"".join(encode_record(body_of("again", number)) for number in range(30))
     for _ in range(2):
         segment.write_bytes(data)
         server = start()
@@ -131,8 +131,8 @@ def test_a_torn_end_is_cut_off(start: Start, tmp_path: Path) -> None:
     server = start()
     assert stop(server) == 0
     spool = tmp_path / "asgiscope-data/spool"
-    for number, torn in enumerate((frame(body_of("torn", 3))[:-7], b"\x85" + bytes(4))):
-        whole = b"".join(frame(body_of("torn", number)) for number in range(3))
+    for number, torn in enumerate((encode_record(body_of("torn", 3))[:-7], b"\x85" + bytes(4))):
+        whole = b"".join(encode_record(body_of("torn", number)) for number in range(3))
         (spool / f"01234567890123456789-0000000{number}-1.otlp").write_bytes(whole + torn)
     (spool / "01234567890123456789-00000003-1.otlp").write_bytes(b"\xff" * 11)
     (spool / "01234567890123456789-00000004-1.draft").write_bytes(whole)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from asgiscope_collector.store.threads import LOAD_NICE, MERGE_NICE, MERGES
 from asgiscope_collector.wal.journal import Journal
-from asgiscope_collector.wal.segment import bodies, frame
+from asgiscope_collector.wal.segment import encode_record, iter_records
 from asgiscope_collector.wal.spool import Spool
 
 from tests.collector.conftest import Running
@@ -76,7 +76,7 @@ def test_two_hundred_thousand_spans_in_one_insert_are_stored_once(running: Runni
     sender = Sender(service)
     for _ in range(200):
         sender.stall(None, blocked_ns=1000)
-    one = frame(sender.body())
+    one = encode_record(sender.body())
     engine = running.collector.engine
     sums = []
     for _ in range(2):
@@ -122,9 +122,9 @@ def test_a_segment_that_fails_keeps_no_other_waiting(tmp_path: Path) -> None:
 def test_frames_are_read_back(size: int) -> None:
     """A length of one to four bytes; what is torn ends the reading."""
     body = b"x" * size
-    framed = frame(body)
-    assert list(bodies(framed + framed)) == [(len(framed), body), (2 * len(framed), body)]
-    assert list(bodies(framed + framed[:-1])) == [(len(framed), body)]
+    framed = encode_record(body)
+    assert list(iter_records(framed + framed)) == [(len(framed), body), (2 * len(framed), body)]
+    assert list(iter_records(framed + framed[:-1])) == [(len(framed), body)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority of their own")

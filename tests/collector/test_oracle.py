@@ -28,7 +28,7 @@ def about(value: float) -> Any:
     return pytest.approx(value, rel=1e-6, abs=50)
 
 
-class Answers:
+class ResponseCache:
     """What the API says of one service in the time of an example."""
 
     def __init__(self, running: Running, service: str, start_ns: int) -> None:
@@ -66,7 +66,7 @@ def test_every_answer_is_the_truth(running: Running, planned: list[Plan], seed: 
         assert answer.status_code == httpx.codes.OK, answer.text
     running.wait_for(lambda: running.collector.spool.size == 0)
     for plan, service in zip(planned, services, strict=True):
-        ask, truth = Answers(running, service, start_ns), truth_of(plan)
+        ask, truth = ResponseCache(running, service, start_ns), truth_of(plan)
         overview_is(ask, plan, truth)
         routes_are(ask, plan, truth)
         findings_are(ask, truth)
@@ -78,7 +78,7 @@ def test_every_answer_is_the_truth(running: Running, planned: list[Plan], seed: 
     decisions_are_kept(running, services[0], start_ns)
 
 
-def overview_is(ask: Answers, plan: Plan, truth: Truth) -> None:
+def overview_is(ask: ResponseCache, plan: Plan, truth: Truth) -> None:
     """The service's row, and the series that add up to it."""
     overview = ask("overview")
     (health,) = overview["services"]
@@ -98,7 +98,7 @@ def overview_is(ask: Answers, plan: Plan, truth: Truth) -> None:
         assert sum(point[name] for point in overview["series"]) == about(health[name]), name
 
 
-def routes_are(ask: Answers, plan: Plan, truth: Truth) -> None:
+def routes_are(ask: ResponseCache, plan: Plan, truth: Truth) -> None:
     """Each route's requests, errors, hops and what they cost."""
     rows = {row["route"]: row for row in ask("hops")["routes"]}
     assert rows.keys() == (truth.by_route.keys() if plan.watched else set())
@@ -115,7 +115,7 @@ def routes_are(ask: Answers, plan: Plan, truth: Truth) -> None:
         assert sum(row["overhead_ns"] for row in rows.values()) == about(truth.overhead_ns)
 
 
-def findings_are(ask: Answers, truth: Truth) -> None:
+def findings_are(ask: ResponseCache, truth: Truth) -> None:
     """Occurrences, affected requests and what they lost; on the list, on the finding's page and on its kind's."""
     found = {finding["kind"]: finding for finding in ask("findings")["findings"]}
     assert {kind: finding["count"] for kind, finding in found.items()} == truth.occurrences
@@ -140,7 +140,7 @@ def findings_are(ask: Answers, truth: Truth) -> None:
     ]
 
 
-def middleware_is(ask: Answers, truth: Truth) -> None:
+def middleware_is(ask: ResponseCache, truth: Truth) -> None:
     """Hook hops of each layer, which are all hops here."""
     (chain,) = ask("middleware")["chains"]
     assert chain["requests"] == truth.requests
@@ -150,14 +150,14 @@ def middleware_is(ask: Answers, truth: Truth) -> None:
     assert sum(layer["calls"] for layer in chain["layers"]) == truth.hops
 
 
-def contention_is(ask: Answers, truth: Truth) -> None:
+def contention_is(ask: ResponseCache, truth: Truth) -> None:
     """Calls and waits by the thread's role are the overview's."""
     roles = ask("contention")["roles"]
     assert sum(role["calls"] for role in roles) == truth.hops
     assert sum(role["wait_ns"] for role in roles) == about(truth.wait_ns)
 
 
-def releases_are(ask: Answers, plan: Plan, truth: Truth) -> None:
+def releases_are(ask: ResponseCache, plan: Plan, truth: Truth) -> None:
     """Requests by version add up to the overview's."""
     versions = {row["version"]: row["requests"] for row in ask("releases")["releases"]}
     assert sum(versions.values()) == truth.requests
@@ -165,7 +165,7 @@ def releases_are(ask: Answers, plan: Plan, truth: Truth) -> None:
         assert versions == {"1.0": truth.requests}
 
 
-def traces_are(ask: Answers, plan: Plan) -> None:
+def traces_are(ask: ResponseCache, plan: Plan) -> None:
     """Each route's traces are those that were sent of it."""
     sent = bodies_sent(plan)
     for route in {visit.route for visit in plan.visits}:
@@ -181,7 +181,7 @@ def bodies_sent(plan: Plan) -> Sequence[str]:
 
 def decisions_are_kept(running: Running, service: str, start_ns: int) -> None:
     """What is resolved does not cost users most any more, until it comes again."""
-    ask = Answers(running, service, start_ns)
+    ask = ResponseCache(running, service, start_ns)
     found = ask("findings")["findings"]
     if not found:
         return

@@ -12,7 +12,7 @@ import httpx
 from asgiscope_collector.ingest.retries import Retries
 from asgiscope_collector.otlp import digest_of
 from asgiscope_collector.wal.journal import DIGEST_BYTES, Journal
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
@@ -102,7 +102,9 @@ def test_a_retry_after_a_restart_and_after_a_crash_is_counted_once(tmp_path: Pat
         assert server.process is not None
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
-    (spool / "01234567890123456789-00000001-1.otlp").write_bytes(frame(spooled) + frame(torn)[:-5])
+    (spool / "01234567890123456789-00000001-1.otlp").write_bytes(
+        encode_record(spooled) + encode_record(torn)[:-5]
+    )
     with collector(tmp_path, **settings) as server:
         post(server, [stored, spooled, torn])
         send(server, grpc_port, meter, caller)

@@ -7,7 +7,7 @@ import pytest
 from asgiscope_collector.operations import Context, run
 from asgiscope_collector.store import rebuild
 from asgiscope_collector.store.client import Engine
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -47,7 +47,7 @@ spans_of_others = st.lists(
 
 def load(engine: Engine, request: ExportTraceServiceRequest, token: str) -> None:
     """Store a request."""
-    engine.load("traces", io.BytesIO(frame(request.SerializeToString())), token)
+    engine.load("traces", io.BytesIO(encode_record(request.SerializeToString())), token)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -16,7 +16,7 @@ from asgiscope_collector.settings import Settings
 from asgiscope_collector.store.bootstrap import connect
 from asgiscope_collector.store.client import Engine
 from asgiscope_collector.store.retention import prune, stored
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.clickhouse_server import PASSWORD, USER
@@ -86,7 +86,7 @@ def test_a_segment_that_comes_twice_is_stored_once(on_server: Running, service: 
     sender = Sender(service)
     for _ in range(50):
         sender.stall(sender.request("GET", "/"), blocked_ns=MS)
-    segment.write_bytes(frame(sender.body()))
+    segment.write_bytes(encode_record(sender.body()))
     for _ in range(2):
         with segment.open("rb") as file:
             on_server.collector.engine.load("traces", file, f"{service}-1")

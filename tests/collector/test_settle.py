@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiscope_collector.ingest.reconcile import settle
+from asgiscope_collector.ingest.reconcile import reconcile
 from asgiscope_collector.store.client import Engine
 from asgiscope_collector.store.rebuild import finish, rebuild
 from asgiscope_collector.store.rollups import Minutes, Rollup, remake, rollups, without_merges
-from asgiscope_collector.wal.segment import bodies, contents, frame, name_of
+from asgiscope_collector.wal.segment import contents, encode_record, iter_records, name_of
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from tests.collector.conftest import Running
@@ -119,8 +119,8 @@ def test_whatever_is_left_of_a_segment_it_is_stored_once(
     engine, name = running.collector.engine, f"{service}.{signal}"
     body = BODY[signal](name)
     segment = tmp_path / name_of(1, time.time_ns(), signal)
-    segment.write_bytes(frame(body))
-    engine.load(signal, io.BytesIO(frame(body)), segment.name)
+    segment.write_bytes(encode_record(body))
+    engine.load(signal, io.BytesIO(encode_record(body)), segment.name)
     sums = sums_of(engine, signal, name)
     wanted, kept = sums(), rows(engine, signal, name)
     assert kept == {"traces": 6, "metrics": 2}[signal]
@@ -131,7 +131,7 @@ def test_whatever_is_left_of_a_segment_it_is_stored_once(
     )
 
     def check() -> None:
-        settle(engine, segment)
+        reconcile(engine, segment)
         assert (rows(engine, signal, name), sums()) == (kept, wanted)
 
     check()
@@ -141,7 +141,7 @@ def test_whatever_is_left_of_a_segment_it_is_stored_once(
     by_service = [each for each in wanted if _knows_services(engine, each)]
     for table in (RAW[signal], *by_service):
         delete(engine, table, "ServiceName = {s:String}", name)
-    engine.load(signal, io.BytesIO(frame(body)), segment.name)
+    engine.load(signal, io.BytesIO(encode_record(body)), segment.name)
     check()
     delete(engine, RAW[signal], "ServiceName = {s:String} AND rand() % 2 = 0", name)
     check()
@@ -157,10 +157,10 @@ def _knows_services(engine: Engine, table: str) -> bool:
 def test_rows_of_a_rollup_come_of_the_minutes_that_they_say(running: Running, service: str) -> None:
     """Each rollup made anew, minute by minute, is what the views have kept: also a trace over a minute's end."""
     engine, body = running.collector.engine, two_minutes(service)
-    engine.load("traces", io.BytesIO(frame(body)), service)
+    engine.load("traces", io.BytesIO(encode_record(body)), service)
     sums = sums_of(engine, "traces", service)
     wanted = sums()
-    held = contents("traces", [each for _, each in bodies(frame(body))])
+    held = contents("traces", [each for _, each in iter_records(encode_record(body))])
     assert (held.items, len(held.minutes)) == (6, 3)
     for rollup in rollups(engine, "traces"):
         for minute in held.minutes:

@@ -14,11 +14,11 @@ from tests.dashboard.shop import LOOP, SERVICE, Incident, incident
 
 pytestmark = pytest.mark.browser
 
-Told = tuple[str, Incident]
+NotificationLogEntry = tuple[str, Incident]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotificationLogEntry]:
     """A collector that holds one incident, and the incident."""
     story = incident(time.time_ns() - 120_000_000_000)
     with collector(tmp_path_factory.mktemp("told") / "data") as server:
@@ -26,7 +26,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         yield server.url, story
 
 
-def _open(open_view: Open, told: Told, trace: Trace, *, width: int = 1440) -> Page:
+def _open(open_view: Open, told: NotificationLogEntry, trace: Trace, *, width: int = 1440) -> Page:
     url, _ = told
     return open_view(url, f"traces/{trace.id.hex()}", width=width)
 
@@ -41,7 +41,7 @@ def _ink(page: Page) -> str:
     return str(page.evaluate("document.querySelector('canvas.lanes-canvas').toDataURL()"))
 
 
-def test_the_headline_names_the_holder(told: Told, open_view: Open) -> None:
+def test_the_headline_names_the_holder(told: NotificationLogEntry, open_view: Open) -> None:
     """Before anything is clicked: what cost the request, and who held the thread."""
     page = _open(open_view, told, told[1].recommend)
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")
@@ -50,7 +50,7 @@ def test_the_headline_names_the_holder(told: Told, open_view: Open) -> None:
     assert "held by shop.reports.tasks.export_orders" in verdict
 
 
-def test_the_shares_add_up_to_the_request(told: Told, open_view: Open) -> None:
+def test_the_shares_add_up_to_the_request(told: NotificationLogEntry, open_view: Open) -> None:
     """The slices of the bar fill it, and queue wait, stalls and queries are named."""
     page = _open(open_view, told, told[1].recommend)
     label = page.locator(".share-bar").get_attribute("aria-label") or ""
@@ -60,7 +60,7 @@ def test_the_shares_add_up_to_the_request(told: Told, open_view: Open) -> None:
     assert sum(shares) == pytest.approx(100, abs=1.5)
 
 
-def test_pointing_at_a_wait_names_waiter_and_holder(told: Told, open_view: Open) -> None:
+def test_pointing_at_a_wait_names_waiter_and_holder(told: NotificationLogEntry, open_view: Open) -> None:
     """The tooltip says how long the call waited, for which thread, and who held it."""
     page = _open(open_view, told, told[1].recommend)
     pointed_at(page, "recently_viewed")
@@ -70,7 +70,7 @@ def test_pointing_at_a_wait_names_waiter_and_holder(told: Told, open_view: Open)
     assert "of reports/export" in said
 
 
-def test_a_click_selects_and_the_address_keeps_it(told: Told, open_view: Open) -> None:
+def test_a_click_selects_and_the_address_keeps_it(told: NotificationLogEntry, open_view: Open) -> None:
     """The panel shows every attribute; the address leads back to it; Escape lets go."""
     page = _open(open_view, told, told[1].recommend)
     page.mouse.click(*pointed_at(page, "similar_products"))
@@ -85,7 +85,9 @@ def test_a_click_selects_and_the_address_keeps_it(told: Told, open_view: Open) -
     assert "span=" not in page.url
 
 
-def test_the_holder_is_a_ghost_that_leads_to_its_own_trace(told: Told, open_view: Open) -> None:
+def test_the_holder_is_a_ghost_that_leads_to_its_own_trace(
+    told: NotificationLogEntry, open_view: Open
+) -> None:
     """The call that held the thread belongs to another request; one click opens it, with the call selected."""
     page = _open(open_view, told, told[1].recommend)
     page.mouse.click(*pointed_at(page, "Held the thread"))
@@ -94,7 +96,9 @@ def test_the_holder_is_a_ghost_that_leads_to_its_own_trace(told: Told, open_view
     expect(_panel(page)).to_contain_text("sync_to_async shop.reports.tasks.export_orders")
 
 
-def test_a_stall_of_another_request_crosses_the_loop_lane(told: Told, open_view: Open) -> None:
+def test_a_stall_of_another_request_crosses_the_loop_lane(
+    told: NotificationLogEntry, open_view: Open
+) -> None:
     """The victim sees what blocked the loop, and where."""
     page = _open(open_view, told, told[1].recommend)
     pointed_at(page, "The event loop stood still")
@@ -103,7 +107,7 @@ def test_a_stall_of_another_request_crosses_the_loop_lane(told: Told, open_view:
     assert "catalog/views.py:41" in said
 
 
-def test_a_stall_names_its_victims(told: Told, open_view: Open) -> None:
+def test_a_stall_names_its_victims(told: NotificationLogEntry, open_view: Open) -> None:
     """The trace that blocked the loop lists the requests it delayed, each a link."""
     page = _open(open_view, told, told[1].products)
     page.mouse.click(*pointed_at(page, "The event loop stood still"))
@@ -112,7 +116,7 @@ def test_a_stall_names_its_victims(told: Told, open_view: Open) -> None:
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")
 
 
-def test_the_keyboard_reaches_everything(told: Told, open_view: Open) -> None:
+def test_the_keyboard_reaches_everything(told: NotificationLogEntry, open_view: Open) -> None:
     """Arrows walk through the spans, each said aloud; the view zooms, pans and fits."""
     page = _open(open_view, told, told[1].recommend)
     lanes = page.locator(".lanes")
@@ -140,7 +144,7 @@ def test_the_keyboard_reaches_everything(told: Told, open_view: Open) -> None:
     assert _ink(page) != whole
 
 
-def test_the_wheel_zooms_and_a_drag_pans(told: Told, open_view: Open) -> None:
+def test_the_wheel_zooms_and_a_drag_pans(told: NotificationLogEntry, open_view: Open) -> None:
     """The wheel zooms around the pointer; where all is shown it scrolls the page on; a drag moves the view."""
     page = _open(open_view, told, told[1].recommend)
     x, y = pointed_at(page, "recently_viewed")
@@ -164,7 +168,9 @@ def test_the_wheel_zooms_and_a_drag_pans(told: Told, open_view: Open) -> None:
     eventually(page, "(before) => scrollY > before", before)
 
 
-def test_search_dims_the_rest_and_walks_through_what_it_found(told: Told, open_view: Open) -> None:
+def test_search_dims_the_rest_and_walks_through_what_it_found(
+    told: NotificationLogEntry, open_view: Open
+) -> None:
     """`/` leads to the search; Enter goes from one find to the next; the table shows the finds alone."""
     page = _open(open_view, told, told[1].recommend)
     whole = _ink(page)
@@ -182,7 +188,9 @@ def test_search_dims_the_rest_and_walks_through_what_it_found(told: Told, open_v
     assert len({url for _, url in names}) == 3
 
 
-def test_the_critical_path_is_drawn_said_and_can_stand_alone(told: Told, open_view: Open) -> None:
+def test_the_critical_path_is_drawn_said_and_can_stand_alone(
+    told: NotificationLogEntry, open_view: Open
+) -> None:
     """What decided how long the request took: its steps in words, and a key that dims the rest."""
     page = _open(open_view, told, told[1].recommend)
     steps = page.locator(".steps li")
@@ -198,7 +206,7 @@ def test_the_critical_path_is_drawn_said_and_can_stand_alone(told: Told, open_vi
     expect(_panel(page)).to_contain_text("On the critical path for")
 
 
-def test_the_table_tells_the_same_without_a_picture(told: Told, open_view: Open) -> None:
+def test_the_table_tells_the_same_without_a_picture(told: NotificationLogEntry, open_view: Open) -> None:
     """Span, thread, wait, run and holder stand in the table; a row's button selects."""
     page = _open(open_view, told, told[1].recommend)
     row = page.locator("table.spans tbody tr", has_text="bestsellers")
@@ -211,7 +219,7 @@ def test_the_table_tells_the_same_without_a_picture(told: Told, open_view: Open)
     expect(row).to_have_attribute("aria-current", "true")
 
 
-def test_a_refusal_is_marked_and_explained(told: Told, open_view: Open) -> None:
+def test_a_refusal_is_marked_and_explained(told: NotificationLogEntry, open_view: Open) -> None:
     """The headline says what was refused and where; the mark on the loop's lane says what led there."""
     page = _open(open_view, told, told[1].account)
     verdict = plain(page.locator(".trace-verdict"))
@@ -222,14 +230,14 @@ def test_a_refusal_is_marked_and_explained(told: Told, open_view: Open) -> None:
     expect(_panel(page)).to_contain_text("session load")
 
 
-def test_lanes_of_every_role(told: Told, open_view: Open) -> None:
+def test_lanes_of_every_role(told: NotificationLogEntry, open_view: Open) -> None:
     """A parked thread and a pool's worker have their lanes too."""
     page = _open(open_view, told, told[1].cart)
     pointed_at(page, "Parked its thread")
     pointed_at(page, "exchange_rates")
 
 
-def test_a_trace_of_thousands_of_spans_stays_usable(told: Told, open_view: Open) -> None:
+def test_a_trace_of_thousands_of_spans_stays_usable(told: NotificationLogEntry, open_view: Open) -> None:
     """A cut trace says so and loads more; the table builds a part of its rows; search still works."""
     url, _ = told
     trace = Trace(time.time_ns() - 200_000_000_000)
@@ -247,7 +255,7 @@ def test_a_trace_of_thousands_of_spans_stays_usable(told: Told, open_view: Open)
     expect(page.locator("table.spans tbody tr")).to_have_count(1)
 
 
-def test_lanes_taller_than_the_view_scroll(told: Told, open_view: Open) -> None:
+def test_lanes_taller_than_the_view_scroll(told: NotificationLogEntry, open_view: Open) -> None:
     """Many calls that wait at once need many rows; selecting the last one brings it into view."""
     url, _ = told
     trace = Trace(time.time_ns() - 210_000_000_000)
@@ -265,7 +273,7 @@ def test_lanes_taller_than_the_view_scroll(told: Told, open_view: Open) -> None:
 
 
 @pytest.mark.parametrize("address", ["traces/zz", f"traces/{'0' * 32}"])
-def test_a_trace_that_is_not_there_says_so(told: Told, open_view: Open, address: str) -> None:
+def test_a_trace_that_is_not_there_says_so(told: NotificationLogEntry, open_view: Open, address: str) -> None:
     """An id that is none, and one that nobody knows: both get the collector's words and a way on."""
     page = open_view(told[0], address, quiet=False)
     alert = page.locator("main [role=alert]")

@@ -14,7 +14,7 @@ from asgiscope.stack.call_site import callable_name
 from asgiscope.contention.attribution import attribute
 recorder = instrumentor.active().recorder
 kept = []
-settle = recorder.settle
+settle = recorder.finish_call
 def keep(call):
     if call.run_started:
         held = attribute(call)
@@ -23,7 +23,7 @@ def keep(call):
         if call.depth:  # who finds the thread free, or still to be started, waits for nobody
             kept.append([str(call.queue.role), call.wait_ns, named, callable_name(call.func)])
     settle(call)
-recorder.settle = keep
+recorder.finish_call = keep
 chance = random.Random(7)
 def work(seconds):
     time.sleep(seconds)

@@ -44,22 +44,22 @@ def test_the_call_site_is_the_applications_innermost_line() -> None:
     app = call_site.Frame(compile("0", "/srv/shop/views.py", "exec"), 3)
     lib = call_site.Frame(compile("0", "/v/site-packages/requests/api.py", "exec"), 5)
     django = call_site.Frame(compile("0", "/v/site-packages/django/x.py", "exec"), 7)
-    assert call_site.find([django, lib, app]) is app
-    assert call_site.find([django, lib]) is lib
-    assert call_site.find([django]) is None
+    assert call_site.select_call_site([django, lib, app]) is app
+    assert call_site.select_call_site([django, lib]) is lib
+    assert call_site.select_call_site([django]) is None
 
 
 def test_near_finds_this_line() -> None:
     """And gives up after as many frames as it is told."""
-    frame = call_site.near(sys._getframe())
+    frame = call_site.nearest_app_frame(sys._getframe())
     assert frame is not None
     assert call_site.site_of(frame).function == "test_near_finds_this_line"
-    assert call_site.near(sys._getframe(), depth=0) is None
+    assert call_site.nearest_app_frame(sys._getframe(), depth=0) is None
 
 
 def test_a_comprehension_belongs_to_its_function() -> None:
     """On every Python alike."""
-    found = list(call_site.near(sys._getframe()) for _ in range(1))  # noqa: C400 - a generator is the point
+    found = list(call_site.nearest_app_frame(sys._getframe()) for _ in range(1))  # noqa: C400 - a generator is the point
     assert found[0] is not None
     assert call_site.site_of(found[0]).function == "test_a_comprehension_belongs_to_its_function"
 

@@ -9,7 +9,7 @@ from asgiscope.export import encode
 from asgiscope.export.encode import Encoder, SpanData, SpanLink
 from asgiscope.export.metrics import Stretch
 from asgiscope.export.spans import SpanMaker
-from asgiscope.metrics.aggregator import MAX_ROWS, Histogram, Tallies
+from asgiscope.metrics.aggregator import MAX_ROWS, Aggregator, Histogram
 from asgiscope.records.crossings import Crossing
 from asgiscope.records.scope import Request, Tags
 from asgiscope.semconv import OVERFLOW, SPAN_SYNC_TO_ASYNC, ThreadRole
@@ -137,7 +137,7 @@ def test_calls_of_one_line_share_what_is_the_same() -> None:
     here = [call_site.Frame((lambda: None).__code__, instruction) for instruction in (2, 4)]
 
     def spans(func: object, site: call_site.Frame) -> list[SpanData]:
-        made = [Call(None, 1, SPAN_SYNC_TO_ASYNC, call_site.essence(func)) for _ in range(2)]
+        made = [Call(None, 1, SPAN_SYNC_TO_ASYNC, call_site.identity_of(func)) for _ in range(2)]
         for call in made:
             call.site = site
         return [maker.make(call) for call in made]
@@ -193,12 +193,12 @@ def test_many_durations_at_once_are_counted_as_one_by_one(portions: list[list[in
 
 def test_a_request_that_does_not_end_is_added_up_as_it_goes() -> None:
     """Each bridge call once, with few turns of the inbox, and the busiest line is known at any time."""
-    tallies = Tallies()
+    tallies = Aggregator()
     request = Request(None, 1_000, "GET", "/stream")
     frame = call_site.Frame(_plain.__code__, 2)
     for number in range(1_000):
         started = 2_000 * number
-        tallies.crossed(request, Crossing(frame, "load", ThreadRole.REQUEST, number, 1, 2, started))
+        tallies.record_crossing(request, Crossing(frame, "load", ThreadRole.REQUEST, number, 1, 2, started))
     assert len(tallies._inbox) == 3, "once in 256 calls"
     assert (request.hops, tallies.busiest_site(request)) == (0, (1_000, sum(range(1_000)) + 2_000, frame))
     rows = tallies.take()
@@ -209,7 +209,7 @@ def test_a_request_that_does_not_end_is_added_up_as_it_goes() -> None:
     assert not rows.requests
 
 
-def _metrics(tallies: Tallies) -> dict[str, Any]:
+def _metrics(tallies: Aggregator) -> dict[str, Any]:
     elements = Stretch(5, 9).metrics(tallies.take(), 3, {"orm.enter": 2, "none": 0})
     body = encode.request(encode.resource({}), encode.scope("asgiscope", "1"), elements, "s")
     group = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0]
@@ -218,7 +218,7 @@ def _metrics(tallies: Tallies) -> dict[str, Any]:
 
 def test_errors_and_responses_are_counted_by_class() -> None:
     """An exception without an answer is an error, a client that left before one is none."""
-    tallies = Tallies()
+    tallies = Aggregator()
     for status, error in ((200, ""), (200, ""), (304, ""), (404, ""), (503, ""), (0, "ValueError"), (0, "")):
         request = Request(None, 1_000, "GET", "/a")
         request.template, request.status, request.error, request.ended = "/a", status, error, 2_000
@@ -235,16 +235,16 @@ def test_errors_and_responses_are_counted_by_class() -> None:
 
 def test_tallies_become_metrics() -> None:
     """Requests, their sums, bridge calls within and outside them, stalls and what was lost: each number arrives."""
-    tallies = Tallies()
+    tallies = Aggregator()
     request = Request(None, 1_000, "GET", "/a")
     request.template = "/a"
     request.queries, request.query_ns = 4, 2_000_000
     for wait in (0, 3_000_000):
-        tallies.crossed(request, Crossing(None, "load", ThreadRole.REQUEST, wait, 1_000_000, 500_000))
-    tallies.crossed(None, Crossing(None, "beat", ThreadRole.SHARED, 0, 7, 0))
+        tallies.record_crossing(request, Crossing(None, "load", ThreadRole.REQUEST, wait, 1_000_000, 500_000))
+    tallies.record_crossing(None, Crossing(None, "beat", ThreadRole.SHARED, 0, 7, 0))
     request.ended = 2_000_001_000
     tallies.ended(request)
-    tallies.crossed(request, Crossing(None, "late", ThreadRole.POOL, 0, 1, 0))
+    tallies.record_crossing(request, Crossing(None, "late", ThreadRole.POOL, 0, 1, 0))
     tallies.add(request)
     tallies.add(request)
     tallies.blocked("call", 60_000_000)
@@ -281,9 +281,9 @@ def test_tallies_become_metrics() -> None:
 
 def test_rows_are_bounded_and_nothing_goes_uncounted() -> None:
     """A thousand functions have rows of their own; the others share one."""
-    tallies = Tallies()
+    tallies = Aggregator()
     for number in range(MAX_ROWS + 50):
-        tallies.crossed(None, Crossing(None, f"f{number}", ThreadRole.POOL, 1, 1, 0))
+        tallies.record_crossing(None, Crossing(None, f"f{number}", ThreadRole.POOL, 1, 1, 0))
     rows = tallies.take().bridges
     assert len(rows) == MAX_ROWS + 1
     assert rows[OVERFLOW, "pool", OVERFLOW].wait.count == 50

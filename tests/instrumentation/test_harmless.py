@@ -112,15 +112,15 @@ def test_a_wrong_setting_leaves_the_site_alone() -> None:
 
 
 _FAULTS = {
-    "asgiref": ("asgiscope.bridge", "near_or_library"),
-    "asgiref tags": ("asgiscope.recorder.Recorder", "dress"),
-    "asgiref settle": ("asgiscope.recorder.Recorder", "settle"),
-    "executor": ("asgiscope.bridge", "_claim"),
+    "asgiref": ("asgiscope.bridge", "nearest_app_frame_or_library"),
+    "asgiref tags": ("asgiscope.recorder.Recorder", "attach_context"),
+    "asgiref settle": ("asgiscope.recorder.Recorder", "finish_call"),
+    "executor": ("asgiscope.bridge", "_submit_call"),
     "executor start": ("asgiscope.contention.queue.Queue", "start"),
     "executor end": ("asgiscope.contention.queue.Queue", "end"),
     "guard": ("asgiscope.probes.django_core.guard", "chain"),
-    "operations": ("asgiscope.recorder.Recorder", "enter"),
-    "operations end": ("asgiscope.recorder.Recorder", "leave"),
+    "operations": ("asgiscope.recorder.Recorder", "start_operation"),
+    "operations end": ("asgiscope.recorder.Recorder", "finish_operation"),
     "orm": ("asgiscope.probes.django_core.orm", "describe_statement"),
     "connections": ("asgiscope.probes.django_core.connections.Connections", "_remember"),
     "ongoing": ("asgiscope.event_loop.ongoing.Ongoing", "_forget"),
@@ -138,8 +138,8 @@ _UNGUARDED_FAULTS = (
         "asgiscope.export.resolve.hops",
         "reason",
     ),  # first, while the exporter does not yet know that nobody listens
-    ("asgiscope.recorder.Recorder", "glance"),
-    ("asgiscope.recorder.Recorder", "leave"),
+    ("asgiscope.recorder.Recorder", "start_unguarded"),
+    ("asgiscope.recorder.Recorder", "finish_operation"),
     ("asgiscope.probes.operations.Work", "_leave"),
     ("asgiscope.probes.operations.Classes", "see"),
     ("asgiscope.event_loop.accept_delay", "_Kept"),

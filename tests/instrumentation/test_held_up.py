@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from asgiscope.export import outbox
 from asgiscope.metrics import aggregator
-from asgiscope.metrics.aggregator import Tallies
+from asgiscope.metrics.aggregator import Aggregator
 from asgiscope.records.scope import Request
 
 from tests.instrumentation.processes import run
@@ -14,7 +14,7 @@ from tests.instrumentation.processes import run
 
 def test_a_sending_thread_that_is_held_up_leaves_no_mountain_to_a_request() -> None:
     """A collector that hangs keeps it: whoever finds the inbox full adds up a little, and all is counted."""
-    tallies = Tallies()
+    tallies = Aggregator()
     before = 0
     for number in range(aggregator._INBOX + 500):
         request = Request(None, 1, "GET", "/")

@@ -134,7 +134,7 @@ def test_a_loop_that_joins_a_requests_thread_is_blocked_by_what_that_thread_does
     loop = stack(*joining(SimpleNamespace(ident=OTHER)), SHUTDOWN, AEXIT, HANDLER, HANDLE)
     scene.stand(loop, 500, other=stack(VIEW, THREAD_HANDLER, WORKER))
 
-    ongoing = scene.watch.lasting(scene.now)
+    ongoing = scene.watch.current_stall(scene.now)
     assert ongoing is not None
     (stall,) = scene.answer()
     for one in (ongoing, stall):
@@ -211,7 +211,7 @@ def test_a_loop_that_stands_in_its_selector_is_never_a_finding(scene: Scene) -> 
     scene.watch._seeks = True
     scene.stand(stack((f"{STDLIB}/shop_tasks.py", "step", 3), HANDLE), 10)  # it works at the first look
     scene.stand(stack(SELECT, RUN_ONCE), 200)
-    assert scene.watch.lasting(scene.now) is None
+    assert scene.watch.current_stall(scene.now) is None
     (stall,) = scene.answer()
     assert stall.starved is Starvation.UNKNOWN
     assert stall.frames == []
@@ -223,7 +223,7 @@ def test_a_loop_without_the_gil_blames_nobody_on_its_stack(scene: Scene) -> None
     for _ in range(30):
         scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.05, others_cpu=0.95)
         scene.slices += 2
-    assert scene.watch.lasting(scene.now) is None
+    assert scene.watch.current_stall(scene.now) is None
     (stall,) = scene.answer()
     assert stall.starved is Starvation.GIL
     assert attributes_of(stall)["asgiscope.stall.starved_of"] == "gil"
@@ -235,7 +235,7 @@ def test_a_task_that_computes_for_a_stalls_length_blocks_a_crowded_machine_too(s
     for _ in range(40):
         scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.25)
         scene.delay += 7 * MS
-    lasting = scene.watch.lasting(scene.now)
+    lasting = scene.watch.current_stall(scene.now)
     assert lasting is not None
     (stall,) = scene.answer()
     assert (stall.starved, stall.cause) == (None, Cause.CPU)
@@ -249,7 +249,7 @@ def test_a_task_that_computes_for_less_than_a_stall_is_not_to_blame_for_a_crowde
     for _ in range(40):
         scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.1)
         scene.delay += 9 * MS
-    assert scene.watch.lasting(scene.now) is None
+    assert scene.watch.current_stall(scene.now) is None
     (stall,) = scene.answer()
     assert stall.starved is Starvation.PROCESSOR
     assert "code.function.name" not in attributes_of(stall)
@@ -301,7 +301,7 @@ def test_a_loop_that_is_not_run_is_not_blocked(scene: Scene) -> None:
     scene.stand(stack(VIEW, HANDLE), 100, cpu=1)
     scene.loop.running = False
     scene.stand(stack(VIEW), 500, cpu=1)
-    assert scene.watch.lasting(scene.now) is None
+    assert scene.watch.current_stall(scene.now) is None
     assert scene.answer() == []
 
 

@@ -58,9 +58,9 @@ def test_two_loops_that_take_turns_on_one_thread() -> None:
         + """
 async def blocks():
     await asyncio.sleep(0.05)
-    operation = recorder.enter("query", "query")
+    operation = recorder.start_operation("query", "query")
     time.sleep(0.2)
-    recorder.leave(operation)
+    recorder.finish_operation(operation)
     await asyncio.sleep(0.05)
 
 first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
@@ -124,14 +124,14 @@ def test_a_call_made_below_a_bridge_that_is_over_waits_for_the_outer_one() -> No
         from asgiscope.contention.attribution import attribute
         recorder = instrumentor.active().recorder
         settled = []
-        settle = recorder.settle
+        settle = recorder.finish_call
         def keep(call):
             if callable_name(call.func) == "late":
                 held = attribute(call)
                 names = [callable_name(one.call.func) for one in held.holders]
                 settled.append([names, held.idle_ns / call.wait_ns, str(call.queue.role)])
             settle(call)
-        recorder.settle = keep
+        recorder.finish_call = keep
         started = []
         def late():
             pass
@@ -167,11 +167,11 @@ def test_an_executor_that_the_application_gave_to_a_context() -> None:
         from asgiscope.contention.attribution import attribute
         recorder = instrumentor.active().recorder
         settled = []
-        settle = recorder.settle
+        settle = recorder.finish_call
         def keep(call):
             settled.append([str(call.queue.role), call.wait_ns > 40e6, bool(attribute(call).holders)])
             settle(call)
-        recorder.settle = keep
+        recorder.finish_call = keep
         import uvloop
         async def main(used):
             with ThreadPoolExecutor(1) as executor:

@@ -9,7 +9,7 @@ from typing import Any
 
 from asgiscope.contention.queue import Call
 from asgiscope.event_loop.ongoing import Report
-from asgiscope.export.outbox import BATCH, PORTION, Bell, Outbox
+from asgiscope.export.outbox import BATCH, PORTION, Outbox, Wakeup
 from asgiscope.export.resolve.reports import ready
 from asgiscope.records.scope import Request
 from asgiscope.semconv import OngoingState
@@ -132,7 +132,7 @@ def test_records_are_encoded_soon_and_sent_later() -> None:
 
 def test_a_bell_may_be_rung_any_number_of_times() -> None:
     """It is heard once; and from within itself it does no harm."""
-    bell = Bell()
+    bell = Wakeup()
     bell.ring()
     bell.ring()
     started = time.monotonic()

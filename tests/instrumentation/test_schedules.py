@@ -187,7 +187,7 @@ class World:
                 truth.outcome = Outcome.RAN
             if call.state is State.ENDED and call.run_ended and tick == truth.over + truth.made.resume:
                 call.resumed = call.ended = tick * MS
-                self.recorder.settle(call)
+                self.recorder.finish_call(call)
 
     def _stalls(self, tick: int) -> None:
         for made in self.stalls:
@@ -239,7 +239,7 @@ class World:
                 assert call.queue.withdraw(call, tick * MS)
                 truth.outcome = Outcome.CANCELLED_IN_QUEUE
                 call.ended = call.resumed = tick * MS
-                self.recorder.settle(call)
+                self.recorder.finish_call(call)
 
     def _submit(self, tick: int) -> None:
         for made in self.calls:
@@ -312,13 +312,13 @@ def test_waits_have_the_holders_and_outcomes_of_the_truth(
     """To the nanosecond, whether the function ran or its caller gave up."""
     world = World(requests, calls, stalls)
     held: dict[Call, Any] = {}
-    settle = world.recorder.settle
+    settle = world.recorder.finish_call
 
     def keep(call: Call) -> None:
         held[call] = attribute(copy.copy(call))
         settle(call)
 
-    world.recorder.settle = keep  # type: ignore[method-assign]
+    world.recorder.finish_call = keep  # type: ignore[method-assign]
     world.run()
     for truth in world.truths:
         call = truth.call
@@ -399,7 +399,7 @@ def test_a_request_waits_for_its_hops_each_instant_once(
         hops = [one for one in world.truths if one.request is request]
         truth = set[int]().union(*(one.waited | one.resumed for one in hops)) & ticks
         world.recorder.tallies.ended(request)
-        world.recorder.tallies.fold()
+        world.recorder.tallies.drain()
         assert request.overhead_ns == len(truth) * MS
         assert request.overhead_ns <= request.ended - request.started
         whole += request.overhead_ns

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from asgiscope import semconv as sc
 
 from asgiscope_collector.otlp import items_of, request_of, to_protobuf
-from asgiscope_collector.wal.segment import bodies
+from asgiscope_collector.wal.segment import iter_records
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class KeyLimits:
 
     def apply(self, signal: str, data: bytes) -> list[bytes] | None:
         """Return a segment's bodies with the names beyond the bounds replaced, or None if all are kept."""
-        whole = [body for _, body in bodies(data)]
+        whole = [body for _, body in iter_records(data)]
         costs: dict[_Scope, Counter[int]] = {}
         for body in whole:
             for scope, key, cost in _keys(signal, request_of(signal, body)):

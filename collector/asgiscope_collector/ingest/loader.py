@@ -21,11 +21,11 @@ from typing import Final, NamedTuple
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.ingest.cardinality import KeyLimits
-from asgiscope_collector.ingest.reconcile import is_stored, settle
+from asgiscope_collector.ingest.reconcile import is_stored, reconcile
 from asgiscope_collector.otlp import SIGNALS, MalformedError, without_unknown
 from asgiscope_collector.store.client import Engine
 from asgiscope_collector.store.threads import step_back
-from asgiscope_collector.wal.segment import bodies, frame, signal_of
+from asgiscope_collector.wal.segment import encode_record, iter_records, signal_of
 from asgiscope_collector.wal.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class Loader:
                 self._insert(segment, number)
             else:
                 with self.paused():
-                    settle(self._engine, segment)
+                    reconcile(self._engine, segment)
         except EngineError:
             if not self._take_apart(segment):
                 raise
@@ -224,7 +224,7 @@ class Loader:
         is set aside.
         """
         data, signal = segment.read_bytes(), signal_of(segment)
-        found = list(bodies(data))
+        found = list(iter_records(data))
         torn = len(data) - (found[-1][0] if found else 0)
         whole = [body for _, body in found]
         refused = self._refused(signal, whole)
@@ -292,7 +292,7 @@ class Loader:
 
     def _is_loadable(self, signal: str, part: list[bytes]) -> bool:
         try:
-            self._engine.check(signal, io.BytesIO(b"".join(map(frame, part))))
+            self._engine.check(signal, io.BytesIO(b"".join(map(encode_record, part))))
         except EngineError as error:
             text = str(error)
             if _NOT_THE_DATA.search(text):

@@ -21,11 +21,11 @@ from typing import Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from asgiscope_collector.otlp import halves, without
+from asgiscope_collector.otlp import halves, subtract_stored
 from asgiscope_collector.store.client import Engine
 from asgiscope_collector.store.rebuild import finish, noted
 from asgiscope_collector.store.rollups import KEPT_POINTS, Minutes, days, remake, rollups
-from asgiscope_collector.wal.segment import Contents, bodies, contents, frame, signal_of
+from asgiscope_collector.wal.segment import Contents, contents, encode_record, iter_records, signal_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _KEPT: Final = {"traces": {"otel_traces": _SPAN}, "metrics": dict.fromkeys(KEPT_
 """The tables that keep what a signal's requests hold: what tells their rows apart, and their time column."""
 
 
-def settle(engine: Engine, segment: Path) -> None:
+def reconcile(engine: Engine, segment: Path) -> None:
     """Store a segment of which any part may be stored, once.
 
     Raises:
@@ -48,7 +48,7 @@ def settle(engine: Engine, segment: Path) -> None:
     """
     finish(engine)
     signal, data = signal_of(segment), segment.read_bytes()
-    whole = [body for _, body in bodies(data)]
+    whole = [body for _, body in iter_records(data)]
     held = contents(signal, whole)
     if not engine.embedded:
         engine.load(signal, io.BytesIO(data), segment.name)
@@ -72,10 +72,10 @@ def _store_missing(engine: Engine, signal: str, name: str, whole: Sequence[bytes
     size = sum(map(len, whole))
     while True:
         stored = _stored(engine, signal, name, held)
-        missing = [left for body in whole if (left := without(signal, body, stored))]
+        missing = [left for body in whole if (left := subtract_stored(signal, body, stored))]
         try:
             for piece in _pieces(signal, missing, size):
-                engine.load(signal, io.BytesIO(b"".join(map(frame, piece))), f"{name}/{uuid.uuid4()}")
+                engine.load(signal, io.BytesIO(b"".join(map(encode_record, piece))), f"{name}/{uuid.uuid4()}")
         except EngineError as error:
             if not _TOO_LARGE.search(str(error)) or size <= _SMALLEST:
                 raise

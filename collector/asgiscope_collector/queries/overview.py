@@ -12,7 +12,7 @@ from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Scope, St
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings import findings
 from asgiscope_collector.queries.metrics.loop_share import PROCESS_NS, blocked_share
-from asgiscope_collector.queries.metrics.tallies import Counted, Sums
+from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
 from asgiscope_collector.queries.releases.releases import markers
 from asgiscope_collector.schemas import (
     Findings,
@@ -155,7 +155,7 @@ def around(engine: Engine, asked: Scope) -> Around:
 
 def tallied(engine: Engine, asked: Scope) -> Tallied:
     """Requests, waits and loops of the services and over time. Every rollup is asked once, and added up here."""
-    counted = Counted.over(engine, asked, step=Steps(asked.range, _POINTS).seconds)
+    counted = TrafficTotals.over(engine, asked, step=Steps(asked.range, _POINTS).seconds)
     of, at = defaultdict[str, _Parts](_Parts), defaultdict[int, _Parts](_Parts)
     for (service, time), sums in counted.requests("service", "time").items():
         of[service].requests.merge(sums)
@@ -164,7 +164,7 @@ def tallied(engine: Engine, asked: Scope) -> Tallied:
         of[service].loops.merge(sums)
         at[time].loops.merge(sums)
     for (service, executor, time), sums in counted.waits("service", "executor", "time").items():
-        felt = sums.felt if executor == ThreadRole.SHARED else 0
+        felt = sums.count_over_1ms if executor == ThreadRole.SHARED else 0
         for part in (of[service], at[time]):
             part.waits.merge(sums)
             part.shared_waits += felt
@@ -205,7 +205,7 @@ def _health(
         longest_stall_ns=loops.longest_ns,
         processes=seen.get("most_processes", 0),
         calls=waits["calls"],
-        queued=waits.felt,
+        queued=waits.count_over_1ms,
         wait_ns=waits["wait_ns"],
         wait_p50_ns=waits.quantile(0.50),
         wait_p95_ns=waits.quantile(0.95),

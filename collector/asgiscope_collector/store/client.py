@@ -25,7 +25,7 @@ from asgiscope_collector.store.bootstrap import cluster_of, configure_embedded, 
 from asgiscope_collector.store.migrations import NEVER, coarse_since, migrate
 from asgiscope_collector.store.retention import set_retention
 from asgiscope_collector.store.threads import put_merges_last
-from asgiscope_collector.wal.segment import frame
+from asgiscope_collector.wal.segment import encode_record
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -195,7 +195,7 @@ class Engine:
             clickhouse_connect.driver.exceptions.Error: it cannot, for now.
         """
         try:
-            self.check(signal, io.BytesIO(frame(b"")))
+            self.check(signal, io.BytesIO(encode_record(b"")))
         except Error as error:
             logger.warning(
                 "the engine can decode no %s, its copy of the schema is dropped: %s", signal, error

@@ -107,7 +107,7 @@ FRAGMENTS: Final = {
         "FilteredAttributes Map(LowCardinality(String), String), TimeUnix DateTime64(9), Value Float64, "
         "SpanId String, TraceId String"
     ),
-    # Tallies: see 011_tallies.sql. What is not finite, negative or beyond 30 years is no tally.
+    # Aggregator: see 011_tallies.sql. What is not finite, negative or beyond 30 years is no tally.
     # A bucket beyond 2^1000 s, or below 2^-1000 s, is a sender's mistake, and counts as the last one.
     "tally_histogram": "Map(Int32, UInt64)",
     "tally_number": "(x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18)))))",

@@ -30,7 +30,7 @@ class Contents:
     minutes: tuple[int, ...]
 
 
-def frame(body: bytes) -> bytes:
+def encode_record(body: bytes) -> bytes:
     """A body with its length before it."""
     length, prefix = len(body), bytearray()
     while length >= _VARINT_MORE:
@@ -40,7 +40,7 @@ def frame(body: bytes) -> bytes:
     return bytes(prefix) + body
 
 
-def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
+def iter_records(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Each whole body of a segment, with the offset after it; ends before the first that is torn."""
     offset = 0
     while offset < len(data):
@@ -86,12 +86,12 @@ def write_synced(file: Path, data: bytes) -> None:
     draft.rename(file)
 
 
-def mend(segment: Path) -> tuple[int, list[bytes]]:
+def repair(segment: Path) -> tuple[int, list[bytes]]:
     """Cut off a torn end, set a damaged file aside; returns the size that stays and its bodies' digests."""
     data, signal = segment.read_bytes(), signal_of(segment)
-    whole = [body for _, body in bodies(data)]
+    whole = [body for _, body in iter_records(data)]
     good = [body for body in whole if is_request(signal, body)]
-    kept = b"".join(map(frame, good))
+    kept = b"".join(map(encode_record, good))
     if damaged := len(whole) - len(good):
         aside = segment.parent.with_name("rejected") / segment.name
         aside.parent.mkdir(exist_ok=True, mode=0o700)

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 from asgiscope_collector.otlp import SIGNALS
 from asgiscope_collector.wal.journal import Journal
-from asgiscope_collector.wal.segment import SUFFIX, frame, mend, name_of, write_synced
+from asgiscope_collector.wal.segment import SUFFIX, encode_record, name_of, repair, write_synced
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Spool:
         Raises:
             SpoolUnavailableError: it is not and will not be; the sender should try again later.
         """
-        await asyncio.wrap_future(self._submit(signal, frame(body), digest, senders))
+        await asyncio.wrap_future(self._submit(signal, encode_record(body), digest, senders))
 
     def _submit(self, signal: str, framed: bytes, digest: bytes, senders: tuple[str, ...]) -> Future[None]:
         with self._changed:
@@ -289,7 +289,7 @@ class Spool:
         Raises:
             OSError: it is left as it was.
         """
-        size, data = segment.stat().st_size, b"".join(map(frame, kept))
+        size, data = segment.stat().st_size, b"".join(map(encode_record, kept))
         write_synced(segment, data)
         self._sync_folder()
         with self._changed:
@@ -395,7 +395,7 @@ class Spool:
             if not doubt.with_suffix("").exists():
                 doubt.unlink()
         for segment in sorted(self._folder.glob(f"*{SUFFIX}")):
-            size, digests = mend(segment)
+            size, digests = repair(segment)
             if size:
                 self._sealed.append(segment)
                 self._digests[segment] = digests

@@ -22,7 +22,7 @@ from asgiscope_collector.access.gate import Gate
 from asgiscope_collector.service import Collector
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.tracing import trace
-from asgiscope_collector.web.response_cache import Answers
+from asgiscope_collector.web.response_cache import ResponseCache
 from asgiscope_collector.web.routes import (
     alerts,
     blocking,
@@ -44,7 +44,7 @@ from asgiscope_collector.web.routes import (
     traces,
 )
 from asgiscope_collector.web.routes.errors import install_handlers
-from asgiscope_collector.web.security import Guard, Senders
+from asgiscope_collector.web.security import SecurityHeadersMiddleware, Senders
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
@@ -148,7 +148,7 @@ def create_app(
         async def not_built() -> PlainTextResponse:
             return PlainTextResponse(_NOT_BUILT)
 
-    app.add_middleware(Answers, state=collector.stored)
+    app.add_middleware(ResponseCache, state=collector.stored)
     if collector.access.provider is not None:
         # Where the way to the provider and back is remembered, for ten minutes, signed.
         app.add_middleware(
@@ -163,7 +163,7 @@ def create_app(
         app.add_middleware(Gate, **collector.access.gate())
     if settings.allowed_origins:
         app.add_middleware(Senders, origins=settings.allowed_origins)
-    app.add_middleware(Guard, check_host=settings.loopback and not settings.login)
+    app.add_middleware(SecurityHeadersMiddleware, check_host=settings.loopback and not settings.login)
     if settings.trace_to:
         tracers.append(trace(app, settings.trace_to))
     return app

@@ -74,7 +74,7 @@ class Answer:
         await send({"type": "http.response.body", "body": bytes(self.body)})
 
 
-class Answers:
+class ResponseCache:
     """ASGI middleware before the API. Lives on the event loop."""
 
     def __init__(self, app: ASGIApp, *, state: Callable[[], Hashable]) -> None:

@@ -56,7 +56,7 @@ class Senders:
         await (self._cors if sends else self._app)(scope, receive, send)
 
 
-class Guard:
+class SecurityHeadersMiddleware:
     """ASGI middleware around the whole app."""
 
     def __init__(self, app: ASGIApp, *, check_host: bool) -> None:

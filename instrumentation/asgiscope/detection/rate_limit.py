@@ -11,7 +11,7 @@ AGAIN_NS: Final = 60_000_000_000
 _MAX_KEYS: Final = 1000
 
 
-class Seldom:
+class RateLimiter:
     """Gives each key a turn, and the next one a minute later. Two threads at once may both get it: it is rare.
 
     Beyond 1,000 keys all are forgotten: then each has a turn at once, and memory stays bounded.

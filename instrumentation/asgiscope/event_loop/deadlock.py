@@ -113,10 +113,12 @@ class Waits:
         call = _call_in(frames)
         if call is not None:
             reduced = [
-                call_site.record(frame) for frame in reversed(frames) if not call_site.own(frame.f_code)
+                call_site.record(frame)
+                for frame in reversed(frames)
+                if not call_site.is_internal(frame.f_code)
             ]
             self.callers[call] = (task, reduced)
-        outermost = next((frame for frame in frames if not call_site.own(frame.f_code)), None)
+        outermost = next((frame for frame in frames if not call_site.is_internal(frame.f_code)), None)
         if outermost is not None and _is(outermost, "asgiref", "AsyncToSync.main_wrap"):
             scope = scope_of(task)
             while scope is not None and not isinstance(scope, Parked):
@@ -205,7 +207,7 @@ class Waits:
         wait = thread_waits.wait_of(frame, self._frames) if frame is not None else None
         if wait is None or wait.kind not in _WORDS:
             return None
-        site = call_site.find(call_site.stack(frame))
+        site = call_site.select_call_site(call_site.stack(frame))
         step = f"{who} {_WORDS[wait.kind]}"
         if wait.thread_id:
             step += f"{'' if wait.kind is Awaited.THREAD else ' of'} {_thread_name(wait.thread_id)}"
@@ -320,7 +322,7 @@ def _needs_of(frames: list[FrameType], future: "asyncio.Future[Any] | None") -> 
 def _call_in(frames: list[FrameType]) -> Call | None:
     """The bridge call that a chain of coroutines awaits: ours is the innermost but for asgiref's own."""
     for frame in reversed(frames[-3:]):
-        if call_site.own(frame.f_code):
+        if call_site.is_internal(frame.f_code):
             call = frame.f_locals.get("call")
             if isinstance(call, Call):
                 return call
@@ -338,10 +340,10 @@ def _children(future: "asyncio.Future[Any]") -> list[object]:
 
 
 def _name(func: object) -> str:
-    known = call_site.essence(func)
+    known = call_site.identity_of(func)
     return str(getattr(known, "co_qualname", known))
 
 
 def _at(call: Call) -> str:
-    frame = call.site or call_site.find(call.stack)
+    frame = call.site or call_site.select_call_site(call.stack)
     return f" ({frame.code.co_filename}:{frame.line})" if frame is not None else ""

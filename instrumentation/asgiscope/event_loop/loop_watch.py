@@ -112,7 +112,7 @@ class LoopWatch:
                 now = self.recorder.clock()
                 self._base = samples.base_of(sys._getframe(1))  # noqa: SLF001 - who runs the loop
                 self.recorder.tallies.answered(now - self.asked)
-                self._breathe(now)
+                self._on_heartbeat(now)
         except Exception:  # noqa: BLE001 - what is raised here would reach the loop's exception handler
             internal_errors.report("watchdog.answer")
 
@@ -121,13 +121,13 @@ class LoopWatch:
         if self.asked and not self.stopped:
             now = self.recorder.clock()
             if now - self.begun(now) >= self.threshold:
-                self._breathe(now)
+                self._on_heartbeat(now)
 
     def begun(self, now: int) -> int:
         """When the stall that goes on began: midway between the last sign of life and the look that missed one."""
         return min((self.last + self.asked) // 2, now) if self.asked else now
 
-    def _breathe(self, now: int) -> None:
+    def _on_heartbeat(self, now: int) -> None:
         """The loop runs: look back at the time since it last did."""
         rest: int | None = None
         if now - self.begun(now) >= self.threshold and not self.was_idle:
@@ -224,7 +224,7 @@ class LoopWatch:
         begin, end = max(gaps, key=lambda gap: gap[1] - gap[0])
         cause = Cause.WAIT if found.awaited is not None else Cause.CPU if working else Cause.UNKNOWN
         stall = Stall(found.scope, begin, end, cause)
-        self.recorder.root(stall)
+        self.recorder.decide_sampling(stall)
         stall.blocked_ns = total(gaps)
         stall.starved = starved
         stall.samples = len(working)
@@ -263,7 +263,7 @@ class LoopWatch:
         stall.blocked_ns = stall.ended - stall.started if rest is None else rest
         self.recorder.stalled(stall, self.thread_id)
 
-    def lasting(self, now: int) -> Stall | None:
+    def current_stall(self, now: int) -> Stall | None:
         """The stall that goes on, as far as it is known; None if the loop is not known to be blocked.
 
         One sample may be of a moment in which the whole process had been stopped; three are not.
@@ -302,7 +302,7 @@ class LoopWatch:
             self._counted = None
             last, self._reading = self._reading, self.meter.read(now, whole=False)
         if loop is None or not loop.is_running():
-            self._stands(now)
+            self._on_no_progress(now)
             return
         if self.asked:
             self._sample(loop, now)
@@ -323,7 +323,7 @@ class LoopWatch:
                 return
         self._ask(loop, now, last)
 
-    def _stands(self, now: int) -> None:
+    def _on_no_progress(self, now: int) -> None:
         """The loop does not run."""
         self._task = 0
         self._base = NO_BASE

@@ -152,7 +152,7 @@ class Ongoing:
         for _, watch in self._watchdog.watches():
             late = now - watch.asked
             if watch.asked and late >= self._bound and not watch.stopped:
-                stall = watch.ongoing[0] if watch.ongoing else watch.lasting(now)
+                stall = watch.ongoing[0] if watch.ongoing else watch.current_stall(now)
                 if stall is not None:
                     yield _Trouble(late, OngoingState.BLOCKED, stall, watch)
 
@@ -336,7 +336,7 @@ class _Look:
             frozen.stack = frames
         if frozen.ahead is not None:
             frozen.ahead.settle()
-        frozen.func = call_site.essence(frozen.func)
+        frozen.func = call_site.identity_of(frozen.func)
         frozen.future = None
         frozen.tags = frozen.tags or self._tags(frozen, task)
         return frozen
@@ -346,7 +346,7 @@ class _Look:
         if ident is None:
             return None, []
         frozen = copy.copy(parked)
-        frozen.func = call_site.essence(parked.func)
+        frozen.func = call_site.identity_of(parked.func)
         frozen.awaited = None
         frozen.frames = frames = dump.of_thread(ident)
         frozen.busy_ns += sum(
@@ -369,7 +369,7 @@ class _Look:
     def _stall(self, stall: Stall, watch: LoopWatch | None) -> tuple[Stall | None, list[Frame]]:
         if watch is None:
             return None, []
-        current = watch.lasting(self._now)
+        current = watch.current_stall(self._now)
         if current is None:
             return None, []
         if not watch.ongoing:

@@ -120,7 +120,7 @@ def explain(samples: Sequence[Sample]) -> Explanation:
 def site_of(sample: Sample) -> Frame:
     """Return the line to name for a sample; see the module's own words."""
     awaited = sample.awaited.frames if sample.awaited is not None else []
-    found = [call_site.find(sample.frames), call_site.find(awaited)]
+    found = [call_site.select_call_site(sample.frames), call_site.select_call_site(awaited)]
     for frame in found:
         if frame is not None and call_site.owner(frame.code) is Owner.APPLICATION:
             return frame
@@ -133,7 +133,7 @@ def site_of(sample: Sample) -> Frame:
 def _scope_of(sample: Sample) -> Scope | None:
     """Return what the loop is blocked by: the awaited thread's work where it is known, else the task's."""
     if sample.awaited is not None and sample.awaited.scope is not None:
-        site = call_site.find(sample.frames)
+        site = call_site.select_call_site(sample.frames)
         if site is None or call_site.owner(site.code) is not Owner.APPLICATION:
             return sample.awaited.scope
     return sample.scope

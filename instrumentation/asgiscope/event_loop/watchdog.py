@@ -29,11 +29,11 @@ class Watchdog:
         """By the loop's `id()`. Added under _lock; removed in single operations, by the garbage collector too."""
         self._thread: threading.Thread | None = None  # guarded by _lock
         self._stop, self._wake = threading.Event(), threading.Event()
-        self.duties: list[Callable[[int], None]] = []
+        self.periodic_tasks: list[Callable[[int], None]] = []
         """What else the thread does each time it wakes up, with the time it is."""
         recorder.watched = self._watches
 
-    def attend(self) -> None:
+    def ensure_running(self) -> None:
         """Have the thread run although no loop is watched, for its other duties."""
         if self._thread is None and not self._stop.is_set():
             with self._lock:
@@ -133,7 +133,7 @@ class Watchdog:
                         asked = asked or watch.asked > 0
             except Exception:  # noqa: BLE001 - the watchdog outlives its own mistakes
                 internal_errors.report("watchdog.run")
-            for duty in self.duties:
+            for duty in self.periodic_tasks:
                 try:
                     duty(self.recorder.clock())
                 except Exception:  # noqa: BLE001 - one that fails must not keep the others from theirs

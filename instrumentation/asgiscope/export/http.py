@@ -27,10 +27,10 @@ _LONGEST_PAUSE_S: Final = 30.0
 _COMPRESSIONS: Final[dict[str, Callable[[bytes], bytes]]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
-class Answer(Enum):
+class ExportResult(Enum):
     """What became of a body."""
 
-    TAKEN = "taken"
+    SUCCESS = "success"
     REFUSED = "refused"
     """For good: sending it again would change nothing."""
     UNREACHABLE = "unreachable"
@@ -63,22 +63,22 @@ class Sender:
         self._session = requests.Session()
         self._closed = threading.Event()
 
-    def post(self, body: bytes, attempts: int = 1 << 30) -> Answer:
+    def post(self, body: bytes, attempts: int = 1 << 30) -> ExportResult:
         """Post a body; try again for as long as the timeout says, with growing pauses."""
         data = self._compress(body) if self._compress is not None else body
         deadline = time.monotonic() + self._timeout_s
         pause = 1.0
         while True:
             answer, wanted = self._try(data, max(deadline - time.monotonic(), 0.1))
-            if answer is not Answer.UNREACHABLE:
+            if answer is not ExportResult.UNREACHABLE:
                 return answer
             pause_s = wanted or pause * random.uniform(0.8, 1.2)  # noqa: S311 - so that many do not come at once
             attempts -= 1
             if not attempts or time.monotonic() + pause_s >= deadline or self._closed.wait(pause_s):
-                return Answer.UNREACHABLE
+                return ExportResult.UNREACHABLE
             pause *= 2
 
-    def _try(self, data: bytes, timeout_s: float) -> tuple[Answer, float]:
+    def _try(self, data: bytes, timeout_s: float) -> tuple[ExportResult, float]:
         """What one attempt came to, and how long the collector asks to wait before another, in seconds."""
         try:
             with self._session.post(
@@ -91,12 +91,12 @@ class Sender:
                 allow_redirects=False,
             ) as response:
                 if response.ok:
-                    return Answer.TAKEN, 0
+                    return ExportResult.SUCCESS, 0
                 if response.status_code not in _RETRYABLE:
-                    return Answer.REFUSED, 0
-                return Answer.UNREACHABLE, _retry_after(response.headers.get("Retry-After", ""))
+                    return ExportResult.REFUSED, 0
+                return ExportResult.UNREACHABLE, _retry_after(response.headers.get("Retry-After", ""))
         except requests.RequestException:
-            return Answer.UNREACHABLE, 0
+            return ExportResult.UNREACHABLE, 0
 
     def close(self) -> None:
         """End the waiting between attempts, for good."""

@@ -10,8 +10,8 @@ from asgiscope import internal_errors
 from asgiscope import semconv as sc
 from asgiscope.config import Config
 from asgiscope.export.encode import delimited, double, encode_attribute, fixed64, varint
-from asgiscope.export.http import Answer, Sender
-from asgiscope.metrics.aggregator import SCALE, Histogram, Rows, Tallies
+from asgiscope.export.http import ExportResult, Sender
+from asgiscope.metrics.aggregator import SCALE, Aggregator, Histogram, Rows
 
 _DELTA: Final = b"\x10\x01"
 """`aggregation_temporality` = AGGREGATION_TEMPORALITY_DELTA, in `Sum` and `ExponentialHistogram` alike."""
@@ -39,7 +39,7 @@ class Meter:
     meanwhile the tallies grow on.
     """
 
-    def __init__(self, config: Config, tallies: Tallies) -> None:
+    def __init__(self, config: Config, tallies: Aggregator) -> None:
         self._tallies = tallies
         self._enabled = os.environ.get("OTEL_METRICS_EXPORTER", "").strip().lower() != "none"
         self._interval_s = config.metric_interval_ms / 1e3
@@ -56,7 +56,7 @@ class Meter:
             self._tallies.take()
             return
         if time.monotonic() < self._due and not now:
-            self._tallies.fold()
+            self._tallies.drain()
             return
         self._due = time.monotonic() + self._interval_s
         if self._kept and not self._post():
@@ -73,7 +73,7 @@ class Meter:
 
     def _post(self) -> bool:
         """Post what is kept, once; let go of it unless nobody answered."""
-        if self._sender.post(self._kept, attempts=1) is Answer.UNREACHABLE:
+        if self._sender.post(self._kept, attempts=1) is ExportResult.UNREACHABLE:
             return False
         self._kept = b""
         return True

@@ -33,7 +33,7 @@ _PAUSE_S = 0.001
 _RETRY_S = 1.0
 
 
-class Bell:
+class Wakeup:
     """Wakes a thread that waits, or keeps its next wait from lasting.
 
     Unlike `threading.Event`, it may be rung in the middle of being rung: a signal's handler or a finalizer that the
@@ -94,10 +94,10 @@ class Outbox:
     def _reset(self) -> None:
         self.dropped = self.lost = self.delivered = 0
         self._records: deque[Any] = deque()  # appended by anybody, taken by the thread: both atomic
-        self._early: list[Any] = []
+        self._deferred: list[Any] = []
         """Taken and not ready. This and the next are the thread's own."""
         self._encoded: list[Any] = []
-        self._wake = Bell()
+        self._wake = Wakeup()
         self._closed = False
         self._lock = threading.RLock()
         self._asked = 0  # times that somebody flushed, guarded by _lock
@@ -176,7 +176,7 @@ class Outbox:
                 self._encode_waiting()
                 continue
             self._encode_waiting(early_too=True, at_once=now)
-            self._send(whatever_there_is=True)
+            self._send(flush=True)
             try:
                 self._each_turn(now)
             except Exception:  # noqa: BLE001 - the thread goes on
@@ -189,9 +189,9 @@ class Outbox:
     def _encode_waiting(self, *, early_too: bool = False, at_once: bool = False) -> None:
         """Encode what waits, and send what fills a batch. What comes meanwhile waits for the next time."""
         waiting = len(self._records)
-        while waiting > 0 or (early_too and self._early):
-            portion = [*self._early, *(self._records.popleft() for _ in range(min(waiting, PORTION)))]
-            self._early = []
+        while waiting > 0 or (early_too and self._deferred):
+            portion = [*self._deferred, *(self._records.popleft() for _ in range(min(waiting, PORTION)))]
+            self._deferred = []
             for record in portion:
                 self._encode_one(record, early_too=early_too)
             self._send()
@@ -201,17 +201,17 @@ class Outbox:
 
     def _encode_one(self, record: Any, *, early_too: bool) -> None:
         try:
-            if not (early_too or len(self._early) >= BATCH or self._ready(record)):
-                self._early.append(record)
+            if not (early_too or len(self._deferred) >= BATCH or self._ready(record)):
+                self._deferred.append(record)
                 return
             self._encoded.append(self._encode(record))
         except Exception:  # noqa: BLE001 - one bad record must not take the others with it
             internal_errors.report("outbox.encode")
             self.lost += 1
 
-    def _send(self, *, whatever_there_is: bool = False) -> None:
+    def _send(self, *, flush: bool = False) -> None:
         """Deliver full batches, and the rest only where that is asked for: a body costs as much as fifty spans."""
-        while len(self._encoded) >= (1 if whatever_there_is else BATCH):
+        while len(self._encoded) >= (1 if flush else BATCH):
             batch, self._encoded = self._encoded[:BATCH], self._encoded[BATCH:]
             try:
                 arrived = self._deliver(batch)

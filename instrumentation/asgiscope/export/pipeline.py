@@ -39,7 +39,7 @@ from asgiscope.export.encode import Encoder
 from asgiscope.export.encode import request as request_body
 from asgiscope.export.encode import resource as resource_field
 from asgiscope.export.encode import scope as scope_field
-from asgiscope.export.http import Answer, Sender
+from asgiscope.export.http import ExportResult, Sender
 from asgiscope.export.metrics import Meter
 from asgiscope.export.outbox import Outbox
 from asgiscope.export.resolve.names import resource_attributes
@@ -291,7 +291,7 @@ class Pipeline:
             body += encode_spans(others).SerializeToString()
         with suppress_instrumentation():
             answer = self._sender.post(body)
-        if answer is not Answer.TAKEN and not self._told:
+        if answer is not ExportResult.SUCCESS and not self._told:
             self._told = True
             logger.warning(
                 "asgiscope cannot hand its spans to %s (%s); the application is not affected, spans are dropped "
@@ -299,7 +299,7 @@ class Pipeline:
                 self._sender.url,
                 answer.value,
             )
-        return answer is Answer.TAKEN
+        return answer is ExportResult.SUCCESS
 
     def _body(self, elements: Sequence[bytes]) -> bytes:
         return request_body(resource_field(self._resource.attributes), _SCOPE, elements, SCHEMA_URL)

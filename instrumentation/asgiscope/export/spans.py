@@ -150,7 +150,7 @@ class SpanMaker:
         about = declared.attributes(storm.declared if storm is not None else None)
         if storm is None or call_site.is_application(site):
             return {**about, **code(call_site.site_of(site))}
-        found = call_site.find(storm.frames)
+        found = call_site.select_call_site(storm.frames)
         if found is not None and call_site.is_application(found):
             return {**about, **code(call_site.site_of(found)), **declared.library(site)}
         return {**about, **declared.instead_of(site, storm.declared)}
@@ -276,7 +276,9 @@ class SpanMaker:
             sc.NEW_LOOP: parked.new_loop,
             sc.PARKED_NS: parked.parked_ns,
         }
-        attributes |= code(_frame_site(call_site.find(parked.frames)) or call_site.definition(parked.func))
+        attributes |= code(
+            _frame_site(call_site.select_call_site(parked.frames)) or call_site.definition(parked.func)
+        )
         if parked.failure is not None:
             attributes[sc.EXCEPTION_TYPE], attributes[sc.EXCEPTION_MESSAGE], about = parked.failure
             attributes |= declared.attributes(about)

@@ -157,7 +157,7 @@ Found = dict[tuple[int, int], Callable[[Crossing], None]]
 """By `id()` of function and role, which are slow to hash: what puts a bridge call into its row."""
 
 
-class Stray(NamedTuple):
+class OrphanCall(NamedTuple):
     """A bridge call outside any request, started by one that has ended."""
 
     crossing: Crossing
@@ -190,23 +190,25 @@ class Rows:
         return bool(self.bridges or self.requests or self.blocked or self.lag.count or self.loop_ns)
 
 
-class Tallies:
+class Aggregator:
     """The tallies of the process."""
 
     def __init__(self) -> None:
         # Reentrant: the garbage collector may bring a thread that holds it back here.
         self._lock = threading.RLock()
         self._rows = Rows()  # guarded by _lock
-        self._inbox: deque[Request | Crossing | Stray] = (
+        self._inbox: deque[Request | Crossing | OrphanCall] = (
             deque()
         )  # appended to by any thread, taken under _lock
 
     # --- on the application's threads -----------------------------------------------------------------
 
-    def crossed(self, request: Request | None, crossing: Crossing, origin: Request | None = None) -> None:
+    def record_crossing(
+        self, request: Request | None, crossing: Crossing, origin: Request | None = None
+    ) -> None:
         """A bridge call has ended, in a request or started by one."""
         if request is None:
-            self._put(crossing if origin is None else Stray(crossing, origin))
+            self._put(crossing if origin is None else OrphanCall(crossing, origin))
             return
         crossings = request.crossings
         crossings.append(crossing)
@@ -217,12 +219,12 @@ class Tallies:
         """A request has ended."""
         self._put(request)
 
-    def _put(self, what: Request | Crossing | Stray) -> None:
+    def _put(self, what: Request | Crossing | OrphanCall) -> None:
         self._inbox.append(what)
         if (
             len(self._inbox) >= _INBOX
         ):  # the sending thread is held up: more leaves than comes, a little at a time
-            self.fold(_AT_ONCE)
+            self.drain(_AT_ONCE)
 
     def blocked(self, cause: str, length_ns: int) -> None:
         """An event loop was blocked."""
@@ -241,7 +243,7 @@ class Tallies:
 
     # --- on the sending thread --------------------------------------------------------------------------
 
-    def fold(self, most: int = sys.maxsize) -> None:
+    def drain(self, most: int = sys.maxsize) -> None:
         """Add up what waits in the inbox, a portion at a time: who has blocked a loop asks for the lock too."""
         left = min(len(self._inbox), most)
         while left > 0:
@@ -252,10 +254,10 @@ class Tallies:
                     self._take(self._inbox.popleft())
             left -= _PORTION
 
-    def _take(self, what: Request | Crossing | Stray) -> None:
+    def _take(self, what: Request | Crossing | OrphanCall) -> None:
         if isinstance(what, Request):
             self.add(what)
-        elif isinstance(what, Stray):
+        elif isinstance(what, OrphanCall):
             self._bridges((what.crossing,), what.origin.path_or_route)
         else:
             self._bridges((what,), "")
@@ -329,7 +331,7 @@ class Tallies:
 
     def take(self) -> Rows:
         """Everything since the last time."""
-        self.fold()
+        self.drain()
         with self._lock:
             rows, self._rows = self._rows, Rows()
         rows.count()  # nobody else has them any longer, and a loop that was blocked may want the lock

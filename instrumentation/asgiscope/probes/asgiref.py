@@ -18,7 +18,7 @@ from threading import get_ident
 from typing import Any, Protocol
 
 from asgiscope import internal_errors
-from asgiscope.bridge import around_submit, begun, made, over
+from asgiscope.bridge import around_submit, create_call, enter_call, exit_call
 from asgiscope.contention.queue import NEW, Call, Culprit
 from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import CALLER, Patches
@@ -101,7 +101,7 @@ class Bridges:
         """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
         try:
             func = instance.func
-            call = made(self._recorder, func, sys._getframe(CALLER))  # noqa: SLF001 - one's own caller
+            call = create_call(self._recorder, func, sys._getframe(CALLER))  # noqa: SLF001 - one's own caller
             if self._forced:
                 call.middleware = self._middleware.of(func)
             if self.describe:
@@ -115,7 +115,7 @@ class Bridges:
 
     async def _cross(self, call: Call, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         recorder = self._recorder
-        token = begun(recorder, call, self._watchdog)
+        token = enter_call(recorder, call, self._watchdog)
         try:
             return await wrapped(*args, **kwargs)
         except RuntimeError as error:
@@ -123,7 +123,7 @@ class Bridges:
                 _refuse(recorder, call, error, self._middleware)
             raise
         finally:
-            over(recorder, call, token)
+            exit_call(recorder, call, token)
 
     # What `inspect`, warnings and tracebacks show of the coroutine is what they showed before.
     _cross.__name__ = "__call__"
@@ -139,10 +139,10 @@ class Bridges:
             if self._parking:
                 parked.middleware = self._middleware.parks_for(instance.awaitable)
             if parked.parent is None:
-                recorder.root(parked)
+                recorder.decide_sampling(parked)
             if parked.sampled:
-                recorder.dress(parked)
-            self._watchdog.attend()
+                recorder.attach_context(parked)
+            self._watchdog.ensure_running()
             # What must be taken back comes last: nothing here can fail after it.
             outer, here.parked = here.parked, parked
             token = current.set(parked)
@@ -197,12 +197,12 @@ def _unpark(recorder: Recorder, parked: Parked, token: Any, *, on_loop: bool) ->
         parked.awaited = None
         current.reset(token)
         parked.ended = recorder.clock()
-        parked.func = call_site.essence(
+        parked.func = call_site.identity_of(
             parked.func
         )  # tasks made meanwhile keep the record as long as they last
         notable = parked.parked_ns >= recorder.parked_ns
         if not on_loop and (notable or parked.sampled):
-            parked.frames = call_site.here()
+            parked.frames = call_site.current_stack()
             recorder.send(parked, notable)
     except Exception:  # noqa: BLE001
         internal_errors.report("asgiref.unpark")
@@ -272,7 +272,7 @@ def _refuse(recorder: Recorder, scope: Call | Parked, error: RuntimeError, middl
     try:
         refusal = Refusal(scope.parent, recorder.clock(), "asgiref", type(error).__name__, str(error))
         refusal.sampled, refusal.origin = scope.sampled, scope.origin
-        refusal.frames = call_site.here()
+        refusal.frames = call_site.current_stack()
         refusal.kind = refusal_kind(str(error))
         refusal.operation = SPAN_SYNC_TO_ASYNC if isinstance(scope, Call) else SPAN_ASYNC_TO_SYNC
         crossing = f"{refusal.operation} {call_site.callable_name(scope.func)}"

@@ -141,8 +141,8 @@ class Queries:
             if scope is None or not scope.sampled:
                 return scope, None
             operation = Operation(scope, recorder.clock(), kind, kind)
-            operation.site = call_site.near(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
-            recorder.dress(operation)
+            operation.site = call_site.nearest_app_frame(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
+            recorder.attach_context(operation)
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("async_backend.enter")
             return scope, None

@@ -29,7 +29,7 @@ def install(recorder: Recorder, role_of: RoleOf) -> Patches:
 
 def _to_thread(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
     try:
-        frame = call_site.near(sys._getframe(1))  # noqa: SLF001 - one's own caller
+        frame = call_site.nearest_app_frame(sys._getframe(1))  # noqa: SLF001 - one's own caller
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("executor.to_thread")
         frame = None

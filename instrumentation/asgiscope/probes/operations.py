@@ -50,7 +50,7 @@ class Work:
             try:
                 scope = recorder.enclosing()
                 if nests or type(scope) is not Operation or scope.kind != kind or scope.ended:
-                    operation = recorder.glance(kind, scope)
+                    operation = recorder.start_unguarded(kind, scope)
             except Exception:  # noqa: BLE001 - never into the application
                 internal_errors.report(entering)
             if operation is None:
@@ -72,7 +72,7 @@ class Work:
                         self._leave(operation, describe, instance, args, kwargs)
                 except Exception:  # noqa: BLE001
                     internal_errors.report(leaving)
-                    recorder.lost()
+                    recorder.reset_nesting()
             if type(answer) is CoroutineType and operation.sampled and encloses:
                 awaits = self.awaited(operation, answer, lambda done: describe(done, instance, args, kwargs))
                 awaits.__name__, awaits.__qualname__ = answer.__name__, answer.__qualname__  # type: ignore[attr-defined] # a warning names the method
@@ -118,7 +118,7 @@ class Work:
                 describe(operation, instance, args, kwargs)
             except Exception:  # noqa: BLE001 - without its name it still blocked
                 internal_errors.report(f"{self._place}.describe")
-        recorder.leave(operation, keep=length >= self._worth_ns)
+        recorder.finish_operation(operation, keep=length >= self._worth_ns)
 
 
 class Classes:

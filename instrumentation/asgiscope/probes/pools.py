@@ -75,7 +75,7 @@ class Pools:
     def _getconn(self, wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
         wait: PoolWait | None = None
         try:
-            wait = self._recorder.enter(_KIND, sc.SPAN_POOL, PoolWait)
+            wait = self._recorder.start_operation(_KIND, sc.SPAN_POOL, PoolWait)
             self._begin(wait, pool, sys._getframe(1), threading.get_ident())  # noqa: SLF001 - one's own stack
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("pools.getconn")
@@ -89,12 +89,12 @@ class Pools:
         finally:
             try:
                 self._end(wait)
-                self._recorder.leave(wait)
+                self._recorder.finish_operation(wait)
                 if not wait.sampled and self._is_finding(wait):
                     self._recorder.send(wait, notable=True)
             except Exception:  # noqa: BLE001
                 internal_errors.report("pools.got")
-                self._recorder.lost()
+                self._recorder.reset_nesting()
         self._take(wait, connection, sys._getframe(1), threading.current_thread().name)  # noqa: SLF001
         return connection
 
@@ -104,7 +104,7 @@ class Pools:
         try:
             recorder = self._recorder
             wait = PoolWait(recorder.enclosing(), recorder.clock(), _KIND, sc.SPAN_POOL)
-            recorder.root(wait)
+            recorder.decide_sampling(wait)
             self._begin(wait, pool, frame, 0)
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("pools.agetconn")
@@ -144,7 +144,7 @@ class Pools:
         wait.thread_id = thread_id
         wait.site = self._site(frame, wait)
         if wait.tags is None:
-            self._recorder.dress(wait)
+            self._recorder.attach_context(wait)
         self.waiting[wait] = None
 
     def _end(self, wait: PoolWait) -> None:
@@ -162,7 +162,11 @@ class Pools:
 
     def _site(self, frame: FrameType, scope: Scope) -> Frame | None:
         """Return the line of the application that asks, here or where it handed its work to a thread."""
-        return call_site.near(frame, _DEPTH) or site_around(scope) or call_site.find(call_site.stack(frame))
+        return (
+            call_site.nearest_app_frame(frame, _DEPTH)
+            or site_around(scope)
+            or call_site.select_call_site(call_site.stack(frame))
+        )
 
     def _held(self, pool: Any) -> HeldPool:
         held = self._pools.get(pool)

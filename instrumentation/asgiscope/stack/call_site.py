@@ -173,21 +173,21 @@ def of_application(file: str) -> bool:
     return _classify(file) is Owner.APPLICATION
 
 
-def own(code: CodeType) -> bool:
+def is_internal(code: CodeType) -> bool:
     """Whether it is asgiscope's own code, or what holds it in its place."""
     return owner(code) is _OWN
 
 
-def near(frame: FrameType | None, depth: int = 8) -> Frame | None:
+def nearest_app_frame(frame: FrameType | None, depth: int = 8) -> Frame | None:
     """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call.
 
     Our own frames do not count, so that nobody has to know how many there are.
     """
-    found = near_or_library(frame, depth)
+    found = nearest_app_frame_or_library(frame, depth)
     return None if lacks_application(found) else found
 
 
-def near_or_library(frame: FrameType | None, depth: int = 8) -> Frame | None:
+def nearest_app_frame_or_library(frame: FrameType | None, depth: int = 8) -> Frame | None:
     """Return what `near` does; without an application frame, the innermost of a third-party package."""
     library: FrameType | None = None
     while frame is not None and depth:
@@ -276,7 +276,7 @@ def record(frame: FrameType) -> Frame:
     return _new(Frame, (frame.f_code, frame.f_lasti))
 
 
-def trace(frame: FrameType | None) -> list[Any]:
+def capture_raw(frame: FrameType | None) -> list[Any]:
     """What `frames` makes the stack of, from `frame` outwards: code, instruction, code, instruction, and so on.
 
     For a stack that is seldom looked at: nobody's code is told from anybody's, and one object is made of it all.
@@ -290,7 +290,7 @@ def trace(frame: FrameType | None) -> list[Any]:
     return found
 
 
-def frames(found: Sequence[Any]) -> list[Frame]:
+def resolve(found: Sequence[Any]) -> list[Frame]:
     """The stack of which `trace` is: what `stack` would have given."""
     kept = []
     for code, lasti in zip(found[::2], found[1::2], strict=True):
@@ -302,12 +302,12 @@ def frames(found: Sequence[Any]) -> list[Frame]:
     return kept
 
 
-def here() -> list[Frame]:
+def current_stack() -> list[Frame]:
     """The stack of the calling thread, innermost first, without asgiscope's own frames."""
     return stack(sys._getframe())  # noqa: SLF001 - the documented way to one's own stack
 
 
-def find(frames: Sequence[Frame]) -> Frame | None:
+def select_call_site(frames: Sequence[Frame]) -> Frame | None:
     """The call site among `frames` (innermost first): the application's, else a third-party package's.
 
     Not beyond the middleware or the view that is running: an outer one is no more to blame than the server.
@@ -324,9 +324,9 @@ def find(frames: Sequence[Frame]) -> Frame | None:
     return best
 
 
-def find_or_innermost(frames: Sequence[Frame]) -> Frame | None:
+def select_call_site_or_innermost(frames: Sequence[Frame]) -> Frame | None:
     """The call site, or where there is none, the framework's innermost line, or the innermost of all."""
-    found = find(frames)
+    found = select_call_site(frames)
     if found is not None or not frames:
         return found
     return next((frame for frame in frames if owner(frame.code) is Owner.FRAMEWORK), frames[0])
@@ -359,7 +359,7 @@ def site_of(frame: Frame) -> Site:
     return Site(_COMPREHENSION.sub("", frame.code.co_qualname), frame.code.co_filename, frame.line)
 
 
-def essence(func: object) -> object:
+def identity_of(func: object) -> object:
     """What names a callable and keeps nothing of it alive: its code, or its name where it has none.
 
     A bound method, a partial or a closure holds the application's objects, which must not live until a record
@@ -392,7 +392,7 @@ def essence(func: object) -> object:
 
 def callable_name(func: object) -> str:
     """A callable's qualified name, or that of what it was reduced to."""
-    known = essence(func)
+    known = identity_of(func)
     return known.co_qualname if type(known) is CodeType else str(known)
 
 

@@ -134,13 +134,17 @@ def select_site(frames: Sequence[Frame]) -> Frame | None:
     It is the application's innermost line. Without one it is where the stack enters the middleware whose work it
     is, else the package: their inner lines are others each time, and would make many findings of one cause.
     """
-    found = call_site.find(frames)
+    found = call_site.select_call_site(frames)
     if found is not None and call_site.is_application(found):
         return found
     middleware = middleware_of(frames)
     if middleware is not None:
         return middleware[0]
-    return call_site.entry(frames, found) if found is not None else call_site.find_or_innermost(frames)
+    return (
+        call_site.entry(frames, found)
+        if found is not None
+        else call_site.select_call_site_or_innermost(frames)
+    )
 
 
 def _declared(kind: ObjectKind, target: Any, member: str = "") -> Declared | None:

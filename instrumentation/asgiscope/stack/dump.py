@@ -111,7 +111,7 @@ def threads() -> list[str]:
 def _outwards(frame: FrameType | None) -> list[Frame]:
     frames: list[Frame] = []
     while frame is not None and len(frames) < call_site.MAX_STACK:
-        if not call_site.own(frame.f_code):
+        if not call_site.is_internal(frame.f_code):
             frames.append(call_site.record(frame))
         frame = frame.f_back
     return frames
@@ -128,7 +128,7 @@ def tasks(found: "list[asyncio.Task[Any]]") -> list[str]:
         frames = [
             call_site.record(frame)
             for frame in reversed(chain(task.get_coro()).frames)
-            if not call_site.own(frame.f_code)
+            if not call_site.is_internal(frame.f_code)
         ]
         alike.setdefault(_render(frames), []).append(task.get_name())
     told = []

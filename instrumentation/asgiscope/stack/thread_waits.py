@@ -77,7 +77,7 @@ def wait_of(frame: FrameType, frames: Mapping[int, FrameType]) -> Wait | None:
                 kind,
                 seen.f_locals.get("self"),
             )  # the outermost says what was meant: a result, not its condition
-        elif file not in _FILES and not call_site.own(code):
+        elif file not in _FILES and not call_site.is_internal(code):
             break
         seen = seen.f_back
         depth -= 1

@@ -10,14 +10,14 @@ import sys
 from typing import Final
 
 from asgiscope_collector.__main__ import main
-from asgiscope_collector.alerts.notify.notifier import Teller
+from asgiscope_collector.alerts.notify.notifier import Notifier
 from asgiscope_collector.alerts.state.store import DeliveryRow, Stage
 
 POINT: Final = sys.argv[1]
 
 
-async def record(self: Teller, rows: list[DeliveryRow]) -> None:
-    """As `Teller.record`, up to the point."""
+async def record(self: Notifier, rows: list[DeliveryRow]) -> None:
+    """As `Notifier.record`, up to the point."""
     decided = rows[0].stage == Stage.DECIDED
     if (decided and POINT == "decided") or (not decided and POINT == "sent"):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -26,8 +26,8 @@ async def record(self: Teller, rows: list[DeliveryRow]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-original = Teller.record
-Teller.record = record  # type: ignore[method-assign] # this is what the module is for
+original = Notifier.record
+Notifier.record = record  # type: ignore[method-assign] # this is what the module is for
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[2:]))

@@ -154,7 +154,7 @@ def test_what_a_site_dropped_and_that_it_is_there(running: Running, service: str
         await turns(alerting)
         texts = alerting.board.alerts[alert.fingerprint].annotations
         assert (texts["value"], texts["release"]) == ("7", "1.4")
-        assert service in {each.service for each in alerting.board.heard.values()}
+        assert service in {each.service for each in alerting.board.last_seen.values()}
         await alerting.stop()
 
     run(work())

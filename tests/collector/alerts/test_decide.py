@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from asgiscope_collector.alerts.notify.decide import Reason, Timing, Told, decide
+from asgiscope_collector.alerts.notify.decide import NotificationLogEntry, Reason, Timing, decide
 from asgiscope_collector.alerts.rules.models import Maintenance, Matcher
 from asgiscope_collector.alerts.state.silences import Silence, in_window, muted_by
 
@@ -13,9 +13,9 @@ TIMING = Timing(10 * NS, 60 * NS, 3600 * NS, send_resolved=True)
 QUIET = Timing(10 * NS, 60 * NS, 3600 * NS, send_resolved=False)
 
 
-def told(firing: str = "", resolved: str = "", *, delivered: bool = True) -> Told:
+def told(firing: str = "", resolved: str = "", *, delivered: bool = True) -> NotificationLogEntry:
     """What was told at second 0; each letter is an alert."""
-    return Told(0, frozenset(firing), frozenset(resolved), delivered)
+    return NotificationLogEntry(0, frozenset(firing), frozenset(resolved), delivered)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def told(firing: str = "", resolved: str = "", *, delivered: bool = True) -> Tol
     ],
 )
 def test_every_decision_has_its_reason(  # noqa: PLR0917 - a row of the table
-    last: Told | None, firing: str, resolved: str, now: int, timing: Timing, reason: Reason
+    last: NotificationLogEntry | None, firing: str, resolved: str, now: int, timing: Timing, reason: Reason
 ) -> None:
     """As Alertmanager decides, and its group wait and interval beside it."""
     made = decide(last, set(firing), set(resolved), oldest_ns=0, now_ns=now * NS, timing=timing)

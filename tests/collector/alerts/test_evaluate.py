@@ -8,8 +8,8 @@ import pytest
 from asgiscope_collector.alerts.evaluate.evaluation import (
     LATE_SECONDS,
     AlertState,
+    AlertStatus,
     Change,
-    Held,
     Series,
     alert_id,
     evaluate,
@@ -33,17 +33,17 @@ class Simulation:
     hold: int = 0
     keep: int = 120
     minutes: dict[int, float] = field(default_factory=dict)
-    heard: float = 0
-    held: Held = field(default_factory=Held)
+    last_seen: float = 0
+    held: AlertStatus = field(default_factory=AlertStatus)
     changes: list[tuple[int, Change]] = field(default_factory=list)
 
     def arrive(self, minute: int, count: float = 1) -> None:
         """Spans of a minute (from the start) arrive."""
         at = START + minute * 60
         self.minutes[at] = self.minutes.get(at, 0) + count
-        self.heard = max(self.heard, at + 30)
+        self.last_seen = max(self.last_seen, at + 30)
 
-    def tick(self, now: float) -> Held:
+    def tick(self, now: float) -> AlertStatus:
         """Evaluate at a second from the start."""
         now_ns = round((START + now) * NS)
         held = []
@@ -53,7 +53,7 @@ class Simulation:
                 held.append((end, float(value)))
         self.held, change = evaluate(
             self.held,
-            Series(held, round(self.heard * NS)),
+            Series(held, round(self.last_seen * NS)),
             now_ns=now_ns,
             hold_ns=self.hold * NS,
             keep_firing_ns=self.keep * NS,
@@ -66,7 +66,7 @@ class Simulation:
         """Evaluate at each of these seconds; with `chatter` the service is heard of all the time."""
         for now in seconds:
             if chatter:
-                self.heard = max(self.heard, START + now)
+                self.last_seen = max(self.last_seen, START + now)
             self.tick(now)
         return [change for _, change in self.changes]
 
@@ -186,9 +186,9 @@ def test_a_restart_finds_the_same() -> None:
         shop.arrive(minute)
     shop.run(range(5, 100, 5))
     assert shop.held.state == AlertState.PENDING
-    shop.held = Held()
+    shop.held = AlertStatus()
     assert shop.run(range(100, 240, 5)) == [Change.FIRED]
-    stored = Held(shop.held.state, shop.held.starts_ns, 0, shop.held.fired_ns, shop.held.fired_ns, 1)
+    stored = AlertStatus(shop.held.state, shop.held.starts_ns, 0, shop.held.fired_ns, shop.held.fired_ns, 1)
     shop.held = stored
     assert shop.run(range(240, 300, 5)) == [Change.FIRED]
 
@@ -234,7 +234,7 @@ def test_late_or_not_the_same_is_told(counted: list[int], late: list[int], hold:
 
 def test_a_gauge_fires_when_it_has_held_and_ends_when_it_holds_no_more() -> None:
     """Silence, disk, lag: no windows, the value is that of now."""
-    held, seen = Held(), []
+    held, seen = AlertStatus(), []
     for second, value in [(0, None), (10, 5.0), (40, 6.0), (75, 7.0), (80, None), (130, None), (200, None)]:
         held, change = evaluate_gauge(
             held, value, 10 * NS, now_ns=second * NS, hold_ns=60 * NS, keep_firing_ns=60 * NS
@@ -262,7 +262,7 @@ def test_a_fingerprint_is_of_the_rule_and_its_series() -> None:
 def test_an_alert_is_not_resolved_by_what_a_collector_missed_while_it_was_down() -> None:
     """After a restart it is resolved when the condition has not held for as long as it takes, counted from then."""
     now = START * NS
-    firing = Held(AlertState.FIRING, now - 3600 * NS, 0, now - 3000 * NS, now - 3500 * NS, 9.0, 9.0)
+    firing = AlertStatus(AlertState.FIRING, now - 3600 * NS, 0, now - 3000 * NS, now - 3500 * NS, 9.0, 9.0)
     silent = Series([], 0, listening_ns=now)
     heard = Series([], now, listening_ns=now)
     for series in (silent, heard):

@@ -40,7 +40,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class AlertStatus:
     """Where an alert stands. Times are nanoseconds since the epoch, 0 where there is none."""
 
     state: AlertState = AlertState.INACTIVE
@@ -81,8 +81,8 @@ def windows(now_ns: int, hold_ns: int) -> list[int]:
 
 
 def evaluate(
-    before: Held, series: Series, *, now_ns: int, hold_ns: int, keep_firing_ns: int
-) -> tuple[Held, Change]:
+    before: AlertStatus, series: Series, *, now_ns: int, hold_ns: int, keep_firing_ns: int
+) -> tuple[AlertStatus, Change]:
     """The state of an alert now, and what changed."""
     # A clock that was set back leaves times in the future: they count as now.
     before = _in_the_past(before, now_ns)
@@ -91,7 +91,7 @@ def evaluate(
         return _still_firing(before, series, now_ns=now_ns, keep_firing_ns=keep_firing_ns)
     if run is not None and run.until_ns > before.held_until_ns:
         present = now_ns - run.until_ns <= MINUTE * _NS
-        fired = Held(AlertState.FIRING, run.since_ns, 0, run.until_ns, now_ns, run.value, run.value)
+        fired = AlertStatus(AlertState.FIRING, run.since_ns, 0, run.until_ns, now_ns, run.value, run.value)
         return fired, Change.FIRED if present else Change.FIRED_LATE
     newest = series.held[-1] if series.held else None
     if (
@@ -107,8 +107,8 @@ def evaluate(
 
 
 def evaluate_gauge(
-    before: Held, value: float | None, since_ns: int, *, now_ns: int, hold_ns: int, keep_firing_ns: int
-) -> tuple[Held, Change]:
+    before: AlertStatus, value: float | None, since_ns: int, *, now_ns: int, hold_ns: int, keep_firing_ns: int
+) -> tuple[AlertStatus, Change]:
     """The same for what has no windows: `value` is that of now, None if the condition does not hold.
 
     `since_ns` says since when it has held.
@@ -125,7 +125,7 @@ def evaluate_gauge(
         return replace(before, held_until_ns=now_ns, value=value), Change.NONE
     if now_ns - since_ns < hold_ns:
         return replace(before, state=AlertState.PENDING, starts_ns=since_ns, value=value), Change.NONE
-    return Held(AlertState.FIRING, since_ns, 0, now_ns, now_ns, value, value), Change.FIRED
+    return AlertStatus(AlertState.FIRING, since_ns, 0, now_ns, now_ns, value, value), Change.FIRED
 
 
 def fingerprint(rule: str, labels: dict[str, str]) -> str:
@@ -148,7 +148,7 @@ class _Run:
     value: float
 
 
-def _in_the_past(before: Held, now_ns: int) -> Held:
+def _in_the_past(before: AlertStatus, now_ns: int) -> AlertStatus:
     """A clock that was set back leaves times in the future: they count as now."""
     if max(before.held_until_ns, before.fired_ns) <= now_ns:
         return before
@@ -157,7 +157,9 @@ def _in_the_past(before: Held, now_ns: int) -> Held:
     )
 
 
-def _still_firing(before: Held, series: Series, *, now_ns: int, keep_firing_ns: int) -> tuple[Held, Change]:
+def _still_firing(
+    before: AlertStatus, series: Series, *, now_ns: int, keep_firing_ns: int
+) -> tuple[AlertStatus, Change]:
     # While it fires, any window that holds keeps it firing: `for` asks only for the beginning.
     newest = series.held[-1] if series.held else None
     until, value = before.held_until_ns, before.value

@@ -18,14 +18,14 @@ from asgiscope_collector.alerts.evaluate.evaluation import LATE_SECONDS, Change
 from asgiscope_collector.alerts.evaluate.lease import Lease
 from asgiscope_collector.alerts.evaluate.series import Found, Gauges, cadence_ns, is_windowed, read
 from asgiscope_collector.alerts.notify.message import Links
-from asgiscope_collector.alerts.notify.notifier import Teller
+from asgiscope_collector.alerts.notify.notifier import Notifier
 from asgiscope_collector.alerts.notify.receivers.config import Network, ReceiverConfig
 from asgiscope_collector.alerts.notify.sending import Sender
 from asgiscope_collector.alerts.rules.conditions import Silent
 from asgiscope_collector.alerts.rules.loader import ActiveRule, RuleSet
 from asgiscope_collector.alerts.rules.reloader import RulesFile
 from asgiscope_collector.alerts.state import store
-from asgiscope_collector.alerts.state.alert_states import Board, RuleNow
+from asgiscope_collector.alerts.state.alert_states import AlertStates, RuleNow
 from asgiscope_collector.alerts.state.store import Alert
 from asgiscope_collector.queries.alerts.alerts import LastSeen, last_seen
 from asgiscope_collector.schemas import SenderClock
@@ -92,9 +92,9 @@ class Alerting:
         self.links = Links(base_url.rstrip("/"))
         self.rules = RulesFile(path)
         self.status = Status()
-        self.board = Board(listening_ns=clock())
+        self.board = AlertStates(listening_ns=clock())
         self.sender = Sender(self._receiver, self._network, clock)
-        self.teller = Teller(engine, self.board, self.links, self.sender, clock=clock)
+        self.teller = Notifier(engine, self.board, self.links, self.sender, clock=clock)
         self.leads = False
         self._wake = asyncio.Event()
         self.teller.concluded = self._wake.set
@@ -217,7 +217,7 @@ class Alerting:
         alerts = await self._engine.run(store.load_alerts, self._engine, now_ns)
         self.board.alerts = {alert.fingerprint: alert for alert in alerts}
         self.board.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
-        self.board.hear(await self._heard(now_ns, _DAY))
+        self.board.record_last_seen(await self._heard(now_ns, _DAY))
         await self.teller.resume()
         self.leads = True
 
@@ -253,7 +253,7 @@ class Alerting:
         if asks:
             self._stored_before, self._asked_ns = -1 if stored is None else stored, now_ns
             began = self._monotonic()
-            self.board.hear(await self._heard(now_ns, LATE_SECONDS))
+            self.board.record_last_seen(await self._heard(now_ns, LATE_SECONDS))
             found = await self._engine.run(_read_all, self._engine, windowed, now_ns)
             self.status.took_ms = (self._monotonic() - began) // 1_000_000
         changed = self.board.drop_unknown(self.rule_set, now_ns)

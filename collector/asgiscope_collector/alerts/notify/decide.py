@@ -52,7 +52,7 @@ _SENDS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NotificationLogEntry:
     """What a receiver was told last of a group."""
 
     at_ns: int
@@ -74,7 +74,7 @@ class Timing:
 
 
 def decide(
-    told: Told | None,
+    told: NotificationLogEntry | None,
     firing: AbstractSet[str],
     resolved: AbstractSet[str],
     *,
@@ -96,7 +96,11 @@ def decide(
 
 
 def _wish(
-    told: Told | None, firing: AbstractSet[str], resolved: AbstractSet[str], now_ns: int, timing: Timing
+    told: NotificationLogEntry | None,
+    firing: AbstractSet[str],
+    resolved: AbstractSet[str],
+    now_ns: int,
+    timing: Timing,
 ) -> Reason:
     if told is None:
         return Reason.FIRST if firing else Reason.NOTHING_FIRING
@@ -109,7 +113,7 @@ def _wish(
     return Reason.REPEAT if _passed(told.at_ns, timing.repeat_interval_ns, now_ns) else Reason.NOTHING_NEW
 
 
-def _when_none_fires(told: Told, resolved: AbstractSet[str], timing: Timing) -> Reason:
+def _when_none_fires(told: NotificationLogEntry, resolved: AbstractSet[str], timing: Timing) -> Reason:
     if not resolved & told.firing:
         return Reason.NOTHING_FIRING
     if not told.delivered:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from asgiscope_collector.alerts.notify.decide import Reason, Timing, Told, decide
+from asgiscope_collector.alerts.notify.decide import NotificationLogEntry, Reason, Timing, decide
 from asgiscope_collector.alerts.notify.notification import group_key
 from asgiscope_collector.alerts.rules.loader import RuleSet
 from asgiscope_collector.alerts.rules.models import DEFAULT_NOTIFY, Notify
@@ -38,7 +38,7 @@ class Decision:
 def decisions(
     alerts: Iterable[Alert],
     rule_set: RuleSet,
-    told: Mapping[tuple[str, str], Told],
+    told: Mapping[tuple[str, str], NotificationLogEntry],
     *,
     muted: Callable[[Alert], bool],
     in_flight: Callable[[str, str], bool],
@@ -67,7 +67,7 @@ def decisions(
 def grouped(
     alerts: Iterable[Alert],
     rule_set: RuleSet,
-    told: Mapping[tuple[str, str], Told],
+    told: Mapping[tuple[str, str], NotificationLogEntry],
     muted: Callable[[Alert], bool],
 ) -> list[Group]:
     """The groups of the alerts that nothing mutes."""

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from asgiscope_collector.alerts.notify.decide import Reason, Told
+from asgiscope_collector.alerts.notify.decide import NotificationLogEntry, Reason
 from asgiscope_collector.alerts.state.store import Alert
 
 ALERTS_KEPT: Final = 1000
@@ -92,7 +92,9 @@ def group_key(group_labels: dict[str, str]) -> str:
     return "{" + ",".join(f"{name}={_quoted(value)}" for name, value in sorted(group_labels.items())) + "}"
 
 
-def message_id(receiver: str, key: str, reason: Reason, alerts: Sequence[Alert], told: Told | None) -> str:
+def message_id(
+    receiver: str, key: str, reason: Reason, alerts: Sequence[Alert], told: NotificationLogEntry | None
+) -> str:
     """The same for the same decision, wherever and however often it is taken."""
     parts = [receiver, key, reason, str(told.at_ns if told else 0)]
     parts += sorted(f"{alert.id} {alert.held.state}" for alert in alerts)
@@ -105,7 +107,7 @@ def compose(
     reason: Reason,
     group_labels: dict[str, str],
     alerts: Sequence[Alert],
-    told: Told | None,
+    told: NotificationLogEntry | None,
     external_url: str,
     repeat_ns: int,
 ) -> Notification:

@@ -8,7 +8,7 @@ from typing import Final
 
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from asgiscope_collector.alerts.notify.decide import Reason, Told
+from asgiscope_collector.alerts.notify.decide import NotificationLogEntry, Reason
 from asgiscope_collector.alerts.notify.deliver import Deliverer, Pending
 from asgiscope_collector.alerts.notify.groups import Decision, Group, decisions
 from asgiscope_collector.alerts.notify.message import Links, annotations, explain, has_moved
@@ -17,7 +17,7 @@ from asgiscope_collector.alerts.notify.sending import Sender
 from asgiscope_collector.alerts.rules.conditions import Condition
 from asgiscope_collector.alerts.rules.loader import RuleSet
 from asgiscope_collector.alerts.state import store
-from asgiscope_collector.alerts.state.alert_states import Board
+from asgiscope_collector.alerts.state.alert_states import AlertStates
 from asgiscope_collector.alerts.state.store import Alert, DeliveryRow, Stage
 from asgiscope_collector.store.client import Engine
 
@@ -27,18 +27,18 @@ _STALE_NS: Final = 60_000_000_000
 """An alert's texts are written anew when it is told, unless they are younger than this."""
 
 
-class Teller:
+class Notifier:
     """What receivers are told, and what they were told last."""
 
     def __init__(
-        self, engine: Engine, board: Board, links: Links, sender: Sender, *, clock: Callable[[], int]
+        self, engine: Engine, board: AlertStates, links: Links, sender: Sender, *, clock: Callable[[], int]
     ) -> None:
         self._engine = engine
         self._board = board
         self._links = links
         self._sender = sender
         self._clock = clock
-        self.told: dict[tuple[str, str], Told] = {}
+        self.told: dict[tuple[str, str], NotificationLogEntry] = {}
         self.deliverer = self._new_deliverer()
         self.concluded: Callable[[], None] = lambda: None
         """Called when a delivery has ended."""
@@ -147,11 +147,13 @@ class Teller:
         group = decision.group
         row = _row(group, decision.reason, Stage.UNSENT, f"unsent-{now_ns}", now_ns)
         await self.record([row])
-        self.told[(group.receiver, group.key)] = Told(now_ns, frozenset(), frozenset(row.resolved))
+        self.told[(group.receiver, group.key)] = NotificationLogEntry(
+            now_ns, frozenset(), frozenset(row.resolved)
+        )
 
     def _concluded(self, pending: Pending, stage: Stage, now_ns: int) -> None:
         row = pending.decided
-        self.told[(row.receiver, row.group_key)] = Told(
+        self.told[(row.receiver, row.group_key)] = NotificationLogEntry(
             now_ns, frozenset(row.firing), frozenset(row.resolved), delivered=stage == Stage.DELIVERED
         )
         self.concluded()

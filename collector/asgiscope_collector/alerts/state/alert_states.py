@@ -8,8 +8,8 @@ from typing import Final
 
 from asgiscope_collector.alerts.evaluate.evaluation import (
     AlertState,
+    AlertStatus,
     Change,
-    Held,
     Series,
     alert_id,
     evaluate,
@@ -42,14 +42,14 @@ class RuleNow:
 
 
 @dataclass(slots=True)
-class Board:
+class AlertStates:
     """The state of all alerts."""
 
     listening_ns: int
     """Since when this collector takes spans without a break: before that, silence says nothing."""
     alerts: dict[str, Alert] = field(default_factory=dict)
     """By fingerprint: pending, firing, or resolved within a day."""
-    heard: dict[tuple[str, str], LastSeen] = field(default_factory=dict)
+    last_seen: dict[tuple[str, str], LastSeen] = field(default_factory=dict)
     received: dict[tuple[str, str], int] = field(default_factory=dict)
     """When something came of services whose clocks are off, by this collector's clock."""
     rules: dict[str, RuleNow] = field(default_factory=dict)
@@ -65,19 +65,19 @@ class Board:
         """What mutes an alert now."""
         return muted_by(alert.labels, self.silences, rule_set.file.maintenance, now_ns)
 
-    def hear(self, seen: Iterable[LastSeen]) -> None:
+    def record_last_seen(self, seen: Iterable[LastSeen]) -> None:
         """Note when services were last heard of."""
         for each in seen:
             key = (each.service, each.environment)
-            if key not in self.heard or self.heard[key].last_ns < each.last_ns:
-                self.heard[key] = each
+            if key not in self.last_seen or self.last_seen[key].last_ns < each.last_ns:
+                self.last_seen[key] = each
 
     def _signs(self) -> list[LastSeen]:
         """Return when services gave a sign of life.
 
         By their spans' times, or by when these came where their clock is off.
         """
-        found = dict(self.heard)
+        found = dict(self.last_seen)
         for (service, environment), received_ns in self.received.items():
             known = found.get((service, environment))
             release = known.release if known else ""
@@ -86,7 +86,7 @@ class Board:
 
     def release_of(self, alert: Alert) -> str:
         """The newest release of an alert's service."""
-        seen = self.heard.get((alert.labels.get("service", ""), alert.labels.get("environment", "")))
+        seen = self.last_seen.get((alert.labels.get("service", ""), alert.labels.get("environment", "")))
         return seen.release if seen else ""
 
     def apply(
@@ -104,9 +104,9 @@ class Board:
             if before is None and not each.held:
                 continue
             service = (each.labels.get("service", ""), each.labels.get("environment", ""))
-            heard = self.heard.get(service)
+            heard = self.last_seen.get(service)
             after, change = evaluate(
-                before.held if before else Held(),
+                before.held if before else AlertStatus(),
                 Series(each.held, heard.last_ns if heard else 0, self.listening_ns),
                 now_ns=now_ns,
                 hold_ns=rule.hold,
@@ -189,9 +189,9 @@ class Board:
         for key, alert in list(self.alerts.items()):
             if not alert.firing and 0 < alert.held.ends_ns < now_ns - _DAY_NS:
                 del self.alerts[key]
-        for service, seen in list(self.heard.items()):
+        for service, seen in list(self.last_seen.items()):
             if seen.last_ns < now_ns - 2 * _DAY_NS:
-                del self.heard[service]
+                del self.last_seen[service]
 
     def _of(self, rule: str) -> list[Alert]:
         return [alert for alert in self.alerts.values() if alert.rule == rule]
@@ -237,7 +237,7 @@ class Board:
         if before is None and not holds:
             return []
         after, change = evaluate_gauge(
-            before.held if before else Held(),
+            before.held if before else AlertStatus(),
             value if holds else None,
             since_ns,
             now_ns=now_ns,
@@ -252,7 +252,7 @@ class Board:
         key: str,
         labels: dict[str, str],
         *,
-        after: Held,
+        after: AlertStatus,
         change: Change,
         now_ns: int,
     ) -> list[tuple[Alert, Change]]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from asgiscope_collector.alerts.evaluate.evaluation import AlertState, Held
-from asgiscope_collector.alerts.notify.decide import Reason, Told
+from asgiscope_collector.alerts.evaluate.evaluation import AlertState, AlertStatus
+from asgiscope_collector.alerts.notify.decide import NotificationLogEntry, Reason
 from asgiscope_collector.alerts.rules.models import Matcher, Severity
 from asgiscope_collector.alerts.state.silences import Silence
 from asgiscope_collector.store.client import Engine
@@ -41,7 +41,7 @@ class Alert:
     severity: Severity
     labels: dict[str, str]
     annotations: dict[str, str]
-    held: Held
+    held: AlertStatus
     at_ns: int = 0
     """When this was recorded."""
 
@@ -245,10 +245,10 @@ def load_open(engine: Engine) -> list[DeliveryRow]:
     return [_row(row) for row in engine.rows(_OPEN)]
 
 
-def load_told(engine: Engine) -> dict[tuple[str, str], Told]:
+def load_told(engine: Engine) -> dict[tuple[str, str], NotificationLogEntry]:
     """What each receiver was told last of each group."""
     return {
-        (row["receiver"], row["group_key"]): Told(
+        (row["receiver"], row["group_key"]): NotificationLogEntry(
             at_ns=row["at_ns"],
             firing=frozenset(row["firing"]),
             resolved=frozenset(row["resolved"]),
@@ -283,7 +283,7 @@ def ended(silence: Silence, now_ns: int) -> Silence:
 
 
 def _alert(row: dict[str, Any]) -> Alert:
-    held = Held(
+    held = AlertStatus(
         state=AlertState(row["state"]),
         starts_ns=row["starts_ns"],
         ends_ns=row["ends_ns"],

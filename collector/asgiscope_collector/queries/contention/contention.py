@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Scope, Steps
-from asgiscope_collector.queries.metrics.tallies import Counted
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.schemas import (
     CallSite,
     Cell,
@@ -182,12 +182,12 @@ def others(engine: Engine, asked: Scope) -> tuple[list[RoleWaits], Occupation]:
 
 
 def _roles(engine: Engine, asked: Scope) -> list[RoleWaits]:
-    found = Counted.over(engine, asked).waits("executor")
+    found = TrafficTotals.over(engine, asked).waits("executor")
     return [
         RoleWaits(
             executor=executor,
             calls=sums["calls"],
-            queued=sums.felt,
+            queued=sums.count_over_1ms,
             wait_ns=sums["wait_ns"],
             run_ns=sums["run_ns"],
             wait_p50_ns=sums.quantile(0.50),

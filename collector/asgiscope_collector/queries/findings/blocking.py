@@ -6,7 +6,7 @@ from typing import Any, Final
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope, Steps
 from asgiscope_collector.queries.findings.finding import route_cost
-from asgiscope_collector.queries.metrics.tallies import Counted
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.queries.statistics.histogram import quantile
 from asgiscope_collector.schemas import Blocking, BlockingPoint, BlockingSite, CallSite, RouteCost, Victims
 from asgiscope_collector.store.client import Engine
@@ -77,7 +77,7 @@ def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
             routes[row["finding_id"]].append(route_cost(row))
     loops: defaultdict[str, int] = defaultdict(int)
     points: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
-    counted = Counted.over(engine, asked, step=steps.seconds)
+    counted = TrafficTotals.over(engine, asked, step=steps.seconds)
     for (service, time), sums in counted.loops("service", "time").items():
         loops[service] += sums["loop_ns"]
         points[time][0] += sums["blocked_ns"]

@@ -8,10 +8,10 @@ from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Steps
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings import decisions
-from asgiscope_collector.queries.findings.findings import Filter, Known, known
+from asgiscope_collector.queries.findings.findings import Filter, FindingRow, load_findings
 from asgiscope_collector.queries.findings.source import source_of
 from asgiscope_collector.queries.findings.stall_evidence import evidence_of
-from asgiscope_collector.queries.metrics.tallies import Counted
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.queries.statistics.histogram import distribution
 from asgiscope_collector.queries.traces import traces
 from asgiscope_collector.schemas import (
@@ -64,7 +64,7 @@ LIMIT 100
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class FindingHistory:
     """How a finding went: over time, by route, for whom, by release; where its source is, and what was decided."""
 
     series: list[Point]
@@ -79,7 +79,7 @@ class Course:
     decisions: list[Decision]
 
 
-def course(engine: Engine, asked: Filter) -> Course:
+def course(engine: Engine, asked: Filter) -> FindingHistory:
     """How the finding of `asked.ids` went; asked for beside `seen`."""
     steps = Steps(asked.scope.range, _POINTS)
     parameters: dict[str, Any] = {**asked.parameters, "step": steps.seconds}
@@ -98,7 +98,7 @@ def course(engine: Engine, asked: Filter) -> Course:
     routes_total, routes = len(routes), routes[:_ROUTES]
     releases.sort(key=lambda row: (-row["first_ns"], row["version"]))
     known_routes = [row["route"] for row in routes if row["route"]]
-    counted = Counted.over(
+    counted = TrafficTotals.over(
         engine, replace(asked.scope, service=service), step=steps.seconds, routes=known_routes
     )
     for (time,), sums in counted.requests("time", where="Route IN {routes:Array(String)}").items():
@@ -106,7 +106,7 @@ def course(engine: Engine, asked: Filter) -> Course:
     for (version,), sums in counted.requests("version").items():
         requests[version] = sums["requests"]
     victims = engine.rows(_VICTIMS, parameters)
-    return Course(
+    return FindingHistory(
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
         by_route=[route_cost(row) for row in routes],
         by_route_total=routes_total,
@@ -122,13 +122,13 @@ def course(engine: Engine, asked: Filter) -> Course:
     )
 
 
-def seen(engine: Engine, asked: Filter) -> tuple[Known, list[TraceSummary]] | None:
+def seen(engine: Engine, asked: Filter) -> tuple[FindingRow, list[TraceSummary]] | None:
     """The finding of `asked.ids` and some traces that show it; None if the range has none."""
-    found = known(engine, asked).get(asked.ids[0])
+    found = load_findings(engine, asked).get(asked.ids[0])
     return None if found is None else (found, traces.summaries(engine, found.finding.trace_ids))
 
 
-def detail(found: Known, evidence: list[TraceSummary], went: Course) -> FindingDetail:
+def detail(found: FindingRow, evidence: list[TraceSummary], went: FindingHistory) -> FindingDetail:
     """All of it as one answer."""
     return FindingDetail(
         **found.finding.model_dump(),

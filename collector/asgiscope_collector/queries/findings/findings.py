@@ -93,7 +93,7 @@ def list_findings(engine: Engine, asked: Filter, sort: Sort, *, limit: int, offs
     ids, total = _ranked(engine, asked, sort, decided, limit=limit, offset=offset)
     if offset and not ids:
         _, total = _ranked(engine, asked, sort, decided, limit=1, offset=0)
-    found = known(engine, replace(asked, ids=ids), decided) if ids else {}
+    found = load_findings(engine, replace(asked, ids=ids), decided) if ids else {}
     asked_range = asked.scope.range
     return Findings(
         findings=[found[each].finding for each in ids if each in found],
@@ -127,14 +127,14 @@ def _ranked(
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class FindingRow:
     """A finding, and how often an occurrence of it cost what."""
 
     finding: Finding
     histogram: dict[int, int]
 
 
-def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict[str, Known]:
+def load_findings(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict[str, FindingRow]:
     """What the range has of the findings of `asked.ids`, by id; those that it does not have are left out."""
     steps = Steps(asked.scope.range, _SPARKS)
     parameters = {**asked.parameters, "step": steps.seconds}
@@ -144,7 +144,7 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
     decided = decisions.newest(engine) if decided is None else decided
     days = {row["id"]: row for row in engine.rows(sql.DAYS, parameters)}
     facts = {row["id"]: facts_of(row["facts"]) for row in engine.rows(sql.FACTS, parameters)}
-    more = {row["id"]: _More([row["sparkline"].get(time, 0) for time in steps.times]) for row in rows}
+    more = {row["id"]: _Extras([row["sparkline"].get(time, 0) for time in steps.times]) for row in rows}
     for row in rollup_resolution.rows(engine, sql.HOLDERS, parameters):
         if row["id"] in more:
             more[row["id"]].holders.append(holder_of(row))
@@ -159,11 +159,11 @@ def known(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict
         more[row["id"]].routes = _routes(row)
         more[row["id"]].facts = facts.get(row["id"], {})
         state = decisions.state_of(decided.get(row["id"]), row["last_ns"])
-        found[row["id"]] = Known(_finding(row, more[row["id"]], state), row["histogram"])
+        found[row["id"]] = FindingRow(_finding(row, more[row["id"]], state), row["histogram"])
     return found
 
 
-def _add_ongoing(engine: Engine, parameters: dict[str, Any], more: "dict[str, _More]") -> None:
+def _add_ongoing(engine: Engine, parameters: dict[str, Any], more: "dict[str, _Extras]") -> None:
     """Add what has not ended: how much of it there is, and what holds it up."""
     for row in engine.rows(sql.ONGOING, parameters):
         if row["id"] in more:
@@ -183,7 +183,7 @@ def _routes(row: dict[str, Any]) -> list[str]:
 
 
 @dataclass(slots=True)
-class _More:
+class _Extras:
     """What a finding has beside its row."""
 
     sparkline: list[int]
@@ -195,7 +195,7 @@ class _More:
     """Attributes of its newest span."""
 
 
-def _finding(row: dict[str, Any], more: _More, state: FindingState) -> Finding:
+def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding:
     kind = FindingKind(row["kind"])
     chain = strings_of(row["chain"])
     histogram = row["histogram"]

@@ -9,7 +9,7 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Scope, Steps
 from asgiscope_collector.queries.findings.findings import Filter, Sort, list_findings
-from asgiscope_collector.queries.metrics.tallies import Counted
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.schemas import Finding, Findings, Point, Refusal, Refusals
 from asgiscope_collector.store.client import Engine
 
@@ -70,7 +70,7 @@ def over_time(engine: Engine, asked: Scope, route: str) -> list[Point]:
     parameters = {**asked.parameters, "step": steps.seconds, "route": route}
     for row in rollup_resolution.rows(engine, _REFUSED, parameters):
         points[row["time"]]["count"] = row["count"]
-    counted = Counted.over(engine, asked, step=steps.seconds, route=route)
+    counted = TrafficTotals.over(engine, asked, step=steps.seconds, route=route)
     found = counted.requests("time", where="({route:String} = '' OR Route = {route:String})")
     for (time,), sums in found.items():
         points[time]["requests"] = sums["requests"]

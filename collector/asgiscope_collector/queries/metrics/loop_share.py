@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from asgiscope_collector.definitions import share
 from asgiscope_collector.queries.common.ranges import Range
 from asgiscope_collector.queries.common.scope import Scope
-from asgiscope_collector.queries.metrics.tallies import Counted, Sums
+from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
 from asgiscope_collector.store.client import Engine
 
 _NS: Final = 1_000_000_000
@@ -91,7 +91,7 @@ def shares_in_windows(engine: Engine, parameters: dict[str, Any], *, of_findings
     window, ends = parameters["window"], parameters["ends"]
     asked = Scope(range=Range(parameters["first"] * _NS, parameters["last"] * _NS))
     names = {name: parameters[name] for name in ("services", "environments")}
-    counted = Counted.over(engine, asked, step=_MINUTE, **names)
+    counted = TrafficTotals.over(engine, asked, step=_MINUTE, **names)
     loops: defaultdict[tuple[str, str, int], Sums] = defaultdict(Sums)
     for (service, environment, minute), sums in counted.loops(
         "service", "environment", "time", where=_OF

@@ -212,7 +212,7 @@ class Sums:
         return quantile(self.histogram, level, 0, self.longest_ns)
 
     @property
-    def felt(self) -> int:
+    def count_over_1ms(self) -> int:
         """How many took a millisecond or longer."""
         edge = (math.log2(_FELT_NS) - 10) * 16 - 1
         return round(sum(count for bucket, count in self.histogram.items() if bucket > edge))
@@ -262,7 +262,7 @@ Found = dict[tuple[Any, ...], Sums]
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TrafficTotals:
     """Asks every source about one scope."""
 
     engine: Engine
@@ -275,7 +275,9 @@ class Counted:
     """The length from which on the range is read in coarse rows."""
 
     @classmethod
-    def over(cls, engine: Engine, asked: Scope, *, long_ns: int = LONG_NS, **parameters: Any) -> "Counted":
+    def over(
+        cls, engine: Engine, asked: Scope, *, long_ns: int = LONG_NS, **parameters: Any
+    ) -> "TrafficTotals":
         """What is counted in the scope; `parameters` are those of the keys (`step`) and the condition."""
         known = {**asked.parameters, **parameters}
         rows = engine.rows(_BEGIN, {**known, "back": _BACK_SECONDS})

@@ -6,7 +6,7 @@ from typing import Any, Final
 from asgiscope_collector.definitions import per_request
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope
-from asgiscope_collector.queries.metrics.tallies import Counted, Sums
+from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
 from asgiscope_collector.schemas import CallSite, HopSite, RouteHops
 from asgiscope_collector.store.client import Engine
 
@@ -39,7 +39,7 @@ def routes(
 
     Of all of them only the sums are asked for that order them: there may be many thousands.
     """
-    counted = Counted.over(engine, asked, route=route)
+    counted = TrafficTotals.over(engine, asked, route=route)
     found = counted.requests("service", "route", where=_OF_ROUTE, watched_only=True, brief=True)
     order: list[Any] = sorted(found, key=lambda key: (-found[key].overhead_ns, -found[key]["hops"], *key))
     page = order[offset : offset + limit]

@@ -13,7 +13,7 @@ from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, OF, Scope
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings.findings import strings_of
-from asgiscope_collector.queries.metrics.tallies import Counted, Sums
+from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
 from asgiscope_collector.schemas import Chain, Change, Layer, Middleware
 from asgiscope_collector.store.client import Engine
 
@@ -83,7 +83,7 @@ def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Midd
     costs: defaultdict[tuple[str, str], _Costs] = defaultdict(_Costs)
     for row in rollup_resolution.rows(engine, _ADAPTED, parameters):
         costs[row["service"], row["environment"]].adapted[row["middleware"]] = row
-    counted = Counted.over(engine, asked, services=parameters["services"])
+    counted = TrafficTotals.over(engine, asked, services=parameters["services"])
     for (service, environment, function), sums in counted.calls(
         "service", "environment", "function", where=_HOOKS
     ).items():

@@ -9,7 +9,7 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.definitions import per_request, share
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope
-from asgiscope_collector.queries.metrics.tallies import Counted, Found, Sums
+from asgiscope_collector.queries.metrics.tallies import Found, Sums, TrafficTotals
 from asgiscope_collector.queries.statistics import significance
 from asgiscope_collector.queries.statistics.histogram import quantile
 from asgiscope_collector.schemas import CallSite, Comparison, FindingChange, RouteTraffic, Side, Verdict
@@ -115,7 +115,7 @@ def see(engine: Engine, asked: Scope) -> Seen:
         row["id"]: row["weighed_squares"]
         for row in (rollup_resolution.rows(engine, _SQUARES, {**parameters, "ids": ids}) if ids else ())
     }
-    counted = Counted.over(engine, asked, long_ns=LONG_NS)
+    counted = TrafficTotals.over(engine, asked, long_ns=LONG_NS)
     routes = counted.requests("service", "route")
     requests, waits, loops = Sums(), Sums(), Sums()
     for total, parts in ((requests, routes), (waits, counted.waits()), (loops, counted.loops())):

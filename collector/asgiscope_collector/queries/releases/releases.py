@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from asgiscope_collector.queries.common.scope import OF, Scope
 from asgiscope_collector.queries.common.times import rfc3339
-from asgiscope_collector.queries.metrics.tallies import Counted, Sums
+from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
 from asgiscope_collector.schemas import Release, ReleaseMarker, Releases
 from asgiscope_collector.store.client import Engine
 
@@ -55,7 +55,7 @@ def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releas
     """A page of the versions seen in the range, the newest first."""
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters, "limit": limit, "offset": offset}
     rows = engine.rows(_RELEASES, parameters)
-    traffic = Counted.over(engine, asked).requests("service", "environment", "version")
+    traffic = TrafficTotals.over(engine, asked).requests("service", "environment", "version")
     return Releases(
         releases=[
             Release(

@@ -25,7 +25,7 @@ _BACK: Final = "1h"
 async def seat(request: Request) -> AsyncIterator[Feed]:
     """A seat at the feed, given back when the reader leaves."""
     feed: Feed = request.app.state.collector.feed
-    feed.sit()
+    feed.subscribe()
     try:
         yield feed
     finally:

@@ -116,7 +116,7 @@ def is_import(frames: Sequence[Frame]) -> bool:
 
 def kind_of_stack(frames: Sequence[Frame]) -> Kind:
     """Return what a stack (innermost first) stood in, judged inside of its call site; else `CPU`."""
-    site = call_site.find(frames)
+    site = call_site.select_call_site(frames)
     inside = []
     for frame in frames:
         if frame is site:
@@ -138,7 +138,7 @@ def name_of_stack(frames: Sequence[Frame]) -> str:
     """
     if is_import(frames):
         return f"import {_imported(frames)}".strip()
-    site = call_site.find(frames)
+    site = call_site.select_call_site(frames)
     inner: Frame | None = None
     for frame in frames:
         if frame is site:

@@ -106,7 +106,7 @@ def frame_of(call: Call) -> Frame | None:
     site = call.site
     if not call.stack or not call_site.lacks_application(site):
         return site
-    found = call_site.find(call.stack)
+    found = call_site.select_call_site(call.stack)
     return found if found is not None and (site is None or call_site.is_application(found)) else site
 
 

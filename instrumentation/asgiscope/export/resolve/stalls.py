@@ -39,10 +39,10 @@ def attributes_of(stall: Stall) -> dict[str, Any]:
 def _operation(frames: list[Frame], site: Frame | None) -> str:
     """Return what was called that blocked: by the call site, or where that is another thread's, by the loop."""
     operation = operations.name_of_stack(frames)
-    if operation or not frames or call_site.find(frames) is not None or site in frames:
+    if operation or not frames or call_site.select_call_site(frames) is not None or site in frames:
         return operation
     # What the loop ran: the outermost of its frames, up to the middleware or the view.
-    entered = call_site.entry(frames, call_site.find_or_innermost(frames) or frames[0])
+    entered = call_site.entry(frames, call_site.select_call_site_or_innermost(frames) or frames[0])
     return f"{module_of(entered.code.co_filename)}.{entered.code.co_qualname}".lstrip(".")
 
 
@@ -51,7 +51,7 @@ def _awaited(awaited: AwaitedThread) -> dict[str, Any]:
     if awaited.thread_id:
         found[sc.AWAITED_THREAD_ID] = awaited.thread_id
         found[sc.AWAITED_THREAD_NAME] = awaited.name
-    frame = call_site.find_or_innermost(awaited.frames)
+    frame = call_site.select_call_site_or_innermost(awaited.frames)
     if frame is not None:
         site = call_site.site_of(frame)
         found[sc.AWAITED_SITE] = f"{site.function} ({site.file}:{site.line})"

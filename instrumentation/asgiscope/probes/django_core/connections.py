@@ -28,7 +28,7 @@ from typing import Any
 from asgiscope import internal_errors
 from asgiscope import semconv as sc
 from asgiscope.contention.pools import site_around
-from asgiscope.detection.rate_limit import Seldom
+from asgiscope.detection.rate_limit import RateLimiter
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
 from asgiscope.probes.pools import Pools
@@ -82,11 +82,11 @@ class _Opened:
     @property
     def frames(self) -> list[Frame]:
         """The stack that opened it, innermost first."""
-        return call_site.frames(self._trace)
+        return call_site.resolve(self._trace)
 
     def call_site(self) -> Frame | None:
         """Return the line to blame: the application's own on the stack, else the one that sent the work here."""
-        found = call_site.find(self.frames)
+        found = call_site.select_call_site(self.frames)
         if found is not None and call_site.owner(found.code) is call_site.Owner.APPLICATION:
             return found
         return self.site or found
@@ -127,7 +127,7 @@ class Connections:
             int, _Opened
         ] = {}  # by id of Django's wrapper; single operations, which need no lock
         self._next = 0
-        self._seldom = Seldom(recorder.clock)
+        self._seldom = RateLimiter(recorder.clock)
 
     def age_ns(self, wrapper: object) -> int:
         """How long the connection of one of Django's wrappers has been open; 0 if that is not known."""
@@ -206,7 +206,7 @@ class Connections:
                 self.pools.watch()
             scope = self._recorder.enclosing()
             if scope is None or scope.sampled or _get_running_loop() is not None:
-                operation = self._recorder.enter("connect", f"connect {instance.alias}")
+                operation = self._recorder.start_operation("connect", f"connect {instance.alias}")
                 operation.attributes[sc.DB_SYSTEM] = SYSTEMS.get(instance.vendor, instance.vendor)
                 operation.attributes[sc.DB_ALIAS] = instance.alias
         except Exception:  # noqa: BLE001 - never into the application
@@ -230,14 +230,14 @@ class Connections:
             raise
         finally:
             try:
-                self._recorder.leave(operation)
+                self._recorder.finish_operation(operation)
             except Exception:  # noqa: BLE001 - never into the application
                 internal_errors.report("connections.connect")
-                self._recorder.lost()
+                self._recorder.reset_nesting()
 
     def _remember(self, wrapper: Any, scope: Scope | None) -> None:
         key, known, recorder = id(wrapper), self._opened, self._recorder
-        trace = call_site.trace(sys._getframe(2))  # noqa: SLF001 - one's own stack
+        trace = call_site.capture_raw(sys._getframe(2))  # noqa: SLF001 - one's own stack
         opened = _Opened(wrapper, recorder.clock(), trace, lambda _: known.pop(key, None))
         if scope is not None:
             opened.route = scope.route

@@ -91,7 +91,7 @@ def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> 
         "django.core.exceptions.SynchronousOnlyOperation",
         message if isinstance(message, str) else "",
     )
-    recorder.root(refusal)
+    recorder.decide_sampling(refusal)
     refusal.operation = getattr(guarded, "__qualname__", "")
     refusal.frames = frames[1:]
     refusal.chain = [*chain(recorder, guard_frame, middleware_in), f"query {query_of(guard_frame)}".strip()]

@@ -380,7 +380,7 @@ def _load(recorder: Recorder, middleware: Middleware) -> Any:
         loaded = wrapped(*args, **kwargs)
         try:
             chain = describe(recorder.clock(), middleware, is_async=is_async)
-            recorder.root(chain)
+            recorder.decide_sampling(chain)
             recorder.send(chain, notable=True)
         except Exception:  # noqa: BLE001
             internal_errors.report("handler.load_middleware")

@@ -80,7 +80,7 @@ class Statements:
     def _record(self, original: Callable[..., Any], cursor: Any, args: Any, kwargs: Any) -> Any:
         operation: Operation | None = None
         try:
-            operation = self._recorder.enter("query", "query")
+            operation = self._recorder.start_operation("query", "query")
         except Exception:  # noqa: BLE001
             internal_errors.report("orm.enter")
         if operation is None:
@@ -105,12 +105,12 @@ class Statements:
         except Exception:  # noqa: BLE001
             internal_errors.report("orm.describe")
         try:
-            recorder.leave(operation)
+            recorder.finish_operation(operation)
             if operation.request is not None:
                 count_query(operation.request, operation.ended - operation.started)
         except Exception:  # noqa: BLE001
             internal_errors.report("orm.leave")
-            recorder.lost()
+            recorder.reset_nesting()
 
 
 def count_query(request: Request, length_ns: int) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiscope import internal_errors
-from asgiscope.detection.rate_limit import Seldom
+from asgiscope.detection.rate_limit import RateLimiter
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported, require
 from asgiscope.recorder import Recorder
@@ -43,21 +43,21 @@ def install(recorder: Recorder) -> Patches:
         raise Unsupported("Django is not installed") from error
     require(StreamingHttpResponse, "__init__", "__aiter__")
     require(ASGIHandler, "send_response", "listen_for_disconnect")
-    seldom = Seldom(recorder.clock)
+    seldom = RateLimiter(recorder.clock)
     patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, seldom))
     patches.wrap(ASGIHandler, "send_response", _sends(recorder, seldom))
     return patches.wrap(ASGIHandler, "listen_for_disconnect", _listens(recorder, RequestAborted))
 
 
-def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
+def _made(recorder: Recorder, seldom: RateLimiter) -> Wrapper:
     def made(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
             request = recorder.request()
             if request is not None:
                 # Of every request, because the reading of an endless iterator is reported however it is sampled.
-                site = call_site.near(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
+                site = call_site.nearest_app_frame(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
                 if site is None and (request.sampled or seldom.due(request.template)):
-                    site = call_site.find(call_site.here())
+                    site = call_site.select_call_site(call_site.current_stack())
                 request.stream_site = site
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("responses.made")
@@ -66,7 +66,7 @@ def _made(recorder: Recorder, seldom: Seldom) -> Wrapper:
     return made
 
 
-def _sends(recorder: Recorder, seldom: Seldom) -> Wrapper:
+def _sends(recorder: Recorder, seldom: RateLimiter) -> Wrapper:
     def send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         response = args[0] if args else kwargs.get("response")
         streams = getattr(response, "streaming", False)
@@ -77,7 +77,7 @@ def _sends(recorder: Recorder, seldom: Seldom) -> Wrapper:
     return send
 
 
-def _tell(recorder: Recorder, seldom: Seldom) -> None:
+def _tell(recorder: Recorder, seldom: RateLimiter) -> None:
     """A synchronous iterator is about to be read whole: see to it that the trace holds that."""
     try:
         request = recorder.request()

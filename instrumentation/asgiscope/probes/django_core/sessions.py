@@ -20,7 +20,7 @@ from typing import Any
 
 from asgiscope import internal_errors
 from asgiscope import semconv as sc
-from asgiscope.detection.rate_limit import Seldom
+from asgiscope.detection.rate_limit import RateLimiter
 from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
 from asgiscope.probes.operations import Work
@@ -88,7 +88,7 @@ class Saves:
     def __init__(self, settings: Any, recorder: Recorder) -> None:
         self._settings = settings
         self._recorder = recorder
-        self._seldom = Seldom(recorder.clock)
+        self._seldom = RateLimiter(recorder.clock)
         self._routes: dict[str, list[int]] = {}
         """Route -> requests that read their session, requests that saved it. Threads may lose a count."""
 
@@ -106,7 +106,7 @@ class Saves:
         if request is None or request.session_site is not None:
             return
         if request.sampled or (self._many(request) and self._seldom.due(request.template)):
-            request.session_site = call_site.near(frame, _DEPTH)
+            request.session_site = call_site.nearest_app_frame(frame, _DEPTH)
 
     def saved(self, request: Request, store: Any) -> bool | None:
         """A session was saved. True or False is a finding: whether that was though nothing had changed."""
@@ -177,7 +177,7 @@ def _find(operation: Operation, request: Request, unchanged: bool) -> None:
     operation.attributes[sc.FINDING] = sc.FindingKind.SESSION_SAVED
     operation.attributes[sc.SESSION_UNCHANGED] = unchanged
     changed = None if unchanged else request.session_site
-    operation.site = changed or call_site.find_or_innermost(call_site.here())
+    operation.site = changed or call_site.select_call_site_or_innermost(call_site.current_stack())
 
 
 def _load(access: Wrapper, saves: Saves) -> Wrapper:
@@ -235,7 +235,7 @@ def _async(recorder: Recorder, work: Work, engine: str, name: str, saves: Saves)
             scope = recorder.enclosing()
             if scope is not None and scope.sampled:
                 operation = Operation(scope, recorder.clock(), sc.SPAN_SESSION, sc.SPAN_SESSION)
-                recorder.dress(operation)
+                recorder.attach_context(operation)
             if name == "load":
                 saves.loaded()
         except Exception:  # noqa: BLE001 - never into the application

@@ -81,7 +81,7 @@ def name_of(frame: FrameType) -> str:
 
 def _sender(frame: FrameType | None) -> FrameType | None:
     """The frame that sends: the first outwards that is not asgiscope's."""
-    while frame is not None and call_site.own(frame.f_code):
+    while frame is not None and call_site.is_internal(frame.f_code):
         frame = frame.f_back
     return frame
 

@@ -1,6 +1,6 @@
 """Run the compatibility suites and print their table.
 
-    python -m tests.compat [libraries|servers|versions|reports] [names...]
+    python -m tests.compat [libraries|servers|versions|reports|healthy] [names...]
 
 Without a suite all of them run; names choose subjects as pytest's `-k` does. The table goes to standard output and,
 with `ASGISCOPE_COMPAT_TABLE`, to that file. The exit code is pytest's.
@@ -16,7 +16,7 @@ from tests.compat.table import read, render
 from tests.tools import ROOT
 
 FOLDER = Path(__file__).parent
-SUITES = ("libraries", "servers", "versions", "reports")
+SUITES = ("libraries", "servers", "versions", "reports", "healthy")
 
 
 def main(arguments: list[str]) -> int:

@@ -21,6 +21,8 @@ from pathlib import Path
 from tests.tools import ROOT, uv
 
 INSTRUMENTATION = ROOT / "instrumentation"
+DJANGO_PYTHON = (3, 14)
+"""The newest Python that Django 6.1 supports."""
 INSTALL_SECONDS = 240
 """The first installation on a machine downloads; later ones take a second or two."""
 
@@ -67,6 +69,16 @@ def later_pythons() -> list[str]:
     versions = sorted((Path.home() / ".pyenv" / "versions").glob("3.1[2-9].*/bin/python"))
     newest = {path.parts[-3].rpartition(".")[0]: str(path) for path in versions}
     return list(newest.values())
+
+
+def library_python() -> str | None:
+    """Return the newest interpreter that libraries have wheels for; None where there is none from 3.12 on.
+
+    A Python that Django does not name yet has no wheels of libraries in C or Rust, and their sources do not build.
+    """
+    versions = {path: _version(path) for path in later_pythons()}
+    usable = [path for path, version in versions.items() if version <= DJANGO_PYTHON]
+    return max(usable, key=lambda path: versions[path], default=None)
 
 
 def loop_for(python: str) -> tuple[str, tuple[str, ...]]:

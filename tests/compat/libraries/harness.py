@@ -18,7 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.compat.libraries.catalogue import Library
-from tests.e2e.environments import Environment, later_pythons, make
+from tests.e2e.environments import Environment, library_python, make
 from tests.e2e.postgres import postgres
 from tests.e2e.running import SITES as MAGAZINE
 from tests.e2e.running import without_settings
@@ -37,12 +37,12 @@ _START_SECONDS = 180
 
 
 def environment(library: Library) -> Environment:
-    """The environment of a library, on the newest Python there is beside this one."""
-    pythons = later_pythons()
-    if not pythons:
+    """The environment of a library, on the newest Python that libraries have wheels for."""
+    python = library_python()
+    if python is None:
         assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"
         pytest.skip("there is no Python 3.12 or later here; ASGISCOPE_TEST_PYTHONS may name some")
-    return make(*library.all_requirements, python=pythons[-1])
+    return make(*library.all_requirements, python=python)
 
 
 @contextmanager

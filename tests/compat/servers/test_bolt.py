@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.e2e.environments import later_pythons, make
+from tests.e2e.environments import library_python, make
 from tests.e2e.running import line_of, without_settings
 from tests.servers import Server, free_port
 from tests.sink import Sink, SpanView
@@ -25,11 +25,11 @@ pytestmark = pytest.mark.compat
 @pytest.fixture(scope="module")
 def bolt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Sink]]:
     """The site under `runbolt`; django-bolt 0.13 needs Python 3.12."""
-    pythons = later_pythons()
-    if not pythons:
+    python = library_python()
+    if python is None:
         assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"
         pytest.skip("there is no Python 3.12 or later here; ASGISCOPE_TEST_PYTHONS may name some")
-    environment = make("django-bolt>=0.13,<0.14", python=pythons[-1])
+    environment = make("django-bolt>=0.13,<0.14", python=python)
     folder = tmp_path_factory.mktemp("bolt")
     port = free_port()
     with Sink() as sink:

@@ -17,7 +17,12 @@ LIBRARIES = (
             "loop_blocked DebugToolbarMiddleware.__acall__",
         ),  # it renders all its panels on the loop
     ),
-    Library("silk_site", ("django-silk==5.6.0",), healthy=BOOKS),
+    Library(
+        "silk_site",
+        ("django-silk==5.6.0",),
+        healthy=BOOKS,
+        true_findings=("sync_middleware SilkyMiddleware.__call__",),  # it has no asynchronous form
+    ),
     Library("prometheus_site", ("django-prometheus==2.5.0",), healthy=BOOKS, django="django==6.0.10"),
     Library(
         "ninja_site", ("django-ninja==1.7.1",), healthy=("/api/books", "/api/books-sync", "/api/books/1")

@@ -31,7 +31,7 @@ LIBRARIES = (
         "adrf_site",
         ("adrf==0.1.14", "djangorestframework==3.18.3"),
         healthy=("/authors/",),
-        misuses=(Misuse("/nested/", "hop_storm", ""),),
+        misuses=(Misuse("/nested/", "hop_storm", "BookSerializer"),),
     ),
     Library(
         "strawberry_site",

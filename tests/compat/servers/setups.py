@@ -93,7 +93,12 @@ SETUPS: Final = [
     Setup("gunicorn asgi asyncio", f"{_GUNICORN} -k asgi --asgi-loop asyncio", **_LIMITS),
     Setup("gunicorn asgi uvloop", f"{_GUNICORN} -k asgi --asgi-loop uvloop", **_LIMITS),
     Setup("gunicorn asgi 2 workers", f"{_GUNICORN} -k asgi --workers 2"),
-    Setup("gunicorn uvicorn's worker", f"{_GUNICORN} -k uvicorn_worker.UvicornWorker", **_LIMITS),
+    Setup(
+        "gunicorn uvicorn's worker",
+        f"{_GUNICORN} -k uvicorn_worker.UvicornWorker",
+        # gunicorn's reloader ends a worker by its `alive`, which uvicorn's never reads: it serves the old code on.
+        **{**_LIMITS, "reload": ""},
+    ),
     Setup(
         "granian asyncio",
         "granian --port {port} --interface asginl --loop asyncio",

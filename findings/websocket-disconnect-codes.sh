@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The code of websocket.disconnect for one and the same end of a WebSocket: uvicorn 0.54.0 (websockets 17.4), gunicorn 27.0.1's
-# ASGI worker, granian 2.8.9, hypercorn 0.18.0 and daphne 4.2.3 all differ.
+# The code of websocket.disconnect for one and the same end of a WebSocket depends on the server: uvicorn 0.54.0 (with
+# websockets 17.4), gunicorn 27.0.1's ASGI worker, granian 2.8.9, hypercorn 0.18.0, daphne 4.2.3.
 #
 # Expected: RFC 6455 and the ASGI specification leave no choice: the code of the client's close frame, 1005 for a close frame
 # without one, 1006 for a connection that broke.
-# Seen: no two servers agree. hypercorn says 1006 (broken) for each end by the client, the polite 1000 included; uvicorn and
-# granian say 1005 (closed without a code) for a connection that broke; daphne gives None, no number at all, for an empty
-# close frame, which is what `new WebSocket(url).close()` in a browser sends. gunicorn alone is right. So a Channels consumer
-# that tells "left" from "lost" by close_code, to keep a presence or a game's seat, decides by the server it runs on.
+# Seen: hypercorn says 1006 (broken) for each end by the client, the polite 1000 included; uvicorn and granian say 1005
+# (closed without a code) for a connection that broke (uvicorn's older --ws websockets says 1006); daphne gives None, no
+# number at all, for an empty close frame, which is what a browser's `socket.close()` sends. gunicorn alone is right. So a
+# Channels consumer that tells "left" from "lost" by close_code, to keep a presence or a game's seat, decides by the
+# server it runs on.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -45,7 +46,7 @@ from importlib.metadata import version
 folder = os.path.dirname(os.path.abspath(__file__))
 target = "app:application"
 commands = {
-    "uvicorn": ["--log-level", "critical", "--ws", "websockets", "--port", "{port}", target],
+    "uvicorn": ["--log-level", "critical", "--port", "{port}", target],
     "gunicorn": ["-k", "asgi", "--log-level", "critical", "-b", "127.0.0.1:{port}", target],
     "granian": ["--interface", "asgi", "--log-level", "critical", "--port", "{port}", target],
     "hypercorn": ["--log-level", "critical", "-b", "127.0.0.1:{port}", target],

@@ -190,7 +190,7 @@ class Recorder:
         self.otel: Callable[[], Any] = lambda: None
         """The SpanContext of another library's current span; set by the pipeline, which knows OpenTelemetry."""
         self.keep: Callable[[Stall, int], bool] = lambda _stall, _thread: False
-        """Takes a stall that has ended, to be sent a little later (see `unseen`); False where it is not."""
+        """Takes a stall that has ended and returns whether it is sent later (see `event_loop.accept_delay`)."""
         self.begun: Callable[[Request, dict[str, Any], object], None] | None = None
         """Told of each request that begins, with its ASGI scope and `receive`, while a stall is kept."""
         self.follows: Callable[[Request], bool] = lambda _request: False

@@ -208,8 +208,10 @@ REQUEST_LOOP_CAUSED_NS: Final = "asgiscope.request.loop_caused_ns"
 """int: how long this request's own code blocked the event loop."""
 REQUEST_LOOP_SUFFERED_NS: Final = "asgiscope.request.loop_suffered_ns"
 """int: how long this request stood still because others blocked the event loop."""
-REQUEST_UNSEEN_NS: Final = "asgiscope.request.unseen_ns"
-"""int: how long it lay in the kernel, at least, while the event loop was blocked, before the server read it."""
+REQUEST_ACCEPT_DELAY_NS: Final = "asgiscope.request.accept_delay_ns"
+"""int: how long it lay in the kernel, at least, while the event loop was blocked, before the server read it.
+
+Spans in older stores have it as `asgiscope.request.unseen_ns`."""
 REQUEST_OVERHEAD_NS: Final = "asgiscope.request.overhead_ns"
 """int: how long it waited for its hops, each instant once: the union of the queue waits and resume delays of its
 bridge calls. Never above its duration, however many calls wait side by side."""

@@ -72,9 +72,9 @@ def held_by(waiter: Span, holder: Span, overlap_ms: float) -> Span:
     return waiter.model_copy(update={"links": [link]})
 
 
-def laid(*spans: Span, ghosts: tuple[Span, ...] = ()) -> Timeline:
+def laid(*spans: Span, linked_spans: tuple[Span, ...] = ()) -> Timeline:
     """The timeline of a trace of these."""
-    return timeline_of(root_of(list(spans)), list(spans), list(ghosts))
+    return timeline_of(root_of(list(spans)), list(spans), list(linked_spans))
 
 
 def rows(lane: Lane) -> list[tuple[int, int]]:
@@ -168,7 +168,7 @@ def test_of_a_holder_of_another_trace_only_the_run_is_there() -> None:
     """Its run held the thread; what it waited for itself says nothing of this trace."""
     holder = bridge("export", -50, (30, 80, 4), trace_id=OTHER)
     waiter = held_by(bridge("load", 10, (50, 10, 0)), holder, 50)
-    timeline = laid(request(100), waiter, ghosts=(holder,))
+    timeline = laid(request(100), waiter, linked_spans=(holder,))
     loop, shared = timeline.lanes
 
     first = shared.bars[0]
@@ -184,14 +184,14 @@ def test_requests_that_this_trace_delayed_stand_below_what_did_it() -> None:
     """However early they came."""
     victim = span("GET cart/", -5, 200, LOOP, kind="Server", trace_id=OTHER)
 
-    assert dict(rows(laid(request(100), ghosts=(victim,)).lanes[0])) == {0: 0, 1: 1}
+    assert dict(rows(laid(request(100), linked_spans=(victim,)).lanes[0])) == {0: 0, 1: 1}
 
 
 def test_a_wait_whose_holder_ran_elsewhere_by_the_clocks_is_kept_to_the_wait() -> None:
     """Two processes, or a holder that was reported while it ran."""
     holder = bridge("export", 500, (0, 10, 0), trace_id=OTHER)
     waiter = held_by(bridge("load", 10, (50, 10, 0)), holder, 50)
-    (wait,) = laid(request(100), waiter, ghosts=(holder,)).waits
+    (wait,) = laid(request(100), waiter, linked_spans=(holder,)).waits
 
     assert (wait.start_ns, wait.duration_ns) == (10 * MS, 50 * MS)
 

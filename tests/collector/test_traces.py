@@ -89,13 +89,17 @@ def test_ghosts_are_the_holders_and_stalls_of_other_traces(running: Running, sen
     running.send(sender)
     trace = running.get(f"/api/traces/{victim.trace_id}")
     assert {span["trace_id"] for span in trace["spans"]} == {victim.trace_id}
-    assert [ghost["span_id"] for ghost in trace["ghosts"]] == [holder.span_id, stall.span_id]
-    (link,) = trace["ghosts"][1]["links"]
+    assert [linked_span["span_id"] for linked_span in trace["linked_spans"]] == [
+        holder.span_id,
+        stall.span_id,
+    ]
+    (link,) = trace["linked_spans"][1]["links"]
     assert (link["trace_id"], link["attributes"][sc.OVERLAP_NS]) == (victim.trace_id, 90 * MS)
     # The one who blocked is shown whom it delayed.
-    assert [ghost["span_id"] for ghost in running.get(f"/api/traces/{blocking.trace_id}")["ghosts"]] == [
-        victim.span_id
-    ]
+    assert [
+        linked_span["span_id"]
+        for linked_span in running.get(f"/api/traces/{blocking.trace_id}")["linked_spans"]
+    ] == [victim.span_id]
 
 
 def test_summaries_carry_the_sums_of_the_server_span(running: Running, sender: Sender) -> None:

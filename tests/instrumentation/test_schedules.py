@@ -367,7 +367,7 @@ def test_a_stall_costs_those_in_flight_and_those_whose_bytes_lay_in_the_kernel(
         for request in in_flight:
             if hit := ticks & set(awaited(request)):
                 lost[request] |= hit
-        for one in stall.unseen:
+        for one in stall.unaccepted:
             asked = next(a for n, a in enumerate(requests) if world.requests[n] is one.request)
             assert asked.came is not None
             truth = ticks & set(range(asked.start - asked.came, asked.start))
@@ -379,7 +379,7 @@ def test_a_stall_costs_those_in_flight_and_those_whose_bytes_lay_in_the_kernel(
     assert len(lost) <= victims <= len(lost.keys() | unread.keys())
     assert exact <= victims_ns <= exact + sum(map(len, unread.values())) * MS
     for request in world.requests.values():
-        assert request.unseen <= sum(one.length for one in stalls) * MS
+        assert request.accept_delay_ns <= sum(one.length for one in stalls) * MS
         assert request.loop_suffered <= sum(one.length for one in stalls) * MS
 
 

@@ -109,7 +109,7 @@ def test_what_a_request_lost_before_it_was_read(site: tuple[Server, Sink]) -> No
             )
         )
         assert victim.start >= stall.end - MS
-        assert victim["asgiscope.request.unseen_ns"] == link["asgiscope.overlap_ns"]
+        assert victim["asgiscope.request.accept_delay_ns"] == link["asgiscope.overlap_ns"]
 
 
 def test_where_the_kernel_does_not_tell_it_is_said_what_it_can_have_been_at_most(

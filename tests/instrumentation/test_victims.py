@@ -183,9 +183,9 @@ def test_what_the_kernel_is_asked_later_counts_from_then() -> None:
         arrivals.begun(strange, {}, None)
     finally:
         socket_times.age_of_last_bytes = with_age
-    assert (late.unseen, late.came) == (0, 0)
-    assert (waiting.unseen, waiting.came) == (90 * MS, 210 * MS)
-    assert strange.unseen == 0
+    assert (late.accept_delay_ns, late.came) == (0, 0)
+    assert (waiting.accept_delay_ns, waiting.came) == (90 * MS, 210 * MS)
+    assert strange.accept_delay_ns == 0
     span = make_maker().make(blocked)
     assert span.attributes["asgiscope.finding.victims"] == 1
     assert span.attributes["asgiscope.finding.victims_ns"] == 90 * MS

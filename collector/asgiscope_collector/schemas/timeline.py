@@ -1,7 +1,7 @@
 """A trace as lanes: which span stands on which thread, and in which row.
 
 Times are nanoseconds from `Timeline.origin_ns`, so that a JavaScript number keeps all of them. Spans are named by
-their index in the trace's answer: first `spans`, then `ghosts`, counted on.
+their index in the trace's answer: first `spans`, then `linked_spans`, counted on.
 
 What comes by the ten thousand is a dataclass: a model takes three times as long to make, and to collect.
 """
@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 class Bar:
     """A span in its row: it waits from `start_ns` on, and then runs. Only bridge calls wait.
 
-    Of a ghost only the run that held the thread is there; what it waited for itself says nothing of this trace.
+    Of a linked span only the run that held the thread is there; its own wait says nothing of this trace.
     """
 
-    span: Annotated[int, Field(description="index in `spans`, or `len(spans)` + index in `ghosts`")]
+    span: Annotated[int, Field(description="index in `spans`, or `len(spans)` + index in `linked_spans`")]
     row: Annotated[int, Field(description="0 on top; no two bars of a row are there at the same time")]
     start_ns: int
     wait_ns: int
@@ -67,7 +67,7 @@ class Timeline(BaseModel):
     """The lanes of a trace, from the top of a page down."""
 
     origin_ns: int = Field(description="when the first span started, since the epoch")
-    duration_ns: int = Field(description="until the last one ended; ghosts may lie outside")
+    duration_ns: int = Field(description="until the last one ended; linked_spans may lie outside")
     lanes: list[Lane] = Field(
         description="those of the root's process first; event loops before other threads"
     )

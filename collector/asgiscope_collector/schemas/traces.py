@@ -121,7 +121,7 @@ class Trace(BaseModel):
 
     trace_id: str
     spans: list[Span]
-    ghosts: list[Span] = Field(
+    linked_spans: list[Span] = Field(
         description="holders' and blockers' spans of other traces that this trace's spans link to, and the "
         "stalls of other traces that delayed this one"
     )
@@ -130,4 +130,4 @@ class Trace(BaseModel):
     root_span_id: str = Field(description="what shares and path are those of; '' for a trace without spans")
     shares: Shares
     critical_path: list[PathStep] = Field(description="by time, without gaps, over the root's duration")
-    timeline: Timeline = Field(description="the spans and ghosts as lanes, one a thread")
+    timeline: Timeline = Field(description="the spans and linked spans as lanes, one a thread")

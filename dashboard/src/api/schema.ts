@@ -89,7 +89,7 @@ export interface Attempt {
 
 /** A span in its row: it waits from start_ns on, and then runs. Only bridge calls wait. */
 export interface Bar {
-  /** index in spans, or len(spans) + index in ghosts */
+  /** index in spans, or len(spans) + index in linked_spans */
   span: number;
   /** 0 on top; no two bars of a row are there at the same time */
   row: number;
@@ -1277,7 +1277,7 @@ export type ThreadRole = "event_loop" | "request" | "context" | "shared" | "pare
 export interface Timeline {
   /** when the first span started, since the epoch */
   origin_ns: number;
-  /** until the last one ended; ghosts may lie outside */
+  /** until the last one ended; linked_spans may lie outside */
   duration_ns: number;
   /** those of the root's process first; event loops before other threads */
   lanes: Lane[];
@@ -1290,7 +1290,7 @@ export interface Trace {
   trace_id: string;
   spans: Span[];
   /** holders' and blockers' spans of other traces that this trace's spans link to, and the stalls of other traces that delayed this one */
-  ghosts: Span[];
+  linked_spans: Span[];
   total: number;
   truncated: boolean;
   /** what shares and path are those of; '' for a trace without spans */
@@ -1298,7 +1298,7 @@ export interface Trace {
   shares: Shares;
   /** by time, without gaps, over the root's duration */
   critical_path: PathStep[];
-  /** the spans and ghosts as lanes, one a thread */
+  /** the spans and linked spans as lanes, one a thread */
   timeline: Timeline;
 }
 

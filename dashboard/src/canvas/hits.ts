@@ -6,7 +6,7 @@ import { type LanePlace, ROW_HEIGHT, TAIL_HEIGHT } from "./layout";
 export interface Hit {
   key: string;
   span: Span;
-  ghost: boolean;
+  isLinked: boolean;
   part: "bar" | "band" | "tail";
 }
 
@@ -15,7 +15,7 @@ interface Piece {
   span: Span;
   start: number;
   end: number;
-  ghost?: boolean;
+  isLinked?: boolean;
 }
 
 /** The piece at `time` and `y` (see layout); `slackNs` is how far beside a short one still counts. */
@@ -37,7 +37,7 @@ export function hitAt(places: readonly LanePlace[], time: number, y: number, sla
 }
 
 function hit(piece: Piece, part: Hit["part"]): Hit {
-  return { key: piece.key, span: piece.span, ghost: piece.ghost ?? false, part };
+  return { key: piece.key, span: piece.span, isLinked: piece.isLinked ?? false, part };
 }
 
 function nearest<T extends Piece>(pieces: readonly T[], time: number, slackNs: number): T | null {

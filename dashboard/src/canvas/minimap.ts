@@ -119,10 +119,10 @@ export class Minimap extends CanvasView {
       pen.fillStyle = palette[colour];
       pen.fillRect(x, top + 1, Math.max(xOf(end, whole, this.width) - x, 1), Math.max(height * share - 2, 1));
     };
-    const own = lane.bars.filter((bar) => !bar.ghost);
+    const own = lane.bars.filter((bar) => !bar.isLinked);
     for (const bar of own) if (bar.kind === "request") strip(bar.start, bar.end, "request", 1);
     for (const bar of own) if (bar.runStart > bar.start) strip(bar.start, bar.runStart, "wait-edge", 0.4);
     for (const bar of own) if (bar.kind !== "request") strip(bar.runStart, bar.end, RUN_COLOURS[bar.kind] ?? "work-edge", 1);
-    for (const band of lane.bands) strip(band.start, band.end, band.ghost ? "stall" : "stall-edge", 1);
+    for (const band of lane.bands) strip(band.start, band.end, band.isLinked ? "stall" : "stall-edge", 1);
   }
 }

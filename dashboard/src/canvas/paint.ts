@@ -60,14 +60,14 @@ export class Brush {
     this.context.globalAlpha = 1;
   }
 
-  bar(kind: Category, rect: Rect, ghost: boolean, dimmed: boolean): void {
+  bar(kind: Category, rect: Rect, isLinked: boolean, dimmed: boolean): void {
     const { context, palette } = this;
     const name = kind === "stall" ? "stall" : FILLS[kind];
     context.globalAlpha = dimmed ? 0.25 : 1;
     // Of a box this narrow the outline is all that shows.
-    if (!ghost && rect.width >= 3) this.#fill(rect, palette[name]);
+    if (!isLinked && rect.width >= 3) this.#fill(rect, palette[name]);
     if (kind === "async_to_sync" && this.#dots !== null) this.#fill(rect, this.#dots);
-    this.outline(rect, palette[`${name}-edge`], ghost);
+    this.outline(rect, palette[`${name}-edge`], isLinked);
     if (kind === "refusal") this.#cross(rect, palette["refusal-edge"]);
     context.globalAlpha = 1;
   }
@@ -82,14 +82,14 @@ export class Brush {
   }
 
   /** A stall: a tint over the whole lane and a strong head that carries its label. */
-  band(rect: Rect, headHeight: number, ghost: boolean): void {
+  band(rect: Rect, headHeight: number, isLinked: boolean): void {
     const { context, palette } = this;
-    context.globalAlpha = ghost ? 0.14 : 0.22;
+    context.globalAlpha = isLinked ? 0.14 : 0.22;
     this.#fill(rect, palette["stall-edge"]);
     context.globalAlpha = 1;
     const head = { ...rect, height: headHeight };
-    if (!ghost) this.#fill(head, palette.stall);
-    this.outline(head, palette["stall-edge"], ghost);
+    if (!isLinked) this.#fill(head, palette.stall);
+    this.outline(head, palette["stall-edge"], isLinked);
   }
 
   tail(rect: Rect): void {

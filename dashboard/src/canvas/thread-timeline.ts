@@ -241,7 +241,7 @@ export class ThreadTimeline extends CanvasView {
   #drawBar(brush: Brush, slivers: Slivers, bar: Bar, rect: Rect): void {
     const unfound = this.#matches !== null && !this.#matches.has(bar.key);
     const dimmed = unfound || (this.#criticalOnly && this.#critical?.keys.has(bar.key) !== true);
-    if (rect.width <= LEAST_WIDTH && !bar.ghost && bar.kind !== "refusal" && bar.kind !== "stall") {
+    if (rect.width <= LEAST_WIDTH && !bar.isLinked && bar.kind !== "refusal" && bar.kind !== "stall") {
       const waited = bar.runStart - bar.start > bar.end - bar.runStart;
       slivers.add(waited ? "wait-edge" : edgeOf(bar.kind), rect, dimmed);
       return;
@@ -250,7 +250,7 @@ export class ThreadTimeline extends CanvasView {
     const middle = rect.y + rect.height / 2 + 0.5;
     const name = rect.width > LEAST_LABELLED || bar.kind === "refusal" ? this.#labelOf(bar) : "";
     if (bar.runStart <= bar.start) {
-      brush.bar(bar.kind, rect, bar.ghost, dimmed);
+      brush.bar(bar.kind, rect, bar.isLinked, dimmed);
       // A refusal takes no time: its name stands beside its mark.
       if (bar.kind === "refusal") brush.text(name, rect.x + 14, middle, 200, true);
       else this.#label(brush, name, rect, middle, bar.kind === "async_to_sync");
@@ -259,7 +259,7 @@ export class ThreadTimeline extends CanvasView {
     const wait = { ...rect, ...this.#span(bar.start, bar.runStart) };
     const run = { ...rect, ...this.#span(bar.runStart, bar.end) };
     brush.wait(wait, dimmed);
-    brush.bar(bar.kind, run, bar.ghost, dimmed);
+    brush.bar(bar.kind, run, bar.isLinked, dimmed);
     if (name === "") return;
     const waited = text.span.waits(duration(bar.runStart - bar.start));
     const roomy = run.width > name.length * brush.charWidth;
@@ -283,7 +283,7 @@ export class ThreadTimeline extends CanvasView {
     if (band.end < this.#view.start || band.start > this.#view.end) return;
     const span = this.#span(band.start, band.end);
     const y = this.#y(place.bandsTop);
-    brush.band({ ...span, y, height: this.#y(place.bottom) - y - 2 }, BAND_LABEL_HEIGHT - 3, band.ghost);
+    brush.band({ ...span, y, height: this.#y(place.bottom) - y - 2 }, BAND_LABEL_HEIGHT - 3, band.isLinked);
     const label = `${text.span.blocked(duration(band.end - band.start))} ${labelOf(band.span, "stall")}`;
     this.#label(brush, label, { ...span, y, height: 0 }, y + (BAND_LABEL_HEIGHT - 3) / 2 + 0.5);
   }
@@ -378,7 +378,7 @@ function timelineBounds(timeline: Timeline): { min: number; max: number } {
   return { min: Math.min(timeline.min, -margin), max: Math.max(timeline.max, timeline.length + margin) };
 }
 
-/** The trace with a little room on both sides; ghosts may reach further. */
+/** The trace with a little room on both sides; linked spans may reach further. */
 function home(timeline: Timeline): Viewport {
   const margin = timeline.length * 0.02;
   return { start: -margin, end: timeline.length + margin };

@@ -31,13 +31,13 @@ group("describe", () => {
     expect(lines(call, false)).toContain("and 9 more holders");
   });
 
-  it("says of a ghost what it did to this trace, and whose it is", () => {
-    const ghost = bridge("export", 0, [5, 80, 3], 2, {
+  it("says of a linked span what it did to this trace, and whose it is", () => {
+    const linkedSpan = bridge("export", 0, [5, 80, 3], 2, {
       trace_id: OTHER_ID,
       attributes: { [sem.HTTP_ROUTE]: "reports/export", [sem.HTTP_METHOD]: "POST" },
     });
 
-    expect(lines(ghost, true)).toEqual(["Held the thread for 80 ms", "Of another trace: POST reports/export"]);
+    expect(lines(linkedSpan, true)).toEqual(["Held the thread for 80 ms", "Of another trace: POST reports/export"]);
   });
 
   it("says which thread the loop waited for, and what the system counted", () => {

@@ -15,19 +15,19 @@ export interface Description {
   lines: string[];
 }
 
-export function describe(span: Span, ghost: boolean): Description {
-  const lines = linesOf(span, ghost);
+export function describe(span: Span, isLinked: boolean): Description {
+  const lines = linesOf(span, isLinked);
   const site = siteText(span);
   if (site !== "") lines.push(say.at(site));
-  if (ghost) lines.push(say.otherTrace(routeOf(span.attributes) || span.trace_id.slice(0, 8)));
+  if (isLinked) lines.push(say.otherTrace(routeOf(span.attributes) || span.trace_id.slice(0, 8)));
   if (flagOf(span.attributes, sem.ONGOING)) lines.push(say.ongoing);
   return { title: span.name, lines };
 }
 
-function linesOf(span: Span, ghost: boolean): string[] {
+function linesOf(span: Span, isLinked: boolean): string[] {
   switch (span.category) {
     case "bridge":
-      return ghost ? [say.held(duration(phasesOf(span).runNs))] : bridgeLines(span, phasesOf(span));
+      return isLinked ? [say.held(duration(phasesOf(span).runNs))] : bridgeLines(span, phasesOf(span));
     case "stall":
       return stallLines(span);
     case "refusal":
@@ -204,7 +204,7 @@ function blockingText(trace: Trace, amount: string): string {
 }
 
 function stalledText(trace: Trace, amount: string): string {
-  const stall = longest(trace.ghosts, "stall", (span) => span.duration_ns);
+  const stall = longest(trace.linked_spans, "stall", (span) => span.duration_ns);
   const site = stall === undefined ? "" : siteText(stall);
   return text.verdict.stalled(amount, site);
 }

@@ -38,12 +38,12 @@ it("joins each place with its span, the trace's own and ghosts", () => {
   const [loop, shared, queue] = timeline.lanes;
 
   expect(timeline).toMatchObject({ originNs: T0, length: 100 * MS, min: -20 * MS, max: 100 * MS, root });
-  expect(loop?.bars).toMatchObject([{ key: keyOf(root), kind: "request", ghost: false, start: 0, runStart: 0, end: 100 * MS }]);
-  expect(loop?.bands).toMatchObject([{ span: blocked, ghost: false, start: 70 * MS, end: 90 * MS }]);
+  expect(loop?.bars).toMatchObject([{ key: keyOf(root), kind: "request", isLinked: false, start: 0, runStart: 0, end: 100 * MS }]);
+  expect(loop?.bands).toMatchObject([{ span: blocked, isLinked: false, start: 70 * MS, end: 90 * MS }]);
   expect(loop?.tails).toMatchObject([{ span: waiter, start: 70 * MS, end: 75 * MS }]);
   expect(shared?.bars).toMatchObject([
-    { span: holder, ghost: true, row: 0, start: -20 * MS, runStart: -20 * MS, end: 60 * MS },
-    { span: waiter, ghost: false, row: 1, start: 10 * MS, runStart: 60 * MS, end: 70 * MS },
+    { span: holder, isLinked: true, row: 0, start: -20 * MS, runStart: -20 * MS, end: 60 * MS },
+    { span: waiter, isLinked: false, row: 1, start: 10 * MS, runStart: 60 * MS, end: 70 * MS },
   ]);
   expect(queue?.thread).toBe("no thread yet");
 });
@@ -57,7 +57,7 @@ it("joins a wait with the bars of waiter and holder", () => {
 });
 
 it("leaves out what a collector of another version names and does not send", () => {
-  const { lanes: none } = timelineOf({ ...given, spans: [root], ghosts: [] });
+  const { lanes: none } = timelineOf({ ...given, spans: [root], linked_spans: [] });
 
   expect(none.map(({ bars }) => bars.length)).toEqual([1, 0, 0]);
 });

@@ -16,7 +16,7 @@ export interface Bar {
   span: Span;
   kind: Category;
   /** Of another trace: shown because a span of this one waited for it. */
-  ghost: boolean;
+  isLinked: boolean;
   start: number;
   /** Where the queue wait ends and the run starts; equals `start` but for bridge calls. */
   runStart: number;
@@ -29,7 +29,7 @@ export interface Bar {
 export interface Band {
   key: string;
   span: Span;
-  ghost: boolean;
+  isLinked: boolean;
   start: number;
   end: number;
 }
@@ -57,7 +57,7 @@ export interface Timeline {
   originNs: number;
   /** Length of the trace; it lies from 0 to here. */
   length: number;
-  /** How far ghosts reach out on both sides. */
+  /** How far linked spans reach out on both sides. */
   min: number;
   max: number;
   lanes: Lane[];
@@ -68,7 +68,7 @@ export interface Timeline {
 
 export function timelineOf(trace: Trace): Timeline {
   const { timeline } = trace;
-  const spans = [...trace.spans, ...trace.ghosts];
+  const spans = [...trace.spans, ...trace.linked_spans];
   const lanes = timeline.lanes.map((lane) => laneOf(lane, spans, trace.spans.length));
   const bars = lanes.flatMap((lane) => lane.bars);
   const pieces = lanes.flatMap((lane) => [...lane.bars, ...lane.bands]);
@@ -100,10 +100,10 @@ function laneOf(lane: LaneData, spans: readonly Span[], own: number): Lane {
     thread: lane.queue === "" ? lane.thread : text.trace.noThread,
     rows: lane.rows,
     bars: piecesOf(lane.bars, ({ span: at, row, start_ns: start, wait_ns: wait, run_ns: run }, span) => ({
-      key: keyOf(span), span, kind: span.category, ghost: at >= own, ...ends(start, wait + run), runStart: start + wait, row,
+      key: keyOf(span), span, kind: span.category, isLinked: at >= own, ...ends(start, wait + run), runStart: start + wait, row,
     })),
     bands: piecesOf(lane.stalls, ({ span: at, start_ns: start, duration_ns: length }, span) => ({
-      key: keyOf(span), span, ghost: at >= own, ...ends(start, length),
+      key: keyOf(span), span, isLinked: at >= own, ...ends(start, length),
     })),
     tails: piecesOf(lane.resumes, ({ start_ns: start, duration_ns: length }, span) => ({
       key: keyOf(span), span, ...ends(start, length),

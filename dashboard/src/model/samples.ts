@@ -95,7 +95,7 @@ export function lanes(lengthMs: number, given: Lane[], waits: Timeline["waits"] 
   return { origin_ns: T0, duration_ns: lengthMs * MS, lanes: given, waits };
 }
 
-export function trace(spans: Span[], ghosts: Span[] = [], timeline: Timeline = lanes(0, [])): Trace {
+export function trace(spans: Span[], linked_spans: Span[] = [], timeline: Timeline = lanes(0, [])): Trace {
   const of = { root_span_id: spans[0]?.span_id ?? "", shares: NO_SHARES, critical_path: [], timeline };
-  return { trace_id: TRACE_ID, spans, ghosts, total: spans.length, truncated: false, ...of };
+  return { trace_id: TRACE_ID, spans, linked_spans, total: spans.length, truncated: false, ...of };
 }

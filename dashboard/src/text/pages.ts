@@ -267,7 +267,7 @@ export const trace = {
     session: "session",
     parked: "parked",
     tail: "resume delay",
-    ghost: "other trace",
+    isLinked: "other trace",
     critical: "critical path",
   },
   waitsFor: "waits for",

@@ -23,8 +23,8 @@ export interface SpanPanelProps {
 }
 
 export function SpanPanel({ span, traceId, critical, onClose }: SpanPanelProps): JSX.Element {
-  const ghost = span.trace_id !== traceId;
-  const { title, lines } = describe(span, ghost);
+  const isLinked = span.trace_id !== traceId;
+  const { title, lines } = describe(span, isLinked);
   return (
     <aside class="panel" aria-label={words.selected}>
       <header>
@@ -37,7 +37,7 @@ export function SpanPanel({ span, traceId, critical, onClose }: SpanPanelProps):
         ))}
         {critical > 0 && <li class="critical-fact">{text.span.critical(duration(critical))}</li>}
       </ul>
-      {ghost && (
+      {isLinked && (
         <p>
           <TraceLink id={span.trace_id} span={span.span_id}>{words.openOther}</TraceLink>
         </p>

@@ -153,7 +153,7 @@ const KEYS: Record<string, (view: ThreadTimeline, props: TimelineProps) => void>
 const TOOLTIP_WIDTH = 340;
 
 function Tooltip({ hit, x, y, scroller }: Pointed & { scroller: HTMLElement | null }): JSX.Element {
-  const { title, lines } = describe(hit.span, hit.ghost);
+  const { title, lines } = describe(hit.span, hit.isLinked);
   const width = scroller?.clientWidth ?? 0;
   const top = (scroller?.offsetTop ?? 0) + y + 18;
   return (

@@ -23,7 +23,7 @@ from asgiscope.event_loop import socket_times
 from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.recorder import Recorder
 from asgiscope.records.scope import Request
-from asgiscope.records.stall import Stall, Unseen
+from asgiscope.records.stall import Stall, UnacceptedRequest
 
 KEPT_NS = 25_000_000
 """How long after its end a stall is kept at least."""
@@ -67,7 +67,7 @@ class Arrivals:
             self._kept.append(_Kept(stall, thread_id))
             self._recorder.begun = self.begun
         except Exception:  # noqa: BLE001 - then it is sent without them
-            internal_errors.report("unseen.keep")
+            internal_errors.report("accept_delay.keep")
             return False
         return True
 
@@ -84,7 +84,7 @@ class Arrivals:
         try:
             self._begun(request, scope, receive)
         except Exception:  # noqa: BLE001 - never into the application
-            internal_errors.report("unseen.begun")
+            internal_errors.report("accept_delay.begun")
 
     def _begun(self, request: Request, scope: dict[str, Any], receive: object) -> None:
         ident = threading.get_ident()
@@ -105,11 +105,11 @@ class Arrivals:
                 lost = stall.ended - max(stall.started, came)
                 if lost > 0:
                     one.until = request.started + GOING_ON_NS
-                    request.unseen += lost
+                    request.accept_delay_ns += lost
                     request.came = min(request.came or came, came)
-                    stall.unseen.append(Unseen(request, lost, lost))
+                    stall.unaccepted.append(UnacceptedRequest(request, lost, lost))
             elif request.started - stall.ended < DOUBTFUL_NS:
-                stall.unseen.append(Unseen(request, 0, stall.ended - stall.started))
+                stall.unaccepted.append(UnacceptedRequest(request, 0, stall.ended - stall.started))
 
     def look(self, now: int) -> None:
         """Send the stalls whose time is over. Called on the watchdog's thread."""

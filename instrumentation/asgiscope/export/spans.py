@@ -226,8 +226,8 @@ class SpanMaker:
     def _stall(self, stall: Stall) -> SpanData:
         attributes = stalls.attributes_of(stall)
         hit = [(one, lost, 0) for one, lost in stall.victims]
-        hit += [(one.request, one.least_ns, one.most_ns) for one in stall.unseen if one.least_ns]
-        unknown = [(one.request, 0, one.most_ns) for one in stall.unseen if not one.least_ns]
+        hit += [(one.request, one.least_ns, one.most_ns) for one in stall.unaccepted if one.least_ns]
+        unknown = [(one.request, 0, one.most_ns) for one in stall.unaccepted if not one.least_ns]
         added: list[Added] = [NOTHING_ADDED] * len(hit)
         if stall.starved is None:
             losses = [
@@ -429,7 +429,7 @@ def request_sums(request: Request) -> Attributes:
         sc.REQUEST_OVERHEAD_NS: request.overhead_ns,
         sc.REQUEST_LOOP_CAUSED_NS: request.loop_caused,
         sc.REQUEST_LOOP_SUFFERED_NS: request.loop_suffered,
-        sc.REQUEST_UNSEEN_NS: request.unseen or "",
+        sc.REQUEST_ACCEPT_DELAY_NS: request.accept_delay_ns or "",
         sc.REQUEST_QUERIES: request.queries,
         sc.REQUEST_QUERY_NS: request.query_ns,
         sc.REQUEST_REFUSALS: request.refusals,

@@ -208,7 +208,7 @@ class Request(Scope):
     overhead_until: int = 0
     loop_caused: int = 0
     loop_suffered: int = 0
-    unseen: int = 0
+    accept_delay_ns: int = 0
     """How long it had lain in the kernel while its loop was blocked, before it began."""
     came: int = 0
     """When its bytes had come at the latest, where they lay in the kernel before it began."""

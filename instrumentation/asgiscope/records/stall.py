@@ -30,7 +30,7 @@ class Explanation(NamedTuple):
     awaited: AwaitedThread | None
 
 
-class Unseen(NamedTuple):
+class UnacceptedRequest(NamedTuple):
     """A request that waited in the kernel during a stall."""
 
     request: Request
@@ -62,7 +62,7 @@ class Stall(Scope):
         self.samples = 0
         self.victims: list[tuple[Request, int]] = []
         """Requests in flight, and what each lost."""
-        self.unseen: list[Unseen] = []
+        self.unaccepted: list[UnacceptedRequest] = []
         """Requests that the server had not read yet."""
 
     def explain(self, found: Explanation) -> None:

@@ -39,14 +39,14 @@ _INSTANCE: Final = ("service.instance.id", "process.pid")
 _Process = tuple[str, str]
 
 
-def timeline_of(root: Span | None, spans: list[Span], ghosts: list[Span]) -> Timeline:
+def timeline_of(root: Span | None, spans: list[Span], linked_spans: list[Span]) -> Timeline:
     """The lanes of a trace whose `spans` these are, by start time, each once.
 
-    `ghosts` are spans of other traces: of a bridge call the run that held a thread is shown, of a request that it
-    was there. The work grows with the number of spans and links, whatever their parents are.
+    `linked_spans` are spans of other traces: of a bridge call the run that held a thread is shown, of a
+    request that it was there. The work grows with the number of spans and links, whatever their parents are.
     """
     origin_ns = min((span.start_ns for span in spans), default=0)
-    layout = _Layout(spans, ghosts, origin_ns)
+    layout = _Layout(spans, linked_spans, origin_ns)
     return Timeline(
         origin_ns=origin_ns,
         duration_ns=max((span.start_ns + span.duration_ns for span in spans), default=0) - origin_ns,
@@ -72,10 +72,10 @@ class _Lane:
 
 
 class _Layout:
-    """Spans and ghosts, counted on, each in its place."""
+    """Spans and linked_spans, counted on, each in its place."""
 
-    def __init__(self, spans: list[Span], ghosts: list[Span], origin_ns: int) -> None:
-        self._all = [*spans, *ghosts]
+    def __init__(self, spans: list[Span], linked_spans: list[Span], origin_ns: int) -> None:
+        self._all = [*spans, *linked_spans]
         self._own = len(spans)
         self._lanes: dict[tuple[_Process, str, str], _Lane] = {}
         self._known: dict[tuple[Any, ...], _Lane] = {}

@@ -20,11 +20,11 @@ def root_of(spans: list[Span]) -> Span | None:
     )
 
 
-def shares_of(root: Span, spans: list[Span], ghosts: list[Span]) -> Shares:
-    """What the root's time was spent on. `ghosts` are spans of other traces; their stalls were suffered."""
+def shares_of(root: Span, spans: list[Span], linked_spans: list[Span]) -> Shares:
+    """What the root's time was spent on. `linked_spans` are spans of other traces; their stalls were suffered."""
     length = root.duration_ns
     edges: list[tuple[int, str, int]] = []
-    for kind, start_ns, end_ns, change in _intervals(spans, ghosts):
+    for kind, start_ns, end_ns, change in _intervals(spans, linked_spans):
         start, end = max(0, start_ns - root.start_ns), min(length, end_ns - root.start_ns)
         if end > start:
             edges += ((start, kind, change), (end, kind, -change))
@@ -105,7 +105,7 @@ def _add(steps: list[PathStep], span: Span, since: int, until: int) -> None:
         steps.append(PathStep(span_id=span.span_id, start_ns=since, duration_ns=until - since, part="run"))
 
 
-def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int, int, int]]:
+def _intervals(spans: list[Span], linked_spans: list[Span]) -> Iterator[tuple[str, int, int, int]]:
     """Kind, start, end, and 1 or -1: whether something of that kind begins there, or is taken out."""
     by_id = {span.span_id: span for span in spans}
     for span in spans:
@@ -123,9 +123,9 @@ def _intervals(spans: list[Span], ghosts: list[Span]) -> Iterator[tuple[str, int
                 yield "run", max(span.start_ns, run_start), min(_end(span), run_end), -1
         elif span.category is Category.QUERY:
             yield "query", span.start_ns, _end(span), 1
-    for ghost in ghosts:
-        if ghost.category is Category.STALL:
-            yield "stalled", ghost.start_ns, _end(ghost), 1
+    for linked_span in linked_spans:
+        if linked_span.category is Category.STALL:
+            yield "stalled", linked_span.start_ns, _end(linked_span), 1
 
 
 def _moments(span: Span) -> tuple[int, int, int]:

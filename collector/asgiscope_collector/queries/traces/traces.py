@@ -317,22 +317,22 @@ def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:
     rows = engine.rows(_SPANS, parameters)
     spans = [span_of(row) for row in rows]
     total = rows[0]["total"] if rows else 0
-    ghosts = _ghosts(engine, trace_id, spans)
+    linked_spans = _linked_spans(engine, trace_id, spans)
     root = root_of(spans)
     return Trace(
         trace_id=trace_id,
         spans=spans,
-        ghosts=ghosts,
+        linked_spans=linked_spans,
         total=total,
         truncated=total > len(spans),
         root_span_id=root.span_id if root else "",
-        shares=shares_of(root, spans, ghosts) if root else Shares(),
+        shares=shares_of(root, spans, linked_spans) if root else Shares(),
         critical_path=critical_path(root, spans) if root else [],
-        timeline=timeline_of(root, spans, ghosts),
+        timeline=timeline_of(root, spans, linked_spans),
     )
 
 
-def _ghosts(engine: Engine, trace_id: str, spans: list[Span]) -> list[Span]:
+def _linked_spans(engine: Engine, trace_id: str, spans: list[Span]) -> list[Span]:
     """What the links of these spans point at in other traces, and the stalls elsewhere that point at this one."""
     wanted = {
         (link.trace_id, link.span_id): None

@@ -36,8 +36,9 @@ def prepare(data: Path) -> Path:
 
 def _template() -> Path:
     """The folder that is copied, made by a collector that has started and stopped."""
-    files = sorted((_PACKAGE / "engine").rglob("*"))
+    files = sorted((_PACKAGE / "store").rglob("*"))
     sources = [path for path in files if path.suffix in {".sql", ".py", ".proto"}]
+    assert sources, "the store's sources have moved: without them an old copy would pass for a new one"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     root = Path(tempfile.gettempdir()) / f"asgiscope-stores-{_version()}-{digest}"
     root.mkdir(mode=0o700, exist_ok=True)

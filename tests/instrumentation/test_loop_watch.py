@@ -56,6 +56,7 @@ class Scene:
     def __init__(self) -> None:
         self.now = 1_000 * MS
         self.cpu = self.process = self.delay = self.slices = 0
+        self.asleep = False
         self.threads: dict[int, Any] = {}
         self.sent: list[Stall] = []
         self.ledger = Ledger(lambda: self.now)
@@ -63,7 +64,7 @@ class Scene:
         self.recorder = Recorder(Config(), self.ledger, outbox, lambda _scope: True)
         self.loop = FakeLoop()
         self.watch = LoopWatch(cast("Any", self.loop), self.recorder, lambda _: None)
-        self.watch.meter = cast("Any", SimpleNamespace(read=self.read))
+        self.watch.meter = cast("Any", SimpleNamespace(read=self.read, is_asleep=lambda: self.asleep))
         self.watch.frames = lambda: self.threads
         self.watch.last = self.watch.looked = self.now
 
@@ -237,6 +238,17 @@ def test_a_task_that_computes_for_a_stalls_length_blocks_a_crowded_machine_too(s
         scene.delay += 7 * MS
     lasting = scene.watch.current_stall(scene.now)
     assert lasting is not None
+    (stall,) = scene.answer()
+    assert (stall.starved, stall.cause) == (None, Cause.CPU)
+    assert attributes_of(stall)["code.function.name"] == "report"
+
+
+def test_a_sleep_that_the_scheduler_counts_as_delay_blocks_the_loop(scene: Scene) -> None:
+    """Linux 6.12 and later: nobody waits for a processor whose thread is asleep at each look."""
+    scene.asleep = True
+    scene.stand(stack(VIEW, HANDLER, HANDLE), 600)
+    assert scene.watch.lasting(scene.now) is not None
+    scene.delay += 598 * MS
     (stall,) = scene.answer()
     assert (stall.starved, stall.cause) == (None, Cause.CPU)
     assert attributes_of(stall)["code.function.name"] == "report"

@@ -1,11 +1,17 @@
 """Blocked or starved, decided by what the system counted."""
 
+import sys
+import threading
+import time
+
 import pytest
 from asgiscope.detection.starvation import (
     Counts,
     Interpreter,
     Oversleep,
     Reading,
+    Sleep,
+    ThreadMeter,
     counts_between,
     judge,
     lost_of,
@@ -26,13 +32,15 @@ def counts(
     delay: int | None = 0,
     slices: int | None = 1,
     slept: tuple[int, int, int] = (0, 0, 0),
+    asleep: int = 0,
 ) -> Counts:
-    """Counts in milliseconds; `slept` too long: in all, awake, and the longest."""
+    """Counts in milliseconds; `slept` of the watchdog too long: in all, awake, and the longest."""
     known = (None if value is None else value * MS for value in (cpu, process, delay))
     thread_cpu, process_cpu, waited = known
     total, awake, longest = slept
     return Counts(
-        length * MS, thread_cpu, process_cpu or 0, waited, slices, total * MS, awake * MS, longest * MS
+        *(length * MS, thread_cpu, process_cpu or 0, waited, slices),
+        *(total * MS, awake * MS, longest * MS, asleep * MS),
     )
 
 
@@ -43,6 +51,16 @@ def counts(
         pytest.param(counts(4000, 1, 40, slices=2), None, id="a loop that joins a thread which sleeps"),
         pytest.param(counts(4000, 1, 3900, slices=2), None, id="a loop that joins a thread which computes"),
         pytest.param(counts(500, 60, 80, delay=300, slices=40), Starvation.PROCESSOR, id="no processor"),
+        pytest.param(
+            counts(611, 3, 24, delay=608, slices=4, slept=(34, 0, 10), asleep=580),
+            None,
+            id="the scheduler counts a sleep as delay",
+        ),
+        pytest.param(
+            counts(611, 3, 24, delay=400, slices=4, asleep=200),
+            Starvation.PROCESSOR,
+            id="a short sleep, a long delay",
+        ),
         pytest.param(counts(80, 30, 40, delay=40), Starvation.PROCESSOR, id="what is left is no stall"),
         pytest.param(counts(500, 300, 320, delay=150), None, id="what is left is a stall"),
         pytest.param(counts(500, 20, 490, slices=90), Starvation.GIL, id="another thread computes"),
@@ -120,3 +138,51 @@ def test_counts_are_differences_and_unknown_where_a_reading_is() -> None:
     )
     slept.reset()
     assert counts_between(first, Reading(100, 25, 60, 4, 9), slept) == Counts(100, 20, 50, 3, 7)
+
+
+def test_sleep_counts_only_between_looks_at_a_thread_that_slept_and_did_not_run() -> None:
+    """The state at a look says nothing of the time before it; processor time used since does."""
+    sleep = Sleep()
+    for at, cpu, is_asleep in (
+        (0, 5, False),  # runs
+        (10, 6, True),  # since when it sleeps is not known
+        (20, 6, True),  # 10 ms
+        (30, 7, True),  # woke up between
+        (40, 7, True),  # 10 ms
+        (50, 7, False),  # woken up, and not yet running
+        (60, 7, True),
+        (90, 7, True),  # 30 ms
+        (95, None, True),  # its clock cannot be read
+    ):
+        sleep.add(Reading(at * MS, cpu, 0), is_asleep=is_asleep)
+    assert sleep.total_ns == 50 * MS
+    sleep.reset()
+    sleep.add(Reading(100 * MS, 7, 0), is_asleep=True)
+    assert sleep.total_ns == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system shows another thread's state")
+def test_a_thread_that_waits_is_asleep_and_one_that_computes_is_not() -> None:
+    """Read from another thread, whatever name it has."""
+    meters: list[ThreadMeter] = []
+    computes, ends = threading.Event(), threading.Event()
+
+    def work() -> None:
+        meters.append(ThreadMeter())
+        computes.wait()
+        while not ends.is_set():
+            pass
+
+    thread = threading.Thread(target=work, name="S) S (R")
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not (meters and meters[0].is_asleep()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    computes.set()
+    # Whoever waits for the GIL sleeps too, but not always.
+    while meters[0].is_asleep():
+        assert time.monotonic() < deadline
+    ends.set()
+    thread.join()
+    assert not meters[0].is_asleep()

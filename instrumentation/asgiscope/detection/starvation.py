@@ -5,7 +5,10 @@ interpreter (another thread had the GIL), no processor, or the whole process did
 to blame for that: the two are told apart by what the system counts, not by the stack.
 
 - The thread's own processor time: what it used, it was not starved of.
-- The scheduler's delay (Linux): how long it was ready and waited for a processor.
+- The scheduler's delay (Linux): how long it was ready and waited for a processor. From Linux 6.12 on it can
+  hold a whole sleep: a thread that went to sleep may stay queued for a while, and if it is moved to another
+  processor meanwhile, its delay counts until it wakes up. So what the thread is known to have slept is no delay.
+- The thread's state (Linux): one that was asleep at two looks and used no processor time between slept all along.
 - Its time slices (Linux): a thread that waits for the GIL wakes up every switch interval to ask for it, one
   that waits for a lock, a socket or a sleep does not wake up at all.
 - The process's processor time: whether other threads were computing meanwhile.
@@ -13,7 +16,7 @@ to blame for that: the two are told apart by what the system counts, not by the 
   meanwhile tells which.
 
 Pure but for `ThreadMeter` and `Oversleep`. Overhead model: two clocks a look, a small file of /proc each time
-a loop is asked to answer.
+a loop is asked to answer, and another (20 us) at each look until it does.
 Known limitations: without /proc (not Linux) processor time and the watchdog's sleeps are all there is; time in
 which the thread waited for its own pages to come back from swap counts as blocked.
 """
@@ -62,6 +65,8 @@ class Counts(NamedTuple):
     """The part of that in which it woke up again and again: it waited for the GIL."""
     overslept_longest_ns: int = 0
     """The longest of those sleeps."""
+    asleep_ns: int = 0
+    """How long the thread is known to have slept, at least."""
 
 
 class Interpreter(NamedTuple):
@@ -82,7 +87,7 @@ class Lost(NamedTuple):
 def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
     """Return how much of an interval the thread was ready to run and did not."""
     length, cpu = counts.length_ns, counts.thread_cpu_ns or 0
-    delay = min(counts.delay_ns or 0, length)
+    delay = min(counts.delay_ns or 0, max(length - counts.asleep_ns, 0))
     others_cpu = max(counts.process_cpu_ns - cpu, 0)
     found = Lost(delay)
     asleep = max(length - cpu - delay, 0)
@@ -132,12 +137,25 @@ class ThreadMeter:
 
     def __init__(self) -> None:
         self._clock = _cpu_clock(threading.get_ident())
-        self._file = f"/proc/self/task/{threading.get_native_id()}/schedstat" if _has_schedstat() else ""
+        folder = f"/proc/self/task/{threading.get_native_id()}/" if sys.platform == "linux" else ""
+        self._schedstat = f"{folder}schedstat" if folder else ""
+        self._stat = f"{folder}stat" if folder else ""
 
     def read(self, at: int, *, whole: bool) -> Reading:
         """Read the clocks, and if `whole` the scheduler's counters too."""
-        delay, timeslices = self._scheduled() if whole and self._file else (None, None)
+        delay, timeslices = self._scheduled() if whole and self._schedstat else (None, None)
         return Reading(at, self._thread_cpu(), time.process_time_ns(), delay, timeslices)
+
+    def is_asleep(self) -> bool:
+        """Return whether the thread sleeps; False where the system does not say."""
+        if not self._stat:
+            return False
+        try:
+            with open(self._stat, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
+                _, _, rest = file.read(256).rpartition(b")")  # after the name, which may hold anything
+        except OSError:  # the thread has ended
+            return False
+        return rest[1:2] == b"S"
 
     def _thread_cpu(self) -> int | None:
         try:
@@ -148,7 +166,7 @@ class ThreadMeter:
     def _scheduled(self) -> tuple[int | None, int | None]:
         """Delay in ns and time slices, (None, None) where they cannot be read."""
         try:
-            with open(self._file, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
+            with open(self._schedstat, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
                 _, delay, slices = file.read(128).split()
         except (OSError, ValueError):  # the thread has ended, or a kernel of another kind
             return None, None
@@ -161,12 +179,8 @@ def _cpu_clock(thread_id: int) -> int | None:
     return of_thread(thread_id) if of_thread is not None else None
 
 
-def _has_schedstat() -> bool:
-    return sys.platform == "linux"
-
-
-def counts_between(first: Reading, last: Reading, overslept: "Oversleep") -> Counts:
-    """Return what was counted between two readings."""
+def counts_between(first: Reading, last: Reading, overslept: "Oversleep", asleep_ns: int = 0) -> Counts:
+    """Return what was counted between two readings; the thread is known to have slept for `asleep_ns` of it."""
     return Counts(
         last.at - first.at,
         _difference(first.thread_cpu_ns, last.thread_cpu_ns),
@@ -176,6 +190,7 @@ def counts_between(first: Reading, last: Reading, overslept: "Oversleep") -> Cou
         overslept.total_ns,
         overslept.awake_ns,
         overslept.longest_ns,
+        asleep_ns,
     )
 
 
@@ -203,6 +218,28 @@ class Oversleep:
     def reset(self) -> None:
         """Start anew."""
         self.total_ns = self.awake_ns = self.longest_ns = 0
+
+
+class Sleep:
+    """How long a thread is known to have slept, from looks at it."""
+
+    __slots__ = ("_last", "total_ns")
+
+    def __init__(self) -> None:
+        self.total_ns = 0
+        self._last: Reading | None = None
+
+    def add(self, now: Reading, *, is_asleep: bool) -> None:
+        """Count the time since the last look if the thread was asleep then, is now, and did not run between."""
+        last = self._last
+        if last is not None and is_asleep and last.thread_cpu_ns == now.thread_cpu_ns is not None:
+            self.total_ns += now.at - last.at
+        self._last = now if is_asleep else None
+
+    def reset(self) -> None:
+        """Forget all looks."""
+        self.total_ns = 0
+        self._last = None
 
 
 def own_switches() -> int:

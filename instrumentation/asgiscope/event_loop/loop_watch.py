@@ -9,7 +9,7 @@ is to blame.
 
 Overhead model: on the loop, nothing while it is at rest, and a callback now and then while it is busy; on the
 watchdog's thread, two clocks, a look at the current task and, without one, at the innermost frame; a small file of
-/proc each time the loop is asked.
+/proc each time the loop is asked, and one at each look until it answers.
 Known limitations: native code that keeps the GIL cannot be sampled (the stall is reported, its cause unknown,
 if the loop's thread used the processor meanwhile).
 A stall that no probe saw began somewhere between two looks, so its length is known to one sample period. Of a
@@ -31,6 +31,7 @@ from asgiscope.detection.starvation import (
     Counts,
     Oversleep,
     Reading,
+    Sleep,
     ThreadMeter,
     computed_share,
     counts_between,
@@ -81,6 +82,8 @@ class LoopWatch:
         """The same at the look before the loop was asked, and when it was."""
         self._slept_before, self._slept_since = Oversleep(), Oversleep()
         """How the watchdog slept until it asked, and since."""
+        self._asleep = Sleep()
+        """How long the loop's thread has slept since it was asked."""
         self._base = NO_BASE
         """The frame that runs the loop; see `samples.base_of`."""
         self._seeks = isinstance(loop, asyncio.BaseEventLoop)
@@ -177,7 +180,7 @@ class LoopWatch:
         last = self.meter.read(now, whole=True)
         return [
             counts_between(before, asked, self._slept_before)._replace(delay_ns=None, timeslices=None),
-            counts_between(asked, last, self._slept_since),
+            counts_between(asked, last, self._slept_since, self._asleep.total_ns),
         ]
 
     def _starved_of(self, counted: list[Counts], taken: list[Sample]) -> Starvation | None:
@@ -305,6 +308,7 @@ class LoopWatch:
             self._on_no_progress(now)
             return
         if self.asked:
+            self._asleep.add(self.meter.read(now, whole=False), is_asleep=self.meter.is_asleep())
             self._sample(loop, now)
             return
         self.recorder.tallies.watched(now - before)
@@ -336,6 +340,7 @@ class LoopWatch:
     def _ask(self, loop: asyncio.AbstractEventLoop, now: int, last: Reading) -> None:
         self._counted = last, self.meter.read(now, whole=True)
         self._slept_since.reset()
+        self._asleep.reset()
         self.asked = now
         try:
             # An empty context: the callback must not keep alive what happens to be in force here.

@@ -33,7 +33,7 @@ class Server:
         log: Path,
         ready: str = "/",
         ready_status: int | None = None,
-        within_s: float = 60,
+        within_s: float = 180,
     ) -> None:
         self.command = list(command)
         self.port = port

@@ -66,5 +66,8 @@ def _make(root: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "asgiscope_collector", "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--data", str(root / "data")]
-    with Server(command, port, cwd=root, log=root / "log", ready="/readyz", ready_status=httpx.codes.OK):
+    # All migrations at once take a busy machine more than a minute.
+    with Server(
+        command, port, cwd=root, log=root / "log", ready="/readyz", ready_status=httpx.codes.OK, within_s=600
+    ):
         pass

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-ARRIVAL_SECONDS = 20
+ARRIVAL_SECONDS = 90
 """How long a span may take from the site to the API before a test gives up."""
 
 Json = dict[str, Any]

@@ -247,7 +247,7 @@ def test_a_sleep_that_the_scheduler_counts_as_delay_blocks_the_loop(scene: Scene
     """Linux 6.12 and later: nobody waits for a processor whose thread is asleep at each look."""
     scene.asleep = True
     scene.stand(stack(VIEW, HANDLER, HANDLE), 600)
-    assert scene.watch.lasting(scene.now) is not None
+    assert scene.watch.current_stall(scene.now) is not None
     scene.delay += 598 * MS
     (stall,) = scene.answer()
     assert (stall.starved, stall.cause) == (None, Cause.CPU)

@@ -6,8 +6,8 @@
 # has it.
 # Seen: the instrumentation wraps cursors. Django begins a transaction through a cursor, but commits and rolls back by the
 # connection's commit() and rollback(), which are passed through unseen. So the part of a write that waits for the disk or
-# for a lock (here 0.3 s) is in no span: the trace shows a view with quick queries and a gap. There is one span more than statements in
-# DEBUG: Django's query log asks SQLite to quote the parameters, SELECT QUOTE(?), which is traced as a query.
+# for a lock (here 0.3 s) is in no span: the trace shows a view with quick queries and a gap. And with DEBUG there is a span
+# that is no statement of the site: Django's query log asks SQLite to quote the parameters, SELECT QUOTE(?).
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

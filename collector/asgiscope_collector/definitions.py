@@ -40,6 +40,13 @@ DEFINITIONS: Final = {
         "Requests that may have waited before they were accepted, where the kernel does not say, are not in "
         "it. Sums over several findings would count a request once a finding, and are not shown.",
     ),
+    "affected_background": Definition(
+        "Also affected",
+        "Distinct messages of WebSocket consumers and background tasks that a finding delayed: no requests.",
+        "The sums over the finding's spans of `asgiscope.finding.messages` and `asgiscope.finding.tasks`. A task "
+        "is one of django.tasks, or an asyncio task outside of any request; it is delayed by waits for threads and "
+        "connections.",
+    ),
     "time_lost": Definition(
         "Time lost",
         "How long the affected requests stood still because of a finding: each instant of a request once, so "

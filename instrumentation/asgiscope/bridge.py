@@ -117,6 +117,8 @@ def _submit_call(recorder: Recorder, executor: Executor, role_of: RoleOf, args: 
         call = Call(recorder.enclosing(), recorder.clock(), SPAN_EXECUTOR, args[0])
         recorder.decide_sampling(call)
         call.func = _submitted(args)
+        if call.within is None:
+            call.unit = recorder.unit_here(call)
         call.site = to_thread_site.get() if args[0] is not call.func else None
         to_thread_site.set(None)  # it named this submission, not those made further in
         if call.site is None:

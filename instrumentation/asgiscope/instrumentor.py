@@ -44,6 +44,7 @@ from asgiscope.probes.django_core import (
     responses,
     sessions,
     signals,
+    tasks,
     templates,
 )
 from asgiscope.recorder import Outbox, Recorder
@@ -126,6 +127,7 @@ class Instrumentation:
             "responses": lambda: responses.install(recorder),
             "bolt": lambda: bolt.install(recorder, self.watchdog, self.pipeline, self._warn),
             "channels": lambda: channels.install(recorder),
+            "tasks": lambda: tasks.install(recorder),
             "process": lambda: process.install(self._last_words, self.config.exit_timeout_ms / 1e3),
         }
 

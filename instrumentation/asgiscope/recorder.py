@@ -7,8 +7,10 @@ that sends them (see `emit`).
 Longer than 400 lines because it holds the records that only it makes beside what makes them.
 """
 
+import asyncio
 import sys
 import threading
+import weakref
 from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections import deque
@@ -20,9 +22,19 @@ from asgiscope.config import Config
 from asgiscope.contention.queue import Call, Culprit, Ledger
 from asgiscope.metrics.aggregator import Aggregator
 from asgiscope.records.crossings import Crossing
-from asgiscope.records.scope import Connection, Operation, Request, Scope, Tags, current
+from asgiscope.records.scope import (
+    BackgroundUnit,
+    Connection,
+    Operation,
+    Request,
+    Scope,
+    Tags,
+    Unit,
+    current,
+    task_in_force,
+)
 from asgiscope.records.stall import Stall
-from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole
+from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole, UnitKind
 from asgiscope.stack import call_site, declared
 from asgiscope.stack.call_site import Frame, identity_of, nearest_app_frame
 from asgiscope.stack.declared import Declared
@@ -195,6 +207,8 @@ class Recorder:
         """Told of each request that begins, with its ASGI scope and `receive`, while a stall is kept."""
         self.follows: Callable[[Request], bool] = lambda _request: False
         """Whether a request that has ended will be sent after the stall in it that is kept: it leaves last."""
+        self._tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], Unit] = weakref.WeakKeyDictionary()
+        """Of asyncio tasks outside of any request, that have waited."""
         self.watched: Mapping[int, Any] = {}
         """The watchdog's view of each loop, by its `id()`; set by the watchdog."""
 
@@ -373,7 +387,7 @@ class Recorder:
         if stall.starved is None:
             self.tallies.blocked(str(stall.cause), stall.blocked_ns)
         if stall.blocked_ns >= _VICTIM_FLOOR_NS:
-            stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.request, thread_id)
+            stall.victims = self.ledger.delayed(stall.started, stall.ended, stall.caused_by, thread_id)
             for victim, lost in stall.victims:
                 victim.loop_suffered += lost
         if stall.request is not None:
@@ -406,12 +420,36 @@ class Recorder:
         if not (notable or sampled):
             call.ahead = None
             return
+        if notable and call.within is None and call.unit is None:
+            call.unit = self.unit_here(call)
         if notable and not call.stack and call_site.lacks_application(call.site):
             call.stack = call_site.current_stack()
         if call.ahead is not None:
             call.ahead.settle()
         if not self.send(call, notable):
             call.forget_holders()
+
+    def unit_here(self, call: Call, task: "asyncio.Task[Any] | None" = None) -> Unit | None:
+        """Return the message or background task that a call outside of any request is made for, None for none.
+
+        `task` is the asyncio task that waits for it; None for the one that runs on this thread.
+        """
+        origin = call.origin
+        if type(origin) is Connection:
+            message = origin.message
+            return message if message is not None and message.started <= call.started else None
+        unit = task_in_force.get()
+        if unit is not None and not unit.ended:
+            return unit
+        loop = _get_running_loop() if task is None else None
+        if loop is not None:
+            task = current_task(loop)
+        if task is None:
+            return None
+        known = self._tasks.get(task)
+        if known is None:
+            known = self._tasks[task] = BackgroundUnit(UnitKind.TASK, 0)
+        return known
 
     def refused(self, refusal: Refusal) -> None:
         """Something was refused. Within a request it is kept until it is known what the request answers."""

@@ -89,6 +89,12 @@ came and end when its answer left or its client did: its sum per finding is neve
 FINDING_VICTIMS_UNKNOWN: Final = "asgiscope.finding.victims_unknown"
 """int, where not 0: requests that began right after a stall and may have waited for it. The kernel does not say, so
 they are in neither of the two above."""
+FINDING_MESSAGES: Final = "asgiscope.finding.messages"
+FINDING_TASKS: Final = "asgiscope.finding.tasks"
+"""int, where not 0: messages of WebSocket consumers, and background tasks, that this span adds to those its finding
+has delayed. Counted as `asgiscope.finding.victims` is, and not in it."""
+FINDING_BACKGROUND_NS: Final = "asgiscope.finding.background_ns"
+"""int, where not 0: the time those messages and tasks lost, as `asgiscope.finding.victims_ns`, and not in it."""
 FINDING_DELAYED: Final = "asgiscope.finding.delayed"
 """int: requests that this very occurrence delayed or failed, whether or not earlier ones did. Not to be summed."""
 KIND_VICTIMS: Final = "asgiscope.kind.victims"
@@ -110,6 +116,16 @@ TASKS: Final = "asgiscope.tasks"
 """str[], beside `asgiscope.threads`: the chain of coroutines of every task; those with the same together."""
 DEADLOCK: Final = "asgiscope.deadlock"
 """str[], on what is part of a deadlock: who waits for whom, in order; the last waits for the first."""
+
+
+class UnitKind(StrEnum):
+    """What somebody waits for, and can be delayed."""
+
+    REQUEST = "request"
+    MESSAGE = "message"
+    """A message that a consumer of Channels handles."""
+    TASK = "task"
+    """A task of `django.tasks`, or an asyncio task, outside of any request."""
 
 
 class OngoingState(StrEnum):

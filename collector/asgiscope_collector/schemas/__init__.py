@@ -7,6 +7,7 @@ keeps 256 ns of an epoch time, which is finer than anything drawn; durations are
 
 from asgiscope_collector.schemas.blocking import Blocking, BlockingPoint, BlockingSite
 from asgiscope_collector.schemas.common import (
+    AllVictims,
     CallSite,
     Holder,
     Point,
@@ -79,6 +80,7 @@ from asgiscope_collector.schemas.traces import (
 
 __all__ = [
     "Advice",
+    "AllVictims",
     "Bar",
     "Blocking",
     "BlockingPoint",

@@ -75,6 +75,19 @@ export interface Alerts {
   firing: number;
 }
 
+/** Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks. */
+export interface AllVictims {
+  requests: number;
+  /** time that the requests lost */
+  total_ns: number;
+  /** messages of WebSocket consumers */
+  messages: number;
+  /** background tasks */
+  tasks: number;
+  /** time that the messages and tasks lost */
+  background_ns: number;
+}
+
 /** One try to deliver a message, and the answer. */
 export interface Attempt {
   number: number;
@@ -311,7 +324,7 @@ export interface Finding {
   p50_ns: number;
   p95_ns: number;
   max_ns: number;
-  victims: Victims;
+  victims: AllVictims;
   /** what users lost, by which lists are ranked; a refusal counts as 1 s */
   impact_ns: number;
   holders: Holder[];
@@ -394,7 +407,7 @@ export interface FindingDetail {
   p50_ns: number;
   p95_ns: number;
   max_ns: number;
-  victims: Victims;
+  victims: AllVictims;
   /** what users lost, by which lists are ranked; a refusal counts as 1 s */
   impact_ns: number;
   holders: Holder[];
@@ -1355,6 +1368,7 @@ export interface VictimRoute {
 /** Requests that a problem delayed or failed. */
 export interface Victims {
   requests: number;
+  /** time that the requests lost */
   total_ns: number;
 }
 

@@ -184,6 +184,8 @@ export const keys = {
 /** A noun after one, and after any other number. */
 export const nouns = {
   request: ["request", "requests"],
+  message: ["message", "messages"],
+  task: ["task", "tasks"],
   finding: ["finding", "findings"],
   pool: ["pool", "pools"],
   chain: ["chain", "chains"],

@@ -167,13 +167,14 @@ export const finding = {
   p95: "p95",
   longest: "longest",
   hurt: "affected requests",
+  othersHurt: "also affected",
   message: "Message",
   outcome: "Newest",
   outcomeText: (caught: boolean, status: number) =>
     (caught ? "the error was caught" : "the error failed the request") +
     (status > 0 ? `, which answered ${status}` : ", which has not answered"),
   objects: {
-    view: "View", middleware: "Middleware", operation: "API operation", field: "Schema field",
+    view: "View", middleware: "Middleware", package_middleware: "Middleware of a package", operation: "API operation", field: "Schema field",
     serializer: "Serializer", consumer: "Consumer", receiver: "Signal receiver", template: "Template",
     tag: "Template tag", task: "Task", context_variable: "Context variable",
   } as Readonly<Record<string, string>>,

@@ -7,6 +7,7 @@ import type { Advice, FindingDetail, Holder } from "../api/types";
 import { count, duration, momentNs, percent } from "../model/format";
 import { roleName, wordsOf } from "../model/kinds";
 import { frameOf } from "../model/stack";
+import { othersAffected } from "../model/victims";
 import { text } from "../text";
 import { Distribution } from "../widgets/bars";
 import { Chart, type Marker } from "../widgets/chart";
@@ -143,6 +144,9 @@ function Figures({ finding }: { finding: FindingDetail }): JSX.Element {
   }
   figures.push([say.hurt, count(finding.victims.requests), definitions.affected_requests]);
   if (finding.victims.total_ns > 0) figures.push([say.lost, duration(finding.victims.total_ns), definitions.time_lost]);
+  const others = othersAffected(finding.victims);
+  if (others !== "") figures.push([say.othersHurt, others, definitions.affected_background]);
+  if (finding.victims.background_ns > 0) figures.push([say.lost, duration(finding.victims.background_ns)]);
   return (
     <dl class="figures">
       {figures.map(([label, value, meaning]) => (

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import type { Finding } from "../api/types";
 import { count, duration, plural } from "../model/format";
+import { othersAffected } from "../model/victims";
 import { wordsOf } from "../model/kinds";
 import { text } from "../text";
 import { Sparkline } from "./bars";
@@ -44,10 +45,14 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
   );
 }
 
-/** `60 lost 5.31 s`: how many, and what they lost together. */
+/** `60 lost 5.31 s`: how many requests, and what they lost together; messages and tasks are named as such. */
 function victimsText({ victims }: Finding): string {
-  if (victims.requests === 0) return "";
-  return victims.total_ns > 0 ? words.lost(count(victims.requests), duration(victims.total_ns)) : count(victims.requests);
+  const others = othersAffected(victims);
+  if (victims.requests === 0 && others === "") return "";
+  const lost = victims.total_ns + victims.background_ns;
+  const requests = others === "" ? count(victims.requests) : plural(victims.requests, ...text.nouns.request);
+  const who = [...(victims.requests > 0 ? [requests] : []), ...(others === "" ? [] : [others])].join(", ");
+  return lost > 0 ? words.lost(who, duration(lost)) : who;
 }
 
 /** The costliest routes, and how many more there are. */

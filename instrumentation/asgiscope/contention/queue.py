@@ -18,7 +18,7 @@ from enum import IntEnum
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
-from asgiscope.records.scope import Request, Scope
+from asgiscope.records.scope import Request, Scope, Unit
 from asgiscope.semconv import Outcome
 from asgiscope.stack.call_site import Frame, Site
 from asgiscope.stack.declared import Declared
@@ -87,6 +87,7 @@ class Call(Scope):
         "site",
         "stack",
         "state",
+        "unit",
         "withdrawn",
     )
 
@@ -107,6 +108,8 @@ class Call(Scope):
     """Identifier and name of the thread it ran on."""
     ahead: "Ahead | None"
     """What came before it, for a call that found others in its queue."""
+    unit: Unit | None
+    """The message or task that waits for it, where it belongs to no request and has waited long."""
     withdrawn: int
     """When it left its queue without having run; 0 for a call that ran or waits."""
     busy_after: int
@@ -120,7 +123,7 @@ class Call(Scope):
         self.depth = self.run_started = self.run_ended = self.resumed = self.withdrawn = 0
         self.cancelled = self.settled = False
         self.future = self.queue = self.maker = self.middleware = self.site = self.declared = None
-        self.run_tags = self.ahead = None
+        self.run_tags = self.ahead = self.unit = None
         self.stack = ()
 
     def forget_holders(self) -> None:
@@ -344,6 +347,8 @@ class Ledger:
         """By the executor's `id()`. Added to under _lock; single reads and removals need none, a moment old."""
         self.requests: dict[Request, None] = {}
         """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
+        self.messages: dict[Unit, None] = {}
+        """Messages that consumers handle. Kept as `requests` is."""
         self.unserved: dict[Queue, None] = {}
         """Queues in which calls wait though their executor is gone. Kept as `requests` is."""
         self.parked: dict[Scope, int] = {}
@@ -373,6 +378,7 @@ class Ledger:
         self.by_executor = {}
         self.unserved = {}
         self.requests = {}
+        self.messages = {}
         self.parked = {}
 
     def queues(self) -> "list[Queue]":
@@ -391,14 +397,15 @@ class Ledger:
         request.ended = now
         self.requests.pop(request, None)
 
-    def delayed(
-        self, start: int, end: int, cause: Request | None, thread_id: int
-    ) -> list[tuple[Request, int]]:
-        """The requests but `cause` that a loop's thread had in flight between two instants, with what each lost."""
-        victims = []
-        for request in list(self.requests):
-            if request is not cause and request.thread_id == thread_id:
-                overlap = min(end, request.released or end) - max(start, request.started)
+    def delayed(self, start: int, end: int, cause: Unit | None, thread_id: int) -> list[tuple[Unit, int]]:
+        """Return the units of work but `cause` that a loop's thread had in flight between two instants.
+
+        Beside each is what it lost, in ns.
+        """
+        victims: list[tuple[Unit, int]] = []
+        for unit in [*self.requests, *self.messages]:
+            if unit is not cause and unit.thread_id == thread_id:
+                overlap = min(end, unit.released or end) - max(start, unit.started)
                 if overlap > 0:
-                    victims.append((request, overlap))
+                    victims.append((unit, overlap))
         return victims

@@ -336,6 +336,8 @@ class _Look:
             frozen.stack = frames
         if frozen.ahead is not None:
             frozen.ahead.settle()
+        if frozen.within is None and frozen.unit is None and task is not None:
+            frozen.unit = self._recorder.unit_here(frozen, task)
         frozen.func = call_site.identity_of(frozen.func)
         frozen.future = None
         frozen.tags = frozen.tags or self._tags(frozen, task)
@@ -376,7 +378,7 @@ class _Look:
             watch.ongoing.append(stall)
         current.take_place_of(stall)
         current.victims = self._recorder.ledger.delayed(
-            current.started, self._now, stall.request, watch.thread_id
+            current.started, self._now, current.caused_by, watch.thread_id
         )
         name = dump.name_of(watch.thread_id)
         stall.tags = current.tags = Tags(watch.thread_id, name, ThreadRole.EVENT_LOOP, True, "", 0)

@@ -24,10 +24,11 @@ from asgiscope.export.resolve.victims import (
     describe,
     losses_of,
     overhead_of,
+    unit_of,
 )
 from asgiscope.export.server_span import merged
 from asgiscope.recorder import Chain, Parked, Refusal
-from asgiscope.records.scope import Connection, Operation, Request, Scope
+from asgiscope.records.scope import Connection, Operation, Request, Scope, Unit
 from asgiscope.records.stall import Stall
 from asgiscope.stack import call_site
 from asgiscope.stack.call_site import Frame, Site
@@ -206,7 +207,7 @@ class SpanMaker:
             kind = sc.FindingKind.CONTENTION
             if call.queue is not None and call.queue.role == sc.ThreadRole.POOL:
                 kind = sc.FindingKind.POOL_STARVATION
-            return Found(kind, awaited, losses_of(request, (submitted, until)))
+            return Found(kind, awaited, losses_of(unit_of(call), (submitted, until)))
         if call.middleware is not None:
             attributes[sc.MIDDLEWARE] = call.middleware.path
             attributes |= code(call.middleware.site)
@@ -225,7 +226,7 @@ class SpanMaker:
 
     def _stall(self, stall: Stall) -> SpanData:
         attributes = stalls.attributes_of(stall)
-        hit = [(one, lost, 0) for one, lost in stall.victims]
+        hit: list[tuple[Unit, int, int]] = [(one, lost, 0) for one, lost in stall.victims]
         hit += [(one.request, one.least_ns, one.most_ns) for one in stall.unaccepted if one.least_ns]
         unknown = [(one.request, 0, one.most_ns) for one in stall.unaccepted if not one.least_ns]
         added: list[Added] = [NOTHING_ADDED] * len(hit)
@@ -238,7 +239,11 @@ class SpanMaker:
             ]
             found = Found(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, losses, len(unknown))
             added = self._describe(found, attributes)
-        links = [self._victim(*one, more) for one, more in zip(hit, added, strict=True)]
+        links = [
+            self._victim(*one, more)
+            for one, more in zip(hit, added, strict=True)
+            if one[0].unit is sc.UnitKind.REQUEST  # the others have no span that a link could lead to
+        ]
         links += [self._victim(*one, NOTHING_ADDED) for one in unknown]
         links.sort(
             key=lambda link: (link.attributes[sc.OVERLAP_NS], link.attributes.get(sc.OVERLAP_MAX_NS, 0)),
@@ -295,7 +300,7 @@ class SpanMaker:
                 attributes[sc.MIDDLEWARE] = attributes[sc.USER_OBJECT] = parked.middleware.path
                 attributes[sc.USER_OBJECT_KIND] = str(sc.ObjectKind.MIDDLEWARE)
                 attributes |= code(parked.middleware.site)
-            found = Found(sc.FindingKind.PARKED_THREAD, cost, losses_of(parked.within, *added))
+            found = Found(sc.FindingKind.PARKED_THREAD, cost, losses_of(unit_of(parked), *added))
         name = f"{sc.SPAN_ASYNC_TO_SYNC} {call_site.callable_name(parked.func)}"
         return self._span(parked, name, attributes, found=found)
 
@@ -327,7 +332,7 @@ class SpanMaker:
                 attributes |= block.attributes
             shared = ()
             cost = int(attributes.get(sc.FINDING_COST_NS, operation.ended - operation.started))
-            losses = losses_of(operation.within, (operation.started, operation.ended))
+            losses = losses_of(unit_of(operation), (operation.started, operation.ended))
             found = Found(attributes[sc.FINDING], cost, losses if cost else ())
         failed = bool(error)
         return self._span(
@@ -394,7 +399,7 @@ class SpanMaker:
         attributes |= described
         return added
 
-    def _victim(self, request: Request, lost: int, most: int, added: Added) -> SpanLink:
+    def _victim(self, request: Unit, lost: int, most: int, added: Added) -> SpanLink:
         seen = sc.Victim.NOT_ACCEPTED if most else sc.Victim.IN_FLIGHT
         attributes: Attributes = {sc.VICTIM: str(seen)}
         if added.is_new or added.lost_ns:

@@ -1,28 +1,35 @@
-"""Channels' routers: which route a WebSocket is of.
+"""Channels: which route a WebSocket is of, and its messages as units of work.
 
-Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, wrapped once it is imported; the
-bridge of `SyncConsumer.dispatch` is only looked at: its calls are named by the method that handles the message. A
-router keeps to itself which of its patterns matched, so they are asked once more; those of nested routers make one
-route, as Django's do. A WebSocket lasts long: it has no span, and what its consumer does is in traces of its own.
+Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, `await_many_dispatch` of
+`channels.consumer`, wrapped once they are imported; the bridge of `SyncConsumer.dispatch` is only looked at: its
+calls are named by the method that handles the message. A router keeps to itself which of its patterns matched, so
+they are asked once more; those of nested routers make one route, as Django's do. A WebSocket lasts long: it has no
+span, and what its consumer does is in traces of its own.
 
-Overhead model: for each connection an object, a context variable, and the patterns matched twice; for a message
-nothing.
-Known limitation: a consumer that is served by other means than these routers has no route.
+Overhead model: for each connection an object, a context variable, and the patterns matched twice; for a message an
+object and a dictionary's entry while it is handled.
+Known limitation: a consumer that is served by other means than these routers has no route, and its messages are not
+counted.
 """
 
 import functools
 from collections.abc import Callable
+from threading import get_ident
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 from asgiscope import internal_errors
 from asgiscope.contention.queue import Call
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported, asgiref
 from asgiscope.recorder import Recorder
-from asgiscope.records.scope import Connection, current
+from asgiscope.records.scope import BackgroundUnit, Connection, current
+from asgiscope.semconv import UnitKind
 from asgiscope.stack import call_site, declared
 from asgiscope.stack.call_site import Frame
+
+_DISPATCH: Final = 1
+"""Where `await_many_dispatch` takes what messages are given to."""
 
 
 def install(recorder: Recorder) -> Patches:
@@ -42,7 +49,13 @@ def install(recorder: Recorder) -> Patches:
         asgiref.DESCRIBE[id(function)] = _for_consumer
         patches.on_remove(functools.partial(_forget, function))
 
+    def dispatch(module: Any) -> None:
+        if not callable(vars(module).get("await_many_dispatch")):
+            raise Unsupported("channels' consumers hand messages on by other means than await_many_dispatch")
+        patches.wrap(module, "await_many_dispatch", Messages(recorder).hand_on)
+
     patches.when_imported("channels.consumer", describe)
+    patches.when_imported("channels.consumer", dispatch)
     return patches.when_imported("channels.routing", patch)
 
 
@@ -105,6 +118,36 @@ class Routers:
     # What warnings and tracebacks show of the coroutine is what they showed before.
     _serve.__name__ = "__call__"
     _serve.__qualname__ = "URLRouter.__call__"
+
+
+class Messages:
+    """What wraps the way of messages to consumers: each is a unit of work that can be delayed."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def hand_on(self, wrapped: Callable[..., Any], _module: Any, args: Any, kwargs: Any) -> Any:
+        """`await_many_dispatch(callables, dispatch)`: awaits `dispatch` with one message after another."""
+        if len(args) == _DISPATCH + 1 and not kwargs:
+            args = (*args[:_DISPATCH], functools.partial(self._dispatch, args[_DISPATCH]))
+        return wrapped(*args, **kwargs)
+
+    async def _dispatch(self, dispatch: Callable[..., Any], *args: Any) -> Any:
+        connection, message = current.get(), None
+        try:
+            if isinstance(connection, Connection):
+                message = BackgroundUnit(UnitKind.MESSAGE, self._recorder.clock(), get_ident())
+                connection.message = message
+                self._recorder.ledger.messages[message] = None
+        except Exception:  # noqa: BLE001 - never into the application
+            internal_errors.report("channels.message")
+        try:
+            return await dispatch(*args)
+        finally:
+            if message is not None and isinstance(connection, Connection):
+                connection.message = None
+                message.ended = self._recorder.clock()
+                self._recorder.ledger.messages.pop(message, None)
 
 
 def _leave(token: Any) -> None:

@@ -20,6 +20,7 @@ from asgiscope.semconv import (
     THREAD_ID,
     THREAD_NAME,
     THREAD_ROLE,
+    UnitKind,
 )
 from asgiscope.stack.call_site import Frame
 from asgiscope.stack.declared import Declared
@@ -174,13 +175,48 @@ class Scope:
         return request.path_or_route if request is not None else ""
 
 
-class Request(Scope):
+class Unit(Scope):
+    """Work that somebody waits for: what delays it has it among its victims."""
+
+    unit: UnitKind
+    thread_id: int = 0
+    """The thread of the loop that serves it."""
+    came: int = 0
+    """When its bytes had come at the latest, where they lay in the kernel before it began."""
+    released: int = 0
+    """Since when nobody waits for it: its answer has left, or its client has. What is left to do delays nobody."""
+    losses: dict[tuple[str, ...], IntervalSet] | None = None
+    """The time it has been reported to have lost, by finding. It is `emit.victims`' own."""
+    loop_suffered: int = 0
+
+    @property
+    def since(self) -> int:
+        """From when on it can lose time."""
+        return self.came or self.started
+
+    @property
+    def until(self) -> int:
+        """Until when it can lose time, 0 while that goes on."""
+        return self.released or self.ended
+
+
+class BackgroundUnit(Unit):
+    """A message of a consumer, or a task outside of any request. It has no span: findings count it."""
+
+    def __init__(self, unit: UnitKind, started: int, thread_id: int = 0) -> None:
+        super().__init__(None, started)
+        self.unit = unit
+        self.thread_id = thread_id
+
+
+class Request(Unit):
     """One HTTP request in Django, with the sums it gathers. The sums are added by the threads it runs on.
 
     Two threads of one request may add at once (pools); a lost addition is possible and accepted for sums that
     are shown, never for the ledger's.
     """
 
+    unit = UnitKind.REQUEST
     template: str = ""
     """The route, once Django has resolved it."""
     scheme: str = ""
@@ -188,8 +224,6 @@ class Request(Scope):
     http_version: str = ""
     user_agent: str = ""
     status: int = 0
-    thread_id: int = 0
-    """The thread of the loop that serves it."""
     error: str = ""
     frozen: bool = False
     """A copy, made to tell of a request that goes on: it is not counted."""
@@ -207,16 +241,10 @@ class Request(Scope):
     """How long it waited for its bridge calls, of calls side by side each instant once."""
     overhead_until: int = 0
     loop_caused: int = 0
-    loop_suffered: int = 0
     accept_delay_ns: int = 0
     """How long it had lain in the kernel while its loop was blocked, before it began."""
-    came: int = 0
-    """When its bytes had come at the latest, where they lay in the kernel before it began."""
-    released: int = 0
-    """Since when nobody waits for it: its answer has left, or its client has. What is left to do delays nobody."""
-    losses: dict[tuple[str, ...], IntervalSet] | None = None
-    """The time it has been reported to have lost, by finding. This and the next three are `emit.victims`' own."""
     hops_until: int = 0
+    """This and the next two are `emit.victims`' own, as `losses` is."""
     last_hop: tuple[int, int, int, int] | None = None
     hop_waits: IntervalSet | None = None
     queries: int = 0
@@ -259,16 +287,6 @@ class Request(Scope):
     def request(self) -> "Request":
         """Itself."""
         return self
-
-    @property
-    def since(self) -> int:
-        """From when on it can lose time."""
-        return self.came or self.started
-
-    @property
-    def until(self) -> int:
-        """Until when it can lose time, 0 while that goes on."""
-        return self.released or self.ended
 
     @property
     def has_failed(self) -> bool:
@@ -321,6 +339,9 @@ class Connection(Request):
     (`Scope.origin`) and in traces of its own.
     """
 
+    message: BackgroundUnit | None = None
+    """What its consumer handles: one message after another."""
+
     def __init__(self, started: int, path: str) -> None:
         super().__init__(None, started, "GET", path)
         self.ended = started
@@ -350,6 +371,11 @@ class Operation(Scope):
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("asgiscope_scope", default=None)
 """The innermost scope of this context."""
+
+task_in_force: contextvars.ContextVar[BackgroundUnit | None] = contextvars.ContextVar(
+    "asgiscope_task", default=None
+)
+"""The background task that a worker runs in this context."""
 
 _MAX_UNRESOLVED = 50
 _paths: set[str] = set()

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from asgiscope.detection.starvation import Counts
-from asgiscope.records.scope import Operation, Request, Scope
+from asgiscope.records.scope import Connection, Operation, Request, Scope, Unit
 from asgiscope.semconv import Awaited, Cause, Starvation
 from asgiscope.stack.call_site import Frame
 
@@ -60,10 +60,18 @@ class Stall(Scope):
         self.awaited: AwaitedThread | None = None
         """What the loop's thread waited for, if for something of another thread's."""
         self.samples = 0
-        self.victims: list[tuple[Request, int]] = []
-        """Requests in flight, and what each lost."""
+        self.victims: list[tuple[Unit, int]] = []
+        """Requests and messages in flight, and what each lost."""
         self.unaccepted: list[UnacceptedRequest] = []
         """Requests that the server had not read yet."""
+
+    @property
+    def caused_by(self) -> Unit | None:
+        """The request or message that blocked the loop: it is no victim of its own."""
+        origin = self.origin
+        if self.request is None and isinstance(origin, Connection):
+            return origin.message
+        return self.request
 
     def explain(self, found: Explanation) -> None:
         """Take over what samples agree on."""

@@ -15,7 +15,7 @@ from asgiscope_collector.alerts.rules.loader import ActiveRule
 from asgiscope_collector.alerts.state.store import Alert
 from asgiscope_collector.queries.common.ranges import Range
 from asgiscope_collector.queries.common.scope import Scope
-from asgiscope_collector.queries.common.summaries import duration, times
+from asgiscope_collector.queries.common.summaries import affected_by, duration, times
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings import findings
 from asgiscope_collector.schemas import Finding
@@ -176,15 +176,15 @@ def _finding_texts(finding: Finding, links: Links, *, about: bool) -> dict[str, 
 def _impact(finding: Finding) -> str:
     """How bad: time lost and victims."""
     victims = finding.victims
-    who = f"{victims.requests:,} request{'' if victims.requests == 1 else 's'}"
+    who = affected_by(victims)
     if finding.kind == FindingKind.REFUSAL:
         text = f"refused {times(finding.count)}" + (f"; {who} failed" if victims.requests else "")
     else:
         text = (
             f"{duration(finding.total_ns)} lost, {times(finding.count)}, {duration(finding.max_ns)} at most"
         )
-        if victims.requests:
-            text += f"; {who} suffered, {duration(victims.total_ns)} in all"
+        if who:
+            text += f"; {who} suffered, {duration(victims.total_ns + victims.background_ns)} in all"
     return text + (f"; {finding.ongoing:,} not ended yet" if finding.ongoing else "")
 
 

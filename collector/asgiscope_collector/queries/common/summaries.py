@@ -4,7 +4,7 @@ from typing import Final
 
 from asgiscope.semconv import FindingKind
 
-from asgiscope_collector.schemas import Outcome
+from asgiscope_collector.schemas import AllVictims, Outcome
 
 _UNITS: Final = (
     (86_400_000_000_000, "d"),
@@ -41,6 +41,13 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
+def affected_by(victims: AllVictims, others: str = "") -> str:
+    """Return who was delayed, as `3 other requests, 1 message and 2 tasks`; "" for nobody."""
+    counts = ((victims.requests, f"{others}request"), (victims.messages, "message"), (victims.tasks, "task"))
+    parts = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+    return " and ".join([part for part in (", ".join(parts[:-1]), *parts[-1:]) if part])
+
+
 def summary(
     *,
     kind: FindingKind,
@@ -50,7 +57,7 @@ def summary(
     routes: list[str],
     count: int,
     total_ns: int,
-    victims: int,
+    victims: AllVictims,
     ongoing: int,
     ongoing_ns: int,
     holder: str,
@@ -81,7 +88,7 @@ def summary(
         case FindingKind.REFUSAL:
             led = f" ({' > '.join(chain)})" if chain else what
             text = f"{who} was refused {often}{where}: {message or _UNSAFE}{led}"
-            if outcome is not None and outcome.caught and not victims:
+            if outcome is not None and outcome.caught and not victims.requests:
                 answered = f": its request answered {outcome.status}" if outcome.status else ""
                 text += f"; the error was caught{answered}"
             effect = "failed"
@@ -102,8 +109,9 @@ def summary(
         return f"{_ONGOING[kind].format(who=who, thread=thread)}{lasts}{where}{what}, and has not ended."
     # A stall's victims are the other requests; elsewhere the request itself is the victim.
     others = "other " if kind == FindingKind.LOOP_BLOCKED else ""
-    if victims:
-        text += f"; {victims:,} {others}request{'' if victims == 1 else 's'} {effect}"
+    affected = affected_by(victims, others)
+    if affected:
+        text += f"; {affected} {effect}"
     more = f" {ongoing:,} more {'has' if ongoing == 1 else 'have'} not ended." if ongoing else ""
     return f"{text}.{more}"
 

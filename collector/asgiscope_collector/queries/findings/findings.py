@@ -27,6 +27,7 @@ from asgiscope_collector.queries.findings.advice import advise
 from asgiscope_collector.queries.findings.decisions import Decided
 from asgiscope_collector.queries.statistics.histogram import quantile
 from asgiscope_collector.schemas import (
+    AllVictims,
     CallSite,
     Finding,
     Findings,
@@ -35,13 +36,13 @@ from asgiscope_collector.schemas import (
     Outcome,
     State,
     UserObject,
-    Victims,
 )
 from asgiscope_collector.store.client import Engine
 
 _TRACES_SHOWN: Final = 5
 _ROUTES_SHOWN: Final = 100
 _SPARKS: Final = 30
+_BACKGROUND: Final = ("messages", "tasks", "background_ns")
 _NO_DAYS: Final[dict[str, Any]] = {"day_first_ns": 0, "day_last_ns": 0, "versions": []}
 
 
@@ -148,6 +149,9 @@ def load_findings(engine: Engine, asked: Filter, decided: Decided | None = None)
     for row in rollup_resolution.rows(engine, sql.HOLDERS, parameters):
         if row["id"] in more:
             more[row["id"]].holders.append(holder_of(row))
+    for row in engine.rows(sql.BACKGROUND, parameters):
+        if row["id"] in more:
+            more[row["id"]].background = {name: row[name] for name in _BACKGROUND}
     if any(row["ongoing_reports"] for row in rows):
         _add_ongoing(engine, parameters, more)
     found = {}
@@ -191,6 +195,8 @@ class _Extras:
     holders: list[Holder] = field(default_factory=list)
     ongoing: int = 0
     ongoing_ns: int = 0
+    background: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_BACKGROUND, 0))
+    """Victims that are no requests, as `Victims` has them."""
     facts: dict[str, str] = field(default_factory=dict)
     """Attributes of its newest span."""
 
@@ -200,6 +206,7 @@ def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding
     chain = strings_of(row["chain"])
     histogram = row["histogram"]
     site = CallSite(function=row["function"], file=row["file"], line=row["line"])
+    victims = AllVictims(requests=row["victims"], total_ns=row["victims_ns"], **more.background)
     return Finding(
         id=row["id"],
         kind=kind,
@@ -215,7 +222,7 @@ def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding
             routes=more.routes,
             count=row["count"],
             total_ns=row["total_ns"],
-            victims=row["victims"],
+            victims=victims,
             ongoing=more.ongoing,
             ongoing_ns=more.ongoing_ns,
             holder=more.holders[0].function or more.holders[0].call_site.function if more.holders else "",
@@ -230,7 +237,7 @@ def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding
         p50_ns=quantile(histogram, 0.50, row["min_ns"], row["max_ns"]),
         p95_ns=quantile(histogram, 0.95, row["min_ns"], row["max_ns"]),
         max_ns=row["max_ns"],
-        victims=Victims(requests=row["victims"], total_ns=row["victims_ns"]),
+        victims=victims,
         impact_ns=row["impact_ns"],
         holders=more.holders,
         operation=row["operation"],

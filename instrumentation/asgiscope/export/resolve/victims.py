@@ -1,8 +1,8 @@
-"""Whom a finding delayed: each request once, and each instant of it once.
+"""Whom a finding delayed: each request, message and task once, and each instant of it once.
 
-Every span of a finding says what it *adds* to the finding: requests that no earlier span of it had among its
-victims, and time that none had reported of them. So what is sent can be summed. What has been reported of a request
-is kept on its record, and goes with it; the sending thread alone reads and writes it.
+Every span of a finding says what it *adds* to the finding: requests, messages and tasks, apart, that no earlier one
+had among its victims, and time that none had reported of them. So what is sent can be summed. What has been
+reported of a unit of work is kept on its record, and goes with it; the sending thread alone reads and writes it.
 
 Overhead model: on the sending thread, a look into a dictionary and a union of stretches a victim.
 Known limitation: of one request `MAX_ACCOUNTS` findings are told apart; to those beyond it adds nothing, and to the
@@ -15,9 +15,10 @@ from typing import Any, Final, NamedTuple
 from asgiscope import semconv as sc
 from asgiscope.contention.queue import Call
 from asgiscope.intervals import IntervalSet
-from asgiscope.records.scope import Request
+from asgiscope.records.scope import Request, Scope, Unit
 
 MAX_ACCOUNTS: Final = 64
+REQUEST: Final = sc.UnitKind.REQUEST
 Key = tuple[str, ...]
 FINDING_ATTRIBUTES: Final = (
     sc.FINDING,
@@ -25,6 +26,9 @@ FINDING_ATTRIBUTES: Final = (
     sc.FINDING_VICTIMS,
     sc.FINDING_VICTIMS_NS,
     sc.FINDING_VICTIMS_UNKNOWN,
+    sc.FINDING_MESSAGES,
+    sc.FINDING_TASKS,
+    sc.FINDING_BACKGROUND_NS,
     sc.FINDING_DELAYED,
     sc.KIND_VICTIMS,
     sc.KIND_VICTIMS_NS,
@@ -34,7 +38,7 @@ FINDING_ATTRIBUTES: Final = (
 class Loss(NamedTuple):
     """A unit of work that something delayed, and the stretches of time it lost; none where it lost no time."""
 
-    unit: Request
+    unit: Unit
     stretches: Sequence[tuple[int, int]] = ()
 
 
@@ -58,9 +62,20 @@ class Added(NamedTuple):
 NOTHING_ADDED: Final = Added(is_new=False, lost_ns=0)
 
 
-def losses_of(request: Request | None, *stretches: tuple[int, int]) -> list[Loss]:
-    """Return the request of a finding as its one victim; none where there is no request."""
-    return [Loss(request, stretches)] if request is not None else []
+def unit_of(scope: Scope | None) -> Unit | None:
+    """Return the request, message or background task that a record belongs to, None where none is known."""
+    if scope is not None and scope.request is not None:
+        return scope.request
+    while scope is not None:
+        if isinstance(scope, Call) and scope.unit is not None:
+            return scope.unit
+        scope = scope.parent
+    return None
+
+
+def losses_of(unit: Unit | None, *stretches: tuple[int, int]) -> list[Loss]:
+    """Return the unit of work of a finding as its one victim; none where there is no unit."""
+    return [Loss(unit, stretches)] if unit is not None else []
 
 
 def overhead_of(request: Request, call: Call, waited_ns: int) -> int:
@@ -94,15 +109,23 @@ def describe(found: Found, site: Key, *, keep: bool) -> tuple[dict[str, Any], li
     """
     of_kind = [_add(loss, (found.kind,), keep=keep) for loss in found.losses]
     added = [_add(loss, (found.kind, *site), keep=keep) for loss in found.losses]
+    units = [loss.unit.unit for loss in found.losses]
+    of_requests = [one for one, unit in zip(added, units, strict=True) if unit is REQUEST]
+    kind_of_requests = [one for one, unit in zip(of_kind, units, strict=True) if unit is REQUEST]
     attributes: dict[str, Any] = {
         sc.FINDING: str(found.kind),
         sc.FINDING_COST_NS: found.cost_ns,
-        sc.FINDING_VICTIMS: sum(one.is_new for one in added),
-        sc.FINDING_VICTIMS_NS: sum(one.lost_ns for one in added),
-        sc.KIND_VICTIMS: sum(one.is_new for one in of_kind),
-        sc.KIND_VICTIMS_NS: sum(one.lost_ns for one in of_kind),
-        sc.FINDING_DELAYED: len({id(loss.unit) for loss in found.losses}),
+        sc.FINDING_VICTIMS: sum(one.is_new for one in of_requests),
+        sc.FINDING_VICTIMS_NS: sum(one.lost_ns for one in of_requests),
+        sc.KIND_VICTIMS: sum(one.is_new for one in kind_of_requests),
+        sc.KIND_VICTIMS_NS: sum(one.lost_ns for one in kind_of_requests),
+        sc.FINDING_DELAYED: len({id(loss.unit) for loss in found.losses if loss.unit.unit is REQUEST}),
     }
+    if len(of_requests) < len(added):
+        for name, kind in ((sc.FINDING_MESSAGES, sc.UnitKind.MESSAGE), (sc.FINDING_TASKS, sc.UnitKind.TASK)):
+            attributes[name] = sum(one.is_new for one, unit in zip(added, units, strict=True) if unit is kind)
+        lost = sum(one.lost_ns for one in added) - sum(one.lost_ns for one in of_requests)
+        attributes[sc.FINDING_BACKGROUND_NS] = lost
     if found.unknown:
         attributes[sc.FINDING_VICTIMS_UNKNOWN] = found.unknown
     return attributes, added

@@ -33,30 +33,30 @@ class Config:
     wait_ms: float = 5.0
     """A queue wait from which a bridge call is a finding, whether or not its trace is sampled."""
     blocked_ms: float = 10.0
-    """A blocking call that a probe saw, from which it is reported in a trace that is not sampled too."""
+    """Duration from which a blocking call that a probe records is reported, whether or not its trace is sampled."""
     stall_ms: float = 50.0
-    """A stall from which the watchdog reports it, where no probe saw the call."""
+    """Duration from which the watchdog reports a stall that no probe recorded."""
     sample_ms: float = 10.0
-    """How often the watchdog looks; the precision of a stall that only it saw."""
+    """Interval at which the watchdog checks the loops; the precision of a stall that only the watchdog detects."""
     parked_ms: float = 500.0
-    """A thread parked in `async_to_sync` from which it is a finding."""
+    """Duration from which a thread parked in `async_to_sync` is a finding."""
     ongoing_ms: float = 1_000.0
     """Age from which a wait, a held thread, a parked thread or a blocked loop is reported while it lasts; again at
     twice that age, four times, and so on."""
     hop_storm: int = 10
-    """Bridge calls from one call site in one request from which it is a finding."""
+    """Number of bridge calls from one call site in one request from which they are a finding."""
     source_lines: int = 0
-    """Lines of source either side of a finding's call site that are sent with it, at most 20; 0 sends none, so that
-    no source leaves the process unasked. Only of the application's own modules."""
+    """Lines of source sent with a finding, before and after its call site, at most 20; 0 sends no source. Only the
+    application's own modules are read."""
     queue_size: int = 20_000
-    """Records kept for sending; beyond it the newest are dropped and counted."""
+    """Records kept for sending; when full, the newest are dropped and counted."""
     send_interval_ms: float = 250.0
-    """How often records are sent."""
+    """Interval at which records are sent."""
     metric_interval_ms: float = 10_000.0
-    """How often tallies are sent as metrics. `OTEL_METRIC_EXPORT_INTERVAL` wins where it is set, and
-    `OTEL_METRICS_EXPORTER=none` sends none."""
+    """Interval at which totals are sent as metrics. `OTEL_METRIC_EXPORT_INTERVAL` has precedence where it is set,
+    and `OTEL_METRICS_EXPORTER=none` sends none."""
     exit_timeout_ms: float = 2_000.0
-    """How long the interpreter's exit may wait for the last records to leave."""
+    """How long the interpreter's exit may wait until the last records are sent."""
     app_paths: str = ""
     """Folders, separated by `:`, whose code is the application's although it is in site-packages."""
     otel_django: bool = False

@@ -8,7 +8,8 @@ replaced by a new one, in which order bodies arrive, which of them come twice, a
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, Final
 
 from asgiscope import semconv as sc
@@ -18,6 +19,8 @@ from tests.collector.points import Meter
 from tests.collector.spans import MS, SECOND, Sender
 
 MINUTE: Final = 60 * SECOND
+WORKERS: Final = 4
+"""Of a process's thread pool."""
 MINUTES: Final = 8
 """How long the traffic lasts."""
 LAYERS: Final = ("shop.middleware.Locale", "shop.middleware.Stamp")
@@ -46,6 +49,8 @@ class Visit:
     """How long its own code blocked the loop."""
     refused: bool
     sampled: bool
+    pooled: bool = False
+    """Its calls wait for a thread pool, not for the request's thread."""
 
     @property
     def failed(self) -> bool:
@@ -64,6 +69,17 @@ class Plan:
     shifted_ms: int
     """How far its clock is ahead; within what counts as the same minute."""
     visits: Sequence[Visit]
+    off_minutes: int = 0
+    """How far the clock of its host is off, beside that."""
+
+    def part(self, process: int) -> "Plan":
+        """What one of its processes did."""
+        visits = [visit for visit in self.visits if self.process_of(visit) == process]
+        return replace(self, restarted=False, visits=visits)
+
+    def process_of(self, visit: Visit) -> int:
+        """Which of its processes answered."""
+        return visit.minute * 2 // MINUTES if self.restarted else 0
 
 
 @dataclass
@@ -83,7 +99,10 @@ class Truth:
     """Distinct requests by kind of finding; each kind has one call site here."""
     lost_ns: Counter[str] = field(default_factory=Counter)
     occurrences: Counter[str] = field(default_factory=Counter)
-    processes: int = 1
+    calls_by_role: Counter[str] = field(default_factory=Counter)
+    pool_calls: int = 0
+    """Of those that were sent as spans."""
+    longest_stall_ns: int = 0
 
 
 def visits() -> st.SearchStrategy[Visit]:
@@ -98,6 +117,7 @@ def visits() -> st.SearchStrategy[Visit]:
         stalls_ms=st.sampled_from([0, 0, 0, 60, 250]),
         refused=st.sampled_from([False, False, False, True]),
         sampled=st.booleans(),
+        pooled=st.sampled_from([False, False, True]),
     )
 
 
@@ -110,12 +130,13 @@ def plans() -> st.SearchStrategy[Plan]:
         restarted=st.booleans(),
         shifted_ms=st.sampled_from([0, 0, -700, 900]),
         visits=st.lists(visits(), min_size=1, max_size=25),
+        off_minutes=st.sampled_from([0, 0, 0, 120, -180]),
     )
 
 
 def truth_of(plan: Plan) -> Truth:
     """What really happened; without tallies only of what was not sampled away, for nothing else is known."""
-    truth = Truth(processes=2 if plan.restarted else 1)
+    truth = Truth()
     for visit in told(plan):
         digit = visit.status // 100
         truth.requests += 1
@@ -128,6 +149,8 @@ def truth_of(plan: Plan) -> Truth:
             continue
         overhead = min(max(visit.waits_ms, default=0), visit.duration_ms) * MS
         truth.hops += len(visit.waits_ms)
+        if visit.waits_ms:
+            truth.calls_by_role["pool" if visit.pooled else "request"] += len(visit.waits_ms)
         truth.wait_ns += sum(visit.waits_ms) * MS
         truth.overhead_ns += overhead
         route["hops"] += len(visit.waits_ms)
@@ -139,8 +162,11 @@ def truth_of(plan: Plan) -> Truth:
             truth.occurrences["contention"] += len(slow)
             truth.victims["contention"] += 1
             truth.lost_ns["contention"] += lost
+        if visit.pooled and _is_sent(visit):
+            truth.pool_calls += len(visit.waits_ms)
         if visit.stalls_ms:
             truth.blocked_ns += visit.stalls_ms * MS
+            truth.longest_stall_ns = max(truth.longest_stall_ns, visit.stalls_ms * MS)
             truth.occurrences["loop_blocked"] += 1
         if visit.refused:
             truth.refusals += 1
@@ -164,13 +190,12 @@ def _is_sent(visit: Visit) -> bool:
 
 def bodies(plan: Plan, service: str, start_ns: int) -> tuple[list[bytes], list[bytes]]:
     """What the service sends: bodies of spans, and bodies of metrics."""
+    start_ns += plan.off_minutes * MINUTE
     if not plan.watched:
         return _of_another_sdk(plan, service, start_ns), []
     spans, metrics = [], []
     for process in range(2 if plan.restarted else 1):
-        mine = [
-            visit for visit in plan.visits if not plan.restarted or visit.minute * 2 // MINUTES == process
-        ]
+        mine = plan.part(process).visits
         resource = {"host.name": "web", "process.pid": 100 + process, "service.version": f"{process + 1}.0"}
         spans += _spans(plan, mine, service, resource, start_ns)
         if plan.tallied:
@@ -234,6 +259,7 @@ def _spans(
             attributes = {
                 sc.HTTP_ROUTE: visit.route,
                 sc.OVERHEAD_NS: min(wait, visit.duration_ms) * MS if place == 0 else 0,
+                **({sc.EXECUTOR_WORKERS: WORKERS} if visit.pooled else {}),
             }
             # The longest comes first: it adds the request, and covers what the others lost.
             added = min(wait, visit.duration_ms) * MS if slow and not before else 0
@@ -244,6 +270,7 @@ def _spans(
                 wait_ns=wait * MS,
                 start_ns=at,
                 attributes=attributes,
+                executor=sc.ThreadRole.POOL if visit.pooled else sc.ThreadRole.REQUEST,
                 held_by=[(request, wait * MS, "hold")] if slow else (),
                 **options,
             )
@@ -285,15 +312,20 @@ def _tallies(mine: Sequence[Visit], service: str, resource: dict[str, Any], star
             for digit, count in Counter(visit.status // 100 for visit in there).items():
                 labels = {**about, sc.RESPONSE_CLASS: _CLASSES[digit]}
                 meter.number(sc.METRIC_REQUEST_RESPONSES, count, labels, time_ns=at)
-            for place, function in enumerate(HOOKS):
+            for (place, function), pooled in product(enumerate(HOOKS), (False, True)):
                 waits = [
                     wait / 1e3
                     for visit in there
+                    if visit.pooled == pooled
                     for n, wait in enumerate(sorted(visit.waits_ms, reverse=True))
                     if n % 2 == place
                 ]
                 if waits:
-                    labels = {**about, sc.BRIDGE_FUNCTION: function, sc.EXECUTOR_ROLE: "request"}
+                    labels = {
+                        **about,
+                        sc.BRIDGE_FUNCTION: function,
+                        sc.EXECUTOR_ROLE: "pool" if pooled else "request",
+                    }
                     meter.histogram(
                         sc.METRIC_BRIDGE_WAIT, waits, labels, time_ns=at, buckets=buckets_of(waits)
                     )

@@ -21,7 +21,7 @@ test: setup $(STATIC) lint type ## every check that CI makes: lint, types, all t
 	$(RUN) pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 oracle: setup ## every answer against random traffic whose truth is known, 200 examples
-	ASGISCOPE_TEST_ORACLE=200 $(RUN) pytest -n 0 tests/collector/test_oracle.py
+	ASGISCOPE_TEST_ORACLE=200 $(RUN) pytest -n 0 -m "long or not long" tests/collector/test_oracle.py
 
 test-long: setup $(STATIC) ## the tests that take minutes
 	$(RUN) pytest -m long

@@ -321,11 +321,8 @@ def _tallies(mine: Sequence[Visit], service: str, resource: dict[str, Any], star
                     if n % 2 == place
                 ]
                 if waits:
-                    labels = {
-                        **about,
-                        sc.BRIDGE_FUNCTION: function,
-                        sc.EXECUTOR_ROLE: "pool" if pooled else "request",
-                    }
+                    role = "pool" if pooled else "request"
+                    labels = {**about, sc.BRIDGE_FUNCTION: function, sc.EXECUTOR_ROLE: role}
                     meter.histogram(
                         sc.METRIC_BRIDGE_WAIT, waits, labels, time_ns=at, buckets=buckets_of(waits)
                     )

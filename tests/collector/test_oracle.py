@@ -1,6 +1,6 @@
 """Every number of every answer against traffic of which the truth is known: `oracle.py` makes it.
 
-`make oracle` runs many more examples (ASGISCOPE_TEST_ORACLE).
+`make oracle` runs many more examples (ASGISCOPE_TEST_ORACLE), and those with restarts.
 """
 
 import itertools
@@ -40,7 +40,7 @@ from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.servers import Server, free_port
 from tests.stores import prepare
 
-EXAMPLES = int(os.environ.get("ASGISCOPE_TEST_ORACLE", "2"))
+EXAMPLES = int(os.environ.get("ASGISCOPE_TEST_ORACLE", "1"))
 READY_SECONDS = 180
 TRACES_EXPORTED = 2
 _numbers = itertools.count()
@@ -159,11 +159,12 @@ def test_every_answer_is_the_truth(running: Running, planned: list[Plan], seed: 
             decisions_are_kept(running, ask)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(max(1, EXAMPLES // 20)))
 def test_every_answer_is_the_truth_after_a_collector_was_killed_and_restarted(
     seed: int, tmp_path: Path
 ) -> None:
-    """Killed between two bodies, and stopped in order between two others; senders send again what they are not sure of."""
+    """Killed between two bodies, and stopped in order between two others; some are sent again after it."""
     made = Example(EXPLICIT, seed)
     dice = random.Random(seed)  # noqa: S311 - test data
     first, second = sorted(dice.sample(range(len(made.posts)), 2))
@@ -269,9 +270,8 @@ def contention_is(ask: Answers, truth: Truth) -> None:
     roles = ask("contention")["roles"]
     assert {role["executor"]: role["calls"] for role in roles if role["calls"]} == truth.calls_by_role
     pools = ask("pools")["pools"]
-    assert [(pool["workers"], pool["calls"]) for pool in pools] == [(WORKERS, truth.pool_calls)] * bool(
-        truth.pool_calls
-    )
+    known = [(WORKERS, truth.pool_calls)] if truth.pool_calls else []
+    assert [(pool["workers"], pool["calls"]) for pool in pools] == known
     assert sum(role["calls"] for role in roles) == truth.hops
     assert sum(role["wait_ns"] for role in roles) == about(truth.wait_ns)
 

@@ -204,3 +204,18 @@ def test_what_the_collector_warns_of_is_said_on_every_page(tmp_path: Path, brows
             expect(banner).to_contain_text("alerts:")
             page.goto(f"{server.url}/#/alerts")
             expect(page.locator("main .notice").first).to_contain_text("is not used as it is now")
+
+
+def test_host_whose_clock_is_ahead_is_named_with_the_way_to_its_data(empty: str, open_view: Open) -> None:
+    """Nothing of it is in the last hour; the warning says why, and its link shows what it sent."""
+    send(empty, incident(time.time_ns() + HOUR_NS).traces, **{"host.name": "web-9"})
+    page = open_view(empty)
+    warning = page.locator(".banner-warn")
+    expect(warning).to_contain_text(
+        re.compile(r"The clock of shop on web-9 is \S+\s(h|min) ahead of the collector's")
+    )
+    expect(page.locator("table.services tbody tr")).to_have_count(0)
+    expect(page.locator(".scope select option", has_text="shop")).to_have_count(1)
+    warning.get_by_role("link", name="show it").click()
+    expect(page.locator("table.services tbody tr")).to_have_count(1)
+    accessible(page)

@@ -16,6 +16,8 @@ class Misuse:
     """A `FindingKind`."""
     function: str
     """The qualified name at the finding's call site."""
+    user_object: str = ""
+    """The object of the site that is named beside a library's function; empty where the call site is the site's."""
 
 
 @dataclass(frozen=True)

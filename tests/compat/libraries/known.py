@@ -37,7 +37,14 @@ LIBRARIES = (
         "strawberry_site",
         ("strawberry-graphql-django==0.93.0",),
         healthy=(f"/graphql/{_GRAPHQL}",),
-        misuses=(Misuse(f"/plain/{_GRAPHQL}", "hop_storm", ""),),
+        misuses=(
+            Misuse(
+                f"/plain/{_GRAPHQL}",
+                "hop_storm",
+                "django_resolver.<locals>.wrapper.<locals>.inner_wrapper",
+                user_object="BookType.author",
+            ),
+        ),
     ),
     Library("channels_site", ("channels==4.3.2",), healthy=BOOKS, sockets=("/ws/", "/ws-sync/")),
     Library("redis_site", ("django-redis==7.0.0",), healthy=("/cached/", "/cached-sync/"), needs=("redis",)),

@@ -86,4 +86,7 @@ def _assert_found(misuse: Misuse, made: Bench, sink: Sink) -> None:
         site.get(misuse.path)
         sink.wait_for(ended, timeout_s=60)
     found = findings(sink.spans[before:])
-    assert f"{misuse.kind} {misuse.function}" in found, sorted(found)
+    spans = found.get(f"{misuse.kind} {misuse.function}", [])
+    assert spans, sorted(found)
+    if misuse.user_object:
+        assert {span.get("asgiscope.user_object") for span in spans} == {misuse.user_object}

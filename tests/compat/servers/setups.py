@@ -78,6 +78,12 @@ _LIMITS: Final[dict[str, Any]] = {
     "timeout": "--timeout 3",
 }
 _UVICORN: Final[dict[str, Any]] = {"quiet": "--no-access-log", "reload": "--reload"}
+_HYPERCORN: Final[dict[str, Any]] = {
+    "reload": "--reload",
+    "max_requests": "--max-requests 8",
+    # What it logs of an application without lifespan, as Django is.
+    "noise": (r"ASGI Framework Lifespan error",),
+}
 _GRANIAN: Final[dict[str, Any]] = {"started": "Started worker-"}
 SETUPS: Final = [
     Setup("uvicorn h11 asyncio", "uvicorn --port {port} --http h11 --loop asyncio", **_UVICORN),
@@ -127,25 +133,14 @@ SETUPS: Final = [
         "granian --port {port} --interface asginl --loop uvloop --workers 2",
         **_GRANIAN,
     ),
-    Setup(
-        "hypercorn asyncio",
-        "hypercorn --bind 127.0.0.1:{port} -k asyncio",
-        reload="--reload",
-        max_requests="--max-requests 8",
-    ),
-    Setup(
-        "hypercorn uvloop",
-        "hypercorn --bind 127.0.0.1:{port} -k uvloop",
-        reload="--reload",
-        max_requests="--max-requests 8",
-    ),
+    Setup("hypercorn asyncio", "hypercorn --bind 127.0.0.1:{port} -k asyncio", **_HYPERCORN),
+    Setup("hypercorn uvloop", "hypercorn --bind 127.0.0.1:{port} -k uvloop", **_HYPERCORN),
     Setup("daphne", "daphne -b 127.0.0.1 -p {port}"),
     Setup(
         "pounce",
         "pounce serve --port {port}",
         application="--app=basics:application",
-        quiet="--no-access-log",
-        reload="--reload",
+        quiet="--no-access-log",  # no reload: it imports the site again in the same process, which stays
         requirements=POUNCE,
         newest_python=True,
         noise=(r"Worker (startup|shutdown) hook failed",),

@@ -38,6 +38,11 @@ def of(setups: list[Setup]) -> list[object]:
     ]
 
 
+def only_in_compat(setups: list[Setup]) -> list[object]:
+    """Parameters that `make compat` alone runs, those of the short matrix too."""
+    return [pytest.param(one, id=one.name, marks=pytest.mark.compat) for one in setups]
+
+
 @pytest.fixture(scope="module", params=of(SETUPS))
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The site under each of the servers; what a first request imports and opens is behind it."""
@@ -187,7 +192,7 @@ def test_the_last_records_leave_at_sigterm(setup: Setup, tmp_path: Path) -> None
         assert site.complaints() == []
 
 
-@pytest.mark.parametrize("setup", of([one for one in SETUPS if one.reload and one.name not in SHORT]))
+@pytest.mark.parametrize("setup", only_in_compat([one for one in SETUPS if one.reload]))
 def test_the_last_records_leave_at_a_reload(setup: Setup, tmp_path: Path) -> None:
     """The process that is replaced sends them, and its successor is watched as it was."""
     with run(setup, tmp_path, setup.reload, copied=True, ASGISCOPE_SEND_INTERVAL_MS=str(NEVER_MS)) as site:
@@ -202,7 +207,7 @@ def test_the_last_records_leave_at_a_reload(setup: Setup, tmp_path: Path) -> Non
         assert site.complaints() == []
 
 
-@pytest.mark.parametrize("setup", of([one for one in SETUPS if one.max_requests and one.name not in SHORT]))
+@pytest.mark.parametrize("setup", only_in_compat([one for one in SETUPS if one.max_requests]))
 def test_the_last_records_leave_a_worker_that_has_had_its_requests(setup: Setup, tmp_path: Path) -> None:
     """Another takes its place, and is watched too."""
     with run(setup, tmp_path, setup.max_requests, ASGISCOPE_SEND_INTERVAL_MS=str(NEVER_MS)) as site:
@@ -224,7 +229,7 @@ def test_the_last_records_leave_a_worker_that_has_had_its_requests(setup: Setup,
         assert site.complaints() == []
 
 
-@pytest.mark.parametrize("setup", of([one for one in SETUPS if one.timeout and one.name not in SHORT]))
+@pytest.mark.parametrize("setup", only_in_compat([one for one in SETUPS if one.timeout]))
 def test_a_worker_that_is_killed_for_its_silence_has_reported_why(setup: Setup, tmp_path: Path) -> None:
     """The stall never ends; it has been sent while it lasted, with the line."""
     with run(setup, tmp_path, setup.timeout) as site:

@@ -59,7 +59,12 @@ LIBRARIES = (
         needs=("postgres",),
     ),
     Library("eventstream_site", ("django-eventstream==5.3.4",), healthy=("/sends/",), streams=("/events/",)),
-    Library("wagtail_site", ("wagtail==8.0.1",), healthy=("/", "/admin/login/"), volatile=(_CSRF,)),
+    Library(
+        "wagtail_site",
+        ("wagtail==8.0.1",),
+        healthy=("/", "/admin/login/"),
+        volatile=(_CSRF, r'"CSRF_TOKEN": "[^"]*"'),
+    ),
     Library("cms_site", ("django-cms==5.1.3",), healthy=("/",)),
     Library(
         "allauth_site",

@@ -104,6 +104,7 @@ SETUPS: Final = [
         f"{_GUNICORN} -k uvicorn_worker.UvicornWorker",
         # gunicorn's reloader ends a worker by its `alive`, which uvicorn's never reads: it serves the old code on.
         **{**_LIMITS, "reload": ""},
+        noise=(r"\[INFO\] Error while closing socket",),  # gunicorn's; uvicorn has closed it before
     ),
     Setup(
         "granian asyncio",

@@ -63,7 +63,7 @@ LIBRARIES = (
         "wagtail_site",
         ("wagtail==8.0.1",),
         healthy=("/", "/admin/login/"),
-        volatile=(_CSRF, r'"CSRF_TOKEN": "[^"]*"'),
+        volatile=(_CSRF, r'"CSRF_TOKEN": "[^"]*"', r"\?v=[0-9a-f]{8}"),  # the last is made of INSTALLED_APPS
     ),
     Library(
         "cms_site",

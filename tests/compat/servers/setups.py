@@ -39,6 +39,8 @@ class Setup:
     """Its interpreter; empty: the one that runs the tests."""
     started: str = ""
     """What its log says of each worker once it serves: a signal before that is lost (granian waits for ever)."""
+    ends_workers: bool = True
+    """Whether its workers end by themselves at SIGTERM; one that is killed sends nothing more."""
     named: tuple[str, ...] = ()
     """Words of the line that names what is not supported."""
     noise: tuple[str, ...] = field(default=())
@@ -85,6 +87,8 @@ _HYPERCORN: Final[dict[str, Any]] = {
     "noise": (r"ASGI Framework Lifespan error",),
 }
 _GRANIAN: Final[dict[str, Any]] = {"started": "Started worker-"}
+# What it logs of an application without lifespan, as Django is.
+_POUNCE_NOISE: Final = (r"Worker (startup|shutdown) hook (failed|raised)", r"raised during lifespan protocol")
 SETUPS: Final = [
     Setup("uvicorn h11 asyncio", "uvicorn --port {port} --http h11 --loop asyncio", **_UVICORN),
     Setup("uvicorn httptools asyncio", "uvicorn --port {port} --http httptools --loop asyncio", **_UVICORN),
@@ -144,7 +148,7 @@ SETUPS: Final = [
         quiet="--no-access-log",  # no reload: it imports the site again in the same process, which stays
         requirements=POUNCE,
         newest_python=True,
-        noise=(r"Worker (startup|shutdown) hook failed",),
+        noise=_POUNCE_NOISE,
     ),
     Setup(
         "pounce 2 workers",
@@ -153,7 +157,8 @@ SETUPS: Final = [
         quiet="--no-access-log",
         requirements=POUNCE,
         newest_python=True,
-        noise=(r"Worker (startup|shutdown) hook failed",),
+        ends_workers=False,  # its supervisor waits 10 s for them and kills them, with or without asgiscope
+        noise=_POUNCE_NOISE,
     ),
 ]
 UNSUPPORTED: Final = [

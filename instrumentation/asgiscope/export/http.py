@@ -16,10 +16,14 @@ from enum import Enum
 from typing import Final
 
 import requests
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # protobuf ships no types
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.util.re import parse_env_headers
 
 from asgiscope.config import SettingError
 
+_MIN_SUCCESS: Final = 200
+_MAX_SUCCESS: Final = 299
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _DEFAULT_ENDPOINT: Final = "http://localhost:4318"
 _DEFAULT_TIMEOUT_S: Final = 10.0
@@ -60,6 +64,10 @@ class Sender:
         self._verify = _variable(signal, "CERTIFICATE") or True
         certificate, key = _variable(signal, "CLIENT_CERTIFICATE"), _variable(signal, "CLIENT_KEY")
         self._cert = (certificate, key) if certificate and key else certificate or None
+        self.rejected = 0
+        """Spans or points that the collector left out of bodies that it accepted ("partial success")."""
+        self.rejected_why = ""
+        """What it said about the newest of them."""
         self._session = requests.Session()
         self._closed = threading.Event()
 
@@ -90,13 +98,26 @@ class Sender:
                 cert=self._cert,
                 allow_redirects=False,
             ) as response:
-                if response.ok:
+                if _MIN_SUCCESS <= response.status_code <= _MAX_SUCCESS:  # `ok` would include redirects
+                    self._read_partial_success(response)
                     return ExportResult.SUCCESS, 0
                 if response.status_code not in _RETRYABLE:
                     return ExportResult.REFUSED, 0
                 return ExportResult.UNREACHABLE, _retry_after(response.headers.get("Retry-After", ""))
         except requests.RequestException:
             return ExportResult.UNREACHABLE, 0
+
+    def _read_partial_success(self, response: requests.Response) -> None:
+        """Count what the collector left out. The answers of all signals have these two fields in one place."""
+        if not response.content or "protobuf" not in response.headers.get("Content-Type", ""):
+            return
+        try:
+            partial = ExportTraceServiceResponse.FromString(response.content).partial_success
+        except DecodeError:
+            return  # a proxy's answer; the body itself has been taken
+        if partial.rejected_spans > 0:
+            self.rejected += partial.rejected_spans
+            self.rejected_why = partial.error_message
 
     def close(self) -> None:
         """End the waiting between attempts, for good."""

@@ -125,6 +125,7 @@ class Pipeline:
         self._processors: list[_Tagger] = []
         self._server_spans = ServerSpans()
         self._told = False
+        self._rejection_logged = False
         self._sender = Sender("traces", config.endpoint)
         self._encoder = Encoder()
         self.maker = SpanMaker(config, self._add_up)
@@ -299,6 +300,14 @@ class Pipeline:
                 self._sender.url,
                 answer.value,
             )
+        if self._sender.rejected and not self._rejection_logged:
+            self._rejection_logged = True
+            logger.warning(
+                "%s accepts asgiscope's spans but left %d out: %s. They count as dropped; this is logged once.",
+                self._sender.url,
+                self._sender.rejected,
+                self._sender.rejected_why or "it gives no reason",
+            )
         return answer is ExportResult.SUCCESS
 
     def _body(self, elements: Sequence[bytes]) -> bytes:
@@ -309,7 +318,11 @@ class Pipeline:
         self.maker.anchor()
         if self._meter is not None:
             with suppress_instrumentation():
-                self._meter.turn(self._body, self.outbox.dropped + self.outbox.lost, now=now)
+                self._meter.turn(self._body, self._dropped(), now=now)
+
+    def _dropped(self) -> int:
+        """Return how many records have not been stored: no room, refused, or left out by the collector."""
+        return self.outbox.dropped + self.outbox.lost + self._sender.rejected
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that is recorded has left; False if the time ran out."""

@@ -207,11 +207,22 @@ def test_a_library_is_named_where_it_is_entered_whatever_its_innermost_line(scen
     assert sites == {entered[:2]}
 
 
-def test_a_loop_that_stands_in_its_selector_is_never_a_finding(scene: Scene) -> None:
+READ_WAKEUP = (f"{STDLIB}/asyncio/selector_events.py", "BaseSelectorEventLoop._read_from_self", 131)
+PROCESS_EVENTS = (f"{STDLIB}/asyncio/selector_events.py", "BaseSelectorEventLoop._process_events", 740)
+
+
+@pytest.mark.parametrize(
+    "innermost",
+    [(SELECT, RUN_ONCE), (RUN_ONCE,), (READ_WAKEUP, HANDLE, RUN_ONCE), (PROCESS_EVENTS, RUN_ONCE)],
+    ids=["selector", "between callbacks", "its wake-up socket", "its events"],
+)
+def test_a_loop_sampled_in_its_own_code_is_never_a_finding(
+    scene: Scene, innermost: tuple[tuple[str, str, int], ...]
+) -> None:
     """It was ready to run, used no processor, and nothing says why."""
     scene.watch._seeks = True
     scene.stand(stack((f"{STDLIB}/shop_tasks.py", "step", 3), HANDLE), 10)  # it works at the first look
-    scene.stand(stack(SELECT, RUN_ONCE), 200)
+    scene.stand(stack(*innermost), 200)
     assert scene.watch.current_stall(scene.now) is None
     (stall,) = scene.answer()
     assert stall.starved is Starvation.UNKNOWN

@@ -14,8 +14,8 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from types import FrameType
-from typing import Any, NamedTuple
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple
 
 from asgiscope.contention.queue import Ledger
 from asgiscope.intervals import Interval
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
         """Whether a loop that is ready to run, or a thread that starts another, stands here: nothing to blame."""
         code = self.frames[0].code
         starts = self.awaited is not None and self.awaited.kind is Awaited.THREAD_START
-        return starts or is_selector(code.co_name, code.co_filename)
+        return starts or is_selector(code.co_name, code.co_filename) or is_loop_itself(code)
 
 
 NOTHING = Explanation([], None, None, None)
@@ -51,6 +51,23 @@ NOTHING = Explanation([], None, None, None)
 def is_selector(name: str, file: str) -> bool:
     """Whether code of this name and file is where asyncio waits for events."""
     return name == "select" and file.endswith("selectors.py")
+
+
+_LOOP_ITSELF: Final = frozenset(
+    {
+        "BaseEventLoop._run_once",
+        "BaseSelectorEventLoop._process_events",
+        "BaseSelectorEventLoop._read_from_self",
+        "BaseSelectorEventLoop._process_self_data",
+        "BaseEventLoop._add_callback",
+    }
+)
+"""asyncio's own work between callbacks. A loop found there is ready to run, and waits for its turn."""
+
+
+def is_loop_itself(code: CodeType) -> bool:
+    """Return whether this is asyncio's own code between two callbacks."""
+    return code.co_qualname in _LOOP_ITSELF and "/asyncio/" in code.co_filename.replace("\\", "/")
 
 
 def take(

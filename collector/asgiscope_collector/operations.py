@@ -79,7 +79,7 @@ def rebuild(
             wanted = every or spans != counted
             if wanted and not dry_run:
                 rebuild_day(context.engine, day)
-            done = "agrees" if not wanted else "differs" if dry_run else "made anew"
+            done = "agrees" if not wanted else "differs" if dry_run else "rebuilt"
             told.append({"day": day.isoformat(), "spans": spans, "counted": counted, "done": done})
     return told
 

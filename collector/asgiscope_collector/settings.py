@@ -77,7 +77,7 @@ class Settings:
     """With less room on the data folder's disk, requests are refused with 503. On a small disk, a tenth of it."""
 
     alerts: str = ""
-    """The file of alert rules; without one the built-in rules are used, and nobody is told."""
+    """The file of alert rules; without one the built-in rules are used, and no notification is sent."""
     public_url: str = ""
     """Where people reach the page, for links in messages; the address it listens on, if it is empty."""
 
@@ -163,7 +163,7 @@ class Settings:
         raise SettingsError(
             f"--host {self.host} can be reached from other machines: name a file of tokens for those who send "
             f"({PREFIX}INGEST_TOKENS) and a login for those who look ({PREFIX}PEOPLE, OIDC_ISSUER or "
-            "PROXY_HEADER), use 127.0.0.1, or --insecure-open if a firewall or a proxy stands before it"
+            "PROXY_HEADER), use 127.0.0.1, or --insecure-open if a firewall or a proxy protects it"
         )
 
     def _check_trace_to(self) -> None:

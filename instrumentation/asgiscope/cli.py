@@ -1,4 +1,4 @@
-"""The command `asgiscope`: `run` starts a site with asgiscope in it, `doctor` says what is the matter."""
+"""The command `asgiscope`: `run` starts a site with asgiscope installed, `doctor` diagnoses a site."""
 
 import argparse
 import os
@@ -16,25 +16,25 @@ NOT_FOUND = 127
 """What shells and `env` exit with for a command that is a file but no program, and for one that is not there."""
 BOOTSTRAP = str(Path(__file__).resolve().parent / "bootstrap")
 _RUN = """\
-Start a command with asgiscope in it, without an edit of the site:
+Start a command with asgiscope installed, without editing the site:
 
     asgiscope run -- uvicorn mysite.asgi:application
     asgiscope run -- gunicorn -k uvicorn_worker.UvicornWorker mysite.asgi:application
     asgiscope run -- python manage.py runserver
 
-The command takes this process's place, so its signals, its pid and its exit code are its own. Every Python
-process below it that loads Django's apps is instrumented: reloaded, forked and spawned ones too. Settings come
+The command replaces this process, so signals, pid and exit code are its own. Every Python process that it
+starts and that loads Django's apps is instrumented, including reloaded, forked and spawned ones. Settings come
 from OTEL_* and ASGISCOPE_* variables and from settings.ASGISCOPE.
 
 Exit codes of its own: 2, no command was given; 126, the command cannot be executed; 127, it was not found.
 """
 _DOCTOR = """\
 Load the site's settings as a server would and print what asgiscope finds: versions, what would be patched and
-what would not and why, the settings in force and where each came from, the middleware chain and the hops that a
-request pays for it, and whether the collector answers. It sends no span and makes no request to the site.
+what would not and why, the settings in effect and where each came from, the middleware chain and the hops that it
+costs each request, and whether the collector answers. It sends no span and makes no request to the site.
 
-Exit codes: 0, all is well; 1, something wants mending, and it is said what; 2, it could not look (no settings
-module, or Django does not start with it).
+Exit codes: 0, no problem found; 1, a problem was found, see the output; 2, it could not check (there is no
+settings module, or Django does not start with it).
 """
 
 
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     run_parser = commands.add_parser(
         "run",
-        help="start a command with asgiscope in it",
+        help="start a command with asgiscope installed",
         usage="asgiscope run [--] COMMAND [ARGUMENT ...]",
         description=_RUN,
         formatter_class=plain,
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     run_parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to start")
     doctor = commands.add_parser(
         "doctor",
-        help="say what would be patched, and what is the matter",
+        help="print what would be patched, and what is wrong",
         description=_DOCTOR,
         formatter_class=plain,
     )

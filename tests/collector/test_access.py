@@ -167,7 +167,7 @@ def test_nobody_looks_without_signing_in(server: Server) -> None:
             "/api/nothing",
         ):
             answer = client.get(path)
-            assert (answer.status_code, answer.json()["error"]) == (401, "nobody has signed in"), path
+            assert (answer.status_code, answer.json()["error"]) == (401, "not signed in"), path
         for path in ("/healthz", "/readyz", "/"):
             assert client.get(path).status_code == 200, path
         session = client.get("/api/session").json()
@@ -331,7 +331,7 @@ def test_files_that_will_not_do(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(SettingsError, match=says):
             Tokens(file)
-    for text, says in (("", "nobody in it"), ("ann:password", "line 1")):
+    for text, says in (("", "no user in it"), ("ann:password", "line 1")):
         file.write_text(text)
         with pytest.raises(SettingsError, match=says):
             People(file)

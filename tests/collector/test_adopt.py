@@ -129,7 +129,7 @@ def test_a_filled_table_is_adopted(
         # The exporter's own inserts pass our views; what was there before is rolled up when asked for.
         assert requests(it) == 1
         context = Context(it.collector.engine, it.collector.settings, it.collector.loader.paused)
-        assert [each["done"] for each in run("rebuild", context, {})] == ["made anew"]
+        assert [each["done"] for each in run("rebuild", context, {})] == ["rebuilt"]
         assert requests(it) == 2
         assert it.get("/api/traces", service="ours")["traces"][0]["spans"] == 2
         assert it.get(f"/api/traces/{'22' * 16}")["total"] == 1

@@ -139,7 +139,7 @@ def test_it_finds_the_settings_that_manage_py_names(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"settings (named by {tmp_path / 'site/manage.py'})" in done.stdout
     assert "A request pays 5 hops with an async view, 6 with a sync one." in done.stdout
-    assert "To mend\n  Collector: does not answer" in done.stdout
+    assert "Problems\n  Collector: does not answer" in done.stdout
 
 
 @pytest.mark.parametrize(

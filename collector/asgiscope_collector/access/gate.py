@@ -58,7 +58,7 @@ class Gate:
         if user:
             scope.setdefault("state", {})["user"] = user
         elif guarded and not (path == "/metrics" and self._scrapes(headers)):
-            problem = Problem(error="nobody has signed in", hint="open the page and sign in")
+            problem = Problem(error="not signed in", hint="open the page and sign in")
             await JSONResponse(problem.model_dump(), 401)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -55,7 +55,7 @@ def parse_people(text: str) -> dict[str, str]:
             ) from None
         people[name] = hashed
     if not people:
-        raise ValueError("there is nobody in it: add a line that asgiscope-collector password NAME prints")
+        raise ValueError("there is no user in it: add a line that asgiscope-collector password NAME prints")
     return people
 
 

@@ -71,7 +71,7 @@ def _alert_rules(settings: Settings) -> list[Checked]:
             Checked(
                 "alert rules",
                 Level.OK,
-                "the built-in ones, and nobody is told: see ASGISCOPE_COLLECTOR_ALERTS",
+                "the built-in ones, and no notification is sent: see ASGISCOPE_COLLECTOR_ALERTS",
             )
         ]
     if problems := check_rules(settings.alerts):

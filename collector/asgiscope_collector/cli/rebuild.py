@@ -1,4 +1,4 @@
-"""`rebuild`: rollups made anew of the spans."""
+"""`rebuild`: recompute rollups from the spans."""
 
 import argparse
 from datetime import date
@@ -11,14 +11,14 @@ def register(commands: Subparsers) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser(
         "rebuild",
-        help="make the rollups of some days anew, of their spans",
-        description="Compare the rollups with the spans, day by day, and make those anew that differ. For a day "
+        help="rebuild the rollups of some days from their spans",
+        description="Compare the rollups with the spans, day by day, and rebuild those that differ. For a day "
         "whose spans have partly gone by age nothing is done.",
     )
     add_data(parser)
     parser.add_argument("--since", type=date.fromisoformat, help="the first day, such as 2026-11-21")
     parser.add_argument("--until", type=date.fromisoformat, help="the last day")
-    parser.add_argument("--all", action="store_true", help="make days anew that agree, too")
+    parser.add_argument("--all", action="store_true", help="also rebuild days that agree")
     parser.add_argument("--dry-run", action="store_true", help="compare only")
     parser.set_defaults(run=run)
 

@@ -100,7 +100,7 @@ def connect(settings: Settings) -> Client:
         except EngineError as error:
             raise DatabaseError(
                 f"the folder {settings.engine_folder} cannot be read: restore a backup into another folder "
-                f"(asgiscope-collector restore), or start anew with --data ({error})"
+                f"(asgiscope-collector restore), or start with a new folder, --data ({error})"
             ) from error
     return _server(settings, address.database, bounds | (_DISTRIBUTED if address.cluster else {}))
 

@@ -91,7 +91,7 @@ def finish(engine: Engine) -> None:
     if not note.exists():
         return
     for day in map(date.fromisoformat, note.read_text().split()):
-        logger.warning("rebuild: the rollups of %s were being made anew and are not whole: once more", day)
+        logger.warning("rebuild: the rollups of %s were left incomplete: rebuilding them again", day)
         for signal in SIGNALS:
             _remake(engine, signal, day)
     note.unlink()

@@ -1,4 +1,4 @@
-"""`asgiscope doctor`: looks at a site as a server would load it, and says what is the matter."""
+"""`asgiscope doctor`: loads a site as a server would, and prints what is wrong."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ CANNOT_LOOK = 2
 
 
 def examine(*, settings: str | None = None, as_json: bool = False, timeout_s: float = 5.0) -> int:
-    """Print the report; the exit code (0: all is well, 1: something wants mending, 2: it could not look)."""
+    """Print the report; the exit code (0: no problem, 1: a problem, 2: it could not check)."""
     try:
         report = look(settings=settings, timeout_s=timeout_s)
     except CannotLook as error:

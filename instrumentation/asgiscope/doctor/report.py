@@ -83,7 +83,7 @@ def render(report: Report) -> str:
         "Middleware, outermost first": _middleware(report),
         "Collector": _columns([(report.collector.endpoint, report.collector.detail)]),
         "Worth knowing": report.notes,
-        "To mend": report.problems or ["nothing"],
+        "Problems": report.problems or ["nothing"],
     }
     return "\n\n".join(
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items() if lines

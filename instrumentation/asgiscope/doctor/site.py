@@ -141,7 +141,7 @@ def read_settings(report: Report) -> Config:
             )
     if config.disabled:
         source = sources(django_settings=given)["disabled"]
-        report.problems.append(f"asgiscope is switched off by {source}; below stands what would be.")
+        report.problems.append(f"asgiscope is switched off by {source}; the rest is as if it were on.")
     if os.environ.get(_UNSAFE):
         report.problems.append(
             f"{_UNSAFE} is set: Django lets synchronous queries block the event loop, and lets threads share "

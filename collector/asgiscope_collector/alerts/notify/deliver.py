@@ -211,7 +211,7 @@ class Deliverer:
         if answer.verdict == Verdict.DELIVERED:
             self.last_delivered_ns[receiver] = now_ns
             self.last_error.pop(receiver, None)
-            logger.info("alerts: %s told (%s), %s", receiver, decided.reason, decided.id)
+            logger.info("alerts: notified %s (%s), %s", receiver, decided.reason, decided.id)
         else:
             self.last_error[receiver] = answer.text
             what = f"next attempt in {wait:.0f} s" if stage is None else f"{stage}"

@@ -62,7 +62,7 @@ class LongestStall(_Windowed):
     """The longest stall of an event loop, by finding."""
 
     unit: ClassVar[Unit] = Unit.DURATION
-    sentence: ClassVar[str] = "an event loop stands still for more than {over} at once"
+    sentence: ClassVar[str] = "an event loop is blocked for more than {over} at a time"
     type: Literal["longest_stall"]
     over: Duration
 

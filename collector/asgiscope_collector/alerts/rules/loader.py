@@ -160,9 +160,7 @@ def _check_shape(text: str) -> None:
         if count > _MAX_VALUES:
             raise RulesError([f"line {line}: the file has more than {_MAX_VALUES} values"])
         if isinstance(event, yaml.ScalarEvent) and event.style is None and len(event.value) > _MAX_PLAIN:
-            raise RulesError(
-                [f"line {line}: a text of {len(event.value)} characters stands here without quotes"]
-            )
+            raise RulesError([f"line {line}: a text of {len(event.value)} characters needs quotes"])
 
 
 def read(path: str, now_ns: int = 0) -> RuleSet:

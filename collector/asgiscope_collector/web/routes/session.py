@@ -50,7 +50,7 @@ async def sign_in(request: Request, given: Credentials, response: Response) -> A
     """Sign in by name and password; the answer sets a cookie."""
     access = request.app.state.access
     if access.people is None:
-        return problem(401, "nobody signs in here by a password", "see ASGISCOPE_COLLECTOR_PEOPLE")
+        return problem(401, "this collector has no passwords", "see ASGISCOPE_COLLECTOR_PEOPLE")
     place = client_of(request.scope, access.proxies)
     # Counted before the password is looked at: many at once must not all find the count still low.
     if not (

@@ -3,31 +3,24 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Final
 
 from asgiscope_collector import __version__
-from asgiscope_collector.cli import (
-    alerts,
-    backup,
-    check,
-    delete,
-    export,
-    password,
-    prune,
-    rebuild,
-    restore,
-    serve,
-)
 from asgiscope_collector.cli.common import fail
 from asgiscope_collector.settings import SettingsError
 
-_COMMANDS: Final = (serve, check, prune, delete, export, rebuild, backup, restore, alerts, password)
-"""In the order of `--help`."""
+_COMMANDS: Final = (
+    *("serve", "check", "prune", "delete", "export", "rebuild", "backup", "restore"),
+    *("alerts", "password"),
+)
+"""Modules of `cli`, in the order of `--help`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
-    asked = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    asked = _parser(given).parse_args(given)
     try:
         status: int = asked.run(asked)
     except SettingsError as error:
@@ -35,15 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asgiscope-collector",
         description="Store what asgiscope sends, and serve the page that shows it.",
     )
     parser.add_argument("--version", action="version", version=f"asgiscope-collector {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for command in _COMMANDS:
-        command.register(commands)
+    # Where the first word is a command, only its module is imported: few need what `serve` does.
+    alone = bool(given) and given[0] in _COMMANDS
+    names = f"{{{','.join(_COMMANDS)}}}"
+    commands = parser.add_subparsers(dest="command", required=True, metavar=names if alone else None)
+    for command in given[:1] if alone else _COMMANDS:
+        import_module(f"asgiscope_collector.cli.{command}").register(commands)
     return parser
 
 

@@ -2,13 +2,15 @@
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asgiscope_collector.access.oidc import Provider
 from asgiscope_collector.access.passwords import People
 from asgiscope_collector.access.sessions import Sessions
 from asgiscope_collector.access.tokens import Tokens
 from asgiscope_collector.settings import Settings
+
+if TYPE_CHECKING:
+    from asgiscope_collector.access.oidc import Provider
 
 
 class Access:
@@ -23,7 +25,7 @@ class Access:
         self._settings = settings
         self.tokens = Tokens(Path(settings.ingest_tokens)) if settings.ingest_tokens else None
         self.people = People(Path(settings.people)) if settings.people else None
-        self.provider = Provider(settings) if settings.oidc_issuer else None
+        self.provider = _provider_of(settings) if settings.oidc_issuer else None
         self.sessions = Sessions(settings.data, hours=settings.session_hours)
         self.login = settings.login
         self.proxies = [ip_network(each) for each in settings.trusted_proxies]
@@ -44,3 +46,10 @@ class Access:
             "proxy_header": self._settings.proxy_header,
             "proxies": self.proxies,
         }
+
+
+def _provider_of(settings: Settings) -> "Provider":
+    # Only here: authlib and its HTTP client are a tenth of all that is imported, and few have an identity provider.
+    from asgiscope_collector.access.oidc import Provider  # noqa: PLC0415 - see above
+
+    return Provider(settings)

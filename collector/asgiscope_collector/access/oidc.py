@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any, Final
 
+from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped] # ships no types
 from authlib.integrations.starlette_client import OAuth  # type: ignore[import-untyped] # ships no types
+from httpx2 import HTTPError
 
 from asgiscope_collector.settings import Settings, SettingsError
 
@@ -16,6 +18,9 @@ class Provider:
     Raises:
         SettingsError: the file with the client's secret cannot be read.
     """
+
+    failures: Final = (HTTPError, OAuthError, ValueError)
+    """What `client` raises if the provider cannot be reached, refuses, or answers what cannot be believed."""
 
     def __init__(self, settings: Settings) -> None:
         try:

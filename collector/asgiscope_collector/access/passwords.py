@@ -12,8 +12,6 @@ from asgiscope_collector.access.files import SecretFile, lines
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _HASHER: Final = PasswordHasher()
-_NOBODY: Final = _HASHER.hash("nobody has this password")
-"""Verified for a name that does not exist, so that the time does not tell which names do."""
 
 
 class People:
@@ -21,12 +19,14 @@ class People:
 
     def __init__(self, path: Path) -> None:
         self._file = SecretFile(path, parse_people)
+        self._nobody = _HASHER.hash("nobody has this password")
+        """Verified for a name that does not exist, so that the time does not tell which names do."""
 
     def verify(self, name: str, password: str) -> bool:
         """Whether it is this one's password. Takes some fifty milliseconds of a processor: call it on a thread."""
         known = self._file.value().get(name)
         try:
-            _HASHER.verify(known or _NOBODY, password)
+            _HASHER.verify(known or self._nobody, password)
         except VerificationError:
             return False
         return known is not None

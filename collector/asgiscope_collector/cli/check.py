@@ -6,12 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from asgiscope_collector.alerts.rules.loader import check as check_rules
-from asgiscope_collector.alerts.rules.loader import read as read_rules
 from asgiscope_collector.cli.common import Subparsers, add_data, raise_file_limit, say, settings_of
-from asgiscope_collector.cli.store import StoreUnavailableError, on_store
 from asgiscope_collector.housekeeping import Disk
-from asgiscope_collector.ingest.masking import Mask
 from asgiscope_collector.settings import PREFIX, Settings, SettingsError
 from asgiscope_collector.store.checks import Checked, Level
 from asgiscope_collector.store.lock import FolderInUseError, FolderLock
@@ -74,6 +70,10 @@ def _alert_rules(settings: Settings) -> list[Checked]:
                 "the built-in ones, and no notification is sent: see ASGISCOPE_COLLECTOR_ALERTS",
             )
         ]
+    # Here and below: imported when the configuration is known to be good, so that a bad one is said at once.
+    from asgiscope_collector.alerts.rules.loader import check as check_rules  # noqa: PLC0415 - see above
+    from asgiscope_collector.alerts.rules.loader import read as read_rules  # noqa: PLC0415 - see above
+
     if problems := check_rules(settings.alerts):
         return [Checked("alert rules", Level.ERROR, f"{settings.alerts}: {each}") for each in problems]
     rules = read_rules(settings.alerts)
@@ -84,6 +84,8 @@ def _alert_rules(settings: Settings) -> list[Checked]:
 def _mask(settings: Settings) -> list[Checked]:
     if not settings.mask:
         return []
+    from asgiscope_collector.ingest.masking import Mask  # noqa: PLC0415 - only with a good configuration
+
     try:
         patterns = len(Mask.read(settings.mask))
     except SettingsError as error:
@@ -147,6 +149,8 @@ def _size(folder: Path) -> int:
 def _store(settings: Settings) -> list[dict[str, Any]]:
     if settings.store_address.embedded and not settings.engine_folder.is_dir():
         return [Checked("store", Level.OK, "not there yet: serve makes it").as_json()]
+    from asgiscope_collector.cli.store import StoreUnavailableError, on_store  # noqa: PLC0415 - only with a good configuration
+
     try:
         found: list[dict[str, Any]] = on_store(settings, "check", migrate=False)
     except StoreUnavailableError as error:

@@ -6,10 +6,9 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
-from opentelemetry.sdk.trace import TracerProvider
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
@@ -21,7 +20,6 @@ from asgiscope_collector import __version__
 from asgiscope_collector.access.gate import Gate
 from asgiscope_collector.service import Collector
 from asgiscope_collector.settings import Settings
-from asgiscope_collector.tracing import trace
 from asgiscope_collector.web.response_cache import ResponseCache
 from asgiscope_collector.web.routes import (
     alerts,
@@ -45,6 +43,9 @@ from asgiscope_collector.web.routes import (
 )
 from asgiscope_collector.web.routes.errors import install_handlers
 from asgiscope_collector.web.security import SecurityHeadersMiddleware, Senders
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
@@ -165,5 +166,8 @@ def create_app(
         app.add_middleware(Senders, origins=settings.allowed_origins)
     app.add_middleware(SecurityHeadersMiddleware, check_host=settings.loopback and not settings.login)
     if settings.trace_to:
+        # Only here: OpenTelemetry's SDK and exporter are not needed to take what others send.
+        from asgiscope_collector.tracing import trace  # noqa: PLC0415 - see above
+
         tracers.append(trace(app, settings.trace_to))
     return app

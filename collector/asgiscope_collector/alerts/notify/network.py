@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-
-import httpx
 
 from asgiscope_collector.alerts.notify.deliver import Answer, Verdict
 from asgiscope_collector.alerts.notify.receivers.common import HttpRequest
 from asgiscope_collector.alerts.notify.receivers.config import Network
+
+if TYPE_CHECKING:
+    import httpx
 
 _ANSWER_MAX: Final = 300
 _BODY_READ: Final = 64 * 1024
@@ -109,6 +110,9 @@ async def post(
     request: HttpRequest, *, seconds: float, network: Network, context: ssl.SSLContext, secrets: Sequence[str]
 ) -> Answer:
     """One attempt. `secrets` are kept out of what is told of it."""
+    # Imported when something is sent: with its command's libraries httpx takes long, and few collectors send much.
+    import httpx  # noqa: PLC0415 - see above
+
     began = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
@@ -139,6 +143,8 @@ def scrub(text: str, secrets: Sequence[str]) -> str:
 
 
 async def _post(request: HttpRequest, seconds: float, network: Network, context: ssl.SSLContext) -> Answer:
+    import httpx  # noqa: PLC0415 - as in `post`
+
     parts = urlsplit(request.url)
     host = parts.hostname
     if parts.scheme not in {"http", "https"} or not host:
@@ -173,7 +179,7 @@ async def _post(request: HttpRequest, seconds: float, network: Network, context:
     raise AssertionError("there is an address, or resolve() raises")
 
 
-async def _read(response: httpx.Response) -> Answer:
+async def _read(response: "httpx.Response") -> Answer:
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk

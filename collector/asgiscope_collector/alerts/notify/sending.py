@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from asgiscope_collector.alerts.notify.deliver import Answer, Verdict
 from asgiscope_collector.alerts.notify.network import post, quiet_libraries
 from asgiscope_collector.alerts.notify.notification import Notification
@@ -43,8 +41,7 @@ class Sender:
         if config is None:
             return Answer(Verdict.REFUSED, 0, "there is no receiver of this name any more")
         if self._context is None:
-            # Reads the certificates of the authorities from the disk; `SSL_CERT_FILE` is honoured.
-            self._context = await asyncio.to_thread(httpx.create_ssl_context)
+            self._context = await asyncio.to_thread(_create_context)
         try:
             secrets = await asyncio.to_thread(read_secrets, config)
         except SecretError as error:
@@ -62,6 +59,14 @@ class Sender:
         path = urlsplit(request.url).path.strip("/")
         hidden = [*secrets.values(), path if len(path) >= _PATH_MIN else ""]
         return await post(request, seconds=seconds, network=network, context=self._context, secrets=hidden)
+
+
+def _create_context() -> ssl.SSLContext:
+    """Return httpx's context: the authorities' certificates, from the disk; `SSL_CERT_FILE` is honoured."""
+    # On this thread, when the first message is sent, so that it delays neither the start nor the loop.
+    import httpx  # noqa: PLC0415 - see above
+
+    return httpx.create_ssl_context()
 
 
 def read_secrets(config: c.ReceiverConfig) -> dict[str, str]:

@@ -4,10 +4,8 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped] # ships no types
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from httpx2 import HTTPError
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -86,7 +84,7 @@ async def to_provider(request: Request) -> Any:
         return problem(404, "there is no identity provider", "see ASGISCOPE_COLLECTOR_OIDC_ISSUER")
     try:
         return await provider.client.authorize_redirect(request, provider.redirect_uri)
-    except (HTTPError, OAuthError, ValueError) as error:
+    except provider.failures as error:
         logger.warning("session: the identity provider does not answer: %s", error)
         return problem(
             502, "the identity provider does not answer", "try again, or ask who runs the collector"
@@ -101,7 +99,7 @@ async def from_provider(request: Request) -> Any:
         return problem(404, "there is no identity provider", "see ASGISCOPE_COLLECTOR_OIDC_ISSUER")
     try:
         token = await access.provider.client.authorize_access_token(request)
-    except (HTTPError, OAuthError, ValueError) as error:
+    except access.provider.failures as error:
         logger.warning("session: the identity provider refused: %s", error)
         return problem(401, "the identity provider did not vouch for you", "sign in again")
     name = access.provider.name_of(dict(token.get("userinfo") or {}))

@@ -17,7 +17,7 @@ from asgiscope_collector.control import NAME
 from asgiscope_collector.store.lock import FolderLock
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
 
 DAY = 86_400 * SECOND
@@ -245,7 +245,7 @@ def test_the_same_without_a_running_collector(site: Site) -> None:
     """The command opens the store itself. Last, for it stops the collector."""
     assert main(["rebuild", "--all", "--data", str(site.data)]) == 0
     assert site.server.stop() == 0
-    told = truth(site.data, "shop")
+    told = store_contents(site.data, "shop")
     assert told["rollups"] == told["raw"], "what was made anew stays so after a restart"
     assert not (site.data / NAME).exists()
     held = ["--data", str(site.data)]

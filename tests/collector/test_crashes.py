@@ -16,7 +16,7 @@ import pytest
 from asgiscope_collector.__main__ import main
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
 
 pytestmark = pytest.mark.long
@@ -110,7 +110,7 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     with Server(command, port, cwd=tmp_path, log=tmp_path / "log", ready="/readyz", ready_status=200):
         while any((tmp_path / "data/spool").iterdir()):
             time.sleep(0.1)
-    told = truth(tmp_path / "data", "killed")
+    told = store_contents(tmp_path / "data", "killed")
     assert stream.acknowledged <= told["spans"].keys() <= stream.attempted
     assert set(told["spans"].values()) == {1}
     assert told["rollups"] == told["raw"]

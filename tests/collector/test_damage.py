@@ -11,7 +11,7 @@ import pytest
 from asgiscope_collector.wal.segment import encode_record
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
 
 pytestmark = pytest.mark.long
@@ -72,7 +72,7 @@ def test_what_is_damaged_is_said_and_the_rest_is_served(tmp_path: Path) -> None:
     assert {name for name in ("before", "after") if name in services} == {"before", "after"}
     aside = next((data / "engine/store").rglob("detached/broken*/data.bin"))
     assert aside.read_bytes() == damaged
-    kept = [len(truth(data, name)["spans"]) for name in ("s0", "s1", "s2", "before", "after")]
+    kept = [len(store_contents(data, name)["spans"]) for name in ("s0", "s1", "s2", "before", "after")]
     assert sorted(kept) == [0, 2, 2, 2, 2]
 
     definition = next((data / "engine/store").rglob("otel_traces.sql"))

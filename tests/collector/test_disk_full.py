@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
 
 pytestmark = pytest.mark.long
@@ -152,7 +152,7 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path, interval_ms: int
         posting.join()
         disk.until(lambda: disk.status()["spool_bytes"] == 0)
         disk.until(lambda: disk.status()["ready"])
-    told = truth(disk.copy, "full")
+    told = store_contents(disk.copy, "full")
     assert disk.acknowledged <= told["spans"].keys()
     assert set(told["spans"].values()) == {1}
     assert told["rollups"] == told["raw"]

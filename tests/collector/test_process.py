@@ -12,7 +12,7 @@ from asgiscope_collector.__main__ import main
 from asgiscope_collector.settings import Settings, SettingsError
 
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
 
 READY_SECONDS = 180
@@ -90,7 +90,7 @@ def test_sigterm_with_a_full_spool_ends_within_its_deadline_and_loses_nothing(fo
         deadline = time.monotonic() + READY_SECONDS
         while any((folder / "data/spool").iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
-    told = truth(folder / "data", "stopped")
+    told = store_contents(folder / "data", "stopped")
     assert told["spans"] == dict.fromkeys(acknowledged, 1)
     assert told["rollups"] == told["raw"]
 

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collector.conftest import Running
 from tests.collector.spans import MS, Sender
-from tests.collector.truth import RAW, ROLLUPS
+from tests.collector.store_contents import RAW, ROLLUPS
 
 WHOLE = 2**56
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.fuzz.targets import unpack
 from tests.servers import Server, free_port
 
@@ -147,7 +147,7 @@ def fuzz(corpus: Sequence[bytes], seconds: float, folder: Path, seed: int) -> Se
         deadline = time.monotonic() + 120
         while http.get("/api/status").json()["spool_bytes"] and time.monotonic() < deadline:
             time.sleep(0.1)
-    stored = truth(folder / "data", SERVICE)["spans"]
+    stored = store_contents(folder / "data", SERVICE)["spans"]
     assert not seen.wrong, seen.wrong[:10]
     assert not slow, [str(each) for each in slow[-10:]]
     assert grown < MEMORY_BYTES, f"memory grew by {grown >> 20} MiB"

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tests.instrumentation.conftest import Answer, Site
-from tests.instrumentation.places import at, line_of
+from tests.instrumentation.source_lines import at, line_of
 from tests.sink import SpanView
 
 MS = 1_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.instrumentation.conftest import Answer, Site, serve
-from tests.instrumentation.places import at, line_of
+from tests.instrumentation.source_lines import at, line_of
 from tests.sink import Sink, SpanView
 
 SESSION = ["request.user", "session load", "query django_session"]

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.instrumentation.conftest import SITE, Answer, Site, serve
-from tests.instrumentation.places import suffered
+from tests.instrumentation.source_lines import suffered
 from tests.measuring import Length, measure
 from tests.sink import Sink, SpanView
 

@@ -8,7 +8,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.instrumentation.conftest import Site, serve
-from tests.instrumentation.places import at, line_of, suffered
+from tests.instrumentation.source_lines import at, line_of, suffered
 from tests.measuring import Length, measure
 from tests.sink import Sink, SpanView
 

@@ -6,7 +6,7 @@ import time
 import httpx
 
 from tests.instrumentation.conftest import Answer, Site
-from tests.instrumentation.places import at, line_of
+from tests.instrumentation.source_lines import at, line_of
 from tests.measuring import Length, measure
 from tests.sink import SpanView
 

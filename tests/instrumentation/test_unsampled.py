@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.instrumentation.conftest import Site, serve
-from tests.instrumentation.places import at, line_of
+from tests.instrumentation.source_lines import at, line_of
 from tests.sink import Sink
 
 MS = 1_000_000

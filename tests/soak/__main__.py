@@ -28,7 +28,7 @@ import httpx
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
-from tests.collector.truth import truth
+from tests.collector.store_contents import store_contents
 from tests.dashboard.conftest import CHROMIUM_ARGS, chromium, collector
 from tests.e2e.environments import make
 from tests.e2e.running import Site
@@ -248,7 +248,7 @@ def main() -> int:
             each["service"]: each["requests"]
             for each in httpx.get(f"{serving.url}/api/overview?since=24h", timeout=60).json()["services"]
         }
-    stored = truth(folder / "data", WITNESS)
+    stored = store_contents(folder / "data", WITNESS)
     load, wrong = soak.load, list(soak.problems)
     lost = load.acknowledged - stored["spans"].keys()
     twice = sum(count > 1 for count in stored["spans"].values())

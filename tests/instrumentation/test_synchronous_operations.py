@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.instrumentation.conftest import Answer, Site, serve
-from tests.instrumentation.places import at, line_of, suffered
+from tests.instrumentation.source_lines import at, line_of, suffered
 from tests.measuring import Length, measure
 from tests.sink import Sink, SpanView
 

@@ -1,6 +1,6 @@
 """What a stopped collector's store holds, asked of the engine itself in a process of its own.
 
-python -m tests.collector.truth DATA_FOLDER SERVICE
+python -m tests.collector.store_contents DATA_FOLDER SERVICE
 """
 
 import json
@@ -49,10 +49,10 @@ WHERE ServiceName = {service:String}
 """
 
 
-def truth(data: Path, service: str) -> dict[str, Any]:
+def store_contents(data: Path, service: str) -> dict[str, Any]:
     """`spans`: how often each span id is there; `rollups` and `raw`: the same sums, from each."""
     told = subprocess.run(
-        [sys.executable, "-m", "tests.collector.truth", str(data), service],
+        [sys.executable, "-m", "tests.collector.store_contents", str(data), service],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

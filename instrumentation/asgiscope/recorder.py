@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from asgiscope.config import Config
 from asgiscope.contention.queue import Call, Culprit, Ledger
+from asgiscope.detection.starvation import Counts, own_use, starved_between
 from asgiscope.metrics.aggregator import Aggregator
 from asgiscope.records.crossings import Crossing
 from asgiscope.records.scope import (
@@ -34,7 +35,7 @@ from asgiscope.records.scope import (
     task_in_force,
 )
 from asgiscope.records.stall import Stall
-from asgiscope.semconv import Cause, OperationKind, RefusalKind, ThreadRole, UnitKind
+from asgiscope.semconv import Cause, OperationKind, RefusalKind, Starvation, ThreadRole, UnitKind
 from asgiscope.stack import call_site, declared
 from asgiscope.stack.call_site import Frame, identity_of, nearest_app_frame
 from asgiscope.stack.declared import Declared
@@ -307,7 +308,10 @@ class Recorder:
             self.attach_context(operation)
         if on_loop:
             operation.on_loop = True
-            self.threads.here.blocking += 1
+            here = self.threads.here
+            if not here.blocking:
+                operation.used = own_use()
+            here.blocking += 1
         return operation
 
     def finish_operation(self, operation: Operation, *, keep: bool = True) -> None:
@@ -365,22 +369,39 @@ class Recorder:
         watch = self.watched.get(id(_get_running_loop()))
         if watch is not None:
             watch.note(operation.started, operation.ended, sent)
+        counted, starved = self._starvation_of(operation, watch) if sent and not guarded else ([], None)
         request = operation.request
-        if request is not None:
+        if request is not None and starved is None:
             request.loop_caused += length
         if not sent:
             return
         stall = Stall(operation.parent, operation.started, operation.ended, Cause.CALL)
         stall.sampled = operation.sampled
         stall.origin = operation.origin
-        stall.work = operation
+        stall.counted, stall.starved = counted, starved
+        if starved is not None:
+            stall.cause = Cause.UNKNOWN
+        else:
+            stall.work = operation
         if watch is not None:
-            stall.frames, stall.samples = watch.seen(operation.started, operation.ended)
+            if starved is None:
+                stall.frames, stall.samples = watch.seen(operation.started, operation.ended)
             watch.adopt(stall)
-        if not stall.frames:
+        if starved is None and not stall.frames:
             most = inner is not None and (inner[0].ended - inner[0].started) * 2 >= length
             stall.frames = inner[1] if inner is not None and most else call_site.current_stack()
         self.stalled(stall, get_ident())
+
+    def _starvation_of(self, operation: Operation, watch: Any) -> tuple[list[Counts], Starvation | None]:
+        """Return the evidence for an operation without a guard, and what its thread was starved of meanwhile."""
+        counted: list[Counts] = []
+        if watch is not None:
+            counted, starved = watch.starvation_of(operation.started, operation.ended, self.blocked_ns)
+            if starved is not None:
+                return counted, starved
+        if operation.used is None:
+            return counted, None
+        return counted, starved_between(operation.used, own_use(), self.blocked_ns)
 
     def stalled(self, stall: Stall, thread_id: int) -> None:
         """Send a stall of the loop on a thread, with its victims."""

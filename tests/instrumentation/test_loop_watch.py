@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from asgiscope import recorder
 from asgiscope.config import Config
 from asgiscope.contention.queue import Call, Ledger
-from asgiscope.detection.starvation import Reading
+from asgiscope.detection.starvation import OwnUse, Reading
 from asgiscope.event_loop.loop_watch import LoopWatch
 from asgiscope.export.resolve.stalls import attributes_of
 from asgiscope.recorder import Recorder
-from asgiscope.records.scope import Request
+from asgiscope.records.scope import Operation, Request
 from asgiscope.records.stall import Stall
 from asgiscope.semconv import Awaited, Cause, Starvation
 from asgiscope.stack import call_site
@@ -338,3 +339,64 @@ def test_the_watchdogs_sleeps_count_from_the_one_before_the_loop_was_asked(scene
     before, since = scene.watch.counted(scene.now)
     assert (before.overslept_ns, since.overslept_ns) == (5 * MS, 7 * MS)
     assert threading.get_ident() == scene.watch.thread_id
+
+
+def rendered(scene: Scene, ms: int) -> Operation:
+    """A page that was rendered on the loop until now, for so long."""
+    operation = Operation(None, scene.now - ms * MS, "template", "template")
+    operation.guarded, operation.on_loop, operation.ended = False, True, scene.now
+    scene.recorder.watched = {id(None): scene.watch}  # no loop runs in this thread
+    return operation
+
+
+def test_an_operation_on_a_loop_without_a_processor_blames_nobody(scene: Scene) -> None:
+    """A page took 200 ms to render because the machine was crowded: it computed for 4 ms of them."""
+    for _ in range(20):
+        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.02)
+        scene.delay += 9 * MS
+    scene.recorder.blocked(rendered(scene, 200), False, None)
+    (stall,) = scene.sent
+    assert stall.starved is Starvation.PROCESSOR
+    found = attributes_of(stall)
+    assert found["asgiscope.stall.starved_of"] == "processor"
+    assert found["asgiscope.stall.scheduler_delay_ns"] > 100 * MS
+    assert "code.file.path" not in found
+
+
+def test_an_operation_that_computes_long_on_a_crowded_machine_blocks_the_loop(scene: Scene) -> None:
+    """40 ms of its own are a stall, whatever else it lost."""
+    for _ in range(20):
+        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.2)
+        scene.delay += 8 * MS
+    operation = rendered(scene, 200)
+    scene.recorder.blocked(operation, False, None)
+    (stall,) = scene.sent
+    assert (stall.starved, stall.work) == (None, operation)
+
+
+def test_a_guarded_operation_on_a_crowded_machine_stays_a_finding(scene: Scene) -> None:
+    """A query on the loop is a mistake however long it takes."""
+    for _ in range(20):
+        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.02)
+        scene.delay += 9 * MS
+    scene.recorder.blocked(rendered(scene, 200), True, None)
+    (stall,) = scene.sent
+    assert stall.starved is None
+
+
+def test_a_short_operation_that_never_gave_its_processor_up_is_judged_by_its_own_use(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended before the watchdog looked: nothing else was counted."""
+    scene.now += 20 * MS
+    operation = rendered(scene, 20)
+    operation.used = OwnUse(5 * MS, 7)
+    for now, starved in (
+        (OwnUse(7 * MS, 7), Starvation.PROCESSOR),
+        (OwnUse(7 * MS, 8), None),
+        (OwnUse(20 * MS, 7), None),
+    ):
+        scene.sent.clear()
+        monkeypatch.setattr(recorder, "own_use", lambda now=now: now)
+        scene.recorder.blocked(operation, False, None)
+        assert [stall.starved for stall in scene.sent] == [starved]

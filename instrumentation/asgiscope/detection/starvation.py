@@ -249,6 +249,32 @@ def own_switches() -> int:
     return int(resource.getrusage(_RUSAGE_THREAD).ru_nvcsw)
 
 
+class OwnUse(NamedTuple):
+    """What the calling thread had used at one moment."""
+
+    cpu_ns: int
+    voluntary_switches: int
+
+
+def own_use() -> OwnUse | None:
+    """Return what the calling thread has used so far, None where the system does not count it (not Linux)."""
+    if _RUSAGE_THREAD is None:
+        return None
+    used = resource.getrusage(_RUSAGE_THREAD)
+    return OwnUse(int((used.ru_utime + used.ru_stime) * 1e9), used.ru_nvcsw)
+
+
+def starved_between(before: OwnUse | None, after: OwnUse | None, least_ns: int) -> Starvation | None:
+    """Return what the calling thread was starved of between two moments, None if it worked or waited.
+
+    It was starved of the processor if it computed for less than `least_ns` and never gave the processor up by
+    itself: who waits for a socket, a lock or the GIL gives it up.
+    """
+    if before is None or after is None or after.voluntary_switches != before.voluntary_switches:
+        return None
+    return Starvation.PROCESSOR if after.cpu_ns - before.cpu_ns < least_ns else None
+
+
 def this_interpreter() -> Interpreter:
     """Return how this interpreter runs threads."""
     gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())

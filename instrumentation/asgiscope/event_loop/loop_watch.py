@@ -107,6 +107,20 @@ class LoopWatch:
         taken = [s for s in list(self.samples) if start <= s.time <= end and not s.is_resting]
         return samples.explain(taken).frames, len(taken)
 
+    def starvation_of(self, start: int, end: int, least_ns: int) -> tuple[list[Counts], Starvation | None]:
+        """Return what the system counted around an operation, and what the loop was starved of meanwhile.
+
+        Called on the loop's thread. Nothing is counted of one that ended before the loop was asked to answer, and
+        one that computed for `least_ns` itself has blocked the loop, however crowded the machine is.
+        """
+        if not self.asked or self.asked >= end:
+            return [], None
+        counted = self.counted(end)
+        starved = judge(counted, least_ns, this_interpreter())
+        if starved is not None and (end - start) * computed_share(counted) >= least_ns:
+            return counted, None
+        return counted, starved
+
     # --- on the loop's thread ---------------------------------------------------------------------------
 
     def _answer(self) -> None:

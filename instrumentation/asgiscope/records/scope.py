@@ -11,6 +11,7 @@ import random
 from collections import deque
 from typing import Any, Final, NamedTuple
 
+from asgiscope.detection.starvation import OwnUse
 from asgiscope.intervals import IntervalSet, counted_once
 from asgiscope.records.crossings import Crossing, SiteSums, add_to_sites
 from asgiscope.semconv import (
@@ -351,7 +352,7 @@ class Connection(Request):
 class Operation(Scope):
     """Synchronous work that a probe saw: a session access, a query, a template being rendered."""
 
-    __slots__ = ("attributes", "guarded", "kind", "name", "on_loop", "site")
+    __slots__ = ("attributes", "guarded", "kind", "name", "on_loop", "site", "used")
 
     on_loop: bool
     """An event loop runs on its thread."""
@@ -367,6 +368,8 @@ class Operation(Scope):
         self.guarded = True
         self.site: Frame | None = None
         self.attributes: dict[str, Any] = {}
+        self.used: OwnUse | None = None
+        """What its thread had used when it began, where it has no guard and is the outermost on the loop."""
 
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("asgiscope_scope", default=None)

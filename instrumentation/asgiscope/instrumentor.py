@@ -48,7 +48,7 @@ from asgiscope.probes.django_core import (
     templates,
 )
 from asgiscope.recorder import Outbox, Recorder
-from asgiscope.records import scope
+from asgiscope.records import ids
 from asgiscope.records.scope import Scope
 from asgiscope.stack import call_site
 
@@ -267,7 +267,7 @@ def _after_fork() -> None:
     """In a forked child: locks may have been held by threads that are gone, and identifiers must differ."""
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
-    scope.reseed()
+    ids.reseed()
     made = _active
     if made is not None:
         made.ledger.reset()

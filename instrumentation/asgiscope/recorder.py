@@ -16,29 +16,30 @@ from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from threading import get_ident
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from asgiscope.config import Config
-from asgiscope.contention.queue import Call, Culprit, Ledger
+from asgiscope.contention.queue import Call, Ledger
 from asgiscope.detection.starvation import Counts, own_use, starved_between
 from asgiscope.metrics.aggregator import Aggregator
 from asgiscope.records.crossings import Crossing
+from asgiscope.records.parked_thread import Failure, Parked
+from asgiscope.records.refusal import Refusal
 from asgiscope.records.scope import (
     BackgroundUnit,
     Connection,
     Operation,
     Request,
     Scope,
-    Tags,
     Unit,
     current,
     task_in_force,
 )
 from asgiscope.records.stall import Stall
-from asgiscope.semconv import Cause, OperationKind, RefusalKind, Starvation, ThreadRole, UnitKind
+from asgiscope.records.tags import Tags
+from asgiscope.semconv import Cause, Starvation, ThreadRole, UnitKind
 from asgiscope.stack import call_site, declared
 from asgiscope.stack.call_site import Frame, identity_of, nearest_app_frame
-from asgiscope.stack.declared import Declared
 
 Op = TypeVar("Op", bound=Operation)
 _MS = 1_000_000
@@ -55,90 +56,6 @@ _MAX_CAUSES = 16
 _MAX_MESSAGE = 1_000
 _VICTIM_FLOOR_NS = 1 * _MS
 """Below this nobody is called a victim: looking for them would cost more than the delay."""
-
-
-class Refusal(Scope):
-    """Django or asgiref refused to run something."""
-
-    def __init__(self, parent: Scope | None, now: int, by: str, exception: str, message: str) -> None:
-        super().__init__(parent, now)
-        self.ended = now
-        self.by = by
-        self.exception = exception
-        self.message = message
-        self.kind = RefusalKind.ASYNC_UNSAFE
-        self.operation = ""
-        self.operation_kind: OperationKind | None = None
-        self.reached: bool | None = None
-        """The exception reached Django's handler; None where there is no request."""
-        self.status = 0
-        """What the request answered, 0 where it did not."""
-        self.chain: list[str] = []
-        self.frames: list[Frame] = []
-        self.declared: Declared | None = None
-
-    def raised(self, error: BaseException) -> bool:
-        """Return whether it raised this exception: asgiref and Django raise a new one each time."""
-        name = type(error).__qualname__
-        if name != self.exception.rpartition(".")[2] or str(error) != self.message:
-            return False
-        site = call_site.select_call_site_or_innermost(self.frames)
-        step = error.__traceback__
-        while step is not None:
-            if site is not None and step.tb_frame.f_code is site.code:
-                return True
-            step = step.tb_next
-        return False
-
-
-class Chain(Scope):
-    """The middleware chain, as Django has just loaded it."""
-
-    def __init__(
-        self, now: int, names: list[str], modes: list[str], adapted: list[str], hooks: list[str]
-    ) -> None:
-        super().__init__(None, now)
-        self.ended = now
-        self.names = names
-        self.modes = modes
-        self.adapted = adapted
-        self.hooks = hooks
-
-
-class Failure(NamedTuple):
-    """An exception that ended a coroutine before it could say how it ended."""
-
-    exception: str
-    """Its class, dotted."""
-    message: str
-    declared: Declared | None
-    """In what of the site it was raised."""
-
-
-class Parked(Scope):
-    """A thread that stands in `async_to_sync`."""
-
-    def __init__(self, parent: Scope | None, now: int, func: object) -> None:
-        super().__init__(parent, now)
-        self.func = func
-        self.middleware: Culprit | None = None
-        """The sync-only middleware below which Django has the thread wait for async code."""
-        self.run_started = 0
-        """When the coroutine that it waits for began, and then when it ended; 0 where that is not known."""
-        self.run_ended = 0
-        self.failure: Failure | None = None
-        """What ended that coroutine outside of the function that was awaited: then nobody wakes the thread."""
-        self.new_loop = False
-        self.awaited: object = None
-        """The coroutine that a new loop runs for it, while it stands."""
-        self.busy_ns = 0
-        """Time in which the thread ran calls handed back to it instead of standing still."""
-        self.frames: list[Frame] = []
-
-    @property
-    def parked_ns(self) -> int:
-        """How long the thread stood still."""
-        return max(self.ended - self.started - self.busy_ns, 0)
 
 
 class Here:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 
+from tests.instrumentation.watched_loop import Scene
 from tests.servers import Server, asgi_command, free_port
 from tests.sink import Sink, SpanView
 
@@ -175,3 +176,10 @@ def unsafe_site(
     ):
         yield Site(server, sink)
         assert "asgiscope failed" not in server.output()
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A loop that runs, without tasks that the real asyncio knows of."""
+    monkeypatch.setattr(asyncio, "current_task", lambda _loop=None: None)
+    return Scene()

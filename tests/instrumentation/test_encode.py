@@ -11,7 +11,8 @@ from asgiscope.export.metrics import Stretch
 from asgiscope.export.spans import SpanMaker
 from asgiscope.metrics.aggregator import MAX_ROWS, Aggregator, Histogram
 from asgiscope.records.crossings import Crossing
-from asgiscope.records.scope import Request, Tags
+from asgiscope.records.scope import Request
+from asgiscope.records.tags import Tags
 from asgiscope.semconv import OVERFLOW, SPAN_SYNC_TO_ASYNC, ThreadRole
 from asgiscope.stack import call_site
 from hypothesis import given

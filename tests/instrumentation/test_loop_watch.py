@@ -1,107 +1,31 @@
 """One loop as the watchdog sees it, on a clock and with stacks and counters that the test sets."""
 
-import asyncio
 import threading
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from asgiscope import recorder
-from asgiscope.config import Config
-from asgiscope.contention.queue import Call, Ledger
-from asgiscope.detection.starvation import OwnUse, Reading
-from asgiscope.event_loop.loop_watch import LoopWatch
+from asgiscope.contention.queue import Call
 from asgiscope.export.resolve.stalls import attributes_of
-from asgiscope.recorder import Recorder
-from asgiscope.records.scope import Operation, Request
-from asgiscope.records.stall import Stall
+from asgiscope.records.scope import Request
 from asgiscope.semconv import Awaited, Cause, Starvation
 from asgiscope.stack import call_site
 
 from tests.instrumentation.fake_frames import PACKAGES, STDLIB, code_at, stack
-
-MS = 1_000_000
-OTHER = 4711
-"""A thread that the loop may wait for."""
-PERIOD = 10 * MS
-
-SELECT = (f"{STDLIB}/selectors.py", "EpollSelector.select", 468)
-RUN_ONCE = (f"{STDLIB}/asyncio/base_events.py", "BaseEventLoop._run_once", 1898)
-HANDLE = (f"{STDLIB}/asyncio/events.py", "Handle._run", 84)
-VIEW = ("/srv/shop/views.py", "report", 12)
-HANDLER = (f"{PACKAGES}/django/core/handlers/asgi.py", "ASGIHandler.__call__", 165)
-AEXIT = (f"{PACKAGES}/asgiref/sync.py", "ThreadSensitiveContext.__aexit__", 148)
-SHUTDOWN = (f"{STDLIB}/concurrent/futures/thread.py", "ThreadPoolExecutor.shutdown", 235)
-WORKER = (f"{STDLIB}/concurrent/futures/thread.py", "_WorkItem.run", 58)
-THREAD_HANDLER = (f"{PACKAGES}/asgiref/sync.py", "SyncToAsync.thread_handler", 559)
-
-
-class FakeLoop:
-    """A loop in native code, unless `sleeps_in_python`."""
-
-    running = True
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-
-    def is_running(self) -> bool:
-        return self.running
-
-    def call_soon_threadsafe(self, callback: Any, **_: Any) -> None:
-        self.asked.append(callback)
-
-
-class Scene:
-    """A watched loop whose clock, stacks and counters are the test's."""
-
-    def __init__(self) -> None:
-        self.now = 1_000 * MS
-        self.cpu = self.process = self.delay = self.slices = 0
-        self.asleep = False
-        self.threads: dict[int, Any] = {}
-        self.sent: list[Stall] = []
-        self.ledger = Ledger(lambda: self.now)
-        outbox = cast("Any", SimpleNamespace(put=self.take))
-        self.recorder = Recorder(Config(), self.ledger, outbox, lambda _scope: True)
-        self.loop = FakeLoop()
-        self.watch = LoopWatch(cast("Any", self.loop), self.recorder, lambda _: None)
-        self.watch.meter = cast("Any", SimpleNamespace(read=self.read, is_asleep=lambda: self.asleep))
-        self.watch.frames = lambda: self.threads
-        self.watch.last = self.watch.looked = self.now
-
-    def take(self, record: Stall) -> bool:
-        """Keep what is sent."""
-        self.sent.append(record)
-        return True
-
-    def read(self, at: int, *, whole: bool) -> Reading:
-        """What the system has counted."""
-        more = (self.delay, self.slices) if whole else (None, None)
-        return Reading(at, self.cpu, self.process, *more)
-
-    def stand(self, loop: Any, ms: int, *, other: Any = None, cpu: float = 0, others_cpu: float = 0) -> None:
-        """Have the loop's thread stand somewhere while the watchdog looks; `cpu` is its share of the time."""
-        for _ in range(ms * MS // PERIOD):
-            self.now += PERIOD
-            self.cpu += int(PERIOD * cpu)
-            self.process += int(PERIOD * (cpu + others_cpu))
-            self.threads = {self.watch.thread_id: loop, **({OTHER: other} if other is not None else {})}
-            self.watch.look(self.now)
-
-    def answer(self) -> list[Stall]:
-        """Let the loop run what it was asked: the stalls that are sent."""
-        self.now += MS
-        for callback in self.loop.asked:
-            callback()
-        self.loop.asked.clear()
-        return self.sent
-
-
-@pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """A loop that runs, without tasks that the real asyncio knows of."""
-    monkeypatch.setattr(asyncio, "current_task", lambda _loop=None: None)
-    return Scene()
+from tests.instrumentation.watched_loop import (
+    AEXIT,
+    HANDLE,
+    HANDLER,
+    MS,
+    OTHER,
+    RUN_ONCE,
+    SELECT,
+    SHUTDOWN,
+    THREAD_HANDLER,
+    VIEW,
+    WORKER,
+    Scene,
+)
 
 
 def joining(thread: Any) -> tuple[tuple[str, str, int, dict[str, Any]], ...]:
@@ -339,64 +263,3 @@ def test_the_watchdogs_sleeps_count_from_the_one_before_the_loop_was_asked(scene
     before, since = scene.watch.counted(scene.now)
     assert (before.overslept_ns, since.overslept_ns) == (5 * MS, 7 * MS)
     assert threading.get_ident() == scene.watch.thread_id
-
-
-def rendered(scene: Scene, ms: int) -> Operation:
-    """A page that was rendered on the loop until now, for so long."""
-    operation = Operation(None, scene.now - ms * MS, "template", "template")
-    operation.guarded, operation.on_loop, operation.ended = False, True, scene.now
-    scene.recorder.watched = {id(None): scene.watch}  # no loop runs in this thread
-    return operation
-
-
-def test_an_operation_on_a_loop_without_a_processor_blames_nobody(scene: Scene) -> None:
-    """A page took 200 ms to render because the machine was crowded: it computed for 4 ms of them."""
-    for _ in range(20):
-        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.02)
-        scene.delay += 9 * MS
-    scene.recorder.blocked(rendered(scene, 200), False, None)
-    (stall,) = scene.sent
-    assert stall.starved is Starvation.PROCESSOR
-    found = attributes_of(stall)
-    assert found["asgiscope.stall.starved_of"] == "processor"
-    assert found["asgiscope.stall.scheduler_delay_ns"] > 100 * MS
-    assert "code.file.path" not in found
-
-
-def test_an_operation_that_computes_long_on_a_crowded_machine_blocks_the_loop(scene: Scene) -> None:
-    """40 ms of its own are a stall, whatever else it lost."""
-    for _ in range(20):
-        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.2)
-        scene.delay += 8 * MS
-    operation = rendered(scene, 200)
-    scene.recorder.blocked(operation, False, None)
-    (stall,) = scene.sent
-    assert (stall.starved, stall.work) == (None, operation)
-
-
-def test_a_guarded_operation_on_a_crowded_machine_stays_a_finding(scene: Scene) -> None:
-    """A query on the loop is a mistake however long it takes."""
-    for _ in range(20):
-        scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.02)
-        scene.delay += 9 * MS
-    scene.recorder.blocked(rendered(scene, 200), True, None)
-    (stall,) = scene.sent
-    assert stall.starved is None
-
-
-def test_a_short_operation_that_never_gave_its_processor_up_is_judged_by_its_own_use(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It ended before the watchdog looked: nothing else was counted."""
-    scene.now += 20 * MS
-    operation = rendered(scene, 20)
-    operation.used = OwnUse(5 * MS, 7)
-    for now, starved in (
-        (OwnUse(7 * MS, 7), Starvation.PROCESSOR),
-        (OwnUse(7 * MS, 8), None),
-        (OwnUse(20 * MS, 7), None),
-    ):
-        scene.sent.clear()
-        monkeypatch.setattr(recorder, "own_use", lambda now=now: now)
-        scene.recorder.blocked(operation, False, None)
-        assert [stall.starved for stall in scene.sent] == [starved]

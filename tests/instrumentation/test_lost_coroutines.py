@@ -7,7 +7,7 @@ import contextvars, time
 from asgiscope.export.resolve.reports import ReportMaker
 from asgiscope.export.spans import SpanMaker
 from asgiscope.event_loop.ongoing import Report
-from asgiscope.recorder import Refusal
+from asgiscope.records.refusal import Refusal
 from asgiscope.records.scope import Request, current
 
 recorder = instrumentor.active().recorder

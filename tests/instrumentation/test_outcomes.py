@@ -15,10 +15,10 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from asgiscope import instrumentor
 from asgiscope.advice import advise, seen
 from asgiscope.config import Config
-from asgiscope.contention.queue import Culprit
 from asgiscope.export.encode import SpanData
 from asgiscope.export.resolve.reports import ReportMaker
 from asgiscope.export.spans import SpanMaker
+from asgiscope.records.middleware import SyncMiddleware
 from asgiscope.records.scope import Request, current
 from asgiscope.semconv import FindingKind
 from asgiscope.testing.memory import Memory
@@ -322,7 +322,7 @@ def test_a_thread_parked_by_a_middleware_costs_what_the_parking_adds(kept: Kept)
 
     dispatch.__qualname__ = "dispatch"
     view.__wrapped__ = dispatch  # type: ignore[attr-defined]
-    made.middleware.parks(Culprit("shop.middleware.Audit", None), dispatch)
+    made.middleware.parks(SyncMiddleware("shop.middleware.Audit", None), dispatch)
 
     def middleware() -> None:
         async_to_sync(view)()

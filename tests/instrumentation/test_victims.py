@@ -10,7 +10,7 @@ from asgiscope.event_loop import accept_delay, socket_times
 from asgiscope.export.resolve.victims import MAX_ACCOUNTS, Found, Loss, describe
 from asgiscope.export.spans import SpanMaker
 from asgiscope.intervals import MAX_STRETCHES, IntervalSet
-from asgiscope.recorder import Refusal
+from asgiscope.records.refusal import Refusal
 from asgiscope.records.scope import Request
 from asgiscope.records.stall import Stall
 from asgiscope.semconv import Cause, FindingKind

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
 from types import CodeType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from asgiscope.records.middleware import SyncMiddleware
 from asgiscope.records.scope import Request, Scope, Unit
 from asgiscope.semconv import Outcome
-from asgiscope.stack.call_site import Frame, Site
+from asgiscope.stack.call_site import Frame
 from asgiscope.stack.declared import Declared
 
 _STRETCH = 64
@@ -49,15 +50,6 @@ WAITING: Final = State.WAITING
 RUNNING: Final = State.RUNNING
 ENDED: Final = State.ENDED
 ABANDONED: Final = State.ABANDONED
-
-
-class Culprit(NamedTuple):
-    """A sync-only middleware that makes Django send requests through a thread."""
-
-    path: str
-    """Its dotted path in `settings.MIDDLEWARE`."""
-    site: Site | None
-    """Where it is defined."""
 
 
 class Call(Scope):
@@ -99,7 +91,7 @@ class Call(Scope):
     queue: "Queue | None"
     maker: CodeType | None
     """What made the call: its caller's code, the framework's too."""
-    middleware: Culprit | None
+    middleware: SyncMiddleware | None
     declared: Declared | None
     """For what of the site it was made, where a probe knows."""
     site: Frame | None

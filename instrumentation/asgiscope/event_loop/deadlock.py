@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from asgiscope.contention.queue import Call, Ledger, State
 from asgiscope.event_loop import samples
-from asgiscope.recorder import Parked
+from asgiscope.records.parked_thread import Parked
 from asgiscope.records.scope import Scope
 from asgiscope.semconv import Awaited, ThreadRole
 from asgiscope.stack import call_site, dump, thread_waits

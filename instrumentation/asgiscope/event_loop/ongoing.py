@@ -32,9 +32,11 @@ from asgiscope.event_loop.deadlock import BlockedLoop, Circle, Waits
 from asgiscope.event_loop.loop_watch import LoopWatch
 from asgiscope.event_loop.samples import scope_of
 from asgiscope.event_loop.watchdog import Watchdog
-from asgiscope.recorder import Parked, Recorder
-from asgiscope.records.scope import Request, Scope, Tags
+from asgiscope.recorder import Recorder
+from asgiscope.records.parked_thread import Parked
+from asgiscope.records.scope import Request, Scope
 from asgiscope.records.stall import Stall
+from asgiscope.records.tags import Tags
 from asgiscope.semconv import OngoingState, ThreadRole
 from asgiscope.stack import call_site, dump
 from asgiscope.stack.call_site import Frame

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from asgiscope.records.scope import Tags
+from asgiscope.records.tags import Tags
 from asgiscope.semconv import CONTEXT_ID, ON_EVENT_LOOP, TASK_NAME, THREAD_ID, THREAD_NAME, THREAD_ROLE
 
 MAX_VALUE: Final = 16_384

@@ -27,12 +27,13 @@ from asgiscope.export.resolve.victims import (
     unit_of,
 )
 from asgiscope.export.server_span import merged
-from asgiscope.recorder import Chain, Parked, Refusal
+from asgiscope.records.middleware import Chain
+from asgiscope.records.parked_thread import Parked
+from asgiscope.records.refusal import Refusal
 from asgiscope.records.scope import Connection, Operation, Request, Scope, Unit
 from asgiscope.records.stall import Stall
 from asgiscope.stack import call_site
 from asgiscope.stack.call_site import Frame, Site
-from asgiscope.stack.declared import select_site
 
 MAX_LINKS = 32
 """Holders or victims linked from one span, the worst ones; the totals on the span count them all."""
@@ -263,7 +264,8 @@ class SpanMaker:
             sc.CODE_STACKTRACE: call_site.render(refusal.frames),
         }
         about = refusal.declared or declared.middleware_in(refusal.frames)
-        frame = select_site(refusal.frames)
+        # The line that touched what is refused: each such line of a package is a mistake of its own.
+        frame = call_site.select_call_site_or_innermost(refusal.frames)
         if frame is not None:
             attributes |= declared.instead_of(frame, refusal.declared)
         attributes |= declared.attributes(about)

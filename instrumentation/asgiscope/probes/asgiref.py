@@ -19,12 +19,15 @@ from typing import Any, Protocol
 
 from asgiscope import internal_errors
 from asgiscope.bridge import around_submit, create_call, enter_call, exit_call
-from asgiscope.contention.queue import NEW, Call, Culprit
+from asgiscope.contention.queue import NEW, Call
 from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import CALLER, Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.django_core import guard
-from asgiscope.recorder import Parked, Recorder, Refusal
+from asgiscope.recorder import Recorder
+from asgiscope.records.middleware import SyncMiddleware
+from asgiscope.records.parked_thread import Parked
+from asgiscope.records.refusal import Refusal
 from asgiscope.records.scope import current
 from asgiscope.semconv import SPAN_ASYNC_TO_SYNC, SPAN_SYNC_TO_ASYNC, RefusalKind, ThreadRole
 from asgiscope.stack import call_site, declared
@@ -34,17 +37,17 @@ class Culprits(Protocol):
     """Who knows the sync-only middleware that make Django bridge a function."""
 
     @property
-    def forced(self) -> Mapping[tuple[str, str], Culprit]:
+    def forced(self) -> Mapping[tuple[str, str], SyncMiddleware]:
         """Those that do; mostly there is none."""
 
     @property
-    def parking(self) -> Mapping[tuple[str, str], Culprit]:
+    def parking(self) -> Mapping[tuple[str, str], SyncMiddleware]:
         """Those below which Django has a thread wait for async code; mostly there is none."""
 
-    def of(self, func: object) -> Culprit | None:
+    def of(self, func: object) -> SyncMiddleware | None:
         """The one that makes Django bridge this function, None for any other function."""
 
-    def parks_for(self, func: object) -> Culprit | None:
+    def parks_for(self, func: object) -> SyncMiddleware | None:
         """The one that makes Django have a thread wait for this function, None for any other function."""
 
     def in_file(self, filename: str) -> str:

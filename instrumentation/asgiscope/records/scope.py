@@ -7,20 +7,15 @@ Each scope is written by one thread at a time: its submitter, then the thread it
 """
 
 import contextvars
-import random
 from collections import deque
 from typing import Any, Final, NamedTuple
 
 from asgiscope.detection.starvation import OwnUse
 from asgiscope.intervals import IntervalSet, counted_once
 from asgiscope.records.crossings import Crossing, SiteSums, add_to_sites
+from asgiscope.records.ids import new_span_id, new_trace_id
+from asgiscope.records.tags import Tags
 from asgiscope.semconv import (
-    CONTEXT_ID,
-    ON_EVENT_LOOP,
-    TASK_NAME,
-    THREAD_ID,
-    THREAD_NAME,
-    THREAD_ROLE,
     UnitKind,
 )
 from asgiscope.stack.call_site import Frame
@@ -30,45 +25,6 @@ _MAX_LEVEL: Final = 64
 """How deep scopes nest. A task that starts its successor and ends, for ever, would otherwise grow a chain of
 parents for ever; here it begins a new trace now and then."""
 _MAX_UNSITED: Final = 256
-_random: Final = random.Random()  # noqa: S311 - trace ids need to be unique, not secret
-
-
-def reseed() -> None:
-    """After a fork: a child must not draw its parent's identifiers again."""
-    _random.seed()
-
-
-def new_trace_id() -> int:
-    """A trace id: 128 bits, not zero."""
-    return _random.getrandbits(128) or 1
-
-
-def new_span_id() -> int:
-    """A span id: 64 bits, not zero."""
-    return _random.getrandbits(64) or 1
-
-
-class Tags(NamedTuple):
-    """Where something was recorded: the tags every span carries."""
-
-    thread_id: int
-    thread_name: str
-    role: str
-    on_loop: bool
-    task_name: str
-    context: int
-    """`id()` of the asgiref `ThreadSensitiveContext` in force, 0 outside one."""
-
-    def attributes(self) -> dict[str, Any]:
-        """As attributes of a span."""
-        return {
-            THREAD_ID: self.thread_id,
-            THREAD_NAME: self.thread_name,
-            THREAD_ROLE: str(self.role),
-            ON_EVENT_LOOP: self.on_loop,
-            TASK_NAME: self.task_name,
-            CONTEXT_ID: f"{self.context:x}" if self.context else "",
-        }
 
 
 class Storm(NamedTuple):

@@ -33,7 +33,8 @@ from asgiscope.patching import Patches, Wrapper
 from asgiscope.probes import Unsupported
 from asgiscope.probes.pools import Pools
 from asgiscope.recorder import Recorder
-from asgiscope.records.scope import Operation, Scope, Tags
+from asgiscope.records.scope import Operation, Scope
+from asgiscope.records.tags import Tags
 from asgiscope.stack import call_site
 from asgiscope.stack.call_site import Frame
 

@@ -21,7 +21,9 @@ from asgiscope.contention.queue import RUNNING, Call
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.django_core import signals
-from asgiscope.recorder import Parked, Recorder, Refusal
+from asgiscope.recorder import Recorder
+from asgiscope.records.parked_thread import Parked
+from asgiscope.records.refusal import Refusal
 from asgiscope.records.scope import Scope
 from asgiscope.semconv import OperationKind
 from asgiscope.stack import call_site, declared

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from asgiscope import internal_errors
-from asgiscope.contention.queue import Culprit
 from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
-from asgiscope.recorder import Chain, Recorder
+from asgiscope.recorder import Recorder
+from asgiscope.records.middleware import Chain, SyncMiddleware
 from asgiscope.records.scope import Request, current
 from asgiscope.stack import call_site, declared
 
@@ -59,13 +59,13 @@ class Middleware:
     def __init__(self) -> None:
         self.is_async = False
         """Whether the handler whose chain is being loaded is ASGI's."""
-        self.forced: dict[tuple[str, str], Culprit] = {}
+        self.forced: dict[tuple[str, str], SyncMiddleware] = {}
         """Module and qualified name of a middleware whose handler Django bridges -> the one that forces it."""
-        self.parking: dict[tuple[str, str], Culprit] = {}
+        self.parking: dict[tuple[str, str], SyncMiddleware] = {}
         """The same of async handlers that Django has a thread wait for, because what calls them is synchronous."""
         self._files: dict[str, str] = {}
 
-    def learn(self, path: str, factory: Any) -> Culprit:
+    def learn(self, path: str, factory: Any) -> SyncMiddleware:
         """A middleware of `settings.MIDDLEWARE`, by its dotted path."""
         site = None
         for method in ("__call__", "process_request", "process_view", "process_response", "__init__"):
@@ -74,13 +74,13 @@ class Middleware:
         site = site or call_site.definition(factory)
         if site is not None and not getattr(factory, "__module__", "").startswith("django."):
             self._files[site.file] = path
-        return Culprit(path, site)
+        return SyncMiddleware(path, site)
 
-    def forces(self, culprit: Culprit, bridged: Any) -> None:
+    def forces(self, culprit: SyncMiddleware, bridged: Any) -> None:
         """Django sends requests through a thread at `bridged`, because `culprit` cannot run on the loop."""
         self.forced[getattr(bridged, "__module__", ""), getattr(bridged, "__qualname__", "")] = culprit
 
-    def parks(self, culprit: Culprit, inner: Any) -> None:
+    def parks(self, culprit: SyncMiddleware, inner: Any) -> None:
         """Django has a thread wait for `inner`, async, because `culprit` outside it cannot run on the loop.
 
         None is the innermost: Django's dispatch to the view.
@@ -88,14 +88,14 @@ class Middleware:
         name = (getattr(inner, "__module__", ""), getattr(inner, "__qualname__", ""))
         self.parking[name if inner is not None else _DISPATCH] = culprit
 
-    def of(self, func: object) -> Culprit | None:
+    def of(self, func: object) -> SyncMiddleware | None:
         """The sync-only middleware that makes Django bridge this function, None for any other function.
 
         Django bridges `convert_exception_to_response(middleware)`, which names the middleware as `__wrapped__`.
         """
         return _culprit(self.forced, func)
 
-    def parks_for(self, func: object) -> Culprit | None:
+    def parks_for(self, func: object) -> SyncMiddleware | None:
         """The sync-only middleware that makes Django have a thread wait for this function, None for any other."""
         return _culprit(self.parking, func)
 
@@ -104,7 +104,7 @@ class Middleware:
         return self._files.get(filename, "")
 
 
-def _culprit(known: dict[tuple[str, str], Culprit], func: object) -> Culprit | None:
+def _culprit(known: dict[tuple[str, str], SyncMiddleware], func: object) -> SyncMiddleware | None:
     """Return what is known of the middleware or view dispatch that a function of Django's wraps."""
     if not known:
         return None
@@ -401,7 +401,7 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
     names, modes, adapted, hooks = [VIEW], ["async" if is_async else "sync"], [], [""]
     inner_async = is_async
     inner: Any = None
-    culprit: Culprit | None = None
+    culprit: SyncMiddleware | None = None
     for path in reversed(settings.MIDDLEWARE):
         factory = import_string(path)
         can_sync = getattr(factory, "sync_capable", True)

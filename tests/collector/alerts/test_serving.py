@@ -241,7 +241,7 @@ def test_no_secret_is_told_anywhere(collector: Server, folder: Path) -> None:
     for path in ("receivers", "deliveries", "status", "rules", "silences"):
         said += json.dumps(get(collector, f"/api/alerts/{path}"))
     said += json.dumps(get(collector, "/api/alerts"))
-    assert "ops told" in said
+    assert "notified ops" in said
     assert SECRET.removeprefix("whsec_") not in said
     assert "secret-path" not in said
     (receiver,) = get(collector, "/api/alerts/receivers")["receivers"]

@@ -42,7 +42,13 @@ def test_a_stall_is_found_with_line_route_victims_and_stack(running: Running, se
         50 * MS,
         50 * MS,
     )
-    assert found["victims"] == {"requests": 3, "total_ns": 150 * MS}
+    assert found["victims"] == {
+        "requests": 3,
+        "total_ns": 150 * MS,
+        "messages": 0,
+        "tasks": 0,
+        "background_ns": 0,
+    }
     assert found["operation"] == "SELECT shop_product"
     assert found["stack"] == ['File "site.py", line 1, in outer', 'File "site.py", line 2, in inner']
     assert found["trace_ids"] == [stall.trace_id]

@@ -276,8 +276,8 @@ def test_tallies_become_metrics() -> None:
     assert "http.route" not in _read(seen["beat"].attributes)
     assert metrics["asgiscope.loop.blocked"].exponential_histogram.data_points[0].count == 1
     assert metrics["asgiscope.dropped"].sum.data_points[0].as_int == 3
-    assert [p.as_int for p in metrics["asgiscope.internal_errors"].sum.data_points] == [2]
-    assert set(_metrics(tallies)) == {"asgiscope.dropped", "asgiscope.internal_errors"}, "taken once"
+    assert [p.as_int for p in metrics["asgiscope.faults"].sum.data_points] == [2]
+    assert set(_metrics(tallies)) == {"asgiscope.dropped", "asgiscope.faults"}, "taken once"
 
 
 def test_rows_are_bounded_and_nothing_goes_uncounted() -> None:

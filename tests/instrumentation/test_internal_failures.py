@@ -60,7 +60,7 @@ def test_a_failure_where_a_call_begins_leaves_nothing_behind() -> None:
         recorder.begun = None
         made.pipeline.begin = broken
         statuses.append(asyncio.run(ask("/plain/")))
-        made.watchdog.attend = broken
+        made.watchdog.ensure_running = broken
         async def three():
             return 3
         statuses.append(async_to_sync(three)())

@@ -110,6 +110,6 @@ def test_rollups_are_made_anew_of_the_spans(running: Running, sender: Sender) ->
     seen = {each["day"]: each["done"] for each in run("rebuild", context, {"dry_run": True})}
     assert seen[str(today)] == "differs"
     seen = {each["day"]: each["done"] for each in run("rebuild", context, {"since": str(today)})}
-    assert seen[str(today)] == "made anew"
+    assert seen[str(today)] == "rebuilt"
     assert [running.findings(service=sender.service), running.rows(ROLLUPS, service=sender.service)] == before
     assert all(raw == counted for day, raw, counted in rebuild.counts(engine) if day == today)

@@ -7,6 +7,8 @@ epoch) and `value`. They are bound `ends`, `window`, `first`, `last`, `present` 
 
 from typing import Final
 
+from asgiscope_collector.queries.metrics.loop_share import IN_WINDOWS, WINDOW_ENDS
+
 _OF: Final = "match(ServiceName, {service:String}) AND match(Environment, {environment:String})"
 _ON: Final = " AND match(Route, {route:String})"
 _AT: Final = " AND (match(CodeFunction, {call_site:String}) OR match(CodeFile, {call_site:String}))"
@@ -32,12 +34,9 @@ def _windows(table: str, columns: str, where: str, version: str = "Version") -> 
     return f"""(
     SELECT
         Minute, ServiceName, Environment, {version} AS Version, {columns},
-        arrayJoin(arrayFilter(
-            end -> toUnixTimestamp(Minute) < end AND toUnixTimestamp(Minute) + {{window:UInt32}} >= end,
-            {{ends:Array(UInt32)}}
-        )) AS WindowEnd
+        {WINDOW_ENDS} AS WindowEnd
     FROM {table}
-    WHERE Minute >= toDateTime({{first:UInt32}}) AND Minute < toDateTime({{last:UInt32}}) AND {where}
+    WHERE {IN_WINDOWS} AND {where}
 )"""
 
 

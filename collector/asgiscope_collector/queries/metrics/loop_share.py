@@ -24,35 +24,33 @@ PROCESS_NS: Final = """
 the first span and after the last."""
 
 _OF: Final = "match(ServiceName, {services:String}) AND match(Environment, {environments:String})"
-_WINDOWS: Final = """
-    arrayJoin(arrayFilter(
-        end -> toUnixTimestamp(Minute) < end AND toUnixTimestamp(Minute) + {window:UInt32} >= end,
-        {ends:Array(UInt32)}
-    ))
-"""
-_IN_WINDOWS: Final = (
-    f"Minute >= toDateTime({{first:UInt32}}) AND Minute < toDateTime({{last:UInt32}}) AND {_OF}"
-)
+WINDOW_ENDS: Final = """arrayJoin(arrayFilter(
+            end -> toUnixTimestamp(Minute) < end AND toUnixTimestamp(Minute) + {window:UInt32} >= end,
+            {ends:Array(UInt32)}
+        ))"""
+"""A row of a minute once for every window that it counts in: the window's end, in seconds since the epoch."""
+IN_WINDOWS: Final = "Minute >= toDateTime({first:UInt32}) AND Minute < toDateTime({last:UInt32})"
+"""The minutes that any of the windows holds."""
 _SEEN: Final = f"""
 SELECT service, environment, end, argMax(version, Minute) AS release, {PROCESS_NS} AS process_ns
 FROM
 (
     SELECT
-        ServiceName AS service, Environment AS environment, Minute, {_WINDOWS} AS end,
+        ServiceName AS service, Environment AS environment, Minute, {WINDOW_ENDS} AS end,
         argMax(Version, LastSeen) AS version,
         toInt64(uniqMerge(Processes)) AS processes,
         toUnixTimestamp64Nano(min(FirstSeen)) AS first,
         toUnixTimestamp64Nano(max(LastSeen)) AS last
     FROM asgiscope_services
-    WHERE {_IN_WINDOWS}
+    WHERE {IN_WINDOWS} AND {_OF}
     GROUP BY service, environment, Minute, end
 )
 GROUP BY service, environment, end
 """
 _FOUND: Final = f"""
-SELECT ServiceName AS service, Environment AS environment, {_WINDOWS} AS end, sum(TotalNs) AS blocked_ns
+SELECT ServiceName AS service, Environment AS environment, {WINDOW_ENDS} AS end, sum(TotalNs) AS blocked_ns
 FROM asgiscope_findings
-WHERE FindingKind = 'loop_blocked' AND {_IN_WINDOWS}
+WHERE FindingKind = 'loop_blocked' AND {IN_WINDOWS} AND {_OF}
     AND match(Route, {{routes:String}})
     AND (match(CodeFunction, {{call_sites:String}}) OR match(CodeFile, {{call_sites:String}}))
 GROUP BY service, environment, end

@@ -15,7 +15,7 @@ class Crossing(NamedTuple):
 
     site: Frame | None
     func: object
-    """What names the function; see `callsite.essence`."""
+    """What names the function; see `call_site.identity_of`."""
     role: str
     """Of its executor's thread."""
     wait_ns: int

@@ -143,7 +143,7 @@ class Unit(Scope):
     released: int = 0
     """Since when nobody waits for it: its answer has left, or its client has. What is left to do delays nobody."""
     losses: dict[tuple[str, ...], IntervalSet] | None = None
-    """The time it has been reported to have lost, by finding. It is `emit.victims`' own."""
+    """The time it has been reported to have lost, by finding. It is `export.resolve.victims`' own."""
     loop_suffered: int = 0
 
     @property
@@ -201,7 +201,7 @@ class Request(Unit):
     accept_delay_ns: int = 0
     """How long it had lain in the kernel while its loop was blocked, before it began."""
     hops_until: int = 0
-    """This and the next two are `emit.victims`' own, as `losses` is."""
+    """This and the next two are `export.resolve.victims`' own, as `losses` is."""
     last_hop: tuple[int, int, int, int] | None = None
     hop_waits: IntervalSet | None = None
     queries: int = 0

@@ -47,12 +47,14 @@ class SpanView:
 
 
 class Sink:
-    """The receiver; a context manager. `answer` is the HTTP status it gives."""
+    """The receiver; a context manager. `answer`, `reply` and `headers` are what it answers."""
 
     def __init__(self) -> None:
         self.spans: list[SpanView] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
         self.answer = 200
+        self.reply = b""
+        self.headers: dict[str, str] = {}
         sink = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -68,8 +70,11 @@ class Sink:
                     else:
                         sink.take(body)
                 self.send_response(sink.answer)
-                self.send_header("Content-Length", "0")
+                for name, value in sink.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(sink.reply)))
                 self.end_headers()
+                self.wfile.write(sink.reply)
 
             def log_message(self, *args: object) -> None:
                 """Keep the test's output clean."""

@@ -1,7 +1,5 @@
 """What the exporter makes of a collector's answer."""
 
-import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,31 +7,16 @@ import pytest
 from asgiscope.export.http import ExportResult, Sender
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from tests.sink import Sink
+
 
 @contextmanager
 def answering(status: int, body: bytes = b"", content_type: str = "application/x-protobuf") -> Iterator[str]:
     """Serve one answer to every POST; yields the address."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Keep the test's output clean."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Sink() as sink:
+        sink.answer, sink.reply = status, body
+        sink.headers = {"Location": "/elsewhere", "Content-Type": content_type}
+        yield sink.url
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,7 @@ class Collector:
         if not self.settings.grpc:
             return
         try:
-            # Here, because it is an extra.
-            from asgiscope_collector.ingest.grpc import GrpcReceiver  # noqa: PLC0415
+            from asgiscope_collector.ingest.grpc import GrpcReceiver  # noqa: PLC0415 - an extra that may be missing
         except ImportError as error:
             logger.error(  # noqa: TRY400 - the traceback would hide what to do
                 "gRPC is off: %s; install asgiscope-collector[grpc], or unset ASGISCOPE_COLLECTOR_GRPC", error

@@ -8,7 +8,7 @@ DEMO_SECONDS ?=
 .DEFAULT_GOAL := demo
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: help demo test test-long oracle unit e2e bench fuzz soak suites compat fmt lint type ui build setup clean
+.PHONY: help demo test test-long oracle unit e2e bench bench-peers fuzz soak suites compat fmt lint type ui build setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -34,6 +34,10 @@ e2e: setup $(STATIC) ## the tests of whole sites under real servers
 
 bench: setup ## every benchmark, as ratios in one run
 	$(RUN) python -m tests.benchmarks
+
+# PEERS takes names and options, as in `make bench-peers PEERS="--rounds 5 sentry aiocop"`: ten minutes for all.
+bench-peers: setup ## what asgiscope and its peers each add to a request, in one run
+	$(RUN) python -m tests.peers $(PEERS)
 
 # Inputs that nobody sends on purpose, guided by coverage: fifteen minutes.
 fuzz: setup ## hostile bodies, parameters and rules files, for FUZZ_SECONDS (900)

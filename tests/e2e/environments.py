@@ -44,19 +44,22 @@ class Environment:
         return next((self.folder / "lib").glob("python*/site-packages"))
 
 
-def make(*requirements: str, python: str = sys.executable) -> Environment:
-    """An environment with these requirements and asgiscope, made now or kept from an earlier run.
+def make(*requirements: str, python: str = sys.executable, with_asgiscope: bool = True) -> Environment:
+    """Return an environment with these requirements and asgiscope, made now or kept from an earlier run.
+
+    `with_asgiscope=False` leaves asgiscope out.
 
     Raises:
         AssertionError: uv is missing, or it could not install; the message has uv's own words.
     """
-    folder = cache() / _key(requirements, python)
+    ours = ("--editable", str(INSTRUMENTATION)) if with_asgiscope else ()
+    folder = cache() / _key((*requirements, *ours), python)
     with alone(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _uv("venv", "--python", python, str(folder))
             target = str(folder / "bin" / "python")
-            _uv("pip", "install", "--python", target, *requirements, "--editable", str(INSTRUMENTATION))
+            _uv("pip", "install", "--python", target, *requirements, *ours)
             (folder / "complete").touch()
     return Environment(folder)
 

@@ -1,6 +1,7 @@
 """The servers, each as users start it: its command, the loop it runs, and what it can do besides serving."""
 
 import re
+import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,7 @@ class Setup:
         """
         if self.newest_python:
             return make(*self.requirements, python=_newest())
-        return make(*self.requirements, **({"python": self.python} if self.python else {}))
+        return make(*self.requirements, python=self.python or sys.executable)
 
     def arguments(self, environment: Environment, port: int, *extra: str) -> list[str]:
         """Return the whole command."""

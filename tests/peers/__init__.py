@@ -1,0 +1,1 @@
+"""What asgiscope and its peers each add to a request of the same site, measured in one interleaved run."""

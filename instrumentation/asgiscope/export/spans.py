@@ -12,6 +12,7 @@ from asgiscope.config import Config
 from asgiscope.contention.attribution import attribute
 from asgiscope.contention.pools import PoolWait, Share
 from asgiscope.contention.queue import Call
+from asgiscope.detection import classify
 from asgiscope.export.encode import Block, SpanData, SpanLink
 from asgiscope.export.resolve import declared, hops, stalls
 from asgiscope.export.resolve.shared import Shared, code, frame_of
@@ -130,12 +131,13 @@ class SpanMaker:
         found: Found | None = None
         busiest = request.busiest_site() if request.hops >= self._hop_storm else None
         if busiest is not None:
-            hops, cost, site = busiest
-            if hops >= self._hop_storm:
-                attributes[sc.REQUEST_HOPS_AT_SITE] = hops
+            most_hops, cost, site = busiest
+            kind = classify.classify_request(most_hops, self._hop_storm).kind
+            if kind is not None:
+                attributes[sc.REQUEST_HOPS_AT_SITE] = most_hops
                 # One storm a request: a stretch as long as the union of its waits says as much as all of them.
                 lost = ((request.started, request.started + cost),)
-                found = Found(sc.FindingKind.HOP_STORM, cost, [Loss(request, lost)])
+                found = Found(kind, cost, [Loss(request, lost)])
                 attributes |= self._of_storm(request, site)
         name = f"{request.method} {request.template}".strip()
         span = self._span(request, name, attributes, kind=SERVER, failed=request.has_failed, found=found)
@@ -202,19 +204,26 @@ class SpanMaker:
         awaited = wait  # by somebody: an answer that has left waits for nothing, nor does a client that has
         if request is not None and request.until:
             awaited = min(until, request.until) - submitted
-        if awaited >= self._wait_ns and (
-            (wait - idle_ns) * 2 >= wait or call.outcome is sc.Outcome.ABANDONED
-        ):
-            kind = sc.FindingKind.CONTENTION
-            if call.queue is not None and call.queue.role == sc.ThreadRole.POOL:
-                kind = sc.FindingKind.POOL_STARVATION
-            return Found(kind, awaited, losses_of(unit_of(call), (submitted, until)))
-        if call.middleware is not None:
+        facts = classify.BridgeCallFacts(
+            wait,
+            awaited,
+            idle_ns,
+            call.outcome,
+            call.queue.role if call.queue is not None else "",
+            is_forced_by_middleware=call.middleware is not None,
+            reads_stream=hops.reads_stream(call),
+        )
+        kind = classify.classify_bridge_call(facts, self._wait_ns).kind
+        if kind is sc.FindingKind.SYNC_MIDDLEWARE and call.middleware is not None:
             attributes[sc.MIDDLEWARE] = call.middleware.path
             attributes |= code(call.middleware.site)
             hop = ((submitted, until), (call.run_ended, call.run_ended + call.resume_ns))
-            return Found(sc.FindingKind.SYNC_MIDDLEWARE, wait + call.resume_ns, losses_of(request, *hop))
-        return _stream_read(call, attributes)
+            return Found(kind, wait + call.resume_ns, losses_of(request, *hop))
+        if kind is sc.FindingKind.STREAM_READ_WHOLE:
+            return _stream_read(call, attributes)
+        return (
+            Found(kind, awaited, losses_of(unit_of(call), (submitted, until))) if kind is not None else None
+        )
 
     def stream_read(self, call: Call) -> Attributes:
         """Return what a call that has not ended is evidence of if it reads a stream whole, else nothing."""
@@ -231,14 +240,15 @@ class SpanMaker:
         hit += [(one.request, one.least_ns, one.most_ns) for one in stall.unaccepted if one.least_ns]
         unknown = [(one.request, 0, one.most_ns) for one in stall.unaccepted if not one.least_ns]
         added: list[Added] = [NOTHING_ADDED] * len(hit)
-        if stall.starved is None:
+        kind = classify.classify_stall(stall.starved).kind
+        if kind is not None:
             losses = [
                 Loss(one, ((max(stall.started, stall.ended - lost), stall.ended),))
                 if most
                 else Loss(one, ((max(stall.started, one.started), stall.ended),))
                 for one, lost, most in hit
             ]
-            found = Found(sc.FindingKind.LOOP_BLOCKED, stall.blocked_ns, losses, len(unknown))
+            found = Found(kind, stall.blocked_ns, losses, len(unknown))
             added = self._describe(found, attributes)
         links = [
             self._victim(*one, more)
@@ -289,10 +299,15 @@ class SpanMaker:
         if parked.failure is not None:
             attributes[sc.EXCEPTION_TYPE], attributes[sc.EXCEPTION_MESSAGE], about = parked.failure
             attributes |= declared.attributes(about)
-        role = parked.tags.role if parked.tags is not None else ""
-        serves = parked.request is not None or role not in (sc.ThreadRole.MAIN, sc.ThreadRole.OTHER)
+        facts = classify.ParkedThreadFacts(
+            parked.parked_ns,
+            parked.failure is not None,
+            parked.tags.role if parked.tags is not None else "",
+            parked.request is not None,
+        )
+        kind = classify.classify_parked_thread(facts, self._parked_ns).kind
         found: Found | None = None
-        if (parked.parked_ns >= self._parked_ns or parked.failure is not None) and serves:
+        if kind is not None:
             # The coroutine would take as long where it is awaited: parking adds the handing over, to and fro.
             began = parked.run_started or parked.started
             added = ((parked.started, began), (parked.run_ended or parked.ended, parked.ended))
@@ -302,7 +317,7 @@ class SpanMaker:
                 attributes[sc.MIDDLEWARE] = attributes[sc.USER_OBJECT] = parked.middleware.path
                 attributes[sc.USER_OBJECT_KIND] = str(sc.ObjectKind.MIDDLEWARE)
                 attributes |= code(parked.middleware.site)
-            found = Found(sc.FindingKind.PARKED_THREAD, cost, losses_of(unit_of(parked), *added))
+            found = Found(kind, cost, losses_of(unit_of(parked), *added))
         name = f"{sc.SPAN_ASYNC_TO_SYNC} {call_site.callable_name(parked.func)}"
         return self._span(parked, name, attributes, found=found)
 
@@ -310,9 +325,10 @@ class SpanMaker:
         shares, length = wait.shares, wait.ended - wait.started
         if shares:
             wait.attributes[sc.DB_POOL_HOLDERS] = [share.hold.describe() for share in shares]
-            if length >= self._wait_ns:
-                wait.attributes[sc.FINDING] = sc.FindingKind.CONNECTION_WAIT
-                wait.attributes[sc.FINDING_COST_NS] = length
+        kind = classify.classify_pool_wait(length, has_holders=bool(shares), wait_ns=self._wait_ns).kind
+        if kind is not None:
+            wait.attributes[sc.FINDING] = kind
+            wait.attributes[sc.FINDING_COST_NS] = length
         return self._operation(wait, [self._holder(share) for share in shares])
 
     def _operation(self, operation: Operation, links: Sequence[SpanLink] = ()) -> SpanData:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asgiscope.advice import Seen, advise
-from asgiscope.semconv import FindingKind, ThreadRole
+from asgiscope.detection.classify import BridgeCallFacts, classify_bridge_call
+from asgiscope.semconv import FindingKind
 
 if TYPE_CHECKING:
     from asgiscope.testing.recording import Recording
@@ -73,11 +74,11 @@ class Limits:
         if self.queue_wait_ms is None:
             return
         for call in sorted(seen.calls, key=lambda one: -one.wait_ms):
-            held_ms = sum(holder.overlap_ms for holder in call.held_by)
-            # Where nobody held the thread for most of it, the machine was busy, not the thread.
-            if call.wait_ms > self.queue_wait_ms and held_ms * 2 >= call.wait_ms:
-                starved = call.thread == ThreadRole.POOL
-                kind = FindingKind.POOL_STARVATION if starved else FindingKind.CONTENTION
+            held_ns = int(sum(holder.overlap_ms for holder in call.held_by) * 1e6)
+            waited_ns = int(call.wait_ms * 1e6)
+            facts = BridgeCallFacts(waited_ns, waited_ns, max(waited_ns - held_ns, 0), role=call.thread)
+            kind = classify_bridge_call(facts, int(self.queue_wait_ms * 1e6) + 1).kind
+            if kind is not None:
                 holder = call.held_by[0] if call.held_by else None
                 held = f"held {_ms(holder.overlap_ms)} by {holder.function}" if holder is not None else ""
                 if holder is not None and holder.site is not None:

@@ -4,10 +4,15 @@ A group stays with one worker, in order, because its tests share what is slow to
 order of the tests: those that take longest come first, so that no worker is left alone with one at the end.
 """
 
+import functools
+import os
 import re
+import signal
+import sys
 from typing import Any, Final
 
 import pytest
+from httpx._transports import default as httpx_transports
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests import measuring
@@ -15,6 +20,21 @@ from tests import measuring
 _FIRST: Final = ("tests/e2e", "tests/dashboard", "asyncio", "uvloop")
 """Folders whose tests share a collector, or a browser; and the sites of tests/instrumentation on either loop."""
 _LOOP: Final = re.compile(r"\[.*?\b(asyncio|uvloop)\b")
+
+# Hundreds of processes are started, most with the same imports: compiled once, these take a third of the time.
+# Images of containers often switch the cache off.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# httpx loads the certificates of all authorities for each client, and for each `httpx.get`: 50 ms of processor
+# time, also where the address is plain HTTP. Once is enough.
+httpx_transports.create_ssl_context = functools.cache(  # type: ignore[attr-defined] # a name it imports itself
+    httpx_transports.create_ssl_context  # type: ignore[attr-defined]
+)
+
+# A shell without job control starts what runs in its background with SIGINT ignored. Every process that a test
+# starts would inherit that, also those that are to be stopped by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def group_of(nodeid: str) -> str:

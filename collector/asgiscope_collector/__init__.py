@@ -1,3 +1,3 @@
-"""asgiscope-collector: stores what asgiscope sends, names the line that blocks, serves the page."""
+"""asgiscope-collector: store what asgiscope sends, find the lines that block, and serve the dashboard."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`asgiscope-collector`: reads the command line and runs a command."""
+"""`asgiscope-collector`: parse the command line and run a command."""
 
 import argparse
 import sys
@@ -14,11 +14,11 @@ _COMMANDS: Final = (
     *("serve", "check", "prune", "delete", "export", "rebuild", "backup", "restore"),
     *("alerts", "password"),
 )
-"""Modules of `cli`, in the order of `--help`."""
+"""Modules of the package `cli`, in the order in which `--help` lists them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit status."""
+    """Run a command and return its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     asked = _parser(given).parse_args(given)
     try:
@@ -34,7 +34,7 @@ def _parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
         description="Store what asgiscope sends, and serve the page that shows it.",
     )
     parser.add_argument("--version", action="version", version=f"asgiscope-collector {__version__}")
-    # Where the first word is a command, only its module is imported: few need what `serve` does.
+    # If the first word is a command, import only its module: few commands need the imports of `serve`.
     alone = bool(given) and given[0] in _COMMANDS
     names = f"{{{','.join(_COMMANDS)}}}"
     commands = parser.add_subparsers(dest="command", required=True, metavar=names if alone else None)

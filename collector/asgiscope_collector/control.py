@@ -1,7 +1,8 @@
-"""How a command reaches the collector that holds the data folder: a socket in that folder, one line each way.
+"""The control socket: how a command reaches the collector that holds the data folder.
 
-Who may open the folder may use it; nobody else can see it. The line is JSON: `{"do": name, ...arguments}`, the
-answer `{"result": ...}` or `{"error": text}`. One request at a time; each runs on this thread.
+The socket is a file in the data folder, so the folder's permissions decide who may use it. A request is one
+line of JSON, `{"do": name, ...arguments}`, and so is the answer, `{"result": ...}` or `{"error": text}`.
+Requests are served one at a time, on the server's own thread.
 """
 
 import contextlib
@@ -23,11 +24,14 @@ _POLL_SECONDS: Final = 0.2
 
 
 class ControlError(RuntimeError):
-    """The collector that holds the folder does not answer, or what was asked failed; the message says why."""
+    """The collector that holds the folder did not answer, or the operation failed; the message says why."""
 
 
 class ControlServer:
-    """Answers commands while the collector runs. `do` gets a name and its arguments; what it raises is told."""
+    """Server of the control socket.
+
+    It calls `do` with an operation's name and arguments, and answers with the result or the error raised.
+    """
 
     def __init__(self, folder: Path, do: Callable[[str, dict[str, Any]], Any]) -> None:
         self._folder = folder
@@ -36,10 +40,10 @@ class ControlServer:
         self._thread = threading.Thread(target=self._run, name="asgiscope-control", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen.
+        """Start to listen.
 
         Raises:
-            OSError: the socket cannot be made.
+            OSError: the socket cannot be created.
         """
         with contextlib.suppress(FileNotFoundError):
             (self._folder / NAME).unlink()
@@ -52,7 +56,7 @@ class ControlServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Answer nothing more, after what is being done."""
+        """Finish the current request and stop."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -78,17 +82,17 @@ class ControlServer:
             try:
                 asked = json.loads(stream.readline(_LINE_MAX))
                 answer = {"result": self._do(asked.pop("do"), asked)}
-            except Exception as error:  # noqa: BLE001 - told to who asked; the next one is answered
+            except Exception as error:  # noqa: BLE001 - the client gets the error, and the server goes on
                 logger.warning("control: %s: %s", type(error).__name__, error)
                 answer = {"error": str(error)}
             stream.write(json.dumps(answer).encode() + b"\n")
 
 
 def ask(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
-    """What the collector that holds the folder answers.
+    """Send a request to the collector that holds the folder and return its result.
 
     Raises:
-        ControlError: it does not answer, or what was asked failed.
+        ControlError: the collector does not answer, or the operation failed.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -111,7 +115,7 @@ def ask(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _short(folder: Path) -> Iterator[str]:
-    """The socket's path: one of more than about a hundred bytes cannot be used, so it is named from the folder."""
+    """Yield a path for the socket that is short enough for the operating system: at most about a hundred bytes."""
     path = str(folder / NAME)
     if len(path.encode()) < 100:  # noqa: PLR2004 - sun_path is 104 bytes on macOS, 108 on Linux
         yield path

@@ -1,7 +1,7 @@
-"""What each figure means: said once, for every page, answer of the API, alert and export.
+"""The definition of each figure, written once for the pages, the API, alerts and exports.
 
-`docs/definitions.md` and the page's tooltips (`dashboard/src/text/definitions.ts`) are made of this module by
-`python dashboard/api_types.py`; a test fails while one of them is out of date.
+`python dashboard/api_types.py` generates `docs/definitions.md` and the page's tooltips
+(`dashboard/src/text/definitions.ts`) from this module; a test fails if one of them is out of date.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A figure in words."""
+    """The definition of one figure."""
 
     title: str
     meaning: str
-    """In a sentence or two, for a tooltip."""
+    """The meaning in one or two sentences, for a tooltip."""
     counted: str
-    """Where it comes from, and what it leaves out."""
+    """The source of the figure, and what it leaves out."""
 
 
 DEFINITIONS: Final = {
@@ -92,17 +92,17 @@ DEFINITIONS: Final = {
 
 
 def share(part: float, whole: float) -> float | None:
-    """A part of a whole, 0 to 1; None of nothing, of which no share is known."""
+    """Return a part's share of the whole, 0 to 1; None if the whole is zero."""
     return min(1.0, part / whole) if whole else None
 
 
 def per_request(sum_: float, requests: float) -> float:
-    """A sum over requests, on average for each; 0 without any."""
+    """Return the mean of a sum per request; 0 without requests."""
     return sum_ / requests if requests else 0.0
 
 
 def markdown() -> str:
-    """The text of `docs/definitions.md`."""
+    """Return the text of `docs/definitions.md`."""
     parts = [
         "# What the figures mean",
         "",

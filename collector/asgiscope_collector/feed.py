@@ -1,7 +1,8 @@
-"""Tells readers that there is something new, so that none of them has to ask again and again.
+"""Notification of server-sent-event clients about new data, so that no client has to poll.
 
-Lives on the event loop. What is new is one number that grows: a reader that missed some is told the newest. One
-question about what waits now is asked of the store for all readers that ask the same, at most once a second.
+Runs on the event loop. The version of the stored data is one number that only grows: a client that missed
+some versions gets the newest. The query for current waits runs at most once a second and is shared by all
+clients that ask for the same scope.
 """
 
 import asyncio
@@ -23,17 +24,18 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.25
 _REST_SECONDS: Final = 1.0
-"""At most so often is the store asked for the same."""
+"""Shortest interval between two queries for the same scope."""
 OLD_SECONDS: Final = 5.0
-"""While something waits it is asked again after so long: a process that was killed sends nothing more."""
+"""Interval of queries while there are waits: a process that was killed sends no update.
+"""
 
 
 class TooManyReadersError(RuntimeError):
-    """No seat is free; ask again later, or poll."""
+    """All seats are taken; the client should try again later, or poll."""
 
 
 class Feed:
-    """A version of what is stored, and seats for those who wait for the next."""
+    """The version of the stored data, and a bounded number of seats for clients that wait for the next one."""
 
     def __init__(self, engine: Engine, loaded: Callable[[], int], *, seats: int) -> None:
         self._engine = engine
@@ -48,28 +50,28 @@ class Feed:
         self._run = os.urandom(4).hex()
         self.version = 0
         self.stored_ns: int | None = None
-        """When something was stored last."""
+        """Time of the last write to the store, ns since the epoch."""
 
     @property
     def stopping(self) -> bool:
-        """Whether readers are to leave: the server waits for them before it stops."""
+        """Whether clients must disconnect: the server waits for them before it stops."""
         return self._closing or self._should_stop()
 
     @property
     def id(self) -> str:
-        """The version as an event id; those of another run of the collector are never equal."""
+        """The version as an event id; ids of different runs of the collector never match."""
         return f"{self._run}-{self.version}"
 
     def stops_with(self, should_stop: Callable[[], bool]) -> None:
-        """Leave as soon as the server means to stop."""
+        """Disconnect the clients as soon as the server starts to stop."""
         self._should_stop = should_stop
 
     def start(self) -> None:
-        """Begin to look for what is new."""
+        """Start to watch for new data."""
         self._task = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Send readers away."""
+        """Disconnect the clients."""
         self._closing = True
         self._changed.set()
         if self._task:
@@ -81,7 +83,7 @@ class Feed:
         """Take a seat.
 
         Raises:
-            TooManyReadersError: there is none.
+            TooManyReadersError: no seat is free.
         """
         if self._taken >= self._seats:
             raise TooManyReadersError(f"{self._seats} readers follow already")
@@ -92,13 +94,13 @@ class Feed:
         self._taken -= 1
 
     async def changed(self, since: int, seconds: float) -> None:
-        """Wait until there is something newer than `since`, at most so long."""
+        """Wait until there is a version newer than `since`, at most `seconds`."""
         if self.version == since and not self.stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), seconds)
 
     async def live(self, scope: Scope) -> Live | None:
-        """What waits now; None while the store cannot answer. `scope.range` must move with the clock."""
+        """Return the current waits, or None while the store cannot answer. `scope.range` must end now."""
         key = (scope.service, scope.environment, scope.version)
         asked = self._answers.get(key)
         while asked is not None and asked[1] != self.version:

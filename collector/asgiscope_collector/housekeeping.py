@@ -1,4 +1,4 @@
-"""What runs beside ingest and queries: a look at the disk every second, retention by size every minute."""
+"""Periodic work beside ingest and queries: a disk check every second, retention by size every minute."""
 
 import logging
 import os
@@ -18,16 +18,18 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
 _PRUNE_SECONDS: Final = 60.0
 _LARGEST_SHARE: Final = 10
-"""On a small disk, what is kept free is this part of it at most."""
+"""On a small disk, at most this fraction (one part in ten) is kept free."""
 _ENOUGH: Final = 1.1
-"""Refused below the limit, accepted again above it by this factor: not both within a second."""
+"""Hysteresis: below the limit data is refused, and it is accepted again only above the limit times this
+factor.
+"""
 
 
 class Disk:
-    """The disk under the data folder, as it was at the last look; read from any thread.
+    """The disk that holds the data folder, as of the last check; readable from any thread.
 
     Raises:
-        OSError: the folder is not there.
+        OSError: the folder does not exist.
     """
 
     def __init__(self, folder: Path, min_free_bytes: int) -> None:
@@ -40,7 +42,7 @@ class Disk:
         self.look()
 
     def look(self) -> None:
-        """Ask the system."""
+        """Read the disk's free space from the system."""
         now = os.statvfs(self._folder)
         self.total_bytes = now.f_blocks * now.f_frsize
         self.free_bytes = now.f_bavail * now.f_frsize
@@ -56,7 +58,7 @@ class Disk:
 
     @property
     def failure(self) -> str:
-        """Why nothing may be accepted, or ''."""
+        """Why no data may be accepted now, or ''."""
         if not self.low:
             return ""
         return (
@@ -65,25 +67,25 @@ class Disk:
         )
 
 
-class Upkeep:
-    """The thread that looks and prunes."""
+class Housekeeping:
+    """The thread that checks the disk and enforces retention."""
 
     def __init__(self, settings: Settings, engine: Engine, disk: Disk) -> None:
         self._settings = settings
         self._engine = engine
         self._disk = disk
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asgiscope-upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="asgiscope-housekeeping", daemon=True)
         self.failures = 0
         self.stored = Stored()
-        """What the store held at the last look; empty until it is open."""
+        """Contents of the store as of the last check; empty until the store is open."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, after what it does now."""
+        """End the thread after its current task."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -101,4 +103,4 @@ class Upkeep:
                 return
             except (EngineError, OSError):
                 self.failures += 1
-                logger.exception("upkeep: failed, next attempt in %.0f s", _PRUNE_SECONDS)
+                logger.exception("housekeeping: failed, next attempt in %.0f s", _PRUNE_SECONDS)

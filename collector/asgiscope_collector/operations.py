@@ -1,6 +1,6 @@
-"""What the commands do to a store: in the collector that holds it, or in the command's own process.
+"""Operations of the commands on a store, run in the collector that holds the store or in the command's own process.
 
-Each takes a context and arguments that JSON can carry, and returns what JSON can carry.
+Each operation takes a context and JSON-compatible arguments, and returns a JSON-compatible value.
 """
 
 from collections.abc import Callable
@@ -22,23 +22,26 @@ from asgiscope_collector.store.retention import prune as prune_store
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """An open store, and how to hold back what is being stored."""
+    """An open store, and a way to pause the loader."""
 
     engine: Engine
     settings: Settings
     paused: Callable[[], AbstractContextManager[None]] = nullcontext
     disk_failure: Callable[[], str] = str
-    """Why there is no room to change what is stored, '' while there is."""
+    """Return why there is too little disk space to change stored data, or ''."""
 
 
 class UnknownOperationError(LookupError):
-    """A command of another version asks for what this collector cannot do."""
+    """The command is of another version and asks for an operation that this collector does not have."""
 
 
 def prune(
     context: Context, *, days: int | None = None, size: int | None = None, dry_run: bool = False
 ) -> list[dict[str, Any]]:
-    """Drop days beyond an age, for spans and rollups alike, and beyond a size; by default those of the settings."""
+    """Drop the days that exceed an age, for spans and rollups alike, or a total size.
+
+    The settings give the defaults.
+    """
     settings = context.settings
     if days is not None:
         settings = replace(settings, retention_days=days, rollup_retention_days=days)
@@ -49,12 +52,12 @@ def prune(
 
 
 def export(context: Context, *, trace_id: str, form: str) -> dict[str, Any] | None:
-    """A trace in the form of another tool; None if it is not known."""
+    """Return a trace in another tool's format, or None if the trace is not stored."""
     return exports.FORMS[form](context.engine, trace_id)
 
 
 def check(context: Context) -> list[dict[str, Any]]:
-    """What `check` says of the store."""
+    """Return the results of `check` for the store."""
     return [each.as_json() for each in check_store(context.engine, context.settings)]
 
 
@@ -66,8 +69,8 @@ def rebuild(
     every: bool = False,
     dry_run: bool = False,
 ) -> list[dict[str, Any]]:
-    """Compare rollups with spans, day by day, and make those anew that differ; `every` makes all anew."""
-    # The day on which spans began to go by age has lost some of them, and its rollups have not.
+    """Compare rollups with spans day by day and rebuild those that differ, or all of them with `every`."""
+    # Retention by age may have deleted some spans of this day, but none of its rollups.
     whole = datetime.now(UTC).date() - timedelta(days=context.settings.retention_days - 1)
     first = max(whole, date.fromisoformat(since)) if since else whole
     last = date.fromisoformat(until) if until else date.max
@@ -87,10 +90,10 @@ def rebuild(
 def delete(
     context: Context, *, service: str | None = None, trace_id: str | None = None, before: str | None = None
 ) -> list[dict[str, Any]]:
-    """Delete a service, a trace, or the days before one, and what was derived from it; exactly one is named.
+    """Delete a service, a trace, or all days before a day, with the data derived from it; name exactly one.
 
     Raises:
-        DeletionError: it cannot be; nothing was changed.
+        DeletionError: the data cannot be deleted; nothing was changed.
     """
     if sum(each is not None for each in (service, trace_id, before)) != 1:
         raise DeletionError("name one of a service, a trace and a day")
@@ -107,7 +110,7 @@ def delete(
 
 
 def backup(context: Context, *, name: str) -> dict[str, Any]:
-    """Write everything that is stored to a folder of the data folder's `backups`."""
+    """Write everything that is stored to a folder below `backups` in the data folder."""
     return {"folder": str(write_backup(context.engine, context.settings, name))}
 
 
@@ -122,10 +125,10 @@ _ALL: Final[dict[str, Callable[..., Any]]] = {
 
 
 def run(name: str, context: Context, arguments: dict[str, Any]) -> Any:
-    """Run an operation by its name.
+    """Run an operation by name.
 
     Raises:
-        UnknownOperationError: there is none of that name.
+        UnknownOperationError: there is no operation of that name.
     """
     if name not in _ALL:
         raise UnknownOperationError(

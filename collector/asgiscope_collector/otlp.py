@@ -1,4 +1,4 @@
-"""OTLP messages to and from bytes: the one place that touches protobuf's untyped half."""
+"""OTLP messages to and from bytes: the only module that uses protobuf's untyped API."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 
 SIGNALS: Final = ("traces", "metrics")
-"""What is kept. Each has its own requests, segments and tables."""
+"""The signals that are stored. Each has its own requests, segments and tables."""
 
 _REQUESTS: Final[dict[str, type[Any]]] = {
     "traces": ExportTraceServiceRequest,
@@ -29,14 +29,14 @@ M = TypeVar("M")
 
 
 class MalformedError(ValueError):
-    """Bytes are not a message of the kind expected; says why."""
+    """The bytes are not a message of the expected type; the message says why."""
 
 
 def from_protobuf(data: bytes, kind: type[M]) -> M:
     """Parse a protobuf message.
 
     Raises:
-        MalformedError: the bytes are no such message.
+        MalformedError: the bytes are not a message of that type.
     """
     message: Any = kind()
     try:
@@ -53,18 +53,18 @@ def to_protobuf(message: Any) -> bytes:
 
 
 def to_json(message: Any) -> str:
-    """Write a message as JSON on one line. None that is answered has ids."""
+    """Return a message as one line of JSON. Only for messages without ids: OTLP writes those in hexadecimal."""
     text: str = json_format.MessageToJson(message, indent=None)
     return text
 
 
 def status(code: int, message: str) -> Any:
-    """A `google.rpc.Status`."""
+    """Return a `google.rpc.Status`."""
     return Status(code=code, message=message)
 
 
 def is_request(signal: str, data: bytes) -> bool:
-    """Whether the bytes are a request of the signal, `traces` or `metrics`."""
+    """Return whether the bytes parse as a request of the signal, `traces` or `metrics`."""
     try:
         from_protobuf(data, _REQUESTS[signal])
     except MalformedError:
@@ -73,10 +73,10 @@ def is_request(signal: str, data: bytes) -> bool:
 
 
 def without_unknown(signal: str, data: bytes) -> bytes:
-    """Return a request without the fields that are not of its schema, or have another type there.
+    """Return a request without the fields that its schema does not have or gives another type.
 
     Raises:
-        MalformedError: the bytes are no request of the signal.
+        MalformedError: the bytes are not a request of the signal.
     """
     request: Any = from_protobuf(data, _REQUESTS[signal])
     request.DiscardUnknownFields()
@@ -84,10 +84,10 @@ def without_unknown(signal: str, data: bytes) -> bytes:
 
 
 def halves(signal: str, data: bytes) -> list[bytes]:
-    """Divide a request into two of about as many spans or metrics each; [] where it has fewer than two.
+    """Split a request into two with about as many spans or metrics each; return [] if it has fewer than two.
 
     Raises:
-        MalformedError: the bytes are no request of the signal.
+        MalformedError: the bytes are not a request of the signal.
     """
     first: Any = from_protobuf(data, _REQUESTS[signal])
     second: Any = from_protobuf(data, _REQUESTS[signal])
@@ -113,15 +113,16 @@ def request_of(signal: str, data: bytes) -> Any:
     """Parse a request of a signal.
 
     Raises:
-        MalformedError: the bytes are none.
+        MalformedError: the bytes are not such a request.
     """
     return from_protobuf(data, _REQUESTS[signal])
 
 
 def items_of(signal: str, request: Any) -> Iterator[tuple[Any, Iterator[tuple[int, int, Any, Any]]]]:
-    """Yield each resource of a request, and of each of its spans or data points: time, cost, attributes and links.
+    """Yield each resource of a request, and for each of its spans or data points: time, cost, attributes and links.
 
-    Time is in nanoseconds since the epoch; the cost is a span's duration, or a point's value, and orders them only.
+    The time is in ns since the epoch. The cost only serves to order the items: a span's duration, or a
+    point's value.
     """
     if signal == "traces":
         for resource in request.resource_spans:
@@ -154,10 +155,10 @@ def items_of(signal: str, request: Any) -> Iterator[tuple[Any, Iterator[tuple[in
 
 
 def newest_of(signal: str, request: Any) -> Iterator[tuple[Any, int]]:
-    """Yield each resource of a request and its newest time, nanoseconds since the epoch; 0 if it has none.
+    """Yield each resource of a request and its newest time, ns since the epoch; 0 if it has none.
 
-    The time is when a span ended or a data point was taken. Only the first and the last of each list are looked at:
-    exporters send in the order in which things ended.
+    The time is when a span ended or a data point was taken. Only the first and the last item of each list are
+    read: exporters send items in the order in which they ended.
     """
     if signal == "traces":
         for resource in request.resource_spans:
@@ -197,10 +198,10 @@ def _worth(point: Any) -> int:
 
 
 def times_of(signal: str, data: bytes) -> list[int]:
-    """When each span of a request began, or each data point was taken, in nanoseconds since the epoch.
+    """Return when each span of a request began, or each data point was taken, in ns since the epoch.
 
     Raises:
-        MalformedError: the bytes are no request of the signal.
+        MalformedError: the bytes are not a request of the signal.
     """
     if signal == "traces":
         return [span.start_time_unix_nano for spans in _spans(data)[1] for span in spans]
@@ -208,13 +209,13 @@ def times_of(signal: str, data: bytes) -> list[int]:
 
 
 def subtract_stored(signal: str, data: bytes, stored: Counter[tuple[str, ...]]) -> bytes:
-    """A request without what is stored of it, which is taken off the count; b"" if nothing is left of it.
+    """Return a request without the items that are already stored, and reduce their counts; b"" if none is left.
 
-    Spans are told apart by their trace and span ids, in hexadecimal; data points by their metric's name and their
-    time, in nanoseconds since the epoch, and are stored in the order in which they were sent.
+    Spans are identified by their trace and span ids, in hexadecimal; data points by their metric's name and
+    their time, in ns since the epoch. They were stored in the order in which they were sent.
 
     Raises:
-        MalformedError: the bytes are no request of the signal.
+        MalformedError: the bytes are not a request of the signal.
     """
     if signal == "traces":
         request, lists = _spans(data)
@@ -231,7 +232,7 @@ def subtract_stored(signal: str, data: bytes, stored: Counter[tuple[str, ...]]) 
 
 
 def _keep(keys: list[tuple[str, ...]], items: Any, stored: Counter[tuple[str, ...]]) -> int:
-    """Delete of a request's list what is stored; how many are left."""
+    """Delete the stored items from a list of the request; return how many are left."""
     for place in reversed([place for place, key in enumerate(keys) if _taken_off(stored, key)]):
         del items[place]
     return len(items)
@@ -261,7 +262,7 @@ def _points(data: bytes) -> tuple[Any, list[tuple[str, Any]]]:
 
 
 def digest_of(signal: str, body: bytes) -> bytes:
-    """16 bytes that stand for a body: SHA-256, cut."""
+    """Return the digest that identifies a body: the first 16 bytes of its SHA-256."""
     digest = hashlib.sha256(signal.encode())
     digest.update(body)
     return digest.digest()[:16]

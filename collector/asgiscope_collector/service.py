@@ -16,7 +16,7 @@ from asgiscope_collector.alerts.evaluate.loop import Alerting
 from asgiscope_collector.alerts.evaluate.series import Gauges
 from asgiscope_collector.control import ControlServer
 from asgiscope_collector.feed import Feed
-from asgiscope_collector.housekeeping import Disk, Upkeep
+from asgiscope_collector.housekeeping import Disk, Housekeeping
 from asgiscope_collector.ingest.http import Receiver
 from asgiscope_collector.ingest.inbox import Inbox
 from asgiscope_collector.ingest.loader import Loader
@@ -64,7 +64,7 @@ class Collector:
             no_room=lambda: self.disk.failure,
         )
         self.engine = Engine(settings)
-        self.upkeep = Upkeep(settings, self.engine, self.disk)
+        self.housekeeping = Housekeeping(settings, self.engine, self.disk)
         self.loader = Loader(
             self.spool,
             self.engine,
@@ -84,7 +84,8 @@ class Collector:
             base_url=settings.page_url,
             gauges=self.gauges,
             clocks=self.inbox.clocks.wrong,
-            # Of several collectors on one store one evaluates, and does not see what the others store.
+            # With several collectors on one store, one of them evaluates the rules and does not see what the
+            # others store.
             stored=(lambda: self.loader.segments) if self._store.embedded else None,
             lease=None if self._store.embedded else Lease(self.engine, owner_name()),
         )
@@ -94,17 +95,17 @@ class Collector:
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to open the engine; what is sent meanwhile is spooled."""
+        """Start to open the engine; until it is open, incoming data is spooled."""
         self._opening = asyncio.create_task(self._open())
         self._grpc_starting = asyncio.create_task(self._start_grpc())
         self.feed.start()
         self.alerting.start()
-        self.upkeep.start()
+        self.housekeeping.start()
 
     async def stop(self) -> None:
-        """Store what was accepted, as far as the time allows, then close the engine."""
+        """Store accepted data as far as the time allows, then close the engine."""
         self._stopping.set()
-        # The other half is for the loads that have begun by then.
+        # The second half of the time is for the loads that have begun by then.
         until = time.monotonic() + self.settings.stop_seconds / 2
         await self.feed.stop()
         if self._grpc_starting:
@@ -115,7 +116,7 @@ class Collector:
             await asyncio.wait([self._opening])
         await self.alerting.stop()
         await asyncio.to_thread(self._control.close)
-        await asyncio.to_thread(self.upkeep.close)
+        await asyncio.to_thread(self.housekeeping.close)
         await asyncio.to_thread(self.inbox.close)
         await asyncio.to_thread(self.spool.close)
         await asyncio.to_thread(self.loader.close, until)
@@ -123,7 +124,7 @@ class Collector:
         logger.info("stopped: %d bytes left in the spool", self.spool.size)
 
     def gauges(self) -> Gauges:
-        """How the collector itself stands."""
+        """Return the collector's own gauges."""
         oldest_ns = self.spool.oldest_ns
         return Gauges(
             drops=self.spool.refused + self.loader.rejected_bodies,
@@ -132,18 +133,18 @@ class Collector:
         )
 
     def stored(self) -> tuple[int, int]:
-        """The state of the store: while it is the same, a question has the same answer.
+        """Return a version of the store: queries give the same answers as long as it does not change.
 
-        Another one after each write, and each minute, for ranges move with the clock and the engine drops what is
-        too old. With a server, to which others write too, each second.
+        It changes after each write, and each minute because ranges move with the clock and the engine drops
+        old data. With a server, which other collectors also write to, it changes each second.
         """
         seconds = _MINUTE if self._store.embedded else _OTHERS_WRITE
         return self.engine.writes, time.time_ns() // (seconds * _NS)
 
     async def status(self) -> Status:
-        """How the collector stands: what it takes, what it keeps, what room it has."""
+        """Return the collector's status: what it accepts and stores, and how much space is left."""
         reason = await self.unready()
-        kept = self.upkeep.stored
+        kept = self.housekeeping.stored
         clocks, clocks_total = self.inbox.clocks.status(time.time_ns())
         store = "cluster" if self._store.cluster else "embedded" if self._store.embedded else "server"
         return Status(
@@ -171,7 +172,7 @@ class Collector:
         )
 
     async def unready(self) -> str:
-        """Why the collector cannot work now, or ''."""
+        """Why the collector is not ready, or ''."""
         if not self.engine.is_open:
             return self._opening_failure or "the store is not open yet"
         if reason := self.spool.failure:
@@ -188,11 +189,11 @@ class Collector:
 
     @property
     def context(self) -> Context:
-        """What operations on the store need."""
+        """Return the context for operations on the store."""
         return Context(self.engine, self.settings, self.loader.paused, lambda: self.disk.failure)
 
     def _do(self, name: str, arguments: dict[str, Any]) -> Any:
-        """A command's operation, on the control socket's thread."""
+        """Run a command's operation, on the control socket's thread."""
         if not self.engine.is_open:
             raise EngineClosedError(self._opening_failure or "the store is not open yet")
         return operations.run(name, self.context, arguments)
@@ -201,9 +202,9 @@ class Collector:
         if not self.settings.grpc:
             return
         try:
-            from asgiscope_collector.ingest.grpc import GrpcReceiver  # noqa: PLC0415 - an extra that may be missing
+            from asgiscope_collector.ingest.grpc import GrpcReceiver  # noqa: PLC0415 - an optional extra
         except ImportError as error:
-            logger.error(  # noqa: TRY400 - the traceback would hide what to do
+            logger.error(  # noqa: TRY400 - a traceback would hide the instruction
                 "gRPC is off: %s; install asgiscope-collector[grpc], or unset ASGISCOPE_COLLECTOR_GRPC", error
             )
             return
@@ -225,7 +226,7 @@ class Collector:
                     logger.exception("the store could not be opened")
                     self._on_fatal(f"the store could not be opened, and was left as it is: {error}")
                     return
-                # A server that is away comes back; what is sent meanwhile is spooled.
+                # A server that is unreachable may come back; until then incoming data is spooled.
                 self._opening_failure = str(error)[:300]
                 logger.warning(
                     "the store %s does not answer, next attempt in %.0f s: %s", self._store, pause, error

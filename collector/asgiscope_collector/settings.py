@@ -1,4 +1,4 @@
-"""What can be set: the defaults, `ASGISCOPE_COLLECTOR_*` in the environment, flags over both."""
+"""The collector's settings: defaults, `ASGISCOPE_COLLECTOR_*` environment variables, then command-line flags."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _FALSE: Final = {"0", "false", "no", "off", ""}
 
 
 class SettingsError(ValueError):
-    """A setting has a value that cannot be used; the message says which and what to write instead."""
+    """A setting has an invalid value; the message names it and says what to write instead."""
 
 
 def _setting(default: Any, low: int | None = None, high: int | None = None) -> Any:
@@ -33,87 +33,98 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = _setting(4318, 0, 65535)
     grpc: bool = False
-    """Take OTLP over gRPC too; needs the extra `grpc`."""
+    """Also receive OTLP over gRPC; needs the extra `grpc`."""
     grpc_port: int = _setting(4317, 0, 65535)
     data: Path = Path("asgiscope-data")
     store: str = field(default="chdb://", repr=False)
-    """`chdb://` keeps everything in the data folder; `clickhouse://user:password@host:port/database` on a server,
-    with `?cluster=name` on a cluster. See address.py for its options."""
+    """`chdb://` stores everything in the data folder; `clickhouse://user:password@host:port/database` uses a
+    server, with `?cluster=name` a cluster. See store_url.py for the options.
+    """
     engine_memory_bytes: int = _setting(1024 * _MIB, 256 * _MIB)
-    """All that the engine in this process may take. Ignored with a server."""
+    """Memory limit of the embedded engine. Ignored with a server."""
     insecure_open: bool = False
     """Listen on an address that other machines reach, without tokens or a login."""
 
     max_body_bytes: int = _setting(32 * _MIB, 1024)
-    """Of one request, decompressed. What is larger is refused with 413."""
+    """Limit of one request, decompressed. Larger requests are refused with 413."""
     receive_memory_bytes: int = _setting(256 * _MIB, 1024)
-    """Of all bodies that are being received and are not on the disk yet. Beyond it, requests are refused with
-    503 and `Retry-After`."""
+    """Limit of all request bodies that are being received and are not on the disk yet. Above it, requests get
+    503 and `Retry-After`.
+    """
     spool_max_bytes: int = _setting(512 * _MIB, 1024)
-    """Accepted but not stored yet. Beyond it, requests are refused with 503 and `Retry-After`."""
+    """Limit of data that is accepted but not stored yet. Above it, requests get 503 and `Retry-After`."""
     sender_share: int = _setting(50, 1, 100)
-    """Per cent of the spool that one ingest token, and one service, may fill while others send too."""
+    """Percentage of the spool that one ingest token, and one service, may fill while others send as well."""
     segment_bytes: int = _setting(32 * _MIB, 1024)
     """A segment of the spool is loaded when it reaches this size, or ..."""
     load_interval_ms: int = _setting(250, 10, 60_000)
-    """... when this time has passed since its first body."""
+    """... when this time has passed since its first body was written."""
 
     query_threads: int = _setting(4, 1, 64)
     query_backlog: int = _setting(64, 1)
-    """Queries that may wait for a thread. Beyond it, the API answers 503."""
+    """Number of queries that may wait for a thread. Above it, the API answers 503."""
     live_readers: int = _setting(64, 1, 10_000)
-    """Pages that may follow live at the same time. Beyond it, the API answers 503."""
+    """Number of pages that may receive live updates at the same time. Above it, the API answers 503."""
     query_timeout: int = _setting(15, 1)
     query_memory_bytes: int = _setting(1024 * _MIB, 64 * _MIB)
     load_timeout: int = _setting(120, 1)
     load_memory_bytes: int = _setting(2048 * _MIB, 64 * _MIB)
 
     retention_days: int = _setting(7, 1, 3650)
-    """Spans older than this are dropped, and refused on arrival."""
+    """Older spans are dropped, and refused on arrival."""
     rollup_retention_days: int = _setting(30, 1, 3650)
     retention_bytes: int = _setting(20 * 1024 * _MIB, 0)
-    """Beyond it the oldest days are dropped, spans before rollups; the newest day stays. 0 sets no limit."""
+    """Limit of the store's size. Above it the oldest days are dropped, spans before rollups; the newest day
+    is kept. 0: no limit.
+    """
     disk_min_free_bytes: int = _setting(1024 * _MIB, 0)
-    """With less room on the data folder's disk, requests are refused with 503. On a small disk, a tenth of it."""
+    """With less free space on the data folder's disk, requests get 503. On a small disk, a tenth of the disk.
+    """
 
     alerts: str = ""
-    """The file of alert rules; without one the built-in rules are used, and no notification is sent."""
+    """File of alert rules; without one the built-in rules are evaluated and no notification is sent."""
     public_url: str = ""
-    """Where people reach the page, for links in messages; the address it listens on, if it is empty."""
+    """Base URL of the page for links in notifications; default: the address it listens on."""
 
     ingest_tokens: str = ""
-    """A file of tokens, one a line; senders show one as `Authorization: Bearer`. Read again when it changes."""
+    """File of ingest tokens, one per line; senders send one as `Authorization: Bearer`. Reloaded when it
+    changes.
+    """
     cors_origins: str = ""
-    """Sites whose pages may send from the browser, separated by commas (`https://shop.example.com`)."""
+    """Origins whose pages may send from the browser, separated by commas (`https://shop.example.com`)."""
     mask: str = ""
-    """A file of regular expressions, one a line. What they match in span names and exception messages is stored as
-    `***`."""
-    people: str = ""
-    """A file of people who may sign in, one a line, as `asgiscope-collector password NAME` prints."""
+    """File of regular expressions, one per line. Their matches in span names and exception messages are
+    stored as `***`.
+    """
+    users_file: str = ""
+    """File of the users who may sign in, one per line, as `asgiscope-collector password NAME` prints it."""
     session_hours: int = _setting(12, 1, 720)
-    """How long a sign-in lasts."""
+    """Lifetime of a session."""
     proxy_header: str = ""
-    """The header in which a proxy that has asked says who somebody is (`X-Forwarded-User`); with `proxies`."""
+    """Header in which an authenticating proxy sends the user's name (`X-Forwarded-User`); needs `proxies`."""
     proxies: str = ""
-    """The networks of trusted proxies, separated by commas (`10.0.0.0/8,::1/128`): from them alone that header
-    counts, and `X-Forwarded-For`, in which attempts to sign in are counted by the right-most address that is none
-    of theirs."""
+    """Networks of trusted proxies, separated by commas (`10.0.0.0/8,::1/128`). The proxy header and
+    `X-Forwarded-For` are ignored from any other address. Sign-in attempts are counted by the right-most
+    address of `X-Forwarded-For` that is not a trusted proxy's.
+    """
     oidc_issuer: str = ""
-    """An OpenID Connect provider to sign in with; register `<public_url>/api/session/oidc/callback` with it."""
+    """An OpenID Connect provider to sign in with; register `<public_url>/api/session/oidc/callback` there."""
     oidc_client_id: str = ""
     oidc_secret_file: str = ""
-    """A file with the client's secret."""
+    """File with the client's secret."""
     oidc_allowed: str = ""
-    """Who may come in, separated by commas: `ann@example.com` or all of a domain, `@example.com`."""
+    """Who may sign in, separated by commas: `ann@example.com`, or everybody of a domain, `@example.com`."""
 
     stop_seconds: int = _setting(25, 2, 3600)
-    """From SIGTERM until the process has ended, whatever it does then; what is not stored yet stays spooled."""
+    """Time from SIGTERM until the process has exited in any case; data that is not stored by then stays in
+    the spool.
+    """
 
     log_level: str = "INFO"
     log_format: str = "text"
-    """`text`, or `json` for one object a line."""
+    """`text`, or `json` for one object per line."""
     trace_to: str = ""
-    """The base address of another collector, to which this one sends traces of its own API."""
+    """Base URL of another collector, to which this one sends traces of its own API."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -162,7 +173,7 @@ class Settings:
             return
         raise SettingsError(
             f"--host {self.host} can be reached from other machines: name a file of tokens for those who send "
-            f"({PREFIX}INGEST_TOKENS) and a login for those who look ({PREFIX}PEOPLE, OIDC_ISSUER or "
+            f"({PREFIX}INGEST_TOKENS) and a login for those who look ({PREFIX}USERS_FILE, OIDC_ISSUER or "
             "PROXY_HEADER), use 127.0.0.1, or --insecure-open if a firewall or a proxy protects it"
         )
 
@@ -178,15 +189,15 @@ class Settings:
 
     @property
     def login(self) -> bool:
-        """Whether people are asked who they are."""
-        return bool(self.people or self.proxy_header or self.oidc_issuer)
+        """Whether users have to sign in."""
+        return bool(self.users_file or self.proxy_header or self.oidc_issuer)
 
     @property
     def trusted_proxies(self) -> list[str]:
         """The networks of `proxies`.
 
         Raises:
-            SettingsError: one of them is no network.
+            SettingsError: one of them is not a network.
         """
         found = [each.strip() for each in self.proxies.split(",") if each.strip()]
         for each in found:
@@ -198,10 +209,10 @@ class Settings:
 
     @property
     def allowed_origins(self) -> list[str]:
-        """Those of `cors_origins`.
+        """The origins of `cors_origins`.
 
         Raises:
-            SettingsError: one of them is no origin.
+            SettingsError: one of them is not an origin.
         """
         found = [each.strip() for each in self.cors_origins.split(",") if each.strip()]
         for each in found:
@@ -214,7 +225,7 @@ class Settings:
 
     @property
     def store_address(self) -> StoreAddress:
-        """Where the store is.
+        """The parsed address of the store.
 
         Raises:
             SettingsError: `store` is not an address.
@@ -226,17 +237,17 @@ class Settings:
 
     @property
     def engine_folder(self) -> Path:
-        """Of the engine in this process."""
+        """Folder of the embedded engine."""
         return self.store_address.folder or self.data / "engine"
 
     @property
     def backups_folder(self) -> Path:
-        """Where the engine in this process may write backups, and read them."""
+        """Folder where the embedded engine may write and read backups."""
         return self.data / "backups"
 
     @property
     def page_url(self) -> str:
-        """Where people reach the page, without a slash at the end."""
+        """Base URL of the page, without a trailing slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
@@ -252,10 +263,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **flags: Any) -> Self:
-        """Read the environment; flags that are not None come over it.
+        """Build settings from the environment; flags that are not None override it.
 
         Raises:
-            SettingsError: a value is not of its type or out of its limits.
+            SettingsError: a value has the wrong type or is out of its limits.
         """
         environment = os.environ if environment is None else environment
         read: dict[str, Any] = {}
@@ -263,25 +274,25 @@ class Settings:
         for each in fields(cls):
             text = environment.get(PREFIX + each.name.upper())
             if each.name == "port" and text is not None and text.startswith("tcp://"):
-                continue  # of Kubernetes: see _OF_KUBERNETES
+                continue  # set by Kubernetes: see _OF_KUBERNETES
             if text is not None:
                 read[each.name] = _parse(each.name, text, type(each.default))
         read.update({name: value for name, value in flags.items() if value is not None})
         return cls(**read)
 
     def with_port(self, port: int) -> Self:
-        """The same settings on the port that was really bound (0 asks the system for one)."""
+        """Return the same settings with the port that was bound (port 0 lets the system choose one)."""
         return replace(self, port=port)
 
 
 _FLAGS: Final = frozenset({"host", "port", "grpc", "grpc_port", "data", "insecure_open"})
-"""The settings that `serve` has flags for."""
+"""The settings for which `serve` has flags."""
 _OF_COMMANDS: Final = frozenset({"PASSWORD"})
-"""Variables of commands, which are no settings."""
+"""Variables that commands read and that are not settings."""
 _OF_KUBERNETES: Final = re.compile(
     r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?"
 )
-"""What Kubernetes puts into the environment of its own accord beside a service named `asgiscope-collector`."""
+"""Variables that Kubernetes adds to the environment for a service named `asgiscope-collector`."""
 
 
 def _spell(name: str) -> str:
@@ -290,7 +301,7 @@ def _spell(name: str) -> str:
 
 
 def _check_names(environment: Mapping[str, str], known: Sequence[str]) -> None:
-    """Refuse variables of ours that are no setting: a name that is misspelt changes nothing.
+    """Refuse environment variables with our prefix that are not settings: a misspelt name would have no effect.
 
     Raises:
         SettingsError: there is one.
@@ -323,5 +334,5 @@ def _parse(name: str, text: str, kind: type[Any]) -> Any:
             return int(text)
         except ValueError:
             raise SettingsError(f"{PREFIX}{name.upper()} is {text!r}: write a whole number") from None
-    # Path("...") is a PosixPath: the default's own type builds it.
+    # Path("...") creates a PosixPath, so use the type of the default.
     return kind(text)

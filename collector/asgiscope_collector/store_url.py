@@ -1,4 +1,4 @@
-"""Where the store is: `chdb://` in this process, or `clickhouse://` on a server or a cluster."""
+"""The store's address: `chdb://` for the embedded engine, or `clickhouse://` for a server or a cluster."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -19,15 +19,15 @@ _FORM: Final = "write chdb:///folder, or clickhouse://user:password@host:port/da
 
 
 class AddressError(ValueError):
-    """A store's address cannot be used; the message never holds the password."""
+    """A store's address is invalid; the message never contains the password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreAddress:
-    """A store, as `ASGISCOPE_COLLECTOR_STORE` names it. `host` is '' for the engine in this process."""
+    """A parsed `ASGISCOPE_COLLECTOR_STORE`. `host` is '' for the embedded engine."""
 
     folder: Path | None = None
-    """Of the engine in this process; None for its place in the data folder."""
+    """Folder of the embedded engine; None for the default one in the data folder."""
     host: str = ""
     port: int = 0
     username: str = "default"
@@ -35,12 +35,12 @@ class StoreAddress:
     database: str = "default"
     secure: bool = False
     verify: bool = True
-    """Check the server's certificate."""
+    """Verify the server's certificate."""
     ca_cert: str = ""
-    """A file of certificates to trust beside the system's."""
+    """File of CA certificates to trust in addition to the system's."""
     cluster: str = ""
     adopt: bool = False
-    """Take over a span table that another program has made; see store/adopt.py."""
+    """Adopt a span table that another program created; see store/adopt.py."""
 
     @property
     def embedded(self) -> bool:
@@ -48,7 +48,7 @@ class StoreAddress:
         return not self.host
 
     def __str__(self) -> str:
-        """The address as it may be shown: without the password."""
+        """Return the address without the password, for logs and messages."""
         if self.embedded:
             return f"chdb://{self.folder or ''}"
         scheme = "clickhouses" if self.secure else "clickhouse"
@@ -57,14 +57,14 @@ class StoreAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an address.
+        """Parse an address.
 
-        `clickhouse://user:password@host:port/database?cluster=name&secure=1&verify=0&ca_cert=file`; the port is
-        that of ClickHouse's HTTP interface. `password_file` names a file that holds the password, for where the
-        environment is not a place for one. `https://` and `clickhouses://` say secure=1.
+        `clickhouse://user:password@host:port/database?cluster=name&secure=1&verify=0&ca_cert=file`; the port
+        is that of ClickHouse's HTTP interface. `password_file` names a file that holds the password, for
+        deployments that keep secrets out of the environment. `https://` and `clickhouses://` imply secure=1.
 
         Raises:
-            AddressError: it is not an address, or the password's file cannot be read.
+            AddressError: the address is invalid, or the password's file cannot be read.
         """
         try:
             parts = urlsplit(text)
@@ -96,7 +96,7 @@ class StoreAddress:
             adopt=_flag(options, "adopt", default=False),
         )
         for name in (address.database, address.cluster or "default"):
-            # Both stand in DDL, where nothing can be bound.
+            # Both names are used in DDL, which takes no bound parameters.
             if not _NAME.fullmatch(name):
                 raise AddressError(f"{name!r} is not a name of letters, digits, _ and -")
         if file := options.get("password_file"):

@@ -1,7 +1,7 @@
-"""Traces of the collector itself, for another collector.
+"""Traces of the collector's own API, sent to another collector.
 
-What is received is never traced: two collectors that trace into each other, or one into itself by way of a proxy,
-would otherwise send each other spans about spans for ever.
+Ingest requests are never traced: two collectors that trace into each other, or one that traces into itself
+through a proxy, would send spans about spans forever.
 """
 
 from fastapi import FastAPI
@@ -18,7 +18,7 @@ _NOT_TRACED = "/v1/,/healthz,/readyz,/metrics,/api/live"
 
 
 def trace(app: FastAPI, endpoint: str) -> TracerProvider:
-    """Trace the app's requests to `endpoint`, a collector's base address. Shut the provider down at the end."""
+    """Trace the app's requests to `endpoint`, another collector's base URL. The caller shuts the provider down."""
     resource = Resource.create({"service.name": "asgiscope-collector", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")

@@ -17,7 +17,7 @@ from typing import Any
 import grpc  # type: ignore[import-untyped] # grpcio ships no types
 import httpx
 import pytest
-from asgiscope_collector.access.passwords import People, line_of
+from asgiscope_collector.access.passwords import UserFile, line_of
 from asgiscope_collector.access.peer import client_of
 from asgiscope_collector.access.sessions import Sessions
 from asgiscope_collector.access.tokens import Tokens, parse_tokens
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the files of secrets lie."""
     made = tmp_path_factory.mktemp("access")
     (made / "tokens").write_text(f"# the shop's\n{TOKEN}\n")
-    (made / "people").write_text(line_of("ann", PASSWORD) + "\n")
+    (made / "users").write_text(line_of("ann", PASSWORD) + "\n")
     (made / "secret").write_text(SECRET + "\n")
     for file in made.iterdir():
         file.chmod(0o600)
@@ -75,7 +75,7 @@ def server(folder: Path, provider: Provider, sink: Sink, grpc_port: int) -> Iter
         "HOST": "0.0.0.0",  # noqa: S104 - this is what tokens and a login are for
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "INGEST_TOKENS": str(folder / "tokens"),
-        "PEOPLE": str(folder / "people"),
+        "USERS_FILE": str(folder / "users"),
         "PROXY_HEADER": "X-Forwarded-User",
         "PROXIES": "127.0.0.2/32",
         "OIDC_ISSUER": provider.url,
@@ -209,12 +209,12 @@ def test_a_password_opens_a_session_until_it_changes(server: Server, folder: Pat
         assert "samesite=lax" in cookie
         assert client.get("/api/overview").status_code == 200
         assert client.get("/api/session").json()["user"] == "ann"
-        (folder / "people").write_text(line_of("ann", "another horse") + "\n")
+        (folder / "users").write_text(line_of("ann", "another horse") + "\n")
         deadline = time.monotonic() + 20
         while client.get("/api/overview").status_code != 401:
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        (folder / "people").write_text(line_of("ann", PASSWORD) + "\n")
+        (folder / "users").write_text(line_of("ann", PASSWORD) + "\n")
 
 
 def test_a_trusted_proxy_says_who_it_is(server: Server) -> None:
@@ -299,11 +299,11 @@ def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
 
 def test_a_public_address_takes_tokens_and_a_login() -> None:
     """Either alone is refused with what to do; both, or the word that it is open, are taken."""
-    alone: list[dict[str, Any]] = [{}, {"ingest_tokens": "t"}, {"people": "p"}]
+    alone: list[dict[str, Any]] = [{}, {"ingest_tokens": "t"}, {"users_file": "p"}]
     for given in alone:
         with pytest.raises(SettingsError, match="INGEST_TOKENS"):
             Settings(host="192.0.2.1", **given)
-    Settings(host="192.0.2.1", ingest_tokens="t", people="p")
+    Settings(host="192.0.2.1", ingest_tokens="t", users_file="p")
     Settings(host="192.0.2.1", insecure_open=True)
 
 
@@ -334,7 +334,7 @@ def test_files_that_will_not_do(tmp_path: Path) -> None:
     for text, says in (("", "no user in it"), ("ann:password", "line 1")):
         file.write_text(text)
         with pytest.raises(SettingsError, match=says):
-            People(file)
+            UserFile(file)
     with pytest.raises(SettingsError, match="No such file"):
         Tokens(tmp_path / "missing")
     assert len(parse_tokens(f"{TOKEN}\n# {NEXT}\n")) == 1
@@ -344,8 +344,8 @@ def test_a_session_is_ours_and_ends(tmp_path: Path) -> None:
     """Another key does not read it, its key is nobody else's to read, and a cut cookie is none."""
     (tmp_path / "other").mkdir()
     sessions = Sessions(tmp_path, hours=1)
-    made = sessions.make("ann", "seal")
-    assert Sessions(tmp_path, hours=1).read(made) == ("ann", "seal")
+    made = sessions.make("ann", "version")
+    assert Sessions(tmp_path, hours=1).read(made) == ("ann", "version")
     assert Sessions(tmp_path / "other", hours=1).read(made) is None
     assert sessions.read(made[:-2]) is None
     assert (tmp_path / "session.key").stat().st_mode & 0o777 == 0o600
@@ -354,13 +354,13 @@ def test_a_session_is_ours_and_ends(tmp_path: Path) -> None:
 def test_session_that_was_ended_is_not_read_again(tmp_path: Path) -> None:
     """Nor by the next process; another session of the same person goes on."""
     sessions = Sessions(tmp_path, hours=1)
-    ended, other = sessions.make("ann", "seal"), sessions.make("ann", "seal")
+    ended, other = sessions.make("ann", "version"), sessions.make("ann", "version")
     sessions.end(ended)
     sessions.end(ended)
     sessions.end("forged")
     for each in (sessions, Sessions(tmp_path, hours=1)):
         assert each.read(ended) is None
-        assert each.read(other) == ("ann", "seal")
+        assert each.read(other) == ("ann", "version")
     assert len((tmp_path / "sessions.ended").read_text().splitlines()) == 1
 
 
@@ -402,8 +402,8 @@ def test_the_password_command(tmp_path: Path) -> None:
         check=True,
         env=os.environ,
     )
-    (tmp_path / "people").write_text(done.stdout)
-    assert People(tmp_path / "people").verify("zoe", "a long password")
+    (tmp_path / "users").write_text(done.stdout)
+    assert UserFile(tmp_path / "users").verify("zoe", "a long password")
     short = subprocess.run([*command, "zoe"], input="short\n", capture_output=True, text=True, check=False)
     assert (short.returncode, short.stdout) == (1, "")
     assert "at least 8" in short.stderr

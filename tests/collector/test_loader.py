@@ -118,6 +118,31 @@ def test_a_segment_that_fails_keeps_no_other_waiting(tmp_path: Path) -> None:
     assert spool.next_segment(age=0, timeout=0) == first
 
 
+def test_load_mark_of_an_earlier_version_is_kept_over_a_restart(tmp_path: Path) -> None:
+    """The mark of a begun load used to end in `.doubt`: such a segment is still reconciled, not loaded again."""
+    journal = Journal(tmp_path / "digests", keep_seconds=60)
+
+    def open_spool() -> Spool:
+        return Spool(tmp_path / "spool", journal, max_bytes=10_000, segment_bytes=1_000)
+
+    spool = open_spool()
+    asyncio.run(spool.append("traces", b"x", b"digest"))
+    segment = spool.next_segment(age=0, timeout=30)
+    assert segment is not None
+    assert spool.begin_load(segment)
+    spool.release(segment, 0)
+    spool.close()
+    mark = segment.with_name(segment.name + ".loading")
+    mark.rename(segment.with_name(segment.name + ".doubt"))
+    spool = open_spool()
+    try:
+        assert spool.is_load_begun(segment)
+        assert mark.exists()
+        assert not spool.begin_load(segment)
+    finally:
+        spool.close()
+
+
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 3_000_000])
 def test_frames_are_read_back(size: int) -> None:
     """A length of one to four bytes; what is torn ends the reading."""

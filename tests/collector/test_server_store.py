@@ -139,7 +139,7 @@ def test_what_is_stored_there_is_counted_and_dropped(on_server: Running, sender:
     table = "otel_traces_local" if engine.cluster else "otel_traces"
     assert table in {day.table for day in dropped}
     assert not on_server.rows("SELECT 1 FROM otel_traces WHERE ServiceName = {s:String}", s=sender.service)
-    assert on_server.collector.upkeep.failures == 0
+    assert on_server.collector.housekeeping.failures == 0
 
 
 def test_large_parameters_travel_too(on_server: Running) -> None:

@@ -137,10 +137,12 @@ def test_who_must_sign_in_is_asked_to(tmp_path: Path, browser: Browser) -> None:
         text=True,
         check=True,
     )
-    (tmp_path / "people").write_text(made.stdout)
-    (tmp_path / "people").chmod(0o600)
+    (tmp_path / "users").write_text(made.stdout)
+    (tmp_path / "users").chmod(0o600)
     with (
-        collector(tmp_path / "data", env={"ASGISCOPE_COLLECTOR_PEOPLE": str(tmp_path / "people")}) as server,
+        collector(
+            tmp_path / "data", env={"ASGISCOPE_COLLECTOR_USERS_FILE": str(tmp_path / "users")}
+        ) as server,
         opening(browser) as open_view,
     ):
         page = open_view(server.url, "findings", quiet=False)

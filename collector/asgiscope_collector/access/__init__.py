@@ -1,1 +1,1 @@
-"""Who may send, and who may look: tokens for senders, a login for people."""
+"""Access control: tokens for senders, sign-in for users."""

@@ -1,10 +1,10 @@
-"""Everything about who may do what, as the settings say."""
+"""Access control as configured by the settings."""
 
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asgiscope_collector.access.passwords import People
+from asgiscope_collector.access.passwords import UserFile
 from asgiscope_collector.access.sessions import Sessions
 from asgiscope_collector.access.tokens import Tokens
 from asgiscope_collector.settings import Settings
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Access:
-    """Tokens for senders and a login for people; each None where the settings have none.
+    """Ingest tokens and sign-in methods; each is None if the settings do not enable it.
 
     Raises:
         SettingsError: a file of secrets cannot be used.
@@ -24,23 +24,25 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.tokens = Tokens(Path(settings.ingest_tokens)) if settings.ingest_tokens else None
-        self.people = People(Path(settings.people)) if settings.people else None
+        self.users = UserFile(Path(settings.users_file)) if settings.users_file else None
         self.provider = _provider_of(settings) if settings.oidc_issuer else None
         self.sessions = Sessions(settings.data, hours=settings.session_hours)
         self.login = settings.login
         self.proxies = [ip_network(each) for each in settings.trusted_proxies]
         self.secure = settings.page_url.startswith("https://")
-        """The cookie is for https only: people come by https, whatever stands between."""
+        """Whether to mark the cookie as https only: users reach the page by https, whatever proxies are in
+        between.
+        """
 
     def permits(self, authorization: str, /) -> bool:
-        """Whether a sender with this `Authorization` may send."""
+        """Return whether a sender with this `Authorization` header may send."""
         return self.tokens is None or self.tokens.permits(authorization)
 
-    def gate(self) -> dict[str, Any]:
-        """The arguments of the `Gate`."""
+    def auth_options(self) -> dict[str, Any]:
+        """Return the arguments of `AuthMiddleware`."""
         return {
             "sessions": self.sessions,
-            "people": self.people,
+            "users": self.users,
             "tokens": self.tokens,
             "oidc": self.provider is not None,
             "proxy_header": self._settings.proxy_header,
@@ -49,7 +51,8 @@ class Access:
 
 
 def _provider_of(settings: Settings) -> "Provider":
-    # Only here: authlib and its HTTP client are a tenth of all that is imported, and few have an identity provider.
+    # Imported here because authlib and its HTTP client are a tenth of all imports, and few collectors use
+    # OIDC.
     from asgiscope_collector.access.oidc import Provider  # noqa: PLC0415 - see above
 
     return Provider(settings)

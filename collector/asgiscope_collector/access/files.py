@@ -1,4 +1,4 @@
-"""Files of secrets that are read again when they change, so that they are exchanged without a restart."""
+"""Files of secrets that are reloaded when they change, so that secrets are replaced without a restart."""
 
 import logging
 import os
@@ -17,10 +17,10 @@ _OTHERS: Final = 0o077
 
 
 class SecretFile(Generic[T]):
-    """What a file holds. A file that has become unreadable or wrong leaves what it held before in force.
+    """A file's parsed content. If the file becomes unreadable or invalid, the previous content stays in use.
 
     Raises:
-        SettingsError: the file cannot be read at the start, or holds what it must not.
+        SettingsError: at the start, the file cannot be read or is invalid.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SecretFile(Generic[T]):
             logger.warning("%s holds secrets and others may read it: chmod 600", path)
 
     def value(self) -> T:
-        """What it holds now; looks at the file once a second at most."""
+        """Return the current content; checks the file at most once a second."""
         now = self._clock()
         if now - self._checked >= _CHECK_SECONDS:
             self._checked = now
@@ -51,7 +51,7 @@ class SecretFile(Generic[T]):
         return self._held
 
     def _state(self) -> tuple[int, int, int]:
-        found = os.stat(self._path)  # noqa: PTH116 - one call, a microsecond: not worth a thread
+        found = os.stat(self._path)  # noqa: PTH116 - one call of a microsecond: no thread needed
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> tuple[tuple[int, int, int], T]:
@@ -60,7 +60,7 @@ class SecretFile(Generic[T]):
 
 
 def lines(text: str) -> list[str]:
-    """The lines that say something."""
+    """Return the lines that are not empty or comments."""
     return [line for raw in text.splitlines() if (line := raw.strip()) and not line.startswith("#")]
 
 

@@ -1,4 +1,4 @@
-"""Signing in with an identity provider: OpenID Connect's authorization code flow with PKCE, by authlib."""
+"""Sign-in with an identity provider: OpenID Connect's authorization code flow with PKCE, by authlib."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +13,14 @@ _SCOPES: Final = "openid email profile"
 
 
 class Provider:
-    """The identity provider of the settings, and who of its people may come in.
+    """The configured identity provider, and which of its users may sign in.
 
     Raises:
         SettingsError: the file with the client's secret cannot be read.
     """
 
     failures: Final = (HTTPError, OAuthError, ValueError)
-    """What `client` raises if the provider cannot be reached, refuses, or answers what cannot be believed."""
+    """Exceptions of `client` if the provider is unreachable, refuses, or sends an invalid answer."""
 
     def __init__(self, settings: Settings) -> None:
         try:
@@ -38,9 +38,9 @@ class Provider:
         )
 
     def name_of(self, claims: dict[str, Any]) -> str:
-        """Who an identity token speaks of, '' if this one may not come in.
+        """Return the user's name in an identity token, or '' if this user may not sign in.
 
-        Only an address that the provider has verified counts: anybody may claim one.
+        Only an address that the provider has verified counts, because anybody may claim one.
         """
         email = str(claims.get("email", "")).lower() if claims.get("email_verified") is True else ""
         domain = email.rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""People and their passwords, hashed with argon2id."""
+"""Users and their passwords, hashed with argon2id."""
 
 import hashlib
 import re
@@ -14,16 +14,16 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _HASHER: Final = PasswordHasher()
 
 
-class People:
-    """The people of a file, one a line: `name:` and what `asgiscope-collector password` prints."""
+class UserFile:
+    """The users in a file, one per line: `name:hash`, as `asgiscope-collector password` prints it."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SecretFile(path, parse_people)
+        self._file = SecretFile(path, parse_users)
         self._nobody = _HASHER.hash("nobody has this password")
-        """Verified for a name that does not exist, so that the time does not tell which names do."""
+        """Verified for an unknown name, so that the response time does not reveal which names exist."""
 
     def verify(self, name: str, password: str) -> bool:
-        """Whether it is this one's password. Takes some fifty milliseconds of a processor: call it on a thread."""
+        """Return whether the password is correct. Takes about 50 ms of CPU time: call it on a thread."""
         known = self._file.value().get(name)
         try:
             _HASHER.verify(known or self._nobody, password)
@@ -31,19 +31,19 @@ class People:
             return False
         return known is not None
 
-    def seal(self, name: str) -> str:
-        """What changes with the password: a session made before is then no longer good. '' for nobody."""
+    def password_version(self, name: str) -> str:
+        """Return a value that changes with the password and so ends older sessions; "" for an unknown user."""
         known = self._file.value().get(name)
         return hashlib.sha256(known.encode()).hexdigest()[:16] if known else ""
 
 
-def parse_people(text: str) -> dict[str, str]:
-    """Name -> hash.
+def parse_users(text: str) -> dict[str, str]:
+    """Return a mapping of names to hashes.
 
     Raises:
-        ValueError: a line is not of the form, or there is none.
+        ValueError: a line is not `name:hash`, or there is no user.
     """
-    people = {}
+    users = {}
     for number, line in enumerate(lines(text), 1):
         name, _, hashed = line.partition(":")
         try:
@@ -53,27 +53,27 @@ def parse_people(text: str) -> dict[str, str]:
             raise ValueError(
                 f"line {number} is not name:hash: make one with asgiscope-collector password NAME"
             ) from None
-        people[name] = hashed
-    if not people:
+        users[name] = hashed
+    if not users:
         raise ValueError("there is no user in it: add a line that asgiscope-collector password NAME prints")
-    return people
+    return users
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that would not do.
+    """Refuse an invalid user name.
 
     Raises:
-        ValueError: it has other characters, or none, or more than 64.
+        ValueError: it is empty, has more than 64 characters or characters that are not allowed.
     """
     if not _NAME.fullmatch(name):
         raise ValueError("a name has letters, digits and . _ @ + - and at most 64 of them")
 
 
 def line_of(name: str, password: str) -> str:
-    """The line of a person for the file.
+    """Return a user's line for the file.
 
     Raises:
-        ValueError: the name or the password will not do.
+        ValueError: the name or the password is invalid.
     """
     check_name(name)
     if len(password) < 8:  # noqa: PLR2004 - NIST SP 800-63B, 5.1.1

@@ -1,7 +1,7 @@
-"""Where a request comes from: the socket's peer, or whom trusted proxies name in `X-Forwarded-For`.
+"""The client's address: the socket's peer, or the one that trusted proxies give in `X-Forwarded-For`.
 
-Anybody may send that header. What stands in it counts only as far as trusted proxies have written it: the
-right-most address that is not one of theirs is the client's.
+Anybody may send that header. Only the part written by trusted proxies counts: the client's address is the
+right-most one that does not belong to a trusted proxy.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from starlette.types import Scope
 Network = IPv4Network | IPv6Network
 _IPV6_PREFIX: Final = 64
 _HOPS: Final = 20
-"""Addresses of a header that are looked at, from the right."""
+"""Number of addresses in the header that are examined, from the right."""
 
 
 def peer_of(scope: Scope) -> IPv4Address | IPv6Address | None:
-    """Return the address at the other end of the socket; None where it has none, as a Unix socket."""
+    """Return the address of the socket's peer; None if it has no IP address, as on a Unix socket."""
     return _parse((scope.get("client") or ("",))[0])
 
 
 def is_trusted(address: IPv4Address | IPv6Address | None, proxies: Sequence[Network]) -> bool:
-    """Return whether an address is one of the trusted proxies'."""
+    """Return whether an address belongs to a trusted proxy."""
     return address is not None and any(address in network for network in proxies)
 
 
 def client_of(scope: Scope, proxies: Sequence[Network]) -> str:
-    """Return the client's address, for counting attempts, or ''; of IPv6 the network: one host has all of it."""
+    """Return the client's address for rate limits, or ''; for IPv6 the network, because one host owns all of it."""
     address = peer_of(scope)
     if is_trusted(address, proxies):
         written = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
@@ -45,7 +45,7 @@ def client_of(scope: Scope, proxies: Sequence[Network]) -> str:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an address, with a port or without; one of IPv4 that is written as one of IPv6 is of IPv4."""
+    """Parse an address with or without a port; an IPv4-mapped IPv6 address is returned as IPv4."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,7 +1,6 @@
-"""Sessions: a signed cookie that says who somebody is.
+"""Sessions: a signed cookie with the user's name.
 
-Kept on the server are the key, and the ids of sessions that were ended, until they would have ended by
-themselves.
+The server keeps only the signing key, and the ids of revoked sessions until they would have expired.
 """
 
 import os
@@ -19,10 +18,12 @@ _ID_BYTES: Final = 16
 
 
 class Sessions:
-    """Makes, reads and ends cookies. The key lies in the data folder; without it, everybody signs in again.
+    """Create, read and revoke session cookies.
+
+    The key is a file in the data folder; without it, all users sign in again.
 
     Raises:
-        OSError: the key, or the list of ended sessions, cannot be read or written.
+        OSError: the key, or the list of revoked sessions, cannot be read or written.
     """
 
     def __init__(self, folder: Path, *, hours: int) -> None:
@@ -31,23 +32,23 @@ class Sessions:
         self._serializer = URLSafeTimedSerializer(self.key, salt="asgiscope session")
         self._file = folder / "sessions.ended"
         self._lock = threading.Lock()
-        self._ended = _read_ended(self._file)  # id -> when it may be forgotten, seconds since the epoch
+        self._ended = _read_ended(self._file)  # id -> when it can be forgotten, seconds since the epoch
 
-    def make(self, name: str, seal: str) -> str:
-        """The cookie of somebody who has signed in. `seal`: see `People.seal`."""
-        made = self._serializer.dumps([name, seal, secrets.token_urlsafe(_ID_BYTES)])
+    def make(self, name: str, version: str) -> str:
+        """Return the cookie of a user who has signed in. `version`: see `UserFile.password_version`."""
+        made = self._serializer.dumps([name, version, secrets.token_urlsafe(_ID_BYTES)])
         return made if isinstance(made, str) else made.decode()
 
     def read(self, cookie: str) -> tuple[str, str] | None:
-        """Name and seal, or None for a cookie that is not ours, too old, or of a session that was ended."""
+        """Return the user's name and password version, or None for a cookie that is forged, expired or revoked."""
         read = self._load(cookie)
         return None if read is None or read[2] in self._ended else read[:2]
 
     def end(self, cookie: str) -> None:
-        """End a session: its cookie is good no more, also after a restart. Touches the disk.
+        """Revoke a session: its cookie becomes invalid, also after a restart. Writes to the disk.
 
         Raises:
-            OSError: it cannot be written, and ends with the process at the latest.
+            OSError: the list cannot be written; then the session is revoked until the next restart only.
         """
         read = self._load(cookie)
         if read is None or read[2] in self._ended:
@@ -61,10 +62,10 @@ class Sessions:
 
     def _load(self, cookie: str) -> tuple[str, str, str] | None:
         try:
-            name, seal, number = self._serializer.loads(cookie, max_age=self.seconds)
+            name, version, number = self._serializer.loads(cookie, max_age=self.seconds)
         except (BadSignature, ValueError, TypeError):
             return None
-        return str(name), str(seal), str(number)
+        return str(name), str(version), str(number)
 
 
 def _read_ended(file: Path) -> dict[str, float]:
@@ -88,7 +89,7 @@ def _key(file: Path) -> bytes:
 
 
 def _put(file: Path, data: bytes) -> None:
-    """Write a file that nobody else may read, whole or not at all."""
+    """Write a file that only its owner may read, atomically."""
     made = file.with_suffix(".new")
     made.unlink(missing_ok=True)
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:

@@ -1,4 +1,4 @@
-"""Ingest tokens: whoever shows one may send. Only their digests are kept in memory."""
+"""Ingest tokens: a sender must present one. Only their digests are kept in memory."""
 
 import hashlib
 import hmac
@@ -12,30 +12,30 @@ _HASHED: Final = "sha256:"
 
 
 class Tokens:
-    """The tokens of a file, one a line: the token itself, or `sha256:` and its digest in hexadecimal.
+    """The tokens in a file, one per line: the token itself, or `sha256:` and its hexadecimal digest.
 
-    To exchange a token, add the new one, move the senders over, take the old one out: the file is read again when
-    it changes.
+    To replace a token, add the new one, move the senders over and remove the old one: the file is reloaded
+    when it changes.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = SecretFile(path, parse_tokens)
 
     def permits(self, authorization: str, /) -> bool:
-        """Whether an `Authorization` header holds one of them, as `Bearer` says."""
+        """Return whether an `Authorization: Bearer` header has one of the tokens."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return False
         shown = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-        # All are compared, so that the time says nothing of which one came close.
+        # Compare with all of them, so that the time does not reveal which one matched.
         return sum(hmac.compare_digest(shown, digest) for digest in self._file.value()) > 0
 
 
 def parse_tokens(text: str) -> list[bytes]:
-    """The digests of a file's tokens.
+    """Return the digests of a file's tokens.
 
     Raises:
-        ValueError: there is none, or one that is too short or no digest.
+        ValueError: there is no token, one is too short, or one is not a digest.
     """
     digests = []
     for number, line in enumerate(lines(text), 1):

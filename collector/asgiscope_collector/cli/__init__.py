@@ -1,1 +1,1 @@
-"""The commands: one module each, with `register` for its arguments and `run` for its work."""
+"""The commands: one module each, with `register` for its arguments and `run` to execute it."""

@@ -1,4 +1,4 @@
-"""`alerts`: list what fires, try receivers, silence, through a collector that runs; the schema of the rules."""
+"""`alerts`: list alerts, test receivers and silence them, on a running collector; print the schema of the rules."""
 
 import argparse
 import getpass
@@ -17,7 +17,7 @@ from asgiscope_collector.cli.common import Subparsers, fail, say
 from asgiscope_collector.settings import Settings
 
 _TIMEOUT: Final = 40.0
-"""Seconds: a test of a receiver may take twenty."""
+"""In seconds: a receiver's test may take twenty."""
 _PASSWORD: Final = "ASGISCOPE_COLLECTOR_PASSWORD"  # noqa: S105 - the name of a variable
 _UNAUTHORIZED: Final = 401
 _JSON: Final = {"Content-Type": "application/json"}
@@ -25,11 +25,11 @@ _MARKS: Final = {"delivered": "ok", "pending": "waits", "refused": "refused", "a
 
 
 class _AskingError(Exception):
-    """The collector cannot be asked, or says no; the message says why and what to do."""
+    """The collector cannot be reached, or refuses; the message says why and what to do."""
 
 
 def register(commands: Subparsers) -> None:
-    """Add the command, its own commands and their flags."""
+    """Add the command, its subcommands and their flags."""
     parser = commands.add_parser(
         "alerts",
         help="list alerts, try receivers, silence; through a collector that runs",
@@ -99,7 +99,7 @@ def _guarded(run: Any) -> Any:
 def _sign_in(client: httpx.Client, name: str) -> None:
     password = os.environ.get(_PASSWORD) or getpass.getpass(f"Password of {name}: ")
     _ask(client, "POST", "/api/session", {"name": name, "password": password})
-    # By hand: a cookie for https is not sent back to the loopback address that the proxy stands before.
+    # Set by hand: httpx does not send a cookie for https to the loopback address behind the proxy.
     client.headers["Cookie"] = "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
     client.cookies.clear()
 

@@ -1,4 +1,4 @@
-"""`backup`: everything that is stored, as of now, into a folder."""
+"""`backup`: write everything that is stored to a folder."""
 
 import argparse
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Write it, and say where it is."""
+    """Write the backup and print its folder."""
     name = asked.name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     try:
         say(on_store(settings_of(asked), "backup", name=name)["folder"])

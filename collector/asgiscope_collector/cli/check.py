@@ -1,4 +1,4 @@
-"""`check`: is everything as it must be, before `serve` and while it runs."""
+"""`check`: verify the set-up, before `serve` runs and while it runs."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Look, and say what was seen."""
+    """Run the checks and print their results."""
     found = [each.as_json() for each in _configuration(asked)]
     if found[-1]["level"] != Level.ERROR:
         settings = settings_of(asked)
@@ -70,7 +70,8 @@ def _alert_rules(settings: Settings) -> list[Checked]:
                 "the built-in ones, and no notification is sent: see ASGISCOPE_COLLECTOR_ALERTS",
             )
         ]
-    # Here and below: imported when the configuration is known to be good, so that a bad one is said at once.
+    # Imported here and below once the configuration is valid, so that a configuration error is reported at
+    # once.
     from asgiscope_collector.alerts.rules.loader import check as check_rules  # noqa: PLC0415 - see above
     from asgiscope_collector.alerts.rules.loader import read as read_rules  # noqa: PLC0415 - see above
 
@@ -84,7 +85,7 @@ def _alert_rules(settings: Settings) -> list[Checked]:
 def _mask(settings: Settings) -> list[Checked]:
     if not settings.mask:
         return []
-    from asgiscope_collector.ingest.masking import Mask  # noqa: PLC0415 - only with a good configuration
+    from asgiscope_collector.ingest.masking import Mask  # noqa: PLC0415 - only with a valid configuration
 
     try:
         patterns = len(Mask.read(settings.mask))
@@ -97,7 +98,7 @@ def _folder(settings: Settings) -> list[Checked]:
     folder = settings.data.absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     try:
-        # Asked for by doing it: a file system that is read-only, or takes no files, lets root write by its rights.
+        # Test by writing: root may write by its rights, and the file system may still be read-only or full.
         Path(tempfile.mkdtemp(prefix=".asgiscope-check", dir=there)).rmdir()
     except OSError as error:
         return [
@@ -149,7 +150,7 @@ def _size(folder: Path) -> int:
 def _store(settings: Settings) -> list[dict[str, Any]]:
     if settings.store_address.embedded and not settings.engine_folder.is_dir():
         return [Checked("store", Level.OK, "not there yet: serve makes it").as_json()]
-    from asgiscope_collector.cli.store import StoreUnavailableError, on_store  # noqa: PLC0415 - only with a good configuration
+    from asgiscope_collector.cli.store import StoreUnavailableError, on_store  # noqa: PLC0415 - needs a valid configuration
 
     try:
         found: list[dict[str, Any]] = on_store(settings, "check", migrate=False)

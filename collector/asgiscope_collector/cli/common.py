@@ -1,4 +1,4 @@
-"""What the commands share: settings from the environment and their flags, and how each ends."""
+"""Code shared by the commands: settings from the environment and flags, output and exit status."""
 
 import argparse
 import logging
@@ -19,22 +19,22 @@ _NAMES: Final = {"levelname": "level", "name": "logger"}
 
 
 class Subparsers(Protocol):
-    """What `ArgumentParser.add_subparsers` gives; its own type is private."""
+    """The return type of `ArgumentParser.add_subparsers`; argparse's own type is private."""
 
     def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002
         """Add a command."""
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """The flag that every command has."""
+    """Add the flag that every command has."""
     parser.add_argument("--data", type=Path, help="folder for everything that is kept (./asgiscope-data)")
 
 
 def settings_of(asked: argparse.Namespace, **flags: Any) -> Settings:
-    """The settings of the environment and the command's flags; also starts the log, on stderr.
+    """Return the settings from the environment and the command's flags; also configure logging to stderr.
 
     Raises:
-        SettingsError: a value cannot be used.
+        SettingsError: a value is invalid.
     """
     settings = Settings.from_environment(data=asked.data, **flags)
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format=_TEXT)
@@ -45,10 +45,10 @@ def settings_of(asked: argparse.Namespace, **flags: Any) -> Settings:
 
 
 def raise_file_limit() -> None:
-    """Let the process open as many files as it is allowed to: the engine holds some for each part of a table.
+    """Raise the process's limit of open files to the allowed maximum: the engine keeps several open per table part.
 
     Raises:
-        SettingsError: it is not allowed enough.
+        SettingsError: the maximum is too low.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
@@ -64,11 +64,11 @@ def raise_file_limit() -> None:
 
 
 def say(line: str) -> None:
-    """Print a line of a command's answer."""
+    """Print a line of a command's output."""
     print(line)  # noqa: T201 - this is the command's output
 
 
 def fail(line: str) -> int:
-    """Print the one line that says what is wrong; the exit status of a command that failed."""
+    """Print a one-line error message and return the exit status of a failed command."""
     print(f"asgiscope-collector: {line}", file=sys.stderr)  # noqa: T201 - the command's own error message
     return 1

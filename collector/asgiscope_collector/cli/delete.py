@@ -1,4 +1,4 @@
-"""`delete`: remove a service, a trace, or the days before one."""
+"""`delete`: delete a service, a trace, or all days before a day."""
 
 import argparse
 import re
@@ -29,7 +29,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Delete, and say what went."""
+    """Delete, and print the number of rows per table."""
     try:
         deleted = on_store(
             settings_of(asked),

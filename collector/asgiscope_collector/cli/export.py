@@ -1,4 +1,4 @@
-"""`export`: a trace for another tool."""
+"""`export`: write a trace in another tool's format."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Write the trace; 1 if it is not known."""
+    """Write the trace; return 1 if it is not stored."""
     try:
         trace = on_store(settings_of(asked), "export", trace_id=asked.trace_id, form=asked.format)
         if trace is None:

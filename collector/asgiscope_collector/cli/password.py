@@ -1,4 +1,4 @@
-"""`password`: a line for the file of people who may sign in."""
+"""`password`: print a line for the file of users."""
 
 import argparse
 import getpass
@@ -12,15 +12,15 @@ def register(commands: Subparsers) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser(
         "password",
-        help="make a line for the file of people who may sign in",
-        description="Read a password and print the line to add to the file that ASGISCOPE_COLLECTOR_PEOPLE names.",
+        help="make a line for the file of the users who may sign in",
+        description="Read a password and print the line for the file that ASGISCOPE_COLLECTOR_USERS_FILE names.",
     )
-    parser.add_argument("name", help="who signs in")
+    parser.add_argument("name", help="name of the user")
     parser.set_defaults(run=run)
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Ask twice on a terminal; read one line from anything else."""
+    """Ask for the password twice on a terminal; otherwise read one line from stdin."""
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
         if getpass.getpass("Again: ") != password:

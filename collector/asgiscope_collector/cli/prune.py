@@ -27,7 +27,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Drop, and say what went."""
+    """Drop days, and print which."""
     settings = settings_of(asked)
     try:
         dropped = on_store(settings, "prune", days=asked.days, size=asked.bytes, dry_run=asked.dry_run)

@@ -24,7 +24,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Compare, make anew, and say what was done."""
+    """Compare and rebuild, and print the result of each day."""
     try:
         days = on_store(
             settings_of(asked),

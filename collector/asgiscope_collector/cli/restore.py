@@ -1,4 +1,4 @@
-"""`restore`: a backup into a store that is empty."""
+"""`restore`: read a backup into an empty store."""
 
 import argparse
 from dataclasses import replace
@@ -24,7 +24,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Read it."""
+    """Restore the backup."""
     settings = settings_of(asked)
     settings = replace(settings, data=settings.data.absolute())
     try:

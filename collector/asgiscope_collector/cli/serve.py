@@ -1,4 +1,4 @@
-"""`serve`: take OTLP, answer the API, serve the page."""
+"""`serve`: receive OTLP, answer the API and serve the dashboard."""
 
 import argparse
 import gc
@@ -26,11 +26,13 @@ logger = logging.getLogger("asgiscope_collector")
 
 _BACKLOG = 2048
 _GRACE_SHARE = 0.4
-"""Of the time to stop: for requests that are being answered."""
+"""Share of the stop time that is left for requests in progress."""
 _ALARM_SECONDS = 2
-"""After the deadline: for a thread that holds the interpreter's lock and so keeps the deadline from being seen."""
+"""Time after the deadline until SIGALRM ends the process, if a thread holds the GIL and the deadline's thread
+cannot run.
+"""
 _GARBAGE = 10_000
-"""Objects made and not dropped before they are looked through; a body of 1,024 spans exceeds the usual 700."""
+"""Garbage collection threshold of generation 0; a body of 1,024 spans alone exceeds the default of 700."""
 
 
 def register(commands: Subparsers) -> None:
@@ -54,7 +56,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Serve as the flags and the environment say."""
+    """Serve with the settings from the flags and the environment."""
     return serve(
         settings_of(
             asked,
@@ -68,14 +70,14 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def serve(settings: Settings) -> int:
-    """Serve until a signal comes; 0 if all went well, 1 with one line on stderr if it could not start."""
-    # Its working directory will be the data folder.
+    """Serve until a signal arrives; return 0, or 1 with one line on stderr if the server could not start."""
+    # The working directory changes to the data folder below.
     settings = replace(
         settings,
         data=settings.data.absolute(),
         alerts=_absolute(settings.alerts),
         ingest_tokens=_absolute(settings.ingest_tokens),
-        people=_absolute(settings.people),
+        users_file=_absolute(settings.users_file),
         mask=_absolute(settings.mask),
         oidc_secret_file=_absolute(settings.oidc_secret_file),
     )
@@ -84,7 +86,7 @@ def serve(settings: Settings) -> int:
         _check_rules(settings.alerts)
         with FolderLock(settings.data):
             _use_temporary_folder(settings.data / "tmp")
-            # The engine keeps a copy of each schema it decodes with in the folder it is started in.
+            # The engine writes a copy of each schema that it decodes with to its working directory.
             os.chdir(settings.data)
             listener = _bind(settings)
             with listener:
@@ -101,7 +103,7 @@ def serve(settings: Settings) -> int:
 
 
 def _check_rules(path: str) -> None:
-    """Refuse to start without the rules that somebody relies on; a mistake in them is said, and does no such harm.
+    """Refuse to start if the rules file cannot be read; mistakes in its rules are only reported.
 
     Raises:
         SettingsError: the file of alert rules cannot be read.
@@ -127,7 +129,8 @@ def _run(settings: Settings, listener: socket.socket) -> int:
 
     app = create_app(settings, on_fatal=stop)
     server = server_of(app)
-    # uvicorn handles these while it runs and raises them again when it has stopped: by then all is done.
+    # uvicorn handles these signals while it runs and raises them again after it has stopped, when all work is
+    # done.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     signal.signal(signal.SIGHUP, lambda *_: app.state.collector.alerting.reload())
@@ -140,9 +143,9 @@ def _run(settings: Settings, listener: socket.socket) -> int:
 
 
 def _collect_less() -> None:
-    """Keep the garbage collector from what is imported, and let it come less often for what bodies make and drop.
+    """Exclude the imported modules from garbage collection, and collect less often.
 
-    It holds the interpreter meanwhile, an eighth of a second where it walks everything.
+    A full collection holds the GIL for about an eighth of a second.
     """
     gc.collect()
     gc.freeze()
@@ -150,16 +153,16 @@ def _collect_less() -> None:
 
 
 def _use_temporary_folder(folder: Path) -> None:
-    """The engine's client hands over each insert in a temporary file: on our disk, not in a small /tmp."""
+    """Use our disk for temporary files, not a small /tmp: the engine's client writes each insert to one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     tempfile.tempdir = str(folder)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose process ends `stop_seconds` after it was asked to, whatever it is doing.
+    """uvicorn's server, in a process that exits at most `stop_seconds` after it was asked to.
 
-    What is ended so has not stopped in order: its exit status is 1.
+    If the deadline ends the process, its exit status is 1.
     """
 
     def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
@@ -169,23 +172,23 @@ class Server(uvicorn.Server):
         self._deadline: threading.Timer | None = None
 
     def end_process_in_time(self) -> None:
-        """Let the deadline end the process; without this call it is for servers that are a part of one."""
+        """Let the deadline end the process. Do not call this for a server that is only a part of its process."""
         self._ends_process = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop, on a signal; SIGINT that comes again waits for no request."""
+        """Start to stop on a signal; a second SIGINT does not wait for requests."""
         super().handle_exit(sig, frame)
         self.begin_to_stop()
 
     def begin_to_stop(self) -> None:
-        """Take no more requests, and end the process at the deadline if it has not ended by then."""
+        """Accept no more requests, and end the process at the deadline if it is still running."""
         self.should_exit = True
         if not self._ends_process or self._deadline is not None:
             return
         self._deadline = threading.Timer(self._stop_seconds, self._end)
         self._deadline.daemon = True
         self._deadline.start()
-        # The kernel's default for this signal ends the process without any help of the interpreter.
+        # The kernel's default action for this signal ends the process without the interpreter.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, self._stop_seconds + _ALARM_SECONDS)
 
@@ -196,12 +199,12 @@ class Server(uvicorn.Server):
             self._stop_seconds,
         )
         logging.shutdown()
-        # Not by the interpreter's exit, which would wait, and tear the engine down under a query.
+        # Not a normal exit: the interpreter would wait, and close the engine while a query runs.
         os._exit(1)
 
 
 def server_of(app: FastAPI) -> Server:
-    """The server for the app: one process, for the engine must not be forked and holds its folder alone."""
+    """Return the server for the app: one process, because the engine must not be forked and locks its folder."""
     stop_seconds = app.state.collector.settings.stop_seconds
     server = Server(
         uvicorn.Config(
@@ -210,14 +213,14 @@ def server_of(app: FastAPI) -> Server:
             log_config=None,
             log_level=logging.WARNING,
             server_header=False,
-            # Each part asks who the socket's peer is: see access/peer.py.
+            # Each part determines the client's address itself: see access/peer.py.
             proxy_headers=False,
             timeout_graceful_shutdown=max(1, int(stop_seconds * _GRACE_SHARE)),
             workers=1,
         ),
         stop_seconds,
     )
-    # It waits for its readers to leave before the app learns that it stops.
+    # uvicorn waits for event streams to end before it tells the app that it stops.
     app.state.collector.feed.stops_with(lambda: server.should_exit)
     return server
 

@@ -1,4 +1,4 @@
-"""The store as a command sees it: opened here, or reached through the collector that holds it."""
+"""Access to the store for commands: open it here, or ask the collector that holds it."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,14 +20,14 @@ from asgiscope_collector.store.rebuild import RebuildError
 
 
 class StoreUnavailableError(RuntimeError):
-    """The store cannot be used now; the message says why, and what to do."""
+    """The store cannot be used now; the message says why and what to do."""
 
 
 def on_store(settings: Settings, operation: str, /, *, migrate: bool = True, **arguments: Any) -> Any:
-    """What an operation returns: run by the collector that holds the data folder, else here.
+    """Run an operation in the collector that holds the data folder, else in this process, and return its result.
 
     Raises:
-        StoreUnavailableError: the store is not there, does not open, or what was asked failed.
+        StoreUnavailableError: there is no store, it does not open, or the operation failed.
     """
     settings = replace(settings, data=settings.data.absolute())
     if not settings.store_address.embedded:

@@ -1,1 +1,1 @@
-"""What takes OTLP in: decoded, validated, acknowledged once it is on the disk."""
+"""Ingest: decode and validate OTLP, and acknowledge it once it is on disk."""

@@ -1,6 +1,6 @@
-"""From a request's bytes to a body that can be spooled: inflate, parse, drop spans that cannot be stored.
+"""Decoding of a request into a body for the spool: inflate, parse, drop items that cannot be stored.
 
-Pure: bytes and limits in, a result or a `RefusedError` out. Nothing waits and nothing is kept.
+Pure functions: bytes and limits in, a result or a `RefusedError` out. No I/O and no state.
 """
 
 import sys
@@ -36,7 +36,7 @@ else:
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 _MAX_MEMBERS: Final = 1_000
-"""Of a packed body."""
+"""Limit of concatenated gzip or zstd members in a body."""
 _PIECE_BYTES: Final = 64 * 1024
 _NO_TRACE: Final = bytes(_TRACE_ID_BYTES)
 _NO_SPAN: Final = bytes(_SPAN_ID_BYTES)
@@ -47,7 +47,7 @@ M = TypeVar("M")
 
 
 class RefusedError(Exception):
-    """A request that is not accepted: an HTTP status, and what the sender should change."""
+    """A request that is not accepted: the HTTP status, and what the sender should change."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -57,28 +57,28 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A body fit to be stored."""
+    """A body that can be stored."""
 
     body: bytes
-    """The request in protobuf; empty when nothing of it is left."""
+    """The request in protobuf; empty if no item is left."""
     items: int
-    """Spans or data points."""
+    """Number of spans or data points."""
     rejected: int
-    """Those taken out: they have no valid id or a time outside of what is kept."""
+    """Number of items dropped: their id is invalid, or their time is outside of the retention."""
     repaired: int = 0
-    """Values that were replaced or left out, because their field cannot hold them."""
+    """Number of values replaced or dropped because their field cannot hold them."""
     digest: bytes = b""
-    """Of the body and its signal: the same bytes sent again have the same."""
+    """Digest of the body and its signal: a retry with the same bytes has the same digest."""
     newest: tuple[Newest, ...] = ()
-    """Of each instance the newest time, also of what was taken out."""
+    """The newest time of each service instance, also of dropped items."""
 
 
 def inflate(data: bytes, encoding: str, limit: int) -> bytes:
     """Undo `Content-Encoding`.
 
     Raises:
-        RefusedError: 415 for an encoding that is not known, 400 for data that is not of it, 413 beyond `limit`
-            bytes, found without making more than that.
+        RefusedError: 415 for an unknown encoding, 400 for invalid data, 413 above `limit` bytes, which is
+            detected without inflating more than that.
     """
     name = encoding.strip().lower()
     if name in {"", "identity"}:
@@ -97,7 +97,7 @@ def inflate(data: bytes, encoding: str, limit: int) -> bytes:
 
 
 def parse(data: bytes, content_type: str, kind: type[M]) -> tuple[M, int]:
-    """Parse an OTLP request; returns it and how many values had to be replaced or left out.
+    """Parse an OTLP request; return it and the number of values that were replaced or dropped.
 
     Raises:
         RefusedError: 415 for another content type, 400 for a body that is not a `kind`.
@@ -111,16 +111,16 @@ def parse(data: bytes, content_type: str, kind: type[M]) -> tuple[M, int]:
         repaired = repair(data, kind) if name == PROTOBUF else None
         if repaired is None:
             raise RefusedError(400, str(error)) from None
-    # At least one: where a field comes twice, what was wrong may have given way to the second without being seen.
+    # At least one: if a field occurs twice, the second value may have replaced the invalid first one unseen.
     return from_protobuf(repaired[0], kind), max(1, repaired[1])
 
 
 def accept_traces(
     data: bytes, content_type: str, retention_days: int, mask: Mask | None = None, *, look: bool = False
 ) -> Accepted:
-    """Parse a trace request and take out the spans that cannot be stored.
+    """Parse a trace request and drop the spans that cannot be stored.
 
-    With `look` also the fields that have another type than OTLP says.
+    With `look`, also drop fields whose type is not OTLP's.
 
     Raises:
         RefusedError: the body as a whole is not acceptable.
@@ -159,9 +159,9 @@ def accept_traces(
 
 
 def accept_metrics(data: bytes, content_type: str, retention_days: int, *, look: bool = False) -> Accepted:
-    """Parse a metrics request and take out the data points that cannot be stored.
+    """Parse a metrics request and drop the data points that cannot be stored.
 
-    With `look` also the fields that have another type than OTLP says.
+    With `look`, also drop fields whose type is not OTLP's.
 
     Raises:
         RefusedError: the body as a whole is not acceptable.
@@ -193,13 +193,13 @@ def accept_metrics(data: bytes, content_type: str, retention_days: int, *, look:
 
 
 def _kept(retention_days: int) -> tuple[int, int]:
-    """The earliest and the latest time that is stored, in ns since the epoch."""
+    """Return the earliest and the latest time that is stored, in ns since the epoch."""
     now = time.time_ns()
     return now - retention_days * _DAY_NS, now + _AHEAD_NS
 
 
 def media_type(content_type: str) -> str:
-    """`application/json` of `Application/JSON; charset=utf-8`."""
+    """Return the media type in lower case: `application/json` for `Application/JSON; charset=utf-8`."""
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -216,7 +216,7 @@ def _inflate_zstd(data: bytes, limit: int) -> bytes:
 
 
 def _inflate(data: bytes, limit: int, make: Callable[[], Any]) -> bytes:
-    """Undo every member of a body: of gzip and zstd, some put one after the other are one (RFC 1952, RFC 8878)."""
+    """Inflate every member of a body: gzip and zstd allow concatenated members (RFC 1952, RFC 8878)."""
     parts: list[bytes] = []
     size = position = 0
     members = 1
@@ -227,7 +227,7 @@ def _inflate(data: bytes, limit: int, make: Callable[[], Any]) -> bytes:
             if members > _MAX_MEMBERS:
                 raise EOFError(f"it has more than {_MAX_MEMBERS} members")
             inflater = make()
-        # In pieces: at a member's end the inflater copies what follows of the piece.
+        # In pieces, because at a member's end the inflater copies the rest of its input.
         piece = data[position : position + _PIECE_BYTES]
         part = inflater.decompress(piece, limit + 1 - size)
         size += len(part)

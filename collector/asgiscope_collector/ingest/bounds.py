@@ -1,8 +1,8 @@
-"""How many elements a body may have, found before it is parsed, and the memory that parsing it takes.
+"""Limits on the number of elements in a body, checked before it is parsed, and an estimate of the parser's memory.
 
-On the wire an element is two bytes and more, in memory fifty and more: a small packed body could otherwise hold a
-parser for minutes and a gigabyte. What is counted is an upper bound at memory speed; exporters' bodies have half as
-many small elements as are allowed, or fewer.
+An element takes two bytes or more on the wire and fifty or more in memory, so a small compressed body could
+occupy the parser for minutes and use a gigabyte. The count is an upper bound, found at memory speed;
+exporters' bodies have at most half as many small elements as are allowed.
 """
 
 import re
@@ -16,39 +16,45 @@ import numpy as np
 from asgiscope_collector.wal.spool import SpoolUnavailableError
 
 _FREE: Final = 50_000
-"""Elements that any body may have."""
+"""Number of elements that any body may have."""
 _BYTES_PER_SMALL: Final = 10
-"""A protobuf body may have one small element for so many bytes beyond. asgiscope's own has one for 19."""
+"""Above that, a protobuf body may have one small element per this many bytes. asgiscope's bodies have one per
+19.
+"""
 _SMALL: Final = 16
-"""Bytes in a small element. Text never looks like one: as a length, its characters are larger."""
+"""Largest size of a small element in bytes. Text is never taken for one: read as a length, its characters are
+larger.
+"""
 _BYTES_PER_OBJECT: Final = 20
-"""A JSON body may have one object or list for so many bytes beyond. asgiscope's spans have one for 40."""
+"""Above `_FREE`, a JSON body may have one object or list per this many bytes. asgiscope's spans have one per
+40.
+"""
 _MAX_CONTAINERS: Final = 50_000
-"""Resources and scopes of a protobuf body: each is visited by itself."""
+"""Limit of resources and scopes in a protobuf body: each of them is visited."""
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BYTES_OF_ELEMENT: Final = 96
 _BYTES_OF_OBJECT: Final = 640
-"""Of memory while it is parsed: measured, the dearest kind."""
+"""Memory per object while it is parsed, in bytes: measured for the most expensive kind."""
 _COPIES: Final = 3
-"""Of a body's bytes, while it is parsed."""
+"""Number of copies of a body's bytes while it is parsed."""
 _LENGTH: Final = 2
-"""The wire type of an element that says how long it is."""
+"""Wire type of a length-delimited element."""
 _VARINT_BITS: Final = 7
 _VARINT_MORE: Final = 0x80
 _WIRE_BYTES: Final = {1: 8, 5: 4}
 _CHILD: Final = {1: 2, 2: 0}
-"""The field of a request's resources, and in each of these the field of its scopes."""
+"""Field number of a request's resources, and of the scopes in a resource."""
 
 
 class TooManyElementsError(ValueError):
-    """A body has more elements than its size explains; the message says what is allowed."""
+    """A body has too many elements for its size; the message says how many are allowed."""
 
 
 def parsing_memory(data: bytes, *, json: bool) -> int:
-    """Return about how many bytes it takes to parse a body.
+    """Return the estimated memory for parsing a body, in bytes.
 
     Raises:
-        TooManyElementsError: it has too many elements to be parsed.
+        TooManyElementsError: it has too many elements.
     """
     if json:
         count, limit = _objects(data), _FREE + len(data) // _BYTES_PER_OBJECT
@@ -71,26 +77,26 @@ def parsing_memory(data: bytes, *, json: bool) -> int:
 
 
 class ParsingBudget:
-    """The memory of the bodies that are parsed at the same time. Used by the threads that parse."""
+    """Memory budget of the bodies that are parsed at the same time. Used by the parser threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._held = 0  # lock: _lock
+        self._held = 0  # guarded by _lock
 
     @property
     def held(self) -> int:
-        """Bytes, about, that parsing takes now."""
+        """Estimated bytes that parsing uses now."""
         return self._held
 
     @contextmanager
     def hold(self, size: int, beside: int) -> Iterator[None]:
-        """Hold so much while the block runs; `beside` is what bodies hold that are not parsed yet.
+        """Hold `size` bytes while the block runs; `beside` is the size of bodies that are not parsed yet.
 
-        One body is let in always: all of them have a bounded size.
+        One body is always admitted, because the size of each is limited.
 
         Raises:
-            SpoolUnavailableError: others hold too much; the sender should try again later.
+            SpoolUnavailableError: others use too much; the sender should try again later.
         """
         with self._lock:
             if self._held and self._held + beside + size > self._limit:
@@ -110,15 +116,15 @@ def _objects(data: bytes) -> int:
 
 
 def _small_elements(data: bytes) -> int:
-    """Return how many bytes may begin an element of fewer than `_SMALL` bytes. Never too few."""
+    """Return an upper bound of the elements with fewer than `_SMALL` bytes."""
     found = np.frombuffer(data, np.uint8)
-    if len(found) // 2 <= _FREE:  # an element has two bytes
+    if len(found) // 2 <= _FREE:  # an element has at least two bytes
         return len(found) // 2
     return int(np.count_nonzero(((found[:-1] & 7) == _LENGTH) & (found[1:] < _SMALL)))
 
 
 def _containers(data: bytes) -> int:
-    """Return how many resources and scopes a protobuf request has, or a number beyond what is allowed."""
+    """Return the number of resources and scopes in a protobuf request, or a number above the limit."""
     count, left = 0, [(0, len(data), 1)]
     while left and count <= _MAX_CONTAINERS:
         start, end, field = left.pop()
@@ -132,7 +138,7 @@ def _containers(data: bytes) -> int:
 
 
 def _elements(data: bytes, position: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
-    """Yield where each element of a field begins and ends; ends where the bytes are no message."""
+    """Yield the start and end of each element of a field; stop where the bytes are not a valid message."""
     while position < end:
         tag, position = _varint(data, position)
         wire = tag & 7
@@ -152,7 +158,7 @@ def _elements(data: bytes, position: int, end: int, wanted: int) -> Iterator[tup
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return the number at a position and where it ends."""
+    """Return the varint at a position and its end."""
     number = shift = 0
     while position < len(data):
         byte = data[position]

@@ -1,10 +1,11 @@
-"""A bound on distinct keys: routes, call sites, calls, releases and services, by minute.
+"""Limits on distinct keys per minute: routes, call sites, calls, releases and services.
 
-The rollups have a row for each of them in each minute, so a path in a route's place, or a version made of a clock,
-would make them as large as the spans. Up to a number for each service, and another for all, the most expensive are
-kept by name; the others are called `(other)`, with what they were called beside it, and so are summed in one row.
+The rollups have a row per key and minute, so paths in place of routes, or a version with a timestamp, would
+make them as large as the spans. Up to a limit per service, and one for all services, the most expensive keys
+keep their names; the others are stored as `(other)`, with the original name in another attribute, and so
+share one row.
 
-Few segments have that many: each is sampled as bytes, and only one that seems to is read span by span.
+Few segments come near the limit: each is sampled as bytes, and only suspect ones are read span by span.
 """
 
 import logging
@@ -22,10 +23,10 @@ from asgiscope_collector.wal.segment import iter_records
 logger = logging.getLogger(__name__)
 
 OTHER: Final = "(other)"
-"""In the place of a name beyond the bound. Its row has the sum of all of them."""
+"""Replaces a name above the limit. Its row has the sum of all of them."""
 PER_SERVICE: Final = 5_000
 OVERALL: Final = 20_000
-"""Keys of a kind in a minute, of one service and of all."""
+"""Limit of keys of a kind per minute, for one service and for all."""
 
 _NOT_RENAMED: Final = frozenset(
     {"", OTHER, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
@@ -38,9 +39,9 @@ _WINDOWS: Final = 16
 _WINDOW_BYTES: Final = 256 * 1024
 _MOST: Final = 1_024
 _ENOUGH: Final = 500
-"""Sampled values that say something of how many there are."""
+"""Fewest sampled values for an estimate."""
 _MANY: Final = 0.9
-"""The share of distinct ones among a thousand of five thousand equally frequent values."""
+"""The share of distinct values in a sample of a thousand, if five thousand values are equally frequent."""
 _MINUTE_NS: Final = 60_000_000_000
 _MINUTES_KEPT: Final = 5
 _COUNTED: Final = 200_000
@@ -49,20 +50,20 @@ _CUT: Final = 64
 
 
 class Bytes(Protocol):
-    """What a segment is searched as: its bytes, or the file in memory."""
+    """A segment's content: bytes, or a memory-mapped file."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the size in bytes."""
 
     def __getitem__(self, part: slice, /) -> bytes:
-        """Some of them."""
+        """Return a slice."""
 
     def find(self, sub: bytes, start: int, end: int, /) -> int:
-        """Where these begin, or -1."""
+        """Return the position of `sub`, or -1."""
 
 
 class _Scope(NamedTuple):
-    """Whose keys are bounded together."""
+    """The group of keys that share a limit."""
 
     minute: int
     kind: str
@@ -71,7 +72,7 @@ class _Scope(NamedTuple):
 
 @dataclass(slots=True)
 class _Minute:
-    """The keys of a minute that are kept by name, as hashes, and how many are not."""
+    """The hashes of a minute's keys that keep their names, and the number of the others."""
 
     kept: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     total: Counter[str] = field(default_factory=Counter)
@@ -79,7 +80,7 @@ class _Minute:
 
 
 class KeyLimits:
-    """Remembers which keys of the last minutes are kept by name. Used by one thread at a time."""
+    """The keys of the last minutes that keep their names. Used by one thread at a time."""
 
     def __init__(self, *, per_service: int = PER_SERVICE, overall: int = OVERALL) -> None:
         self._per_service = per_service
@@ -89,12 +90,12 @@ class KeyLimits:
         self._sampled_since = 0.0
 
     def others(self) -> dict[str, int]:
-        """Return by kind how many keys of the last minute that had any are summed under `OTHER`, at least."""
+        """Return by kind how many keys were stored as `OTHER` in the last minute with any; a lower bound."""
         found = [minute for minute in list(self._minutes.values()) if minute.other]
         return {kind: len(keys) for kind, keys in found[-1].other.items()} if found else {}
 
     def is_suspect(self, data: Bytes) -> bool:
-        """Return whether a segment, with others of this minute, seems to have more keys than are kept."""
+        """Return whether the keys in a segment, with those of the same minute, seem to exceed the limit."""
         now = time.monotonic()
         if now - self._sampled_since > _MINUTE_NS / 1e9:
             self._sampled_since, self._sampled = now, {}
@@ -110,7 +111,7 @@ class KeyLimits:
         return suspect
 
     def apply(self, signal: str, data: bytes) -> list[bytes] | None:
-        """Return a segment's bodies with the names beyond the bounds replaced, or None if all are kept."""
+        """Return a segment's bodies with the names above the limits replaced, or None if none is."""
         whole = [body for _, body in iter_records(data)]
         costs: dict[_Scope, Counter[int]] = {}
         for body in whole:
@@ -120,13 +121,13 @@ class KeyLimits:
         for scope, found in costs.items():
             group = groups.setdefault(scope[:2], [])
             group += [(cost, scope, key) for key, cost in found.items()]
-        # All are looked at: a generator would end at the first.
+        # sum() of a list, because any() of a generator would stop at the first group.
         if not sum([self._choose(minute, kind, group) for (minute, kind), group in groups.items()]):
             return None
         return [self._rewrite(signal, body) for body in whole]
 
     def _choose(self, number: int, kind: str, group: list[tuple[int, _Scope, int]]) -> int:
-        """Keep the most expensive of a minute's new keys, as far as there is room; return how many are not."""
+        """Choose the most expensive of a minute's new keys while there is room; return how many are not kept."""
         minute = self._minutes.setdefault(number, _Minute())
         while len(self._minutes) > _MINUTES_KEPT:
             self._minutes.popitem(last=False)
@@ -164,7 +165,7 @@ class KeyLimits:
         for each in _entries(signal, request):
             for scope, key, _, names, attributes in each:
                 if not self._is_kept(scope, key):
-                    # Of data points nothing but the name tells one series from another.
+                    # For data points, only the name tells two series apart.
                     _rename(attributes, names, keep=signal == "traces")
         return to_protobuf(request)
 
@@ -174,7 +175,7 @@ class _Entry(NamedTuple):
     key: int
     cost: int
     names: tuple[str, ...]
-    """The attributes that make the key."""
+    """The attributes that form the key."""
     attributes: Any
 
 
@@ -185,7 +186,7 @@ def _keys(signal: str, request: Any) -> Iterator[tuple[_Scope, int, int]]:
 
 
 def _entries(signal: str, request: Any) -> Iterator[list[_Entry]]:
-    """Yield what each resource, span, link or data point counts for."""
+    """Yield the keys that each resource, span, link or data point counts for."""
     for resource, items in items_of(signal, request):
         about = _texts(resource.attributes, (_SERVICE, _VERSION, _ENVIRONMENT))
         service = about[_SERVICE]
@@ -193,7 +194,7 @@ def _entries(signal: str, request: Any) -> Iterator[list[_Entry]]:
         for start, cost, attributes, linked in items:
             minute = start // _MINUTE_NS
             if first:
-                # Of its first span's minute: processes have one release.
+                # Only in its first span's minute: a process has one release.
                 first = False
                 yield [
                     _entry(_Scope(minute, "service", ""), about, (_SERVICE,), cost, resource.attributes),
@@ -250,7 +251,7 @@ def _texts(attributes: Any, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _rename(attributes: Any, names: tuple[str, ...], *, keep: bool) -> None:
-    """Call what stands under these names `OTHER`, and keep what it was called."""
+    """Replace the values of these attributes with `OTHER`, and keep the original values if `keep` is set."""
     for each in list(attributes):
         if each.key in names and each.value.string_value not in _NOT_RENAMED:
             if keep:
@@ -259,7 +260,7 @@ def _rename(attributes: Any, names: tuple[str, ...], *, keep: bool) -> None:
 
 
 def _sample(data: Bytes, name: str) -> Iterator[bytes]:
-    """Yield the values of some of an attribute's places, as protobuf has them, from all over a segment."""
+    """Yield a sample of an attribute's values as protobuf bytes, taken from the whole segment."""
     sign = b"\n" + bytes([len(name)]) + name.encode() + b"\x12"
     size = len(data)
     step = max(_WINDOW_BYTES, size // _WINDOWS)

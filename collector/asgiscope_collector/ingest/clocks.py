@@ -1,9 +1,9 @@
-"""How far the clocks of senders are from this collector's, by service instance.
+"""Clock differences between senders and this collector, by service instance.
 
-A span is sent after it ended, so what arrives with an end in the future comes from a clock that is ahead. The same
-difference with the other sign is the age of what arrives: never less than the way here takes. A sender that holds
-spans back, or sends them again, makes it larger for a while, so the smallest of the last minutes counts. Spans keep
-the times that their sender gave them.
+A span is sent after it ended, so an end in the future comes from a clock that is ahead. In the other
+direction, the difference is the age of the data on arrival, which includes the transport time. A sender that
+delays or retries makes it larger for a while, so the minimum of the last minutes is used. Spans keep the
+times of their sender.
 """
 
 import threading
@@ -17,25 +17,25 @@ from asgiscope_collector.schemas import SenderClock
 
 _NS: Final = 1_000_000_000
 AHEAD_NS: Final = 5 * _NS
-"""An instance further ahead is shown: nothing but its clock explains it."""
+"""An instance that is further ahead is reported: only its clock explains that."""
 BEHIND_NS: Final = 90 * _NS
-"""An instance further behind is shown: exporters and gateways hold spans back for less."""
+"""An instance that is further behind is reported: exporters and gateways delay spans for less than this."""
 _BEHIND_FOR_NS: Final = 60 * _NS
-"""For so long at least: what is sent once, late, says nothing of a clock."""
+"""A clock is behind only if it was for this long: a single late request says nothing about a clock."""
 _PERIOD_NS: Final = 120 * _NS
-"""The smallest difference of the present period and of the one before counts."""
+"""Length of a period. The minimum of the current and the previous period is used."""
 _KEPT_NS: Final = 86_400 * _NS
 _INSTANCES: Final = 10_000
 _SHOWN: Final = 100
 _LONGEST: Final = 200
-"""Characters of a name."""
+"""Limit of a name's length in characters."""
 _IDENTITY: Final = ("service.name", "deployment.environment.name", "host.name", "service.instance.id")
 _ENVIRONMENT: Final = "deployment.environment"
-"""Its former name."""
+"""The attribute's former name."""
 
 
 class Sender(NamedTuple):
-    """A service instance, as its resource says; '' where it does not."""
+    """A service instance, from its resource attributes; '' for a missing one."""
 
     service: str
     environment: str
@@ -44,7 +44,7 @@ class Sender(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """The newest time that a request has of an instance."""
+    """The newest time in a request for one instance."""
 
     sender: Sender
     time_ns: int
@@ -53,7 +53,7 @@ class Newest(NamedTuple):
 @dataclass(slots=True)
 class _Clock:
     first_ns: int
-    """Since when every difference was of what is shown, by the collector's clock."""
+    """Since when all differences exceeded the limit, by the collector's clock."""
     received_ns: int
     period: int
     least_ns: int
@@ -66,7 +66,7 @@ class _Clock:
 
 
 def read_newest(signal: str, request: Any) -> tuple[Newest, ...]:
-    """Return the newest time of each resource of a request that has one."""
+    """Return the newest time of each resource in a request that has one."""
     found = []
     for resource, time_ns in newest_of(signal, request):
         if time_ns:
@@ -81,16 +81,16 @@ def read_newest(signal: str, request: Any) -> tuple[Newest, ...]:
 
 
 class Clocks:
-    """What was measured of each instance. For any thread."""
+    """Measurements per instance. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._clocks: OrderedDict[Sender, _Clock] = (
             OrderedDict()
-        )  # lock: _lock; the one heard of last at the end
+        )  # guarded by _lock; the most recent sender is last
 
     def measure(self, newest: Iterable[Newest], received_ns: int) -> None:
-        """Take the times of a request that was received then, nanoseconds since the epoch."""
+        """Record the times of a request that was received at `received_ns`, ns since the epoch."""
         with self._lock:
             for sender, time_ns in newest:
                 late_ns, period = received_ns - time_ns, received_ns // _PERIOD_NS
@@ -111,7 +111,7 @@ class Clocks:
                 self._clocks.move_to_end(sender)
 
     def wrong(self, now_ns: int) -> list[SenderClock]:
-        """Return the instances whose clocks are off, those that are furthest off first."""
+        """Return the instances whose clocks are wrong, the largest difference first."""
         with self._lock:
             for sender, clock in list(self._clocks.items()):
                 if clock.received_ns >= now_ns - _KEPT_NS:
@@ -133,7 +133,7 @@ class Clocks:
         return sorted(found, key=lambda each: -abs(each.offset_ns))
 
     def status(self, now_ns: int) -> tuple[list[SenderClock], int]:
-        """Return the instances that are furthest off, and how many are off in all."""
+        """Return the instances with the largest differences, and the number of all wrong clocks."""
         found = self.wrong(now_ns)
         return found[:_SHOWN], len(found)
 

@@ -1,8 +1,8 @@
-"""OTLP over gRPC: the Export methods of the trace, metrics and logs services, into the same inbox as HTTP.
+"""OTLP over gRPC: the Export methods of the trace, metrics and logs services, with the same inbox as HTTP.
 
-Messages stay bytes: the handlers are generic and the inbox parses each body once, as it does for HTTP. What is
-refused is a gRPC status; where the sender should try again it carries `google.rpc.RetryInfo`, which is how OTLP
-tells what can be retried. This module needs the extra `grpc`, and is imported only where the settings ask for it.
+The handlers are generic and get bytes, and the inbox parses each body once, as for HTTP. A refusal is a gRPC
+status; `google.rpc.RetryInfo` in its details tells the sender that it may retry, as OTLP specifies. This
+module needs the extra `grpc` and is imported only if the settings enable it.
 """
 
 import logging
@@ -32,14 +32,14 @@ _Take = Callable[[bytes, str, str, str], Awaitable[Any]]
 
 
 class GrpcReceiver:
-    """The gRPC server. Made, started and stopped on the event loop."""
+    """The gRPC server. Created, started and stopped on the event loop."""
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
         self._inbox = inbox
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_body_bytes),
-                # A second listener must fail, not take every other connection.
+                # A second listener on the port must fail instead of sharing the connections.
                 ("grpc.so_reuseport", 0),
             ]
         )
@@ -60,11 +60,11 @@ class GrpcReceiver:
             ) from error
 
     async def start(self) -> None:
-        """Begin to take requests."""
+        """Start to accept requests."""
         await self._server.start()
 
     async def stop(self) -> None:
-        """Finish what is being answered and take nothing more."""
+        """Finish the requests in progress and accept no more."""
         await self._server.stop(_GRACE_SECONDS)
 
     def _service(self, package: str, name: str, take: _Take) -> Any:
@@ -87,7 +87,7 @@ class GrpcReceiver:
 
 
 def _details(code: int, message: str) -> bytes:
-    """A `google.rpc.Status`; where the sender should come again, with the time after which."""
+    """Return a serialised `google.rpc.Status`, with the retry delay if the sender should retry."""
     details = status(code, message)
     if code == _UNAVAILABLE:
         retry = RetryInfo()

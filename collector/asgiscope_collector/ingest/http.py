@@ -1,7 +1,7 @@
 """OTLP over HTTP: `POST /v1/traces`, `/v1/metrics`, `/v1/logs`, in protobuf or JSON.
 
-Answers are those of the specification: what is accepted is answered 200, with a partial success where spans
-were left out; what is refused gets a `google.rpc.Status` in the encoding of the request.
+The answers follow the specification: 200 for accepted data, with a partial success if spans were dropped; a
+refused request gets a `google.rpc.Status` in the encoding of the request.
 """
 
 import logging
@@ -28,7 +28,7 @@ _Take = Callable[[bytes, str, str, str], Awaitable[Any]]
 
 
 class Receiver:
-    """The three routes."""
+    """The handlers of the three routes."""
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class Receiver:
 
     @property
     def routes(self) -> list[Route]:
-        """What to mount at the root."""
+        """The routes to mount at the root."""
         return [
             self._route("/v1/traces", self._inbox.traces),
             self._route("/v1/metrics", self._inbox.metrics),

@@ -1,7 +1,7 @@
-"""What HTTP and gRPC have in common: a request's bytes in, an answer out, with the body on the disk between.
+"""The part of ingest that HTTP and gRPC share: write a request's body to disk and return the response.
 
-Nothing here knows the transport. Bodies that are being received, parsed or written take memory before the spool's
-bound counts them; they have a budget of their own, beyond which senders are told to wait.
+Independent of the transport. Bodies that are received, parsed or written use memory that the spool's limit
+does not count yet; they have a budget of their own, above which senders are told to retry later.
 """
 
 import asyncio
@@ -47,19 +47,19 @@ _LOGS_NOT_KEPT: Final = "asgiscope-collector keeps no logs: send them elsewhere"
 
 
 _SERVICE: Final = re.compile(rb"\x0a\x0cservice\.name\x12[\x02-\x7f]\x0a([\x01-\x7d])")
-"""An attribute of that name with a text of one length byte, as protobuf writes it."""
+"""The attribute `service.name` with a string of up to 127 bytes, in protobuf."""
 _NEAR: Final = 4096
 
 
 class Permit(Protocol):
-    """Whether a sender may send, by its `Authorization` header or metadata ('' without one)."""
+    """A check of a sender's `Authorization` header or metadata ('' if absent)."""
 
     def __call__(self, authorization: str, /) -> bool:
-        """True if it may."""
+        """Return whether the sender may send."""
 
 
 def anyone(_: str, /) -> bool:
-    """The permit of a collector that asks nobody who they are."""
+    """Permit every sender: no tokens are configured."""
     return True
 
 
@@ -71,19 +71,19 @@ class Reservation:
         self.held = 0
 
     def grow(self, size: int) -> None:
-        """Hold more.
+        """Reserve more bytes.
 
         Raises:
-            SpoolUnavailableError: others hold too much; the sender should try again later.
+            SpoolUnavailableError: other requests hold too much; the sender should try again later.
         """
         self._inbox.hold(size)
         self.held += size
 
 
 class Inbox:
-    """Takes requests of every signal. Used on the event loop; counters only grow.
+    """Accept requests of every signal. Used on the event loop; counters only grow.
 
-    Making one raises `SettingsError` where the patterns to mask cannot be read.
+    Creating one raises `SettingsError` if the file of masking patterns cannot be read.
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class Inbox:
         self.refused_requests = 0
 
     def close(self) -> None:
-        """End the threads that parse. What comes later is refused by the closed spool."""
+        """End the parser threads. The closed spool refuses later requests."""
         self._parsers.shutdown(wait=True)
 
     def admit(self, authorization: str) -> str:
-        """Let a sender in by its `Authorization`; returns a name of its token, '' where none is asked for.
+        """Check a sender's `Authorization`; return a name for its token, or '' if no tokens are configured.
 
         Raises:
-            RefusedError: 401, it may not send.
+            RefusedError: 401, the sender may not send.
         """
         if not self._permit(authorization):
             raise RefusedError(
@@ -130,7 +130,7 @@ class Inbox:
 
     @contextmanager
     def reserve(self) -> Iterator[Reservation]:
-        """The bytes of one request, held until it is answered."""
+        """Reserve bytes for one request until it is answered."""
         reservation = Reservation(self)
         try:
             yield reservation
@@ -138,7 +138,7 @@ class Inbox:
             self._held -= reservation.held
 
     def hold(self, size: int) -> None:
-        """See `Reservation.grow`."""
+        """Reserve bytes; see `Reservation.grow`."""
         limit = self._settings.receive_memory_bytes
         if self._held + size > limit:
             raise SpoolUnavailableError(
@@ -147,10 +147,10 @@ class Inbox:
         self._held += size
 
     async def traces(self, raw: bytes, content_type: str, encoding: str = "", token: str = "") -> Any:
-        """Store an `ExportTraceServiceRequest`; returns the response once it is on the disk.
+        """Store an `ExportTraceServiceRequest`; return the response once it is on the disk.
 
         Raises:
-            RefusedError: it cannot be accepted as it is.
+            RefusedError: the request cannot be accepted as it is.
             SpoolUnavailableError: not now; the sender should try again later.
         """
         accepted = await self._take("traces", self._accept_traces, raw, content_type, encoding, token=token)
@@ -167,7 +167,7 @@ class Inbox:
         return answer
 
     async def metrics(self, raw: bytes, content_type: str, encoding: str = "", token: str = "") -> Any:
-        """Store an `ExportMetricsServiceRequest`; as `traces`."""
+        """Store an `ExportMetricsServiceRequest`; see `traces`."""
         accepted = await self._take("metrics", accept_metrics, raw, content_type, encoding, token=token)
         self.points += accepted.items
         self.rejected_points += accepted.rejected
@@ -178,10 +178,10 @@ class Inbox:
         return answer
 
     async def logs(self, raw: bytes, content_type: str, encoding: str = "", _token: str = "") -> Any:
-        """Validate an `ExportLogsServiceRequest` and say that logs are not kept.
+        """Validate an `ExportLogsServiceRequest` and answer that logs are not stored.
 
         Raises:
-            RefusedError: it is no such request.
+            RefusedError: the bytes are not such a request.
         """
         request, _ = await self._off_the_loop(
             raw, encoding, partial(self._parse_logs, raw, content_type, encoding)
@@ -196,7 +196,7 @@ class Inbox:
         return answer
 
     def _report(self, partial_success: Any, accepted: Accepted, rejected: str) -> None:
-        """Say what was taken out of a body and what was changed; as OTLP has it, a warning rejects nothing."""
+        """Report dropped items in the response, and changed values as a warning, as OTLP specifies."""
         self.repaired_values += accepted.repaired
         reasons = [rejected] if accepted.rejected else []
         if accepted.repaired:
@@ -241,7 +241,7 @@ class Inbox:
 
     @contextmanager
     def _parsing(self, raw: bytes, content_type: str, encoding: str) -> Iterator[bytes]:
-        """Inflate a body, and hold the memory that parsing takes while the block runs.
+        """Inflate a body, and hold memory for parsing while the block runs.
 
         Raises:
             RefusedError: it is too large, or has too many elements.
@@ -256,14 +256,17 @@ class Inbox:
             yield data
 
     async def _off_the_loop(self, raw: bytes, encoding: str, work: Callable[[], R]) -> R:
-        """Run on a thread what could hold the loop; a small body that is not packed is parsed sooner here."""
+        """Run work on a thread if it could block the event loop.
+
+        A small uncompressed body is parsed faster directly.
+        """
         if len(raw) <= _SMALL and not encoding:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._parsers, work)
 
 
 def senders_of(body: bytes, token: str) -> tuple[str, ...]:
-    """Return whose quotas a request counts against: its token's, and that of the first service it names."""
+    """Return the senders whose quotas apply: the token and the first service in the body."""
     found = _SERVICE.search(body, 0, _NEAR)
     service = body[found.end() : found.end() + found[1][0]].decode("utf-8", "replace") if found else ""
     return (f"service:{service}", f"token:{token}") if token else (f"service:{service}",)

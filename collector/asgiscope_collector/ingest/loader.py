@@ -1,9 +1,9 @@
-"""From the spool into the engine: one segment, one insert, exactly once.
+"""The loader: from the spool into the engine, one insert per segment, exactly once.
 
-A segment whose load was begun and not seen to end, in this run or an earlier one, is settled (ingest/reconcile.py):
-what of it is stored is looked up, and nothing else is loaded meanwhile. What takes too much memory for one insert
-is loaded in pieces then. A segment that the engine cannot decode is taken apart: what it refuses is cleaned or set
-aside in `rejected/`, the rest is loaded.
+If an earlier load of a segment did not complete, in this run or an earlier one, the segment is reconciled
+(ingest/reconcile.py): the rows that are stored are looked up, and no other segment is loaded meanwhile. A
+segment that needs too much memory for one insert is then loaded in pieces. From a segment that the engine
+cannot decode, the bodies it refuses are cleaned or moved to `rejected/`, and the rest is loaded.
 """
 
 import io
@@ -32,34 +32,37 @@ logger = logging.getLogger(__name__)
 
 _BACKOFF_FIRST: Final = 0.5
 _BACKOFF_MAX: Final = 10.0
-"""Until the first attempt after an engine, or a disk, has come back."""
+"""Longest time until the first attempt after the engine or the disk has recovered."""
 _PATIENCE_FIRST: Final = 1.0
 _PATIENCE_MAX: Final = 30.0
 _POLL: Final = 1.0
 _REST: Final = {"traces": 2.0, "metrics": 4.0}
-"""An insert costs a tenth of a second of CPU and more, however little it holds (of metrics, which come from many
-processes one by one, four times that): while bodies trickle in, a signal's next segment is left to grow this
-many times as long as its last insert took."""
+"""Wait this many times the duration of a signal's last insert before the next, so that small segments can
+grow. An insert costs a tenth of a second of CPU or more, however little it holds; one of metrics, which many
+processes send one by one, costs four times that.
+"""
 _REST_MAX: Final = 5.0
 _THREADS: Final = 2
-"""The first loads what comes; the others only help where full segments wait: an insert uses one core at most."""
+"""The first thread loads every segment; the others help only with full segments, because an insert uses one
+core.
+"""
 _REJECTED_KEPT: Final = 100
 _REFUSING_SECONDS: Final = 600.0
 _NOT_THE_DATA: Final = re.compile(r"\(total\) memory limit|TIMEOUT_EXCEEDED|QUERY_WAS_CANCELLED|TOO_MANY_")
-"""Errors that say nothing of the body at hand. A body that alone exceeds a query's memory is refused."""
+"""Errors that do not concern the body. A body that alone exceeds a query's memory is refused."""
 
 
 class _Held(NamedTuple):
-    """A segment that failed, held back."""
+    """A segment that failed and is held back."""
 
     seconds: float
-    """Until it is tried again."""
+    """Delay until the next attempt."""
     stored: int
-    """How many others had been stored by then."""
+    """Number of segments stored when this one failed."""
 
 
 class Loader:
-    """The threads that load. Counters are read from other threads and only grow."""
+    """The loader's threads. Other threads may read the counters, which only grow."""
 
     def __init__(self, spool: Spool, engine: Engine, *, interval: float, rejected: Path) -> None:
         self._spool = spool
@@ -69,7 +72,7 @@ class Loader:
         self._stop = threading.Event()
         self._until = math.inf
         self._stored = threading.Condition()
-        """Notified when a segment has been stored, and when it is time to stop."""
+        """Notified when a segment has been stored, and when the loader stops."""
         self._loading = [threading.Lock() for _ in range(_THREADS)]
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"asgiscope-loader-{number}", daemon=True)
@@ -77,10 +80,11 @@ class Loader:
         ]
         self._failures: dict[int, str] = {}  # by thread
         self._held: dict[Path, _Held] = {}
-        self._rested: dict[str, float] = {}  # when a signal may be loaded again, on the monotonic clock
+        # signal -> earliest time of its next load, on the monotonic clock
+        self._rested: dict[str, float] = {}
         self._bounding = threading.Lock()
         self.keys = {signal: KeyLimits() for signal in SIGNALS}
-        """By signal, which keys are kept apart. Lock: _bounding."""
+        """The limits on distinct keys of each signal. Guarded by _bounding."""
         self.segments = 0
         self.failures = 0
         self.rejected_bodies = 0
@@ -89,23 +93,23 @@ class Loader:
 
     @property
     def failure(self) -> str:
-        """Why the newest attempt failed, or ''. No failure ends a thread: each is tried again."""
+        """The error of the latest attempt, or ''. An error never ends a thread: the segment is tried again."""
         return next((failure for failure in list(self._failures.values()) if failure), "")
 
     @property
     def is_refusing(self) -> bool:
-        """Whether the engine refused a body lately: while it is so, each is cleaned before it is accepted."""
+        """Whether the engine has refused a body recently: then bodies are cleaned before they are accepted."""
         return time.monotonic() - self._refused_at < _REFUSING_SECONDS
 
     def start(self) -> None:
-        """Begin loading; the engine must be open."""
+        """Start to load; the engine must be open."""
         for thread in self._threads:
             thread.start()
 
     def close(self, until: float = math.inf) -> None:
         """Load what the closed spool still holds, unless the engine fails, and end the threads.
 
-        No load is begun after `until`, on the monotonic clock: what is left is loaded after the next start.
+        No load starts after `until`, on the monotonic clock; the rest is loaded after the next start.
         """
         self._until = until
         self._stop.set()
@@ -117,7 +121,7 @@ class Loader:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Between two loads: nothing is loaded while the block runs. Not for the loop's thread."""
+        """Load nothing while the block runs. Waits for running loads, so do not call it on the event loop."""
         with ExitStack() as stack:
             for lock in self._loading:
                 stack.enter_context(lock)
@@ -139,13 +143,13 @@ class Loader:
                 continue
             try:
                 self._load(segment, number)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            except Exception as error:  # noqa: BLE001 - any error: the segment is tried again
                 self._failed(segment, number, error, backoff)
                 if self._wait(backoff) and stopping:
                     return
                 backoff = min(backoff * 2, _BACKOFF_MAX)
             else:
-                # The other's too: what it could not load may be what this one has just loaded.
+                # Those of the other thread too: this load may have included the segment that it failed on.
                 self._failures.clear()
                 self._held.pop(segment, None)
                 backoff = _BACKOFF_FIRST
@@ -153,9 +157,9 @@ class Loader:
                     self._stored.notify_all()
 
     def _failed(self, segment: Path, number: int, error: Exception, backoff: float) -> None:
-        """Hold a segment back: longer each time if others are stored meanwhile, so that the fault is its own.
+        """Hold a segment back, longer each time if others are stored meanwhile, because then the cause is its own.
 
-        The memory it takes, say. Where nothing can be stored, all wait alike.
+        Such as the memory it needs. While nothing can be stored, all segments wait the same time.
         """
         stored = self.segments
         before = self._held.get(segment, _Held(_PATIENCE_FIRST, stored))
@@ -169,21 +173,21 @@ class Loader:
             segment.name,
             backoff,
             self._failures[number],
-            exc_info=backoff == _BACKOFF_FIRST,  # the stack once in a row
+            exc_info=backoff == _BACKOFF_FIRST,  # the stack only for the first failure in a row
         )
 
     def _wait(self, seconds: float) -> bool:
-        """Until so much time has passed, or the other thread has stored something. Whether it is time to stop."""
+        """Wait until the time has passed or another thread has stored a segment; return whether to stop."""
         stored = self.segments
         with self._stored:
             self._stored.wait_for(lambda: self._stop.is_set() or self.segments > stored, seconds)
         return self._stop.is_set()
 
     def _load(self, segment: Path, number: int) -> None:
-        if not self._spool.is_in_doubt(segment):
+        if not self._spool.is_load_begun(segment):
             self._bound_keys(segment)
         try:
-            if self._spool.doubt(segment):
+            if self._spool.begin_load(segment):
                 self._insert(segment, number)
             else:
                 with self.paused():
@@ -196,7 +200,7 @@ class Loader:
         self.segments += 1
 
     def _bound_keys(self, segment: Path) -> None:
-        """Rename the keys of a segment that are beyond what a minute keeps apart, before its load begins."""
+        """Replace the keys of a segment that are above the limits, before its load begins."""
         signal = signal_of(segment)
         with segment.open("rb") as file, self._bounding:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
@@ -205,7 +209,7 @@ class Loader:
             try:
                 renamed = self.keys[signal].apply(signal, file.read())
             except MalformedError:
-                return  # the engine says which body it is
+                return  # the engine reports which body it is
         if renamed is not None:
             self._spool.rewrite(segment, renamed)
 
@@ -218,10 +222,10 @@ class Loader:
         self._rested[signal] = ended + min(_REST[signal] * (ended - began), _REST_MAX)
 
     def _take_apart(self, segment: Path) -> bool:
-        """Take out of a segment what the engine refuses. False if it is not the data that failed.
+        """Remove the bodies that the engine refuses from a segment; return False if the data is not the cause.
 
-        A body that is refused for fields which its schema does not have loses these; what is refused all the same
-        is set aside.
+        A refused body is stored without its unknown fields; if it is refused even so, it is moved to
+        `rejected/`.
         """
         data, signal = segment.read_bytes(), signal_of(segment)
         found = list(iter_records(data))
@@ -250,11 +254,12 @@ class Loader:
             self._rejected,
             torn,
         )
-        # As a rule what cannot be decoded stores nothing. Else it stays in doubt: a part of it may be stored.
+        # Usually a segment that cannot be decoded stores no rows. Otherwise keep the mark: a part of it may
+        # be stored.
         fresh = not is_stored(self._engine, signal, segment.name, kept)
         self._spool.replace(segment, kept)
         if fresh:
-            self._spool.clear_doubt(segment)
+            self._spool.clear_load(segment)
         return True
 
     def _set_aside(self, segment: Path, refused: list[bytes]) -> None:
@@ -268,7 +273,7 @@ class Loader:
         self.rejected_bodies += len(refused)
 
     def _refused(self, signal: str, whole: list[bytes]) -> list[int]:
-        """Return which bodies the engine cannot decode; those beside them are decoded together, not one by one."""
+        """Return the indexes of bodies that the engine cannot decode; bisects instead of decoding one by one."""
         refused: list[int] = []
         left = [range(len(whole))] if whole else []
         while left:
@@ -297,7 +302,7 @@ class Loader:
             text = str(error)
             if _NOT_THE_DATA.search(text):
                 raise
-            self._engine.check_schema(signal)  # where it can decode nothing, it is not these bodies
+            self._engine.check_schema(signal)  # if it can decode nothing, these bodies are not the cause
             logger.warning("loader: %d bodies are refused: %s", len(part), text[:300])
             return False
         return True

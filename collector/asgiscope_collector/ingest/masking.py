@@ -1,7 +1,7 @@
-"""Patterns of what must not be stored: their matches in span names and exception messages become `***`.
+"""Masking: matches of configured patterns in span names and exception messages are stored as `***`.
 
-The patterns are Python's regular expressions, one a line of the file that the setting `mask` names; empty lines and
-lines that begin with `#` are none.
+The file of the setting `mask` has one Python regular expression per line; empty lines and lines that begin
+with `#` are ignored.
 """
 
 import re
@@ -13,22 +13,22 @@ from asgiscope_collector.settings import SettingsError
 
 MASKED: Final = "***"
 _ATTRIBUTES: Final = frozenset({"exception.message", "exception.stacktrace"})
-"""The stack ends with the message."""
+"""The stack trace ends with the exception's message."""
 
 
 class Mask:
-    """Replaces what patterns match in spans, before they are on the disk."""
+    """Replace the matches of patterns in spans, before the spans are written to disk."""
 
     def __init__(self, patterns: Iterable[re.Pattern[str]] = ()) -> None:
         self._patterns = tuple(patterns)
 
     @classmethod
     def read(cls, path: str) -> Self:
-        """The patterns of a file; none without one.
+        """Read the patterns from a file; no patterns without a file.
 
         Raises:
-            SettingsError: the file cannot be read, or a line is no regular expression, or one that matches nothing
-                at all and so everywhere.
+            SettingsError: the file cannot be read, or a line is not a regular expression or matches the empty
+                string, which is everywhere.
         """
         if not path:
             return cls()
@@ -58,7 +58,7 @@ class Mask:
         return len(self._patterns)
 
     def apply(self, request: Any) -> bool:
-        """Mask an `ExportTraceServiceRequest` in place; whether anything changed."""
+        """Mask an `ExportTraceServiceRequest` in place; return whether it changed."""
         changed = False
         for resource in request.resource_spans if self._patterns else ():
             for scope in resource.scope_spans:

@@ -1,7 +1,8 @@
-"""Fields of another type than OTLP has: protobuf takes them for unknown ones, the engine refuses their body whole.
+"""Fields whose type is not OTLP's: protobuf treats them as unknown fields, but the engine refuses the whole body.
 
-They are left out and counted. To look for them costs as much as to parse, and whoever encodes so does it in every
-body, so one body of a sender in a minute is looked at; and every body, for a while after the engine refused one.
+Such fields are dropped and counted. The check costs as much as parsing, and a sender with this bug has it in
+every body, so one body per sender and minute is checked; after the engine refused a body, all bodies are for
+a while.
 """
 
 import threading
@@ -20,7 +21,7 @@ _SENDERS: Final = 10_000
 
 
 class Lookout:
-    """Which bodies are looked at. For any thread."""
+    """Decides which bodies are checked. Thread-safe."""
 
     def __init__(
         self, is_refusing: Callable[[], bool] = bool, clock: Callable[[], float] = time.monotonic
@@ -28,10 +29,10 @@ class Lookout:
         self._is_refusing = is_refusing
         self._clock = clock
         self._lock = threading.Lock()
-        self._looked: OrderedDict[tuple[str, ...], float] = OrderedDict()  # lock: _lock
+        self._looked: OrderedDict[tuple[str, ...], float] = OrderedDict()  # guarded by _lock
 
     def is_due(self, sender: tuple[str, ...]) -> bool:
-        """Return whether the next body of a sender is to be looked at, and note that it was."""
+        """Return whether the next body of a sender is to be checked, and record the time of the check."""
         now = self._clock()
         with self._lock:
             due = self._looked.get(sender, now - _EVERY_SECONDS) <= now - _EVERY_SECONDS
@@ -44,9 +45,9 @@ class Lookout:
 
 
 def drop_mistyped(request: Any) -> int:
-    """Leave the fields of another type out of a request, and return how many there were.
+    """Drop the fields with a wrong type from a request, and return their number.
 
-    Fields with numbers that are not known stay: a newer OTLP may have them, and the engine passes over them.
+    Fields with unknown numbers are kept: a newer version of OTLP may define them, and the engine skips them.
     """
     known = type(request)()
     known.CopyFrom(request)

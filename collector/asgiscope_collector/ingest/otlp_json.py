@@ -1,8 +1,8 @@
-"""OTLP/JSON to messages, value by value: a value that its field cannot hold is replaced or left out, and counted.
+"""OTLP/JSON to messages, value by value: a value that its field cannot hold is replaced or dropped, and counted.
 
-The encoding is protobuf's JSON but for ids, which are hexadecimal. `google.protobuf.json_format` refuses a whole
-document for one value, and real senders write such values: JavaScript's `JSON.stringify` writes NaN and the
-infinities as null and numbers of 1e21 and more with an exponent, and text cut in the middle of a character ends in
+The encoding is protobuf's JSON except for ids, which are hexadecimal. `google.protobuf.json_format` refuses a
+whole document for one bad value, and real senders write such values: JavaScript's `JSON.stringify` writes NaN
+and infinities as null and numbers from 1e21 with an exponent, and text truncated inside a character ends in
 half of a surrogate pair.
 """
 
@@ -24,8 +24,9 @@ from asgiscope_collector.otlp import MalformedError
 M = TypeVar("M")
 
 NESTED_MAX: Final = 30
-"""Levels of lists and maps within an attribute's value. Protobuf's parser follows 100 messages down, and a level is
-up to three of them."""
+"""Levels of lists and maps within an attribute's value. Protobuf's parser allows 100 nested messages, and a
+level takes up to three.
+"""
 
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
 _ANY_VALUE: Final = "opentelemetry.proto.common.v1.AnyValue"
@@ -38,7 +39,8 @@ _INTEGERS: Final = {
     FieldDescriptor.CPPTYPE_ENUM: (-(2**31), 2**31 - 1),
 }
 _DIGITS_MAX: Final = 400
-"""Of a number: beyond these it is no double either, and Python refuses to read some thousands."""
+"""Longest number in digits: above that it is not a double either, and Python refuses to parse a few thousand.
+"""
 
 
 class _UnfitError(Exception):
@@ -47,21 +49,21 @@ class _UnfitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """How a field is written; `read` is None for a message."""
+    """How a field is parsed; `read` is None for a message."""
 
     name: str
     repeated: bool
     read: Callable[[Any], tuple[Any, bool]] | None
-    """The value as the field holds it, and whether it is another than was sent."""
+    """Return the value for the field, and whether it differs from the value that was sent."""
 
 
 def from_json(data: bytes, kind: type[M]) -> tuple[M, int]:
-    """Parse a message in OTLP's JSON; returns it and how many values were replaced or left out.
+    """Parse a message in OTLP's JSON; return it and the number of values that were replaced or dropped.
 
     Unknown fields are ignored.
 
     Raises:
-        MalformedError: the bytes are no JSON, or no such message.
+        MalformedError: the bytes are not JSON, or not such a message.
     """
     message: Any = kind()
     try:
@@ -76,7 +78,7 @@ def from_json(data: bytes, kind: type[M]) -> tuple[M, int]:
 
 
 def _check_lists(document: Any, fields: dict[str, _Field]) -> None:
-    """Tell a request from other JSON: what it has at its top are lists."""
+    """Distinguish a request from other JSON: its top-level fields are lists."""
     if not isinstance(document, dict):
         raise TypeError("it is not an object")
     for name, value in document.items():
@@ -98,7 +100,7 @@ def _parse(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # a number of more digits than Python reads
+    except ValueError:  # more digits than Python parses
         return json.loads(text, parse_int=_number)
 
 
@@ -107,13 +109,13 @@ def _number(digits: str) -> float:
 
 
 class _Reader:
-    """Fills messages from parsed JSON and counts what does not fit."""
+    """Fill messages from parsed JSON and count values that do not fit."""
 
     def __init__(self, changed: int) -> None:
         self.changed = changed
 
     def read(self, document: dict[str, Any], message: Message, nested: int) -> None:
-        """Set a message's fields; `nested` are the values that it is nested in."""
+        """Set a message's fields; `nested` is the number of enclosing attribute values."""
         fields = _fields_of(message.DESCRIPTOR)
         is_value = message.DESCRIPTOR.full_name == _ANY_VALUE
         nested += is_value
@@ -125,7 +127,7 @@ class _Reader:
             if field is None:
                 continue
             if is_value and message.WhichOneof("value"):
-                self.changed += 1  # the last of several counts, as in protobuf
+                self.changed += 1  # of duplicate fields the last one counts, as in protobuf
             if field.repeated:
                 self._extend(message, field, value, nested)
             elif field.read is None:
@@ -157,7 +159,7 @@ class _Reader:
             held, changed = read(value)
         except _UnfitError:
             self.changed += 1
-            # A number that an integer cannot hold is still a number.
+            # A number that an integer field cannot hold is stored as a double.
             if is_value and field.name == "int_value" and (number := _as_double(value)) is not None:
                 message.double_value = number
             return
@@ -173,7 +175,7 @@ class _Reader:
             return
         held = getattr(message, field.name)
         if field.read is None:
-            # A value keeps its place in a list, also if it is absent.
+            # A value keeps its position in a list even if it is absent.
             keeps_place = message.DESCRIPTOR.name == "ArrayValue"
             for value in values:
                 if isinstance(value, dict):
@@ -186,7 +188,7 @@ class _Reader:
             return
         try:
             read = [field.read(value) for value in values]
-        except _UnfitError:  # places mean something: buckets and bounds without one of them would be wrong
+        except _UnfitError:  # positions matter: buckets and bounds with one missing would be wrong
             self.changed += 1
             return
         if any(value is None for value, _ in read):
@@ -198,7 +200,7 @@ class _Reader:
 
 @cache
 def repeated_of(descriptor: Descriptor) -> frozenset[str]:
-    """The repeated fields of a kind of message. Versions of protobuf differ in how a field says so itself."""
+    """Return the repeated fields of a message type. Versions of protobuf differ in the API for this."""
     proto = descriptor_pb2.DescriptorProto()
     descriptor.CopyToProto(proto)
     label = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
@@ -207,7 +209,7 @@ def repeated_of(descriptor: Descriptor) -> frozenset[str]:
 
 @cache
 def _fields_of(descriptor: Descriptor) -> dict[str, _Field]:
-    """The fields of a kind of message by the names they have in JSON, and by protobuf's."""
+    """Return the fields of a message type by their JSON names and by their protobuf names."""
     found: dict[str, _Field] = {}
     repeated = repeated_of(descriptor)
     for each in descriptor.fields:
@@ -243,7 +245,7 @@ def _read_text(value: Any) -> tuple[str | None, bool]:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                # By way of UTF-16, so that the halves of a pair that were written apart meet.
+                # Through UTF-16, which joins the halves of a surrogate pair that were written separately.
                 return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"), True
             return value, False
         case None:
@@ -283,7 +285,7 @@ def _read_double(value: Any) -> tuple[float, bool]:
 
 
 def _as_double(value: Any) -> float | None:
-    """A JSON number, or text of one, as a double; None if it is neither."""
+    """Return a JSON number, or a string with one, as a double; None if it is neither."""
     if isinstance(value, str):
         value = _NUMBERS.get(value, _parsed(value))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -295,7 +297,7 @@ def _as_double(value: Any) -> float | None:
 
 
 def _parsed(text: str) -> Any:
-    """The number that a text is in JSON, or None."""
+    """Parse a string as a JSON number; None if it is not one."""
     if len(text) > _DIGITS_MAX:
         return None
     try:
@@ -328,7 +330,7 @@ def _read_id(value: Any) -> tuple[bytes | None, bool]:
 
 
 def _read_bytes(value: Any) -> tuple[bytes | None, bool]:
-    """Base64 of either alphabet, with or without padding."""
+    """Decode base64 of either alphabet, with or without padding."""
     if value is None:
         return None, False
     try:

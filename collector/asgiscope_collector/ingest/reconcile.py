@@ -1,13 +1,13 @@
-"""A segment whose load was begun and not seen to end, by a crash or an error: what of it is stored, and the rest.
+"""Reconciliation of a segment whose load did not complete: find the rows that are stored, and store the rest.
 
-The engine remembers an insert by its token, table by table. That is not enough: it notes a token before the rows,
-so that a crash or a full disk between can leave the one without the other; and it forgets the tokens of a partition
-that is dropped, as `rebuild` does. So each row of spans and data points keeps the name of its segment. What the
-segment holds beyond the rows that have its name is stored, under another token, and the rollups of its minutes are
-then made anew of what is stored. Nothing else may be stored meanwhile.
+The engine remembers inserts by their token, table by table. That is not sufficient: it records a token before
+the rows, so a crash or a full disk can leave one without the other, and it forgets the tokens of a dropped
+partition, as `rebuild` drops. So each row of spans and data points has the name of its segment. The items of
+the segment without a stored row are stored under another token, and the rollups of its minutes are then
+rebuilt from the rows. Nothing else may be stored meanwhile.
 
-On a server other collectors store too, and nobody can hold them back: there the tokens decide what the rollups
-have counted. On a cluster, where token and rows are committed as one, they decide everything.
+On a server, other collectors store too and cannot be paused: there the tokens decide what the rollups have
+counted. On a cluster, which commits token and rows together, they decide everything.
 """
 
 import io
@@ -30,21 +30,22 @@ from asgiscope_collector.wal.segment import Contents, contents, encode_record, i
 logger = logging.getLogger(__name__)
 
 _TOO_LARGE: Final = re.compile(r"MEMORY_LIMIT_EXCEEDED|TIMEOUT_EXCEEDED|TOO_MANY_")
-"""Errors that fewer rows may not meet."""
+"""Errors that a smaller insert may avoid."""
 _SMALLEST: Final = 64 * 1024
-"""Bytes of a piece that is not divided further: what fails then is not too large."""
+"""Bytes of a piece that is not split further: below that, the size is not the cause."""
 _SPAN: Final = ("TraceId", "SpanId", "Timestamp")
 _POINT: Final = ("MetricName", "toUnixTimestamp64Nano(TimeUnix)", "TimeUnix")
 _KEPT: Final = {"traces": {"otel_traces": _SPAN}, "metrics": dict.fromkeys(KEPT_POINTS.values(), _POINT)}
-"""The tables that keep what a signal's requests hold: what tells their rows apart, and their time column."""
+"""For each signal its tables, with the columns that identify a row and the time column."""
 
 
 def reconcile(engine: Engine, segment: Path) -> None:
-    """Store a segment of which any part may be stored, once.
+    """Store the missing rows of a segment of which any part may be stored.
 
     Raises:
-        clickhouse_connect.driver.exceptions.Error: not now, or the engine cannot decode it; to be done again.
-        OSError: it cannot be read, or the data folder not be written.
+        clickhouse_connect.driver.exceptions.Error: not possible now, or the engine cannot decode the segment;
+            call again.
+        OSError: the segment cannot be read, or the data folder not be written.
     """
     finish(engine)
     signal, data = signal_of(segment), segment.read_bytes()
@@ -63,12 +64,12 @@ def reconcile(engine: Engine, segment: Path) -> None:
 
 
 def is_stored(engine: Engine, signal: str, name: str, whole: Sequence[bytes]) -> bool:
-    """Return whether anything is stored under the name of a segment that holds these bodies."""
+    """Return whether any row is stored from a segment of this name with these bodies."""
     return _stored(engine, signal, name, contents(signal, whole)).total() > 0
 
 
 def _store_missing(engine: Engine, signal: str, name: str, whole: Sequence[bytes], held: Contents) -> None:
-    """Store what of a segment is not stored, in one insert, or in as many as the memory asks for."""
+    """Store the missing rows of a segment in one insert, or in several if the memory requires it."""
     size = sum(map(len, whole))
     while True:
         stored = _stored(engine, signal, name, held)
@@ -79,7 +80,7 @@ def _store_missing(engine: Engine, signal: str, name: str, whole: Sequence[bytes
         except EngineError as error:
             if not _TOO_LARGE.search(str(error)) or size <= _SMALLEST:
                 raise
-            # A part of the piece may be stored: what is missing is looked up again.
+            # A part of the piece may be stored now: look up the missing rows again.
             size //= 2
             logger.warning("loader: %s takes too much for one insert: in pieces of %d bytes", name, size)
         else:
@@ -87,7 +88,7 @@ def _store_missing(engine: Engine, signal: str, name: str, whole: Sequence[bytes
 
 
 def _pieces(signal: str, whole: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
-    """Group bodies into pieces of so many bytes; a body that is larger is divided, down to a single span."""
+    """Group bodies into pieces of about `size` bytes; split a larger body, down to a single span."""
     left, piece, held = list(reversed(whole)), list[bytes](), 0
     while left:
         body = left.pop()
@@ -104,11 +105,11 @@ def _pieces(signal: str, whole: Sequence[bytes], size: int) -> Iterator[list[byt
 
 
 def _stored(engine: Engine, signal: str, name: str, held: Contents) -> Counter[tuple[str, ...]]:
-    """What is stored of a segment, whatever its tokens were, by what `otlp.key_of` says; only its days are read."""
+    """Count the stored rows of a segment by `otlp.key_of`, whatever their tokens; reads only its days."""
     found: Counter[tuple[str, ...]] = Counter()
     for table, (first, second, time) in _KEPT[signal].items():
         rows = engine.rows(
-            f"SELECT {first} AS a, {second} AS b, count() AS n FROM {table} "  # noqa: S608 - names of our own
+            f"SELECT {first} AS a, {second} AS b, count() AS n FROM {table} "  # noqa: S608 - constant names
             f"WHERE toDate({time}) IN (SELECT toDate(toDateTime(arrayJoin({{starts:Array(UInt32)}})))) "
             "AND startsWith(Segment, {name:String}) GROUP BY a, b",
             {"name": name, "starts": list(held.minutes)},

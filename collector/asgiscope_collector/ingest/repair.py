@@ -1,8 +1,8 @@
-"""Protobuf bodies with text that is not UTF-8, or values nested deeper than protobuf's parser goes.
+"""Repair of protobuf bodies whose text is not UTF-8, or whose values are nested too deeply for protobuf's parser.
 
-The parser refuses such a body whole. Here it is parsed by a copy of OTLP's descriptors in which text is bytes and a
-nested value is not looked into, so that what is wrong can be replaced, and the rest left as it is. Few bodies come
-here: those that were refused.
+The parser refuses such a body as a whole. A copy of OTLP's descriptors, in which text is bytes and nested
+values are opaque, parses it, so that only the invalid values are replaced. Used only for bodies that were
+refused.
 """
 
 from functools import cache
@@ -22,9 +22,9 @@ _FIELD: Final = descriptor_pb2.FieldDescriptorProto
 
 
 def repair(data: bytes, kind: type[Any]) -> tuple[bytes, int] | None:
-    """A body that can be parsed as a `kind`, and how many values were replaced or left out.
+    """Return a body that parses as a `kind`, and the number of values replaced or dropped.
 
-    None if it is not text or nesting that is wrong with it.
+    None if the cause is neither text nor nesting.
     """
     descriptor = kind.DESCRIPTOR
     message = _class_of(descriptor.file, descriptor.full_name)()
@@ -39,14 +39,14 @@ def repair(data: bytes, kind: type[Any]) -> tuple[bytes, int] | None:
 
 
 class _Repairer:
-    """Walks messages of the copied descriptors and counts what it changes."""
+    """Walks messages of the copied descriptors and counts the changes."""
 
     def __init__(self, file: FileDescriptor) -> None:
         self._file = file
         self.changed = 0
 
     def repair(self, message: Message, nested: int) -> None:
-        """Replace what is no text in a message and below; `nested` are the lists and maps that it is in."""
+        """Replace invalid text in a message and below; `nested` is the number of enclosing lists and maps."""
         is_value = message.DESCRIPTOR.full_name == _ANY_VALUE
         texts = _texts_of(self._file, message.DESCRIPTOR.full_name)
         repeated = repeated_of(message.DESCRIPTOR)
@@ -88,14 +88,14 @@ def _class_of(file: FileDescriptor, name: str) -> type[Any]:
 
 @cache
 def _texts_of(file: FileDescriptor, name: str) -> frozenset[str]:
-    """The fields of a kind of message that are text in OTLP."""
+    """Return the fields of a message type that are text in OTLP."""
     fields = file.pool.FindMessageTypeByName(name).fields
     return frozenset(field.name for field in fields if field.type == FieldDescriptor.TYPE_STRING)
 
 
 @cache
 def _pool_of(file: FileDescriptor) -> DescriptorPool:
-    """A pool with the file and what it imports, in which text is bytes and a nested value is not looked into."""
+    """Return a pool with the file and its imports, in which text is bytes and nested values are opaque."""
     pool, done = DescriptorPool(), set[str]()
 
     def add(each: FileDescriptor) -> None:

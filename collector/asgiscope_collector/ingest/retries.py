@@ -1,7 +1,7 @@
-"""A sender that misses our answer sends the same bytes again: they are stored once.
+"""Deduplication of retries: a sender that missed the response sends the same bytes again; they are stored once.
 
-Known by digest, for a while and up to a number; a body is remembered only once it is on the disk. What comes
-again while the first copy is still being written waits for that one.
+Bodies are recognised by their digest, for a limited time and up to a limited number, from when they are on
+the disk. A retry that arrives while the first copy is being written waits for it.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 SECONDS: Final = 600.0
-"""How long a body is known. Exporters give up after a minute or two."""
+"""How long a body is recognised. Exporters give up after a minute or two."""
 _LIMIT: Final = 50_000
 _NS: Final = 1_000_000_000
 
 
 class Retries:
-    """Digests of the bodies accepted lately. Used on the event loop only.
+    """Digests of recently accepted bodies. Used on the event loop only.
 
-    `known` are those that earlier runs of the collector accepted, and when, in nanoseconds since the epoch.
+    `known` are those that earlier runs of the collector accepted, with the time, in ns since the epoch.
     """
 
     def __init__(self, known: Iterable[tuple[int, bytes]] = ()) -> None:
@@ -31,7 +31,7 @@ class Retries:
         self.recognised = 0
 
     async def once(self, digest: bytes, store: Callable[[], Awaitable[None]]) -> None:
-        """Await `store()` unless a body of that digest is stored already; its errors are raised to every sender."""
+        """Await `store()` unless a body with that digest is already stored; every sender gets its errors."""
         self._forget()
         if digest in self._seen:
             self.recognised += 1
@@ -40,7 +40,7 @@ class Retries:
             self.recognised += 1
             await asyncio.shield(self._writing[digest])
             return
-        # A task of its own: a sender that hangs up must not undo it for the others.
+        # A separate task, so that one sender's disconnect does not cancel the write for the others.
         task = asyncio.ensure_future(self._store(digest, store))
         self._writing[digest] = task
         task.add_done_callback(lambda _: self._writing.pop(digest))

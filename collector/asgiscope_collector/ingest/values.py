@@ -1,9 +1,9 @@
-"""Lists and maps in attributes become JSON text, of any depth, before a body is spooled.
+"""Lists and maps in attributes become JSON text before a body is spooled.
 
-The engine's types are finite and OTLP's `AnyValue` is not. Few bodies have such values, so each is searched for
-them as bytes, at memory speed and without the interpreter's lock; only one that seems to have any is walked and
-written anew. The text is what the OpenTelemetry Collector's exporter stores, but for bytes within, which are
-hexadecimal as everywhere here.
+The engine's types have a fixed depth and OTLP's `AnyValue` has not. Few bodies have such values, so each is
+searched for them as bytes, at memory speed and without the GIL; only bodies with candidates are parsed and
+rewritten. The text is what the OpenTelemetry Collector's exporter stores, except that nested bytes are
+hexadecimal.
 """
 
 import json
@@ -14,26 +14,26 @@ from typing import Any, Final
 import numpy as np
 
 _VALUE: Final = 0x12
-"""The tag of `KeyValue.value`: field 2, of a length."""
+"""Tag of `KeyValue.value`: field 2, length-delimited."""
 _ARRAY: Final = 0x2A
 _MAP: Final = 0x32
-"""The tags of `AnyValue.array_value` and `.kvlist_value`."""
+"""Tags of `AnyValue.array_value` and `.kvlist_value`."""
 _VARINT_BITS: Final = 7
 _VARINT_MORE: Final = 0x80
 _VARINT_BYTES: Final = 10
 _CANDIDATES: Final = 50_000
-"""Looked at one by one, at most: beyond that the walk itself is no slower."""
+"""Most candidates that are checked one by one: above that, parsing the body is as fast."""
 
 
 def may_nest(data: bytes) -> bool:
-    """Whether an OTLP message in protobuf may hold a list or map as a value. Never wrongly no."""
+    """Return whether a protobuf OTLP message may have a list or map as a value. Never a false negative."""
     found = np.frombuffer(data, np.uint8)
     looks = (found[2:] == _ARRAY) | (found[2:] == _MAP)
     if np.count_nonzero(looks) > _CANDIDATES + len(data) // 8:
         return True
     kinds = np.flatnonzero(looks) + 2
     last, before = found[kinds - 1], found[kinds - 2]
-    # Before it stands a length: of one byte behind its tag, or of several.
+    # It is preceded by a length: one byte after its tag, or several.
     candidates = kinds[(last < _VARINT_MORE) & ((before == _VALUE) | (before >= _VARINT_MORE))]
     if len(candidates) > _CANDIDATES:
         return True
@@ -45,14 +45,14 @@ def may_nest(data: bytes) -> bool:
             continue
         inside, value = _varint(data, length)
         start, inner = _varint(data, inside + 1)
-        # An id or a text may look like it; hardly ever are both lengths right.
+        # An id or a text may contain the same bytes, but hardly ever with both lengths correct.
         if start + inner == inside + value:
             return True
     return False
 
 
 def flatten_spans(request: Any) -> bool:
-    """Replace the lists and maps of an `ExportTraceServiceRequest`; whether there were any."""
+    """Replace the lists and maps in an `ExportTraceServiceRequest`; return whether there were any."""
     changed = False
     for resource in request.resource_spans:
         changed |= _flatten(resource.resource.attributes)
@@ -66,7 +66,7 @@ def flatten_spans(request: Any) -> bool:
 
 
 def flatten_points(request: Any) -> bool:
-    """Replace the lists and maps of an `ExportMetricsServiceRequest`; whether there were any."""
+    """Replace the lists and maps in an `ExportMetricsServiceRequest`; return whether there were any."""
     changed = False
     for resource in request.resource_metrics:
         changed |= _flatten(resource.resource.attributes)
@@ -81,7 +81,7 @@ def flatten_points(request: Any) -> bool:
 
 
 def data_points(metric: Any) -> Any:
-    """The data points of a metric of any kind: a repeated field, or () where it has no data."""
+    """Return the data points of a metric of any kind: a repeated field, or () if it has no data."""
     kind = metric.WhichOneof("data")
     return getattr(metric, kind).data_points if kind else ()
 
@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
         case "bytes_value":
             return value.bytes_value.hex().upper()
         case "double_value" if not math.isfinite(value.double_value):
-            # JSON has no such numbers: the names that protobuf's JSON gives them.
+            # JSON has no such numbers, so use the names of protobuf's JSON.
             return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value.double_value, "NaN")
         case None:
             return None
@@ -115,7 +115,7 @@ def _plain(value: Any) -> Any:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Where the number at `position` ends, and the number; beyond the end of the data it is cut."""
+    """Return the end of the varint at `position`, and its value; truncated at the end of the data."""
     number = shift = 0
     while position < len(data):
         byte = data[position]

@@ -1,9 +1,10 @@
-"""A span table that the OpenTelemetry Collector's ClickHouse exporter has already written.
+"""Adoption of a span table that the OpenTelemetry Collector's ClickHouse exporter has written.
 
-It can become ours: the migrations add our columns beside the exporter's, and views that keep the rollups of what
-either program inserts. It must have the exporter's columns as of 2026 (exporter/clickhouseexporter/internal/
-sqltemplates/traces_table.sql in opentelemetry-collector-contrib), not its JSON form. Its owner must agree, for our
-retention deletes from it: `adopt=1` in the store's address.
+The migrations add our columns beside the exporter's, and views that maintain the rollups for the inserts of
+both programs. The table must have the exporter's columns as of 2026
+(exporter/clickhouseexporter/internal/sqltemplates/traces_table.sql in opentelemetry-collector-contrib), not
+its JSON variant. The owner must consent by `adopt=1` in the store's address, because our retention deletes
+rows.
 """
 
 import re
@@ -37,14 +38,14 @@ COLUMNS: Final = {
     "Links.TraceState": "Array(String)",
     "Links.Attributes": f"Array({_MAP})",
 }
-"""What every query and view of ours needs, without LowCardinality, which may be or not."""
+"""The columns that our queries and views need; LowCardinality is optional."""
 
 _TABLE: Final = "otel_traces"
 _OURS: Final = "asgiscope_migrations"
 
 
 def is_foreign(engine: Statements) -> bool:
-    """Whether there is a span table that no collector of ours has had yet."""
+    """Return whether there is a span table that no asgiscope-collector has used yet."""
     there = {
         row["name"]
         for row in engine.rows(
@@ -56,7 +57,7 @@ def is_foreign(engine: Statements) -> bool:
 
 
 def differences(engine: Statements, settings: Settings) -> list[str]:
-    """What is missing or different in the span table, a sentence each; none if there is no table yet."""
+    """Return what is missing or different in the span table, one sentence each; [] if there is no table yet."""
     table = f"{_TABLE}_local" if settings.store_address.cluster else _TABLE
     found = {
         row["name"]: _plain(row["type"])
@@ -76,10 +77,10 @@ def differences(engine: Statements, settings: Settings) -> list[str]:
 
 
 def agree(engine: Statements, settings: Settings) -> None:
-    """Stop before anything is changed in a table that is not ours, unless its owner agreed and it fits.
+    """Refuse to change another program's table unless its owner has consented and its columns fit.
 
     Raises:
-        SchemaError: the owner did not agree, or it does not fit.
+        SchemaError: the owner has not consented, or the table does not fit.
     """
     if not is_foreign(engine):
         return
@@ -95,5 +96,5 @@ def agree(engine: Statements, settings: Settings) -> None:
 
 
 def _plain(kind: str) -> str:
-    """A type without LowCardinality; the engine knows whether a map's keys are."""
+    """Return a type without LowCardinality; the engine handles either for a map's keys."""
     return re.sub(r"LowCardinality\((\w+)\)", r"\1", kind)

@@ -1,8 +1,8 @@
-"""Backup and restore of the engine in this process. A server has its own: BACKUP DATABASE, its replicas, its disks.
+"""Backup and restore of the embedded engine. A server has its own: BACKUP DATABASE, replicas, disk snapshots.
 
-A backup is whole and consistent: every table, every rollup, and the list of migrations, as of one moment. What the
-spool still holds is not in it. Parts are hard-linked where they are on the same disk, so it takes little room until
-the originals are merged or dropped.
+A backup is complete and consistent: every table, every rollup and the list of migrations at one moment. It
+does not include what is still in the spool. Parts are hard-linked if they are on the same disk, so it takes
+little space until the originals are merged or dropped.
 """
 
 import re
@@ -22,10 +22,10 @@ class BackupError(RuntimeError):
 
 
 def backup(engine: Engine, settings: Settings, name: str) -> Path:
-    """Write a backup; returns its folder.
+    """Write a backup and return its folder.
 
     Raises:
-        BackupError: the store is on a server, the name cannot be used, or is used already.
+        BackupError: the store is on a server, or the name is invalid or already used.
     """
     folder = _folder(settings, name)
     if folder.exists():
@@ -40,10 +40,10 @@ def backup(engine: Engine, settings: Settings, name: str) -> Path:
 
 
 def restore(engine: Engine, settings: Settings, name: str) -> None:
-    """Read a backup into an engine that holds nothing yet.
+    """Read a backup into an empty engine.
 
     Raises:
-        BackupError: there is no such backup, or the store is not empty: nothing is overwritten.
+        BackupError: there is no such backup, or the store is not empty; nothing is overwritten.
     """
     folder = _folder(settings, name)
     if not (folder / ".backup").is_file():

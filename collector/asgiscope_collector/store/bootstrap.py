@@ -1,4 +1,4 @@
-"""Clients of the store: the engine in this process, or a server's HTTP interface."""
+"""Clients of the store: the embedded engine, or a server's HTTP interface."""
 
 import importlib
 import os
@@ -21,9 +21,9 @@ _UNKNOWN_DATABASE: Final = 81
 _GRACE_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 _DISTRIBUTED: Final = {
-    # A load is answered when every shard has its rows: only then is the segment deleted.
+    # Return only after every shard has its rows: then the segment is deleted.
     "distributed_foreground_insert": 1,
-    # IN and JOIN over the whole: the inner query runs once, its result goes to the shards.
+    # IN and JOIN over all shards: the inner query runs once, and its result is sent to the shards.
     "distributed_product_mode": "global",
 }
 _MIB: Final = 1024 * 1024
@@ -32,7 +32,7 @@ _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9_./-]+")
 """A path that chDB's connection string can hold: it has no escapes for `&`, `?`, `#` and `%`."""
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
-# What the engine keeps for itself. Its defaults are those of a server with a machine of its own.
+# Memory limits of the engine. Its defaults assume a server with a machine of its own.
 _EMBEDDED: Final = """<clickhouse>
     <!-- Written at every start: see the settings engine_memory_bytes and backups. -->
     <max_server_memory_usage>{memory}</max_server_memory_usage>
@@ -60,12 +60,12 @@ _EMBEDDED: Final = """<clickhouse>
 
 
 def cluster_of(address: StoreAddress) -> Cluster | None:
-    """The cluster that the address names, or None."""
+    """Return the cluster that the address names, or None."""
     return Cluster(address.cluster, address.database) if address.cluster else None
 
 
 def configure_embedded(settings: Settings) -> None:
-    """Write the engine's own configuration; it is read when the first connection of the process opens.
+    """Write the embedded engine's configuration, which it reads when the process opens its first connection.
 
     Raises:
         OSError: the data folder cannot be written.
@@ -81,7 +81,7 @@ def configure_embedded(settings: Settings) -> None:
 
 
 def connect(settings: Settings) -> Client:
-    """A client of the store, for one thread.
+    """Return a client of the store, for one thread.
 
     Raises:
         clickhouse_connect.driver.exceptions.Error: the store does not answer, or refuses the login.
@@ -106,7 +106,7 @@ def connect(settings: Settings) -> Client:
 
 
 def create_database(settings: Settings) -> None:
-    """Create the server's database if it is not there; asks for no right to do so if it is.
+    """Create the server's database if it does not exist; needs no right to do so if it does.
 
     Raises:
         clickhouse_connect.driver.exceptions.Error: the server does not answer, or refuses.
@@ -141,17 +141,17 @@ def _server(settings: Settings, database: str, bounds: dict[str, Any]) -> Client
         client_name="asgiscope-collector",
         connect_timeout=_CONNECT_SECONDS,
         send_receive_timeout=settings.load_timeout + _GRACE_SECONDS,
-        # A client is used by one thread, and needs no state between its queries.
+        # A client is used by one thread, and keeps no state between queries.
         autogenerate_session_id=False,
     )
 
 
 @cache
 def disable_signal_handlers() -> None:
-    """Keep the engine from handling the process's signals; in force from its first connection on.
+    """Disable the engine's signal handlers; takes effect with its first connection.
 
-    Its handlers write a report of a fatal signal for minutes, while the port stays open and SIGTERM is ignored, so
-    that no supervisor starts the process again. They also delay SIGTERM until the query that runs has ended.
+    On a fatal signal they write a report for minutes, while the port stays open and SIGTERM is ignored, so
+    that no supervisor restarts the process. They also delay SIGTERM until the current query has ended.
     """
     set_enabled = getattr(importlib.import_module("chdb._chdb"), "set_signal_handlers_enabled", None)
     if set_enabled is not None:
@@ -160,7 +160,7 @@ def disable_signal_handlers() -> None:
 
 def _engine_path(folder: Path) -> str:
     path = _spellable(folder)
-    # After `file:` the client does not resolve the path, which would lead back to the name that cannot be spelled.
+    # After `file:` the client does not resolve the path, which would restore the unsupported name.
     return path if path == str(folder) else f"file:{path}"
 
 
@@ -177,10 +177,10 @@ def _spellable(folder: Path) -> str:
 
 @cache
 def _descriptor_of(folder: Path) -> int:
-    """Open a folder for the life of the process.
+    """Open a folder for the lifetime of the process.
 
     Raises:
-        OSError: it is not there.
+        OSError: it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

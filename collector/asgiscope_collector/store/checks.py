@@ -1,4 +1,4 @@
-"""Whether the store is as it must be: what `check` says of it. Nothing is changed."""
+"""Checks of the store for the command `check`. They change nothing."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ _UNKNOWN_TABLE: Final = 60
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity of a result."""
 
     OK = "ok"
     WARNING = "warning"
@@ -33,19 +33,19 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     level: Level
     text: str
 
     def as_json(self) -> dict[str, Any]:
-        """For a command's answer."""
+        """Return the result for a command's answer."""
         return asdict(self)
 
 
 def check_store(engine: Engine, settings: Settings) -> list[Checked]:
-    """Look at the open store: its version, schema, table, size and clock."""
+    """Check the open store: version, schema, table, size and clock."""
     return [
         _version(engine, settings),
         *_schema(engine, settings),
@@ -109,7 +109,7 @@ def _schema(engine: Engine, settings: Settings) -> list[Checked]:
 
 
 def broken_parts(engine: Engine) -> list[str]:
-    """What the engine set aside because it could not be read, a sentence a table; all else is served."""
+    """Return one sentence per table about the parts that the engine has detached because it could not read them."""
     rows = engine.rows(
         "SELECT table, count() AS n, any(path) AS path, "
         "arrayStringConcat(groupUniqArray(5)(partition_id), ', ') AS days "

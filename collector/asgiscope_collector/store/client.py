@@ -1,9 +1,9 @@
-"""Connections to the store: one a thread, in a bounded pool, each query bounded in time and memory.
+"""Connections to the store: one per thread, in a bounded pool; each query is limited in time and memory.
 
-A connection of the embedded engine runs one query at a time; connections of several threads run side by
-side. Nothing here may run on the event loop: coroutines come in through `Engine.run`. After the engine is
-loaded this process must not fork (a child hangs), and it must not exit while a query runs (the engine
-crashes): `Engine.close` waits.
+A connection of the embedded engine runs one query at a time; connections of several threads run in parallel.
+Nothing here may run on the event loop: coroutines use `Engine.run`. After the engine is loaded this process
+must not fork (the child hangs), and it must not exit while a query runs (the engine crashes): `Engine.close`
+waits.
 """
 
 import asyncio
@@ -35,11 +35,12 @@ _REQUESTS: Final = {
     "traces": ("TraceRequest", "otlp_traces_request", "otlp_traces_check"),
     "metrics": ("MetricsRequest", "otlp_metrics_request", "otlp_metrics_check"),
 }
-"""The message of otlp.proto for a signal, the table that stores it, and the one that only decodes it."""
+"""For each signal: the message in otlp.proto, the table that stores it, and the table that only decodes it.
+"""
 
 
 class EngineBusyError(RuntimeError):
-    """More queries wait than are allowed to; ask again later."""
+    """Too many queries are waiting; the client should try again later."""
 
 
 class EngineClosedError(RuntimeError):
@@ -47,7 +48,7 @@ class EngineClosedError(RuntimeError):
 
 
 class Engine:
-    """The store that analysis reads and the loader writes."""
+    """The store: queries read from it and the loader writes to it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -56,33 +57,35 @@ class Engine:
         self.data = settings.data
         self._schema = files(__package__).joinpath("otlp.proto").read_text(encoding="utf-8")
         self._threads = ThreadPoolExecutor(settings.query_threads, thread_name_prefix="asgiscope-query")
-        self._waiting = 0  # touched on the event loop only
+        self._waiting = 0  # used on the event loop only
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._clients: list[Client] = []  # lock: _lock
-        self._open = False  # lock: _lock; connections can be made
-        self._writes = 0  # lock: _lock
+        self._clients: list[Client] = []  # guarded by _lock
+        self._open = False  # guarded by _lock; whether connections can be made
+        self._writes = 0  # guarded by _lock
         self.coarse_since = NEVER
-        """From when on the coarse rollups are whole, seconds since the epoch; known once the schema is in place."""
+        """Since when the coarse rollups are complete, seconds since the epoch; known once the schema is up to
+        date.
+        """
         self._ready = False
 
     @property
     def is_open(self) -> bool:
-        """Whether the schema is in place and queries can be run."""
+        """Whether the schema is up to date and queries can run."""
         return self._ready
 
     @property
     def writes(self) -> int:
-        """How often this process has written to the store, whatever came of it: grows before the writer goes on."""
+        """Number of writes by this process, successful or not; increased before the writer continues."""
         return self._writes
 
     def open(self, *, migrate_schema: bool = True) -> None:
-        """Load the engine or reach the server, and bring its schema up to date. Takes about a second.
+        """Load the engine or connect to the server, and bring its schema up to date. Takes about a second.
 
-        May be called again after it failed. Without `migrate_schema` the store is left as it is.
+        May be called again after a failure. Without `migrate_schema` the store is not changed.
 
         Raises:
-            SchemaError: the store was written by a newer collector.
+            SchemaError: a newer collector has written the store.
             clickhouse_connect.driver.exceptions.Error: the store cannot be opened, or does not answer.
         """
         if self._settings.store_address.embedded:
@@ -109,7 +112,7 @@ class Engine:
         self._ready = True
 
     def close(self) -> None:
-        """Wait for what runs, then close every connection. Safe to call twice."""
+        """Wait for running queries, then close every connection. Idempotent."""
         self._ready = False
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._disconnect()
@@ -126,7 +129,7 @@ class Engine:
         """Run a function that queries, on a thread of the pool.
 
         Raises:
-            EngineBusyError: too many wait already.
+            EngineBusyError: too many queries are waiting.
             EngineClosedError: the engine is not open.
         """
         if not self._ready:
@@ -140,14 +143,14 @@ class Engine:
             self._waiting -= 1
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Run a query; `{name:Type}` in it is bound by the engine from `parameters`."""
+        """Run a query and return its rows; the engine binds `{name:Type}` from `parameters`."""
         result = self._client().query(sql, parameters=parameters)
         return list(result.named_results())
 
     def execute(
         self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: int | None = None
     ) -> None:
-        """Run a statement that returns nothing, in this time instead of a query's."""
+        """Run a statement without a result; `seconds` replaces the time limit of queries."""
         bounds = None if seconds is None else {"max_execution_time": seconds}
         try:
             self._client().command(sql, parameters=parameters, settings=bounds)
@@ -155,7 +158,7 @@ class Engine:
             self._wrote()
 
     def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows to a table of ours, all of them or none; each maps columns to values."""
+        """Append rows to one of our tables, all or none; each row maps columns to values."""
         if rows:
             lines = "\n".join(json.dumps(row) for row in rows)
             try:
@@ -164,11 +167,11 @@ class Engine:
                 self._wrote()
 
     def load(self, signal: str, bodies: BinaryIO, token: str) -> None:
-        """Store OTLP request bodies, each with its length before it as a varint; all or none of them.
+        """Store OTLP request bodies, each prefixed with its length as a varint; all or none of them.
 
         The signal is `traces` or `metrics`.
 
-        A second load with the same token changes nothing, also after a crash in the middle of the first.
+        A second load with the same token changes nothing, also after a crash during the first.
         """
         message, table, _ = _REQUESTS[signal]
         try:
@@ -177,7 +180,7 @@ class Engine:
             self._wrote()
 
     def check(self, signal: str, bodies: BinaryIO) -> None:
-        """Decode bodies as `load` does and store nothing.
+        """Decode bodies as `load` does, and store nothing.
 
         Raises:
             clickhouse_connect.driver.exceptions.Error: the engine cannot decode one of them.
@@ -186,13 +189,13 @@ class Engine:
         self._insert(message, table, bodies, {})
 
     def check_schema(self, signal: str) -> None:
-        """See whether the engine can decode this signal at all.
+        """Check that the engine can decode this signal at all.
 
-        It keeps the schema that it is given in a file, and believes what it finds there: a file cut short by a
-        full disk would have it refuse every body. If it is so, it is made to forget the file.
+        The engine keeps the schema in a file and trusts its content: a file truncated by a full disk would
+        make it refuse every body. In that case it is told to drop the file.
 
         Raises:
-            clickhouse_connect.driver.exceptions.Error: it cannot, for now.
+            clickhouse_connect.driver.exceptions.Error: it cannot decode the signal now.
         """
         try:
             self.check(signal, io.BytesIO(encode_record(b"")))

@@ -1,16 +1,17 @@
-"""The schema on a cluster: the same statements, turned into those for shards, replicas and the whole.
+"""The schema on a cluster: each statement is translated to statements for shards, replicas and the whole.
 
-What a file of schema/ calls `otel_traces` becomes two tables on every node: `otel_traces_local`, replicated
-within its shard, and `otel_traces`, which spreads what is written over the shards and reads them all. So no
-query and no other module knows whether there is a cluster.
+A table `otel_traces` of the files in schema/ becomes two tables on every node: `otel_traces_local`,
+replicated within its shard, and `otel_traces`, which distributes writes over the shards and reads from all of
+them. So queries and other modules do not depend on whether there is a cluster.
 
-- A table that keeps rows gets both. Rows are spread by trace id where there is one: a trace is on one shard.
-- A table that keeps nothing (ENGINE = Null) stays as it is, on every node.
-- A view that reads such a table writes to the whole: there, once, rows find their shard. Every other view
-  reads and writes its own shard, so rollups are kept beside their spans and nothing is sent again.
-- Columns are altered in both tables; indexes, settings and ages only where the rows are.
+|- A table with rows becomes both. Rows are distributed by trace id if they have one, so a trace is on one
+shard.
+- A table without rows (ENGINE = Null) stays as it is, on every node.
+- A view that reads such a table writes to the distributed table, once, and the rows go to their shard. Every
+  other view reads and writes its own shard, so rollups are beside their spans and nothing is sent twice.
+- Columns are altered in both tables; indexes, settings and TTLs only in the local one.
 
-The nodes need the macros `shard` and `replica`, and Keeper, as every replicated ClickHouse has them.
+The nodes need the macros `shard` and `replica`, and Keeper, as any replicated ClickHouse does.
 """
 
 import re
@@ -31,24 +32,24 @@ _KEEPER_PATH: Final = "'/clickhouse/tables/{shard}/{database}/{table}', '{replic
 
 
 class ClusterError(ValueError):
-    """A statement of the schema has no form on a cluster; a test finds it before a user does."""
+    """A statement of the schema cannot be translated for a cluster; a test finds it before a release."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster by its name in the servers' configuration, and the database on it."""
+    """A cluster, by its name in the servers' configuration, and the database on it."""
 
     name: str
     database: str
 
     @property
     def on(self) -> str:
-        """What a statement says to run on every node."""
+        """The clause that runs a statement on every node."""
         return f" ON CLUSTER '{self.name}'"
 
 
 class Transformer:
-    """Turns statements, in the schema's order: later ones name the tables of earlier ones."""
+    """Translates statements in the schema's order: later ones name the tables of earlier ones."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -57,10 +58,10 @@ class Transformer:
         self._views: set[str] = set()
 
     def __call__(self, statement: str) -> list[str]:
-        """The statements of a cluster for one of a single server.
+        """Return the cluster's statements for one statement of a single server.
 
         Raises:
-            ClusterError: it is of a form that is not known here.
+            ClusterError: the form of the statement is not supported.
         """
         bare = _LEADING.sub("", statement)
         if match := _TABLE.fullmatch(bare):
@@ -116,7 +117,7 @@ class Transformer:
     def _drop(self, kind: str, name: str) -> list[str]:
         dropped = [f"DROP {kind} IF EXISTS {name}{self._cluster.on} SYNC"]
         if kind == "TABLE" and name in self._kept:
-            # Its path in Keeper is free again when this returns.
+            # SYNC: its path in Keeper is free again when this returns.
             dropped.append(f"DROP TABLE IF EXISTS {name}_local{self._cluster.on} SYNC")
         for known in (self._kept, self._passing, self._views):
             known.discard(name)
@@ -127,7 +128,7 @@ class Transformer:
 
 
 def _actions(change: str) -> list[str]:
-    """What an ALTER does, one by one: split at the commas outside of brackets."""
+    """Return the actions of an ALTER: split it at the commas outside of brackets."""
     found, depth, start = [], 0, 0
     change = re.sub(r"--[^\n]*\n", "", change)
     for position, character in enumerate(change):

@@ -1,9 +1,10 @@
-"""The schema's files: what they say, in order, with the names in braces filled in.
+"""The files of the schema: their statements, in order, with the names in braces replaced.
 
-Each file in schema/ is a migration, `NNN_name.sql`. Every statement in it can run twice, and beside itself in
-another collector: CREATE ... IF NOT EXISTS, ADD COLUMN IF NOT EXISTS, DROP ... IF EXISTS, MODIFY. A statement
-ends with a semicolon at the end of a line. A table partitioned by `toDate(Minute)` or `toDate(Day)` is a rollup and
-is kept as long as the rollups; one partitioned by another time is kept as long as the spans; one without is kept.
+Each file in schema/ is a migration, `NNN_name.sql`. Every statement must be idempotent, also when another
+collector runs it at the same time: CREATE ... IF NOT EXISTS, ADD COLUMN IF NOT EXISTS, DROP ... IF EXISTS,
+MODIFY. A statement ends with a semicolon at the end of a line. A table partitioned by `toDate(Minute)` or
+`toDate(Day)` is a rollup and has the retention of rollups; one partitioned by another time has the retention
+of spans; one without partitions is kept.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _PER_DOUBLING: Final = 16
 
 
 def _bucket_of(nanoseconds: str) -> str:
-    """The SQL of a duration's histogram bucket; `queries/statistics/histogram.py` is its inverse."""
+    """Return the SQL for a duration's histogram bucket; `queries/statistics/histogram.py` is the inverse."""
     return (
         f"toUInt16(greatest(0, least({_BUCKETS - 1}, "
         f"toInt32(floor(log2(greatest({nanoseconds}, 1)) * {_PER_DOUBLING})) - {_FIRST_POWER * _PER_DOUBLING})))"
@@ -27,15 +28,16 @@ def _bucket_of(nanoseconds: str) -> str:
 
 
 _KEPT: Final = (
-    # A retried load is recognised by its token (deduplication); an acknowledged span survives the power (fsync).
-    # Clocks that went astray make many days, hence parts, of one insert: that must not refuse the others.
+    # The engine recognises a retried load by its token (deduplication), and acknowledged spans survive a
+    # power failure (fsync). Senders with wrong clocks produce many days, hence parts, per insert; that must
+    # not fail the insert of the others.
     "ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, "
     "fsync_part_directory = 1"
 )
 _SCAN_SETTINGS: Final = f"index_granularity = 8192, {_KEPT}"
 _TABLE_SETTINGS: Final = (
-    # Of rollups and lookups few rows are wanted at a time, here and there, and a row of states is dear to read: a
-    # sixteenth of the engine's own granule, and blocks that hold not much more than one.
+    # Queries of rollups and lookups need few, scattered rows, and aggregate states are expensive to read: use
+    # a sixteenth of the engine's default granule, and blocks hardly larger than a granule.
     f"index_granularity = 512, min_compress_block_size = 8192, {_KEPT}"
 )
 _PLACEHOLDERS: Final = {
@@ -43,7 +45,7 @@ _PLACEHOLDERS: Final = {
     "max_uint64": str(2**64 - 1),
     "bucket_of_cost": _bucket_of("CostNs"),
     "bucket_of_duration": _bucket_of("Duration"),
-    # The first digit of a status, 0 where no answer began.
+    # The first digit of a status; 0 if no response started.
     "class_of_response": (
         "toUInt8(least(5, intDiv(toUInt16OrZero(SpanAttributes['http.response.status_code']), 100)))"
     ),
@@ -60,19 +62,19 @@ _PLACEHOLDERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of the schema: applied whole, once, and recorded by its name."""
+    """A file of the schema: applied as a whole, once, and recorded by its name."""
 
     name: str
     statements: tuple[str, ...]
 
     @property
     def number(self) -> int:
-        """Where it stands in the order; two files may have the same number, their names then decide."""
+        """Position in the order; files with the same number are ordered by name."""
         return int(self.name.partition("_")[0])
 
 
 def schema() -> list[Migration]:
-    """Every migration of this version, in order."""
+    """Return all migrations of this version, in order."""
     found = (each for each in files(__package__).joinpath("schema").iterdir() if each.name.endswith(".sql"))
     read = [Migration(each.name, _statements(each.read_text(encoding="utf-8"))) for each in found]
     return sorted(read, key=lambda migration: (migration.number, migration.name))

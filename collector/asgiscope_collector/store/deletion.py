@@ -1,9 +1,8 @@
-"""Delete a service, a trace, or the days before one: spans, data points, and what was derived from them.
+"""Deletion of a service, a trace, or the days before a day: spans, data points and the data derived from them.
 
-Rows are taken out by mutations, which the engine applies part by part, all of a part or nothing. A mutation that a
-full disk cuts short keeps the engine from opening the table again, so the caller looks at the disk first. Nothing
-may be stored meanwhile; the caller sees to that. What waits in the spool, backups, and messages that alerts have
-sent are not touched.
+Rows are deleted by mutations, which the engine applies to whole parts. A mutation interrupted by a full disk
+prevents the engine from opening the table again, so the caller checks the disk first. The caller also ensures
+that nothing is stored meanwhile. The spool, backups and sent notifications are not touched.
 """
 
 import logging
@@ -36,22 +35,22 @@ UNION DISTINCT
 SELECT DISTINCT FindingId AS id FROM asgiscope_finding_days WHERE ServiceName = {service:String}
 """
 _AT_ONCE: Final = 5000
-"""Findings that one statement names."""
+"""Number of findings that one statement names."""
 
 
 class DeletionError(RuntimeError):
-    """Nothing can be deleted; the message says why, and what to do."""
+    """Nothing can be deleted; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Rows that went from a table."""
+    """Number of rows deleted from a table."""
 
     table: str
     rows: int
 
     def as_json(self) -> dict[str, Any]:
-        """For a command's answer."""
+        """Return the result for a command's answer."""
         return asdict(self)
 
 
@@ -59,7 +58,7 @@ def delete_service(engine: Engine, service: str) -> list[Deleted]:
     """Delete everything that a service has sent.
 
     Raises:
-        DeletionError: there is a cluster.
+        DeletionError: the store is a cluster.
     """
     _begin(engine)
     ids = [row["id"] for row in engine.rows(_FINDINGS, {"service": service})]
@@ -76,7 +75,7 @@ def delete_service(engine: Engine, service: str) -> list[Deleted]:
             else:
                 deleted += [_delete(engine, row["table"], each) for each in _of_findings(ids)]
         for rollup in rollups(engine, "traces"):
-            # Of a trace that others are part of, what is left is counted again.
+            # Other services may share the trace: count its remaining rows again.
             if rollup.target in {"otel_traces_trace_id_ts", "asgiscope_delays"}:
                 for day in days:
                     remake(engine, rollup, WholeDay(day))
@@ -84,10 +83,10 @@ def delete_service(engine: Engine, service: str) -> list[Deleted]:
 
 
 def delete_trace(engine: Engine, trace_id: str) -> list[Deleted]:
-    """Delete the spans of a trace and make what was derived from their minutes anew.
+    """Delete the spans of a trace and rebuild the rollups of their minutes.
 
     Raises:
-        DeletionError: there is a cluster.
+        DeletionError: the store is a cluster.
     """
     _begin(engine)
     own = f"TraceId = {quoted(trace_id)}"
@@ -106,10 +105,10 @@ def delete_trace(engine: Engine, trace_id: str) -> list[Deleted]:
 
 
 def delete_before(engine: Engine, day: date) -> list[Deleted]:
-    """Delete all days before a day: spans, data points, rollups and alerts.
+    """Delete all days before `day`: spans, data points, rollups and alerts.
 
     Raises:
-        DeletionError: there is a cluster, or the day is yet to come.
+        DeletionError: the store is a cluster, or the day is in the future.
     """
     _begin(engine)
     if day > datetime.now(UTC).date():
@@ -133,7 +132,7 @@ def _of_findings(ids: Sequence[str]) -> Iterator[str]:
 
 
 def _delete(engine: Engine, table: str, condition: str) -> Deleted:
-    # Names that the engine gave, values quoted: an ALTER takes no parameters.
+    # Names from the engine, and quoted values: an ALTER takes no parameters.
     (row,) = engine.rows(f"SELECT count() AS n FROM {table} WHERE {condition}")  # noqa: S608
     if row["n"]:
         engine.execute(

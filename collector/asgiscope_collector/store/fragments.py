@@ -1,4 +1,4 @@
-"""Parts of SQL that several schema files share; ddl.py fills them in where `${name}` stands."""
+"""SQL fragments that several schema files share; ddl.py inserts them for `${name}`."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ _HTTP_ROUTE: Final = (
 )
 
 COARSE_SECONDS: Final = 1200
-"""What the coarse rollups sum up: 051_coarse.sql."""
+"""Interval of the coarse rollups: 051_coarse.sql."""
 
 FRAGMENTS: Final = {
     "coarse_minute": f"toDateTime(intDiv(toUnixTimestamp(Minute), {COARSE_SECONDS}) * {COARSE_SECONDS})",
@@ -33,21 +33,21 @@ FRAGMENTS: Final = {
         "Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Float64, "
         f"exemplars {_EXEMPLARS}, as_int Int64, attributes {_ATTRIBUTES}, flags UInt32)"
     ),
-    # The same, of which the value may be absent.
+    # The same with a value that may be absent.
     "optional_number_point": (
         "Tuple(start_time_unix_nano UInt64, time_unix_nano UInt64, as_double Nullable(Float64), "
         f"exemplars {_EXEMPLARS}, as_int Nullable(Int64), attributes {_ATTRIBUTES}, flags UInt32)"
     ),
-    # Text as the exporter makes it: strings as they are, bytes in hexadecimal. Lists and maps arrive as JSON text.
-    # Null is what the sender left out, and tells it from 0 and false.
+    # Text in the exporter's format: strings unchanged, bytes in hexadecimal. Lists and maps arrive as JSON
+    # text. Null is an absent value, as opposed to 0 or false.
     "text_of_value": (
         "(v -> multiIf(v.string_value != '', v.string_value, v.int_value IS NOT NULL, "
         "toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', "
         "'false'), v.double_value IS NOT NULL, toString(assumeNotNull(v.double_value)), hex(v.bytes_value)))"
     ),
-    # The same with numbers as they were sent. The engine in chdb-core-lite 26.5.0 leaves the zero out of exponents
-    # of 100 to 109, 200 to 209 and 300 to 308 (1e100 becomes 1e10), and nothing else out of a number's text, so it
-    # is put back; the text of an engine that writes three digits is not touched.
+    # The same with numbers as they were sent. The engine in chdb-core-lite 26.5.0 omits the zero in exponents
+    # of 100 to 109, 200 to 209 and 300 to 308 (1e100 becomes 1e10), and only there, so it is inserted; the
+    # text of an engine that writes three digits is not changed.
     "text_of_double": (
         "(x -> if(abs(x) >= 1e100 OR (abs(x) < 1e-99 AND x != 0), "
         "replaceRegexpOne(toString(x), 'e(-?)([1-3])([0-9])$', 'e\\\\1\\\\20\\\\3'), toString(x)))"
@@ -57,17 +57,17 @@ FRAGMENTS: Final = {
         "toString(assumeNotNull(v.int_value)), v.bool_value IS NOT NULL, if(assumeNotNull(v.bool_value), 'true', "
         "'false'), v.double_value IS NOT NULL, text_of_double(assumeNotNull(v.double_value)), hex(v.bytes_value)))"
     ),
-    # Times are kept as 64-bit nanoseconds with a sign: later ones become the latest of them, in the year 2262.
+    # Times are signed 64-bit ns; a later time becomes the latest possible one, in the year 2262.
     "time_of_ns": "(ns -> fromUnixTimestamp64Nano(toInt64(least(ns, 9223372036854775807))))",
-    # Today's names and those of before OpenTelemetry's stable conventions of HTTP, of any sender.
+    # Attribute names of OpenTelemetry's stable HTTP conventions, and the older ones.
     "http_method": (
         "if(SpanAttributes['http.request.method'] != '', SpanAttributes['http.request.method'], "
         "SpanAttributes['http.method'])"
     ),
     "http_status": _HTTP_STATUS,
     "http_class": f"toUInt8(least(5, intDiv({_HTTP_STATUS}, 100)))",
-    # The route of a request; of one whose sender named none, that in its name (`GET /cart/{id}`). In a list, its
-    # path if it has neither.
+    # The route of a request; without one, the route in the span's name (`GET /cart/{id}`). In a list, the
+    # path if both are missing.
     "http_route": _HTTP_ROUTE,
     "http_route_or_path": (
         f"multiIf(({_HTTP_ROUTE}) AS named != '' OR SpanKind != 'Server', named, "
@@ -75,11 +75,11 @@ FRAGMENTS: Final = {
         "SpanAttributes['http.target'] != '', cutQueryString(SpanAttributes['http.target']), "
         "path(if(SpanAttributes['url.full'] != '', SpanAttributes['url.full'], SpanAttributes['http.url'])))"
     ),
-    # Routes begin with a slash, whether their framework writes `cart/` (Django), `^cart/$` or `/cart/`.
+    # Routes start with a slash, whether the framework writes `cart/` (Django), `^cart/$` or `/cart/`.
     "http_route_of": (
         "(route -> if(match(route, '^[^/*]'), concat('/', replaceRegexpOne(route, '^\\\\^/?', '')), route))"
     ),
-    # The columns that all of the exporter's metric tables begin with.
+    # The columns that all of the exporter's metric tables start with.
     "metric_identity": """ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     ResourceSchemaUrl String CODEC(ZSTD(1)),
     ScopeName String CODEC(ZSTD(1)),
@@ -107,8 +107,8 @@ FRAGMENTS: Final = {
         "FilteredAttributes Map(LowCardinality(String), String), TimeUnix DateTime64(9), Value Float64, "
         "SpanId String, TraceId String"
     ),
-    # Aggregator: see 011_tallies.sql. What is not finite, negative or beyond 30 years is no tally.
-    # A bucket beyond 2^1000 s, or below 2^-1000 s, is a sender's mistake, and counts as the last one.
+    # See 011_tallies.sql. A value that is not finite, negative or above 30 years is not a valid duration. A
+    # bucket above 2^1000 s or below 2^-1000 s is a sender's mistake, and counts as the last valid one.
     "tally_histogram": "Map(Int32, UInt64)",
     "tally_number": "(x -> toUInt64(round(greatest(0, least(ifNotFinite(x, 0), 1e18)))))",
     "tally_buckets": (

@@ -1,4 +1,4 @@
-"""One process a data folder: the engine's own message for a second one does not say who holds it."""
+"""One process per data folder: the engine's own error for a second one does not name the holder."""
 
 import fcntl
 import os
@@ -18,11 +18,11 @@ class FolderInUseError(RuntimeError):
 
 
 class FolderLock:
-    """An advisory lock on a data folder, held until released or the process ends, however it ends.
+    """An advisory lock on a data folder, held until it is released or the process ends in any way.
 
     Raises:
         FolderInUseError: another process holds the folder.
-        OSError: the folder cannot be made or written.
+        OSError: the folder cannot be created or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +38,7 @@ class FolderLock:
         os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder for another process."""
         os.close(self._descriptor)
 
     def __enter__(self) -> Self:

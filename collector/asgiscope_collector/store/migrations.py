@@ -1,9 +1,9 @@
-"""Brings the schema up to date: each file of schema/ is applied once, recorded by its name.
+"""Schema migrations: each file of schema/ is applied once and recorded by its name.
 
-The engine has no transactions over DDL and no locks that several collectors could share. Every statement is
-therefore safe to run again, also beside itself in another collector, and a file is recorded only after its last
-statement: a crash halfway is repaired by the next start. Files are applied in order; one that comes later with
-a smaller number (two branches that met) is applied when it comes.
+The engine has no transactions over DDL and no locks between collectors. So every statement can safely run
+again, also at the same time in another collector, and a file is recorded only after its last statement: the
+next start completes one that a crash interrupted. Files are applied in order; a file added later with a
+smaller number (from a merged branch) is applied when it appears.
 """
 
 import logging
@@ -38,37 +38,38 @@ WHERE Name IN ('051_coarse.sql', '052_finding_spans.sql')
 """
 _FILES: Final = 2
 DDL_SECONDS: Final = 300
-"""On a cluster a statement is done when every node has done it."""
+"""On a cluster a statement returns after every node has run it."""
 _RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS asgiscope_migrations\n(Version UInt32, Name String, AppliedAt DateTime)\n"
     "ENGINE = MergeTree ORDER BY Version"
 )
 _ANOTHER_IS_AT_IT: Final = frozenset({57, 253, 341, 517, 529})
-"""TABLE_ALREADY_EXISTS, REPLICA_ALREADY_EXISTS, UNFINISHED, CANNOT_ASSIGN_ALTER and NOT_A_LEADER: what the engine
-answers when another collector runs the same statement at the same moment."""
+"""TABLE_ALREADY_EXISTS, REPLICA_ALREADY_EXISTS, UNFINISHED, CANNOT_ASSIGN_ALTER and NOT_A_LEADER: the
+engine's errors if another collector runs the same statement at the same time.
+"""
 
 
 class SchemaError(RuntimeError):
-    """The store was written by a newer collector."""
+    """A newer collector has written the store."""
 
 
 class Statements(Protocol):
-    """What changes of the schema need of an engine."""
+    """The methods of an engine that schema changes need."""
 
     def execute(
         self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: int | None = None
     ) -> None:
-        """Run a statement that returns nothing, in this time instead of a query's."""
+        """Run a statement without a result; `seconds` replaces the time limit of queries."""
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a query."""
 
 
 def migrate(engine: Statements, cluster: Cluster | None = None) -> list[str]:
-    """Bring the schema to this version; returns the names of the files that were applied now.
+    """Bring the schema up to date; return the names of the files applied now.
 
     Raises:
-        SchemaError: the store was written by a newer collector.
+        SchemaError: a newer collector has written the store.
     """
     form = Transformer(cluster) if cluster else _as_it_is
     for statement in form(_RECORD):
@@ -82,7 +83,7 @@ def migrate(engine: Statements, cluster: Cluster | None = None) -> list[str]:
         )
     pending = []
     for migration in known:
-        # Those that are applied too: what comes later names their tables.
+        # Including applied ones: later statements name their tables.
         statements = [each for statement in migration.statements for each in form(statement)]
         if migration.name in applied:
             continue
@@ -98,9 +99,10 @@ def migrate(engine: Statements, cluster: Cluster | None = None) -> list[str]:
 
 
 def coarse_since(engine: Statements, sql: str = COARSE_SINCE) -> int:
-    """From when on what 051 and 052 keep is whole, seconds since the epoch.
+    """Return since when the rollups of 051 and 052 are complete, seconds since the epoch.
 
-    0 in a store that was made with them. In an older one a day after they came: spans are up to a day ahead.
+    0 in a store that was created with them. In an older one, a day after they were added: spans may be up to
+    a day ahead.
     """
     (row,) = engine.rows(sql)
     made, coarse = int(row["made"]), int(row["coarse"])
@@ -114,7 +116,7 @@ def _as_it_is(statement: str) -> list[str]:
 
 
 def _applied(engine: Statements) -> set[str]:
-    """Two collectors that start at once may both record a file."""
+    """Return the names of the applied files. Two collectors that start at the same time may both record a file."""
     return {str(row["Name"]) for row in engine.rows("SELECT DISTINCT Name FROM asgiscope_migrations")}
 
 

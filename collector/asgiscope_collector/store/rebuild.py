@@ -1,9 +1,8 @@
-"""Rollups made anew of the spans: after a view failed, and for a table that another program had filled.
+"""Rebuilding of rollups from spans: after a view failed, and for a table that another program has filled.
 
-A view that fails leaves spans without their row in its rollup. Whole days are compared and made anew. Nothing may
-be stored meanwhile; the caller sees to that, and a day that grew all the same is told of and stays noted. A
-segment that is in doubt may be among the spans that are counted: its minutes are made anew again when it is
-settled.
+A failed view leaves spans without their row in its rollup. Whole days are compared and rebuilt. The caller
+ensures that nothing is stored meanwhile; a day that grew all the same is reported and stays noted. A segment
+that is being loaded may be among the counted spans: its minutes are rebuilt again when it is reconciled.
 """
 
 import logging
@@ -23,11 +22,11 @@ _NOTE: Final = "rebuilding"
 
 
 class RebuildError(RuntimeError):
-    """Rollups cannot be made anew; the message says why."""
+    """Rollups cannot be rebuilt; the message says why."""
 
 
 def counts(engine: Engine) -> list[tuple[date, int, int]]:
-    """Days, with how many spans are stored and how many the rollup of services has counted."""
+    """Return each day, its number of stored spans, and the number that the rollup of services has counted."""
     rows = engine.rows(
         """
         SELECT day, sum(raw) AS raw, sum(rolled) AS rolled
@@ -46,12 +45,12 @@ def counts(engine: Engine) -> list[tuple[date, int, int]]:
 
 
 def rebuild(engine: Engine, day: date) -> list[str]:
-    """Make every rollup of the spans of a day anew; returns the tables' names.
+    """Rebuild all rollups of a day's spans; return the tables' names.
 
     The day is noted in the data folder until it is done: see `finish`.
 
     Raises:
-        RebuildError: there is a cluster, or the day grew meanwhile.
+        RebuildError: the store is a cluster, or the day grew meanwhile.
         OSError: the data folder cannot be written.
     """
     if engine.cluster:
@@ -69,7 +68,7 @@ def rebuild(engine: Engine, day: date) -> list[str]:
 
 @contextmanager
 def noted(engine: Engine, days: Iterable[date]) -> Iterator[None]:
-    """Days whose rollups are taken out and put in again while the block runs; see `finish`.
+    """Note the days whose rollups are removed and inserted again while the block runs; see `finish`.
 
     Raises:
         OSError: the data folder cannot be written.
@@ -81,10 +80,10 @@ def noted(engine: Engine, days: Iterable[date]) -> Iterator[None]:
 
 
 def finish(engine: Engine) -> None:
-    """Make the days anew that were noted and not ended, by an earlier run or an error. Nothing else is stored.
+    """Rebuild the noted days that an earlier run or an error left incomplete. Nothing else may be stored meanwhile.
 
     Raises:
-        clickhouse_connect.driver.exceptions.Error: not now; to be done again.
+        clickhouse_connect.driver.exceptions.Error: not possible now; call again.
         OSError: the data folder cannot be written.
     """
     note = engine.data / _NOTE

@@ -1,7 +1,7 @@
-"""What is kept: by age, which the engine itself sees to, and by size, in whole days.
+"""Retention: by age, which the engine enforces, and by size, in whole days.
 
-A table that is partitioned by day takes part, see ddl.py. The oldest days of spans and data points go first,
-those of the rollups only when nothing else is left; the newest day of a table always stays.
+It applies to tables partitioned by day, see ddl.py. The oldest days of spans and data points are dropped
+first, and those of rollups only if nothing else is left; the newest day of a table is always kept.
 """
 
 import logging
@@ -36,7 +36,7 @@ ORDER BY partition, table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One table's rows of one day."""
+    """The rows of one table and one day."""
 
     table: str
     day: date
@@ -44,37 +44,37 @@ class Day:
     rows: int
     bytes: int
     reason: str = ""
-    """Why it goes: `age` or `size`; '' while it stays."""
+    """Why it is dropped: `age` or `size`; '' if it is kept."""
 
     def as_json(self) -> dict[str, Any]:
-        """For a command's answer."""
+        """Return the day for a command's answer."""
         return {**asdict(self), "day": self.day.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the store holds, in whole days."""
+    """Contents of the store, in whole days."""
 
     days: list[Day] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:
-        """On disk, of one copy where there are replicas."""
+        """Size on disk, of one replica."""
         return sum(day.bytes for day in self.days)
 
     @property
     def oldest(self) -> date | None:
-        """The first day of which spans or data points are kept."""
+        """The first day with spans or data points."""
         return min((day.day for day in self.days if not day.rollup), default=None)
 
 
 def set_retention(engine: Statements, settings: Settings, cluster: Cluster | None = None) -> None:
-    """Give every table that is partitioned by day the age that the settings say."""
+    """Set the TTL of every table that is partitioned by day, from the settings."""
     on = cluster.on if cluster else ""
     for table in engine.rows(_TABLES):
         days = settings.rollup_retention_days if table["day"] in _ROLLUP_TIMES else settings.retention_days
         if f"toIntervalDay({days})" not in table["engine_full"]:
-            # Names and numbers of our own: an ALTER takes no parameters.
+            # Constant names and numbers: an ALTER takes no parameters.
             engine.execute(
                 f"ALTER TABLE {table['name']}{on} MODIFY TTL toDateTime({table['day']}) + toIntervalDay({days})",
                 seconds=DDL_SECONDS,
@@ -82,7 +82,7 @@ def set_retention(engine: Statements, settings: Settings, cluster: Cluster | Non
 
 
 def stored(engine: Statements, cluster: Cluster | None = None) -> Stored:
-    """What is in the store now."""
+    """Return the current contents of the store."""
     tables = {row["name"]: row["day"] in _ROLLUP_TIMES for row in engine.rows(_TABLES)}
     database = cluster.database if cluster else engine.rows("SELECT currentDatabase() AS name")[0]["name"]
     source = f"cluster('{cluster.name}', system.parts)" if cluster else "system.parts"
@@ -102,12 +102,12 @@ def stored(engine: Statements, cluster: Cluster | None = None) -> Stored:
 
 
 def plan(held: Stored, settings: Settings, today: date) -> list[Day]:
-    """Which days go: those that are too old, then the oldest until what is left fits `retention_bytes`."""
+    """Return the days to drop: those that are too old, then the oldest until the rest fits `retention_bytes`."""
     going: list[Day] = []
     staying: list[Day] = []
     for day in held.days:
         kept_days = settings.rollup_retention_days if day.rollup else settings.retention_days
-        # The last moment of that day is older than the age.
+        # The whole day is older than the retention.
         if day.day < today - timedelta(days=kept_days):
             going.append(_because(day, "age"))
         else:
@@ -127,11 +127,11 @@ def plan(held: Stored, settings: Settings, today: date) -> list[Day]:
 def prune(
     engine: Statements, settings: Settings, cluster: Cluster | None = None, *, dry_run: bool = False
 ) -> list[Day]:
-    """Drop what `plan` says; returns it. With `dry_run` it is only returned."""
+    """Drop the days of `plan` and return them. With `dry_run`, only return them."""
     going = plan(stored(engine, cluster), settings, datetime.now(UTC).date())
     on = cluster.on if cluster else ""
     for day in [] if dry_run else going:
-        # Names that the engine gave and a date: an ALTER takes no parameters.
+        # Names from the engine and a date: an ALTER takes no parameters.
         engine.execute(f"ALTER TABLE {day.table}{on} DROP PARTITION '{day.day}'", seconds=DDL_SECONDS)
         logger.info("retention: dropped %s of %s, %d rows, by %s", day.day, day.table, day.rows, day.reason)
     return going

@@ -1,9 +1,9 @@
-"""The tables that views keep, and how a part of them is made anew of what the views read.
+"""The tables that views maintain, and how a part of one is rebuilt from the view's source.
 
-Every row of a rollup comes of one minute of what its view reads, or of one hour or day, as the name of its time
-column says, or of twenty minutes where it is coarse; each is partitioned by day. So the rows of some minutes, or of
-a day, can be taken out and put in again: made in a table beside by the view's own words, then attached, which no
-view of a view sees. Nothing may be stored meanwhile; the caller sees to that.
+Every row of a rollup belongs to one minute, hour or day of the source, as the name of its time column says,
+or to twenty minutes in a coarse one; each table is partitioned by day. So the rows of some minutes, or of a
+day, can be removed and inserted again: the view's own SELECT fills a temporary table, whose parts are then
+attached, which triggers no dependent view. The caller ensures that nothing is stored meanwhile.
 """
 
 import re
@@ -36,7 +36,7 @@ _FRUGAL: Final = (
     f"max_threads = 1, max_block_size = 16384, max_bytes_before_external_group_by = {128 << 20}, "
     f"max_bytes_before_external_sort = {128 << 20}"
 )
-"""A minute may have more groups than fit into memory: they go to the disk then."""
+"""Spill to disk: a minute may have more groups than fit into memory."""
 _MERGES: Final = """
 SELECT 1 FROM system.merges WHERE database = currentDatabase() AND table = {table:String} LIMIT 1
 """
@@ -54,13 +54,13 @@ KEPT_POINTS: Final = {
     "exponential_histogram": "otel_metrics_exponential_histogram",
     "summary": "otel_metrics_summary",
 }
-"""Where the data points of each kind are; the table that the views of metrics read keeps nothing."""
+"""The tables of the data points of each kind; the table that the views of metrics read stores nothing."""
 _POINTS: Final = re.compile(r"(?<=FROM )`?(?:\w+`?\.`?)?otlp_metrics_point\b`?")
 
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """A table that a view keeps; `sources` are the tables that the view's words read, each with its time column."""
+    """A table that a view maintains; `sources` are the tables in the view's SELECT, each with its time column."""
 
     view: str
     target: str
@@ -71,12 +71,12 @@ class Rollup:
 
 @dataclass(frozen=True, slots=True)
 class Minutes:
-    """Some minutes, in seconds since the epoch, of which all is made anew."""
+    """Minutes to rebuild, in seconds since the epoch."""
 
     starts: Sequence[int]
 
     def condition(self, column: str, floor: str) -> str:
-        """What is true for a row whose time falls into the hour, day or minute of one of these."""
+        """Return the condition for rows whose time is in the same hour, day or minute as one of these."""
         first, last, *inside = (
             floor.format(f"toDateTime({start})")
             for start in (min(self.starts), max(self.starts), *self.starts)
@@ -87,17 +87,17 @@ class Minutes:
 
 @dataclass(frozen=True, slots=True)
 class WholeDay:
-    """A day, of which all is made anew."""
+    """A day to rebuild."""
 
     day: date
 
     def condition(self, column: str, _floor: str) -> str:
-        """What is true for its rows."""
+        """Return the condition for its rows."""
         return f"toDate({column}) = toDate('{self.day}')"
 
 
 def rollups(engine: Engine, signal: str) -> list[Rollup]:
-    """The tables that views of spans or of data points keep, and views of those; each after what it is made of."""
+    """Return the tables that views of spans or data points maintain, and views of those; each after its source."""
     passing = _ROOTS["metrics"]
     tables = {row["name"]: row for row in engine.rows(_TABLES)}
     found: list[Rollup] = []
@@ -121,9 +121,9 @@ def rollups(engine: Engine, signal: str) -> list[Rollup]:
 
 
 def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
-    """Make that part of a rollup anew. Readers see the old sums, for a moment none, then the new.
+    """Rebuild a part of a rollup. Readers see the old sums, briefly none, then the new ones.
 
-    Broken off, it leaves days without some of their rows: whoever calls this notes the days first (rebuild.py).
+    If interrupted, days lack some of their rows, so the caller notes the days first (rebuild.py).
     """
     beside = f"{_BESIDE}_{rollup.target}"
     of_coarse = rollup.target.endswith("_coarse")
@@ -135,7 +135,7 @@ def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
         with without_merges(engine, rollup.target):
             for day in days(engine, part):
                 if isinstance(part, WholeDay):
-                    # Not REPLACE PARTITION: a restart within minutes brings back the parts that it replaced.
+                    # Not REPLACE PARTITION: after a restart within minutes the replaced parts come back.
                     engine.execute(f"ALTER TABLE {rollup.target} DROP PARTITION '{day}'", seconds=SECONDS)
                 else:
                     _take_out(engine, rollup, day, part.condition(rollup.time, floor), beside)
@@ -148,9 +148,10 @@ def remake(engine: Engine, rollup: Rollup, part: Minutes | WholeDay) -> None:
 
 @contextmanager
 def without_merges(engine: Engine, table: str) -> Iterator[None]:
-    """While the block runs, the table's parts keep their names, where we have the right to ask for that.
+    """Prevent merges of the table while the block runs, if the engine permits it.
 
-    A merge that has written its part is not stopped any more: parts are replaced until none is under way.
+    A merge that has already written its part is not stopped, so parts are replaced until none is being
+    merged.
     """
     with suppress(EngineError):
         engine.execute(f"SYSTEM STOP MERGES {table}")
@@ -165,9 +166,10 @@ def without_merges(engine: Engine, table: str) -> Iterator[None]:
 
 
 def _take_out(engine: Engine, rollup: Rollup, day: date, condition: str, beside: str) -> None:
-    """Drop the parts that have such rows of a day; their other rows are put beside, to come back.
+    """Drop the parts of a day with such rows; their other rows are kept in a temporary table, to be attached again.
 
-    Not DELETE: on a full disk, the engine notes a mutation in an empty file and cannot open the table again.
+    Not DELETE: on a full disk, the engine records a mutation in an empty file and cannot open the table
+    again.
     """
     of_day = f"toDate({rollup.time}) = toDate('{day}')"
     parts = [
@@ -179,7 +181,7 @@ def _take_out(engine: Engine, rollup: Rollup, day: date, condition: str, beside:
     if parts:
         listed = ", ".join(map(quoted, parts))
         engine.execute(
-            f"INSERT INTO {beside} SELECT * FROM {rollup.target} "  # noqa: S608 - names that the engine gave
+            f"INSERT INTO {beside} SELECT * FROM {rollup.target} "  # noqa: S608 - names from the engine
             f"WHERE _part IN ({listed}) AND NOT ({condition}) SETTINGS insert_deduplicate = 0",
             seconds=SECONDS,
         )
@@ -189,7 +191,7 @@ def _take_out(engine: Engine, rollup: Rollup, day: date, condition: str, beside:
 
 def _fill(engine: Engine, rollup: Rollup, part: Minutes | WholeDay, beside: str, floor: str) -> None:
     database = engine.rows("SELECT currentDatabase() AS name")[0]["name"]
-    # The view's own words: a filter for the tables it reads, for a condition would have to find its place in them.
+    # Filter the tables instead of adding a condition to the view's SELECT, which would have to be parsed.
     filters = ", ".join(
         quoted(f"{database}.{table}") + ": " + quoted(part.condition(time, floor))
         for table, time in rollup.sources
@@ -203,7 +205,10 @@ def _fill(engine: Engine, rollup: Rollup, part: Minutes | WholeDay, beside: str,
 
 
 def _points(engine: Engine) -> str:
-    """What passes by the views of metrics, read where it is kept: what a kind has not is its type's default."""
+    """Return the SELECT of the rows that the views of metrics receive.
+
+    A column that a kind lacks has its type's default.
+    """
     columns: dict[str, dict[str, str]] = {}
     for row in engine.rows(
         "SELECT table, name, type FROM system.columns "
@@ -222,12 +227,12 @@ def _points(engine: Engine) -> str:
             else f"defaultValueOfTypeName({quoted(type_)}) AS `{name}`"
             for name, type_ in wanted.items()
         ]
-        selects.append(f"SELECT {', '.join(values)} FROM {table}")  # noqa: S608 - names that the engine gave
+        selects.append(f"SELECT {', '.join(values)} FROM {table}")  # noqa: S608 - names from the engine
     return " UNION ALL ".join(selects)
 
 
 def days(engine: Engine, part: Minutes | WholeDay) -> Iterator[date]:
-    """The days, as the engine counts them, that a part is of."""
+    """Yield the days, in the engine's time zone, of a part."""
     if isinstance(part, WholeDay):
         yield part.day
         return
@@ -239,5 +244,5 @@ def days(engine: Engine, part: Minutes | WholeDay) -> Iterator[date]:
 
 
 def quoted(text: str) -> str:
-    """A text as SQL writes it, for statements that take no parameters."""
+    """Quote a string for SQL, for statements that take no parameters."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,8 +1,8 @@
-"""Who goes first where the embedded engine works beside what people and senders wait for.
+"""Thread priorities: the embedded engine's background work runs after requests and queries.
 
-On Linux a thread has a priority of its own, and anyone may lower one. Elsewhere, and where the system does not
-let us, all works as well, only less evenly. The engine's pool starts threads as they are needed and keeps them: one
-that it starts for a load has the load's priority, also when it answers a question later.
+On Linux each thread has its own priority, and any thread may lower it. Elsewhere, and without permission,
+everything works, only less evenly. The engine's pool starts threads on demand and keeps them, so a thread
+started for a load keeps the load's priority when it later runs a query.
 """
 
 import logging
@@ -15,22 +15,22 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 LOAD_NICE: Final = 5
-"""Below the threads that acknowledge and answer: what is in the spool is safe, while a sender and a reader wait.
+"""Below the threads that acknowledge and answer: spooled data is safe, while a sender and a user wait.
 
-Not further: at 10 an eighth more is acknowledged. But where a site takes all cores of the same machine, what it
-meets would wait for a tenth of one, and somebody looks for it.
+Not lower: at 10, an eighth more requests are acknowledged, but if the application uses all cores of the
+machine, new data would wait for a tenth of a core, and somebody is looking for it.
 """
 MERGE_NICE: Final = 10
 MERGES: Final = "MergeMutate"
-"""What the engine names the threads that merge."""
+"""The engine's name of the threads that merge."""
 
 
 def put_merges_last() -> None:
-    """Let all else go before merges, once the engine has started its threads.
+    """Lower the priority of merges, once the engine has started its threads.
 
-    Nobody waits for a merge: while the cores are taken, parts are merged later, and more of them at once. And no
-    thread of the engine goes before all else: run by root, it gives some the highest priority there is, and one of
-    those may merge.
+    Nobody waits for a merge: while the cores are busy, parts are merged later and more of them at once. As
+    root, the engine gives some of its threads the highest priority, and one of those may merge; this is
+    undone.
     """
     if sys.platform == "linux":
         for task in Path("/proc/self/task").iterdir():
@@ -42,7 +42,7 @@ def put_merges_last() -> None:
 
 
 def step_back() -> None:
-    """Let the thread that calls this load behind those that acknowledge and answer."""
+    """Lower the priority of the calling loader thread below those that acknowledge and answer."""
     if sys.platform == "linux":
         try:
             _at_least(threading.get_native_id(), LOAD_NICE)

@@ -1,1 +1,1 @@
-"""The write-ahead log: segments of acknowledged bodies, and the digests of those stored lately."""
+"""The write-ahead log: segments of acknowledged bodies, and the digests of recently stored bodies."""

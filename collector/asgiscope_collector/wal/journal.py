@@ -1,9 +1,9 @@
-"""Digests of the bodies that were stored lately, so that a sender's retry is known after a restart too.
+"""Digests of recently stored bodies, so that a sender's retry is recognised after a restart too.
 
-A body is on the disk in its segment until it is stored; its digest is written here before the segment is deleted,
-once a segment, and synced. So at every moment, whatever crashes, each body acknowledged lately is known by one or
-the other. A record is the time it was written, nanoseconds since the epoch, and the digest. Files begin anew after
-`keep_seconds`; those that hold nothing younger than that are deleted.
+Until a body is stored, it is on disk in its segment. Before the segment is deleted, the digests of its bodies
+are written here and synced, so every recently acknowledged body is known by one or the other, whatever
+crashes. A record is the time it was written, ns since the epoch, and the digest. A new file is started every
+`keep_seconds`; files without a younger record are deleted.
 """
 
 import logging
@@ -23,10 +23,10 @@ _NS: Final = 1_000_000_000
 
 
 class Journal:
-    """The files of a folder. Written by one thread at a time.
+    """The journal's files in a folder. Written by one thread at a time.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be created.
     """
 
     def __init__(self, folder: Path, *, keep_seconds: float) -> None:
@@ -35,20 +35,20 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def recent(self) -> Iterator[tuple[int, bytes]]:
-        """When each was written, nanoseconds since the epoch, and the digest; oldest first."""
+        """Yield the time, ns since the epoch, and the digest of each record, the oldest first."""
         earliest = time.time_ns() - self._keep_ns
         for file in self._files():
             data = file.read_bytes()
-            # A crash may have torn the last record.
+            # The last record may be incomplete after a crash.
             for when, digest in _RECORD.iter_unpack(data[: len(data) - len(data) % _RECORD.size]):
                 if when >= earliest:
                     yield when, digest
 
     def add(self, digests: Sequence[bytes]) -> None:
-        """Write digests and sync.
+        """Append digests and sync.
 
         Raises:
-            OSError: they are not written, or only in part.
+            OSError: they were not written, or only in part.
         """
         if not digests:
             return
@@ -59,7 +59,7 @@ class Journal:
         newest = self._files()[-1:]
         file = newest[0] if newest and now - self._keep_ns <= _begun(newest[0]) <= now else self._new(now)
         with file.open("r+b") as out:
-            # Over what a crash has torn.
+            # Overwrite an incomplete record.
             out.seek(out.seek(0, os.SEEK_END) // _RECORD.size * _RECORD.size)
             out.write(b"".join(_RECORD.pack(now, digest) for digest in digests))
             out.flush()

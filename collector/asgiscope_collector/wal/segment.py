@@ -1,6 +1,6 @@
-"""A segment: a file of request bodies of one signal, each with its length before it as a varint.
+"""A segment: a file of request bodies of one signal, each prefixed with its length as a varint.
 
-So the engine reads it as it is. Its name is its own for good, over restarts too.
+This is the format that the engine reads. A segment's name is never reused, also across restarts.
 """
 
 import logging
@@ -15,7 +15,7 @@ from asgiscope_collector.otlp import SIGNALS, digest_of, is_request, times_of
 logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".otlp"
-"""Of a segment of spans; one of another signal has the signal's name before it (`.metrics.otlp`)."""
+"""Suffix of a segment of spans; that of another signal is preceded by the signal's name (`.metrics.otlp`)."""
 _VARINT_BITS: Final = 7
 _VARINT_MORE: Final = 0x80
 _VARINT_MAX_SHIFT: Final = 63
@@ -24,14 +24,14 @@ _MINUTE_NS: Final = 60_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a segment holds: how many spans or data points, and of which minutes (seconds since the epoch)."""
+    """Contents of a segment: the number of spans or data points, and their minutes (seconds since the epoch)."""
 
     items: int
     minutes: tuple[int, ...]
 
 
 def encode_record(body: bytes) -> bytes:
-    """A body with its length before it."""
+    """Return a body prefixed with its length."""
     length, prefix = len(body), bytearray()
     while length >= _VARINT_MORE:
         prefix.append(length & (_VARINT_MORE - 1) | _VARINT_MORE)
@@ -41,7 +41,7 @@ def encode_record(body: bytes) -> bytes:
 
 
 def iter_records(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each whole body of a segment, with the offset after it; ends before the first that is torn."""
+    """Yield the complete bodies of a segment, each with the offset of its end; stop at the first torn record."""
     offset = 0
     while offset < len(data):
         length, shift, position = 0, 0, offset
@@ -60,25 +60,25 @@ def iter_records(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def signal_of(segment: Path) -> str:
-    """What a segment's bodies are: `traces` or `metrics`."""
+    """Return the signal of a segment's bodies: `traces` or `metrics`."""
     suffixes = segment.name.split(".")
     return suffixes[1] if suffixes[1] in SIGNALS else SIGNALS[0]
 
 
 def name_of(number: int, now_ns: int, signal: str) -> str:
-    """A name that no other segment has had: the engine remembers it. Time, then a count, then this process."""
+    """Return a name that is never reused, because the engine remembers names: time, sequence number, pid."""
     kind = "" if signal == SIGNALS[0] else f".{signal}"
     return f"{now_ns:020d}-{number:08d}-{os.getpid()}{kind}{SUFFIX}"
 
 
 def contents(signal: str, of: Iterable[bytes]) -> Contents:
-    """Count what bodies hold; one that is no request of the signal holds nothing."""
+    """Count the items in bodies; a body that is not a request of the signal has none."""
     times = [time for body in of if is_request(signal, body) for time in times_of(signal, body)]
     return Contents(len(times), tuple(sorted({time // _MINUTE_NS * 60 for time in times})))
 
 
 def write_synced(file: Path, data: bytes) -> None:
-    """Put this in the place of the file, on the disk when it returns; the folder is the caller's to sync."""
+    """Replace a file's content atomically and sync it; the caller syncs the folder."""
     with (draft := file.with_suffix(".draft")).open("wb") as out:
         out.write(data)
         out.flush()
@@ -87,7 +87,7 @@ def write_synced(file: Path, data: bytes) -> None:
 
 
 def repair(segment: Path) -> tuple[int, list[bytes]]:
-    """Cut off a torn end, set a damaged file aside; returns the size that stays and its bodies' digests."""
+    """Cut off a torn end and set a damaged file aside; return the remaining size and the digests of the bodies."""
     data, signal = segment.read_bytes(), signal_of(segment)
     whole = [body for _, body in iter_records(data)]
     good = [body for body in whole if is_request(signal, body)]
@@ -104,6 +104,6 @@ def repair(segment: Path) -> tuple[int, list[bytes]]:
             "spool: %s: cut %d bytes that were never acknowledged", segment.name, len(data) - len(kept)
         )
     if len(kept) < len(data):
-        # The same name: what the engine has stored of it is found by that.
+        # Keep the name: rows that the engine has already stored from this segment are found by it.
         write_synced(segment, kept)
     return len(kept), [digest_of(signal, body) for body in good]

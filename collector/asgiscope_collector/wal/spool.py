@@ -1,11 +1,11 @@
-"""What was acknowledged and is not stored yet: request bodies on disk, in segments that survive a crash.
+"""The spool: acknowledged request bodies that are not stored yet, on disk, in segments that survive a crash.
 
-One thread writes: it takes all that waits, appends it, syncs each segment once, and only then are those
-requests acknowledged. A segment is sealed when it is large or old enough, loaded as one insert, and deleted after.
-One whose load has begun is in doubt until it is deleted, over a crash too: parts of it may be stored.
-After a crash the last segment may end in a torn body, which nobody was told was stored: it is cut off.
+One thread writes: it takes all waiting bodies, appends them, syncs each segment once, and only then are the
+requests acknowledged. A segment is sealed when it is large or old enough, loaded with one insert, and then
+deleted. An empty `.loading` file marks a segment whose load has begun: after a crash, parts of it may be
+stored. After a crash the last segment may also end in a torn body. It was never acknowledged, and is cut off.
 
-Longer than 400 lines because one lock guards all of it: acceptance, shares, segments and their doubt.
+Longer than 400 lines because one lock guards acceptance, quotas, segments and their load marks.
 """
 
 import asyncio
@@ -29,13 +29,15 @@ from asgiscope_collector.wal.segment import SUFFIX, encode_record, name_of, repa
 
 logger = logging.getLogger(__name__)
 
-_DOUBT: Final = ".doubt"
-"""After a segment's name: an empty file, there before the segment is first loaded and gone after the segment."""
+_LOADING: Final = ".loading"
+"""Suffix of the empty file beside a segment that exists from before its first load until the segment is deleted."""
+_OLD_LOADING: Final = ".doubt"
+"""The same suffix in a spool that an earlier version wrote; `Spool` renames it at the start."""
 
 
 _SENDERS_KEPT: Final = 10_000
 _SENDS_SECONDS: Final = 60.0
-"""Who sent something so lately is still there."""
+"""A sender counts as active for this long after its last request."""
 
 
 class SpoolUnavailableError(RuntimeError):
@@ -43,7 +45,7 @@ class SpoolUnavailableError(RuntimeError):
 
 
 class _Waiting(NamedTuple):
-    """A body that a request waits for."""
+    """A body whose request waits to be acknowledged."""
 
     signal: str
     framed: bytes
@@ -54,7 +56,7 @@ class _Waiting(NamedTuple):
 
 @dataclass(slots=True)
 class _Active:
-    """The segment of a signal that is being written."""
+    """The segment that a signal's bodies are written to."""
 
     path: Path
     descriptor: int
@@ -65,10 +67,10 @@ class _Active:
 
 
 class Spool:
-    """Segments in a folder, bounded in bytes; while `no_room` says why, nothing is accepted.
+    """Segments in a folder, bounded in bytes; nothing is accepted while `no_room` returns a reason.
 
     Raises:
-        OSError: the folder cannot be made, read or written.
+        OSError: the folder cannot be created, read or written.
     """
 
     def __init__(
@@ -89,22 +91,23 @@ class Spool:
         self._segment_bytes = segment_bytes
         self._sender_bytes = max_bytes if sender_bytes is None else sender_bytes
         self._changed = threading.Condition()
-        # lock of all below: _changed
+        # Guarded by _changed:
         self._waiting: list[_Waiting] = []
         self._bytes = 0
         self._sealed: deque[Path] = deque()
         self._taken: set[Path] = set()
-        self._held: dict[Path, float] = {}  # not to be taken before then, on the monotonic clock
+        self._held: dict[Path, float] = {}  # segment -> earliest time to take it, on the monotonic clock
         self._digests: dict[Path, list[bytes]] = {}
         self._active: dict[str, _Active] = {}
         self._senders: dict[Path, Counter[str]] = {}
-        self._by_sender: Counter[str] = Counter()  # bytes that wait
-        self._seen: dict[str, OrderedDict[str, float]] = {}  # by kind; when each last sent, the newest last
+        self._by_sender: Counter[str] = Counter()  # bytes that are not stored yet
+        # kind -> sender -> time of its last request, the newest last
+        self._seen: dict[str, OrderedDict[str, float]] = {}
         self._writing = False
         self._closing = False
         self._failure = ""
         self._refused = 0
-        # touched by the writer thread, or with nothing being written
+        # Used by the writer thread, or while nothing is being written:
         self._sequence = 0
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._recover()
@@ -113,24 +116,24 @@ class Spool:
 
     @property
     def size(self) -> int:
-        """Bytes accepted and not stored yet."""
+        """Bytes that are accepted and not stored yet."""
         return self._bytes
 
     @property
     def refused(self) -> int:
-        """Bodies for which there was no room."""
+        """Number of bodies refused for lack of room."""
         return self._refused
 
     @property
     def oldest_ns(self) -> int:
-        """When the oldest of what is not stored yet came, nanoseconds since the epoch; 0 if all is stored."""
+        """When the oldest segment that is not stored was created, ns since the epoch; 0 if all is stored."""
         with self._changed:
             waiting = [*itertools.islice(self._sealed, 1), *(active.path for active in self._active.values())]
         return min((int(path.name.partition("-")[0]) for path in waiting), default=0)
 
     @property
     def failure(self) -> str:
-        """Why nothing can be accepted, or ''."""
+        """Why no body can be accepted, or ''."""
         if not self._writer.is_alive():
             return "the spool is closed"
         if self._bytes >= self._max_bytes:
@@ -139,7 +142,7 @@ class Spool:
 
     @property
     def known(self) -> list[tuple[int, bytes]]:
-        """The bodies that earlier runs accepted lately: when, nanoseconds since the epoch, and their digests."""
+        """Times, ns since the epoch, and digests of the bodies that earlier runs accepted recently."""
         now = time.time_ns()
         with self._changed:
             waiting = [digest for digests in self._digests.values() for digest in digests]
@@ -148,11 +151,11 @@ class Spool:
     async def append(self, signal: str, body: bytes, digest: bytes, senders: tuple[str, ...] = ()) -> None:
         """Return once the body, a request of that signal, is on the disk.
 
-        `senders` are names of who sends it, each with its kind before a colon, as `service:shop`. While others
-        of the kind send, one may fill its share of the spool only.
+        `senders` are the sender's names, each prefixed with its kind, as `service:shop`. While other senders
+        of a kind are active, each may fill only its share of the spool.
 
         Raises:
-            SpoolUnavailableError: it is not and will not be; the sender should try again later.
+            SpoolUnavailableError: the body was not written; the sender should try again later.
         """
         await asyncio.wrap_future(self._submit(signal, encode_record(body), digest, senders))
 
@@ -176,7 +179,10 @@ class Spool:
         return f"{self._bytes} bytes wait to be stored and {self._max_bytes} may: send again later"
 
     def _over_share(self, size: int, senders: tuple[str, ...]) -> str:
-        """Return why one of the senders may not send this now, or ''; remember them. Lock: _changed."""
+        """Return why one of the senders may not send this now, or ''; record the senders as active.
+
+        Caller holds _changed.
+        """
         now, reason = time.monotonic(), ""
         for name in senders:
             seen = self._seen.setdefault(name.partition(":")[0], OrderedDict())
@@ -195,17 +201,17 @@ class Spool:
         return reason
 
     def _forget(self, senders: Counter[str]) -> None:
-        """Take what these had waiting off their sums. Lock: _changed."""
+        """Subtract stored bytes from their senders' sums. Caller holds _changed."""
         self._by_sender -= senders
 
     def next_segment(
         self, *, age: float, timeout: float, not_before: Mapping[str, float] = MappingProxyType({})
     ) -> Path | None:
-        """Take the oldest segment that nobody has taken; seals what is `age` seconds old or large enough.
+        """Take the oldest free segment; seal those that are `age` seconds old or large enough.
 
-        `not_before` holds a signal's segment back until that moment of the monotonic clock, unless it is large.
-        What is taken is given back by `remove`, `replace` or `release`. None when there is nothing to load within
-        `timeout` seconds, or the spool is closed and empty.
+        `not_before` holds back a signal's segment until that time of the monotonic clock, unless it is large.
+        Give the segment back by `remove`, `replace` or `release`. Return None if there is nothing to load
+        within `timeout` seconds, or if the spool is closed and empty.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -225,44 +231,48 @@ class Spool:
                 if not self._writing:
                     for signal, active in self._active.items():
                         due = min(due, max(active.since + age, not_before.get(signal, 0)))
-                # At least a millisecond: bodies may be waiting for the writer, which notifies.
+                # At least a millisecond: the writer may be about to write waiting bodies, and notifies when
+                # it has.
                 self._changed.wait(max(0.001, due - now))
 
     def release(self, segment: Path, seconds: float) -> None:
-        """Give back a segment that could not be loaded now; the others are taken before it for so long."""
+        """Give back a segment that could not be loaded; for `seconds`, the other segments are taken before it."""
         with self._changed:
             self._taken.discard(segment)
             self._held[segment] = time.monotonic() + seconds
             self._changed.notify_all()
 
-    def doubt(self, segment: Path) -> bool:
-        """Note on the disk that a segment's load begins; False if it was noted before, by this run or another.
+    def begin_load(self, segment: Path) -> bool:
+        """Mark a segment's load as begun, on the disk.
+
+        Return False if it already was, by this run or an earlier one.
 
         Raises:
-            OSError: it is not noted.
+            OSError: the mark could not be written.
         """
         try:
-            _doubt_of(segment).touch(mode=0o600, exist_ok=False)
+            _loading_mark(segment).touch(mode=0o600, exist_ok=False)
         except FileExistsError:
             return False
         self._sync_folder()
         return True
 
-    def clear_doubt(self, segment: Path) -> None:
-        """Note that nothing of a segment is stored: its next load begins anew."""
-        _doubt_of(segment).unlink(missing_ok=True)
+    def clear_load(self, segment: Path) -> None:
+        """Remove the mark: nothing of the segment is stored, so its next load is a first one."""
+        _loading_mark(segment).unlink(missing_ok=True)
 
     def remove(self, segment: Path) -> None:
-        """Forget a segment: it is stored."""
+        """Delete a segment that is stored."""
         size = segment.stat().st_size
         try:
             with self._journal_lock:
                 self._journal.add(self._digests.get(segment, ()))
         except OSError:
-            # It is stored all the same, and a full disk needs its room: only a retry after a restart is not known.
+            # Go on: the segment is stored, and a full disk needs its space. Only a retry after a restart is
+            # not recognised.
             logger.exception("spool: the digests of %s could not be kept", segment.name)
         segment.unlink()
-        _doubt_of(segment).unlink(missing_ok=True)
+        _loading_mark(segment).unlink(missing_ok=True)
         with self._changed:
             self._sealed.remove(segment)
             self._taken.discard(segment)
@@ -273,7 +283,7 @@ class Spool:
             self._changed.notify_all()
 
     def replace(self, segment: Path, kept: list[bytes]) -> None:
-        """Keep only these bodies of a segment that cannot be loaded whole, and give it back."""
+        """Keep only these bodies of a segment that cannot be loaded as a whole, and give it back."""
         if not kept:
             self.remove(segment)
             return
@@ -284,10 +294,10 @@ class Spool:
             self._changed.notify_all()
 
     def rewrite(self, segment: Path, kept: list[bytes]) -> None:
-        """Put these bodies in the place of a segment's, which stays taken.
+        """Replace a segment's bodies; the segment stays taken.
 
         Raises:
-            OSError: it is left as it was.
+            OSError: the segment is unchanged.
         """
         size, data = segment.stat().st_size, b"".join(map(encode_record, kept))
         write_synced(segment, data)
@@ -295,12 +305,12 @@ class Spool:
         with self._changed:
             self._bytes += len(data) - size
 
-    def is_in_doubt(self, segment: Path) -> bool:
-        """Return whether a segment's load was begun, by this run or another."""
-        return _doubt_of(segment).exists()
+    def is_load_begun(self, segment: Path) -> bool:
+        """Return whether a segment's load was begun, by this run or an earlier one."""
+        return _loading_mark(segment).exists()
 
     def close(self) -> None:
-        """Accept nothing more and write what waits. What is not loaded stays for the next start."""
+        """Accept nothing more and write the waiting bodies. Other segments stay for the next start."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -332,7 +342,7 @@ class Spool:
                     each.done.set_exception(SpoolUnavailableError(self._failure))
 
     def _append(self, signal: str, group: list[_Waiting]) -> OSError | None:
-        """Append and sync; on failure leave the segment as it was, for the writer to seal."""
+        """Append bodies and sync; on failure truncate the segment to its previous size, for the writer to seal."""
         data = b"".join(each.framed for each in group)
         active = self._active.get(signal)
         try:
@@ -346,7 +356,7 @@ class Spool:
             logger.exception("spool: %d bytes could not be written", len(data))
             if active:
                 with contextlib.suppress(OSError):
-                    # If this fails too, the torn end is cut off by the next start.
+                    # If this fails too, the next start cuts off the torn end.
                     os.ftruncate(active.descriptor, active.size)
             with self._changed:
                 self._bytes -= len(data)
@@ -367,7 +377,7 @@ class Spool:
         return active
 
     def _seal(self, signal: str) -> None:
-        """Make the active segment the newest sealed one. Lock: _changed, with nothing being written."""
+        """Make the active segment the newest sealed one. Caller holds _changed, and nothing is being written."""
         active = self._active.pop(signal)
         os.close(active.descriptor)
         if active.size:
@@ -391,9 +401,11 @@ class Spool:
     def _recover(self) -> None:
         for draft in self._folder.glob("*.draft"):
             draft.unlink()
-        for doubt in self._folder.glob(f"*{_DOUBT}"):
-            if not doubt.with_suffix("").exists():
-                doubt.unlink()
+        for mark in sorted(self._folder.glob(f"*{_OLD_LOADING}")):
+            mark.rename(mark.with_suffix(_LOADING))
+        for mark in self._folder.glob(f"*{_LOADING}"):
+            if not mark.with_suffix("").exists():
+                mark.unlink()
         for segment in sorted(self._folder.glob(f"*{SUFFIX}")):
             size, digests = repair(segment)
             if size:
@@ -415,10 +427,10 @@ def _bytes_by_sender(group: list[_Waiting]) -> Counter[str]:
 
 
 def _shown(sender: str) -> str:
-    """Return a sender's name as an answer says it: a token is not shown."""
+    """Return a sender's name for an error message; a token is not shown."""
     kind, _, name = sender.partition(":")
     return f"the {kind} {name!r}" if kind == "service" else f"this {kind}"
 
 
-def _doubt_of(segment: Path) -> Path:
-    return segment.with_name(segment.name + _DOUBT)
+def _loading_mark(segment: Path) -> Path:
+    return segment.with_name(segment.name + _LOADING)

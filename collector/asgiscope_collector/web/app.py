@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from asgiscope_collector import __version__
-from asgiscope_collector.access.gate import Gate
+from asgiscope_collector.access.auth_middleware import AuthMiddleware
 from asgiscope_collector.service import Collector
 from asgiscope_collector.settings import Settings
 from asgiscope_collector.web.response_cache import ResponseCache
@@ -161,7 +161,7 @@ def create_app(
             https_only=collector.access.secure,
         )
     if collector.access.login:
-        app.add_middleware(Gate, **collector.access.gate())
+        app.add_middleware(AuthMiddleware, **collector.access.auth_options())
     if settings.allowed_origins:
         app.add_middleware(Senders, origins=settings.allowed_origins)
     app.add_middleware(SecurityHeadersMiddleware, check_host=settings.loopback and not settings.login)

@@ -187,10 +187,10 @@ def test_a_collector_with_a_login_is_asked_by_name(
 ) -> None:
     """A wrong password and no name are told in a line."""
     secret = "correct horse battery"  # noqa: S105 - of this test alone
-    (tmp_path / "people").write_text(f"ada:{argon2.PasswordHasher().hash(secret)}\n")
-    (tmp_path / "people").chmod(0o600)
+    (tmp_path / "users").write_text(f"ada:{argon2.PasswordHasher().hash(secret)}\n")
+    (tmp_path / "users").chmod(0o600)
     (tmp_path / "alerts.yaml").write_text("")
-    with serve(tmp_path, env={"ASGISCOPE_COLLECTOR_PEOPLE": str(tmp_path / "people")}) as server:
+    with serve(tmp_path, env={"ASGISCOPE_COLLECTOR_USERS_FILE": str(tmp_path / "users")}) as server:
 
         def listed(*arguments: str) -> tuple[int, str]:
             status = main(["alerts", "list", "--url", server.url, *arguments])

@@ -60,7 +60,7 @@ class Figures(MetricSource):
             ("spool_bytes", "Accepted and not stored yet.", spool.size),
             ("spool_limit_bytes", "Beyond it requests are refused.", own.settings.spool_max_bytes),
             ("disk_free_bytes", "Free on the data folder's disk.", own.disk.free_bytes),
-            ("store_bytes", "What the store keeps.", own.upkeep.stored.bytes),
+            ("store_bytes", "What the store keeps.", own.housekeeping.stored.bytes),
             ("lag_seconds", "Age of the oldest body that is not stored yet.", own.gauges().lag_ns / 1e9),
             ("store_open", "Whether the store is open.", int(own.engine.is_open)),
         ):

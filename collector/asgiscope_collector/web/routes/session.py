@@ -10,7 +10,7 @@ from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from asgiscope_collector.access.gate import OIDC
+from asgiscope_collector.access.auth_middleware import OIDC
 from asgiscope_collector.access.peer import client_of
 from asgiscope_collector.access.sessions import COOKIE
 from asgiscope_collector.schemas import Credentials, Problem, Session
@@ -33,7 +33,7 @@ async def who(request: Request) -> Session:
     access = request.app.state.access
     return Session(
         user=str(getattr(request.state, "user", "")),
-        password=access.people is not None,
+        password=access.users is not None,
         oidc=access.provider is not None,
         required=access.login,
     )
@@ -47,8 +47,8 @@ async def who(request: Request) -> Session:
 async def sign_in(request: Request, given: Credentials, response: Response) -> Any:
     """Sign in by name and password; the answer sets a cookie."""
     access = request.app.state.access
-    if access.people is None:
-        return problem(401, "this collector has no passwords", "see ASGISCOPE_COLLECTOR_PEOPLE")
+    if access.users is None:
+        return problem(401, "this collector has no passwords", "see ASGISCOPE_COLLECTOR_USERS_FILE")
     place = client_of(request.scope, access.proxies)
     # Counted before the password is looked at: many at once must not all find the count still low.
     if not (
@@ -58,10 +58,10 @@ async def sign_in(request: Request, given: Credentials, response: Response) -> A
     ):
         logger.warning("session: too many attempts from %s", place)
         return problem(429, "too many attempts", "wait a minute and try again", {"Retry-After": "60"})
-    if not await asyncio.to_thread(access.people.verify, given.name, given.password):
+    if not await asyncio.to_thread(access.users.verify, given.name, given.password):
         logger.warning("session: a sign-in from %s failed", place)
         return problem(401, "name or password is wrong", "try again")
-    _set(access, response, given.name, access.people.seal(given.name))
+    _set(access, response, given.name, access.users.password_version(given.name))
     logger.info("session: %s signed in", given.name)
     return Session(user=given.name, password=True, oidc=access.provider is not None, required=access.login)
 
@@ -112,10 +112,10 @@ async def from_provider(request: Request) -> Any:
     return response
 
 
-def _set(access: Any, response: Response, name: str, seal: str) -> None:
+def _set(access: Any, response: Response, name: str, version: str) -> None:
     response.set_cookie(
         COOKIE,
-        access.sessions.make(name, seal),
+        access.sessions.make(name, version),
         max_age=access.sessions.seconds,
         path="/",
         secure=access.secure,

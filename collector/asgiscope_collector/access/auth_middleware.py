@@ -1,4 +1,4 @@
-"""Asks who is there: ASGI middleware before the API and `/metrics`."""
+"""Authentication: ASGI middleware in front of the API and `/metrics`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,23 +8,23 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgiscope_collector.access.passwords import People
+from asgiscope_collector.access.passwords import UserFile
 from asgiscope_collector.access.peer import Network, is_trusted, peer_of
 from asgiscope_collector.access.sessions import COOKIE, Sessions
 from asgiscope_collector.access.tokens import Tokens
 from asgiscope_collector.schemas import Problem
 
 OIDC: Final = "oidc"
-"""The seal of a session that an identity provider vouched for."""
+"""The password version in the session of a user that an identity provider has authenticated."""
 _OPEN: Final = ("/api/session", "/api/session/oidc", "/api/session/oidc/callback")
 _LONGEST_NAME: Final = 128
 
 
-class Gate:
-    """Lets in who has a session, or whom a trusted proxy names; for `/metrics`, who has an ingest token.
+class AuthMiddleware:
+    """Let in users with a session or named by a trusted proxy; for `/metrics`, also senders with an ingest token.
 
-    Only the API and `/metrics` hold anything: the page's own files are the same for everybody, and senders are
-    asked for their tokens where they send.
+    Only the API and `/metrics` are protected: the page's own files are public, and the ingest routes check
+    their tokens themselves.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Gate:
         app: ASGIApp,
         *,
         sessions: Sessions,
-        people: People | None = None,
+        users: UserFile | None = None,
         tokens: Tokens | None = None,
         oidc: bool = False,
         proxy_header: str = "",
@@ -40,14 +40,14 @@ class Gate:
     ) -> None:
         self._app = app
         self._sessions = sessions
-        self._people = people
+        self._users = users
         self._tokens = tokens
         self._oidc = oidc
         self._proxy_header = proxy_header
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand over to the app with `state.user` set, or answer 401."""
+        """Call the app with `state.user` set, or answer 401."""
         path = scope.get("path", "")
         guarded = path == "/metrics" or (path.startswith("/api/") and path not in _OPEN)
         if scope["type"] != "http":
@@ -64,7 +64,7 @@ class Gate:
         await self._app(scope, receive, send)
 
     def who(self, scope: Scope, headers: Headers) -> str:
-        """Who asks, '' for nobody."""
+        """Return the name of the user who sent the request, or ''."""
         if (
             self._proxy_header
             and (name := headers.get(self._proxy_header, "").strip())
@@ -75,10 +75,14 @@ class Gate:
         session = self._sessions.read(cookie) if cookie else None
         if session is None:
             return ""
-        name, seal = session
-        if seal == OIDC:
+        name, version = session
+        if version == OIDC:
             return name if self._oidc else ""
-        return name if self._people is not None and seal and seal == self._people.seal(name) else ""
+        return (
+            name
+            if self._users is not None and version and version == self._users.password_version(name)
+            else ""
+        )
 
     def _scrapes(self, headers: Headers) -> bool:
         return self._tokens is not None and self._tokens.permits(headers.get("authorization", ""))

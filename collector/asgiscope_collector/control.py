@@ -75,7 +75,7 @@ class ControlServer:
                 try:
                     self._answer(connection)
                 except OSError as error:
-                    logger.warning("control: a command went away: %s", error)
+                    logger.warning("control: the client disconnected: %s", error)
 
     def _answer(self, connection: socket.socket) -> None:
         with connection.makefile("rwb") as stream:
@@ -106,7 +106,7 @@ def ask(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
     except OSError as error:
         raise ControlError(f"it does not answer commands ({error.strerror or error})") from error
     if not line:
-        raise ControlError("it stopped before it had answered")
+        raise ControlError("it stopped before it answered")
     answer = json.loads(line)
     if "error" in answer:
         raise ControlError(answer["error"])

@@ -39,9 +39,9 @@ class Disk:
         self.total_bytes = 0
         self.min_free_bytes = 0
         self.low = False
-        self.look()
+        self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Read the disk's free space from the system."""
         now = os.statvfs(self._folder)
         self.total_bytes = now.f_blocks * now.f_frsize
@@ -94,7 +94,7 @@ class Housekeeping:
         due = 0.0
         while not self._stop.wait(_LOOK_SECONDS):
             try:
-                self._disk.look()
+                self._disk.check()
                 if self._engine.is_open and time.monotonic() >= due:
                     due = time.monotonic() + _PRUNE_SECONDS
                     prune(self._engine, self._settings, self._engine.cluster)

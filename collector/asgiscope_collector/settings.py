@@ -156,8 +156,8 @@ class Settings:
     def _check_access(self) -> None:
         if self.proxy_header and not self.proxies:
             raise SettingsError(
-                f"{_spell('proxy_header')} and {_spell('proxies')} go together: a header that anybody may send "
-                "says nothing"
+                f"{_spell('proxy_header')} and {_spell('proxies')} go together: otherwise anybody "
+                "may send the header"
             )
         _ = self.trusted_proxies
         oidc = (self.oidc_issuer, self.oidc_client_id, self.oidc_secret_file, self.oidc_allowed)
@@ -172,8 +172,8 @@ class Settings:
         if self.loopback or self.insecure_open or (self.ingest_tokens and self.login):
             return
         raise SettingsError(
-            f"--host {self.host} can be reached from other machines: name a file of tokens for those who send "
-            f"({PREFIX}INGEST_TOKENS) and a login for those who look ({PREFIX}USERS_FILE, OIDC_ISSUER or "
+            f"--host {self.host} can be reached from other machines: name a file of tokens for the senders "
+            f"({PREFIX}INGEST_TOKENS) and a login for the users ({PREFIX}USERS_FILE, OIDC_ISSUER or "
             "PROXY_HEADER), use 127.0.0.1, or --insecure-open if a firewall or a proxy protects it"
         )
 

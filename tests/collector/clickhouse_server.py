@@ -208,8 +208,8 @@ class Server:
                 explicit = _FORMAT.search(sql)
                 format_ = explicit[1] if explicit else asked.get("default_format", "TabSeparated")
                 result = handle.query(sql, format_, params=parameters)
-                told = format_ if explicit or _RETURNS_ROWS.match(sql) else ""
-                return result.bytes() or b"", told, {"read_rows": result.rows_read()}
+                content_type = format_ if explicit or _RETURNS_ROWS.match(sql) else ""
+                return result.bytes() or b"", content_type, {"read_rows": result.rows_read()}
             finally:
                 for name in settings:
                     handle.query(f"SET {name} = DEFAULT")

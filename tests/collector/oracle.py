@@ -137,7 +137,7 @@ def plans() -> st.SearchStrategy[Plan]:
 def truth_of(plan: Plan) -> Truth:
     """What really happened; without tallies only of what was not sampled away, for nothing else is known."""
     truth = Truth()
-    for visit in told(plan):
+    for visit in visits_of(plan):
         digit = visit.status // 100
         truth.requests += 1
         truth.errors += visit.failed
@@ -175,7 +175,7 @@ def truth_of(plan: Plan) -> Truth:
     return truth
 
 
-def told(plan: Plan) -> list[Visit]:
+def visits_of(plan: Plan) -> list[Visit]:
     """The requests that a service tells of: all with tallies, else those of which a span is sent."""
     if plan.watched and not plan.tallied:
         return [visit for visit in plan.visits if _is_sent(visit)]

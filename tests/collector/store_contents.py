@@ -51,7 +51,7 @@ WHERE ServiceName = {service:String}
 
 def store_contents(data: Path, service: str) -> dict[str, Any]:
     """`spans`: how often each span id is there; `rollups` and `raw`: the same sums, from each."""
-    told = subprocess.run(
+    stored = subprocess.run(
         [sys.executable, "-m", "tests.collector.store_contents", str(data), service],
         cwd=Path(__file__).parents[2],
         capture_output=True,
@@ -59,7 +59,7 @@ def store_contents(data: Path, service: str) -> dict[str, Any]:
         timeout=120,
         check=True,
     )
-    result: dict[str, Any] = json.loads(told.stdout)
+    result: dict[str, Any] = json.loads(stored.stdout)
     return result
 
 
@@ -72,13 +72,13 @@ def main() -> None:
         "SELECT SpanId, count() AS n FROM otel_traces WHERE ServiceName = {service:String} GROUP BY SpanId",
         service,
     )
-    told = {
+    stored = {
         "spans": {row["SpanId"]: row["n"] for row in counted},
         "rollups": engine.rows(ROLLUPS, service)[0],
         "raw": engine.rows(RAW, service)[0],
     }
     engine.close()
-    print(json.dumps(told))  # noqa: T201 - read by the test
+    print(json.dumps(stored))  # noqa: T201 - read by the test
 
 
 if __name__ == "__main__":

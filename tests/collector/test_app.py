@@ -252,15 +252,15 @@ def test_an_open_address_is_refused_in_one_line(capsys: pytest.CaptureFixture[st
 def test_a_port_in_use_is_named(running: Running, tmp_path: Path) -> None:
     """One line with what to do."""
     port = running.http.base_url.port
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port), "--data", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert told.returncode == 1
-    assert told.stderr == (
+    assert done.returncode == 1
+    assert done.stderr == (
         f"asgiscope-collector: cannot listen on 127.0.0.1:{port}: Address already in use; "
         "stop what uses it, or choose another with --port\n"
     )

@@ -162,21 +162,21 @@ def test_a_trace_for_perfetto_and_speedscope(site: Site, capsys: pytest.CaptureF
     """A process, its lanes by name, every span once beside what it waited; slices nest or follow each other."""
     trace_id = site.request.trace_id
     assert main(["export", trace_id, "--format", "chrome", "--data", str(site.data)]) == 0
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     answer = site.http.get(f"/api/traces/{trace_id}/export", params={"format": "chrome"})
-    assert answer.json() == told
+    assert answer.json() == output
     assert (
         answer.headers["Content-Disposition"] == f'attachment; filename="trace-{trace_id[:16]}.chrome.json"'
     )
     lanes = site.trace(trace_id)["timeline"]["lanes"]
-    named = {each["args"]["name"] for each in told["traceEvents"] if each["ph"] == "M"}
+    named = {each["args"]["name"] for each in output["traceEvents"] if each["ph"] == "M"}
     assert {lane["process"] for lane in lanes} | {lane["thread"] or lane["role"] for lane in lanes} <= named
-    slices = [each for each in told["traceEvents"] if each["ph"] == "X"]
+    slices = [each for each in output["traceEvents"] if each["ph"] == "X"]
     assert len([each for each in slices if each["cat"] not in {"wait", "resume"}]) == 3
     (wait,) = (each for each in slices if each["cat"] == "wait")
     assert wait["dur"] == MS / 1000
     assert min(each["ts"] for each in slices) == 0
-    assert told["otherData"] == {"trace_id": trace_id, "origin_ns": site.request.start_ns}
+    assert output["otherData"] == {"trace_id": trace_id, "origin_ns": site.request.start_ns}
     slices.sort(key=lambda each: (each["ts"], -each["dur"]))
     for number, one in enumerate(slices):
         for later in slices[number + 1 :]:
@@ -245,8 +245,8 @@ def test_the_same_without_a_running_collector(site: Site) -> None:
     """The command opens the store itself. Last, for it stops the collector."""
     assert main(["rebuild", "--all", "--data", str(site.data)]) == 0
     assert site.server.stop() == 0
-    told = store_contents(site.data, "shop")
-    assert told["rollups"] == told["raw"], "what was made anew stays so after a restart"
+    output = store_contents(site.data, "shop")
+    assert output["rollups"] == output["raw"], "what was made anew stays so after a restart"
     assert not (site.data / NAME).exists()
     held = ["--data", str(site.data)]
     checked = command("check", *held)

@@ -110,7 +110,7 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     with Server(command, port, cwd=tmp_path, log=tmp_path / "log", ready="/readyz", ready_status=200):
         while any((tmp_path / "data/spool").iterdir()):
             time.sleep(0.1)
-    told = store_contents(tmp_path / "data", "killed")
-    assert stream.acknowledged <= told["spans"].keys() <= stream.attempted
-    assert set(told["spans"].values()) == {1}
-    assert told["rollups"] == told["raw"]
+    stored = store_contents(tmp_path / "data", "killed")
+    assert stream.acknowledged <= stored["spans"].keys() <= stream.attempted
+    assert set(stored["spans"].values()) == {1}
+    assert stored["rollups"] == stored["raw"]

@@ -65,8 +65,8 @@ class SmallDisk:
 
     def status(self) -> dict[str, Any]:
         """What the page shows."""
-        told: dict[str, Any] = self.http.get("/api/status").json()
-        return told
+        answer: dict[str, Any] = self.http.get("/api/status").json()
+        return answer
 
     def until(self, true: Any) -> None:
         """Return when it is."""
@@ -152,7 +152,7 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path, interval_ms: int
         posting.join()
         disk.until(lambda: disk.status()["spool_bytes"] == 0)
         disk.until(lambda: disk.status()["ready"])
-    told = store_contents(disk.copy, "full")
-    assert disk.acknowledged <= told["spans"].keys()
-    assert set(told["spans"].values()) == {1}
-    assert told["rollups"] == told["raw"]
+    answer = store_contents(disk.copy, "full")
+    assert disk.acknowledged <= answer["spans"].keys()
+    assert set(answer["spans"].values()) == {1}
+    assert answer["rollups"] == answer["raw"]

@@ -260,7 +260,7 @@ def test_retention_follows_the_setting_on_the_next_start(start: Start, tmp_path:
         'GROUP BY ttl ORDER BY ttl").result_rows); '
         "client.close()"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", ask, "asgiscope-data/engine"],
         cwd=tmp_path,
         capture_output=True,
@@ -268,7 +268,7 @@ def test_retention_follows_the_setting_on_the_next_start(start: Start, tmp_path:
         timeout=60,
         check=True,
     )
-    assert told.stdout.strip() == "[('toIntervalDay(3)',), ('toIntervalDay(5)',)]"
+    assert done.stdout.strip() == "[('toIntervalDay(3)',), ('toIntervalDay(5)',)]"
 
 
 def test_ctrl_c_ends_it_in_order(start: Start) -> None:

@@ -86,16 +86,16 @@ def test_readers_are_told_at_once(running: Running, sender: Sender) -> None:
     running.send(sender)
     with running.http.stream("GET", "/api/live", timeout=20, params={"service": sender.service}) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
-        told = events(response)
-        assert next(told)[0] == "changed"
-        name, _, found = next(told)
+        received = events(response)
+        assert next(received)[0] == "changed"
+        name, _, found = next(received)
         assert (name, found["waiting"]) == ("waiting", [])
         stuck(sender, holder, time.time_ns() - SECOND, 900 * MS)
         running.send(sender)
         sent = time.monotonic()
         newest = ""
         while True:
-            name, newest, found = next(told)
+            name, newest, found = next(received)
             if name == "waiting" and found["waiting"]:
                 break
         assert time.monotonic() - sent < 10
@@ -113,8 +113,8 @@ def test_seats_are_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) ->
     running.wait_for(lambda: feed._taken == 0)
     monkeypatch.setattr(feed, "_seats", 1)
     with running.http.stream("GET", "/api/live", timeout=20) as response:
-        told = events(response)  # closes the connection when it is forgotten
-        assert next(told)
+        received = events(response)  # closes the connection when it is forgotten
+        assert next(received)
         answer = running.http.get("/api/live")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
         assert "/api/live/now" in answer.json()["hint"]

@@ -31,7 +31,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client
     with tarfile.open(STORE) as packed:
         packed.extractall(folder, filter="data")
     (folder / "data").chmod(0o700)
-    told = json.loads((folder / "answers.json").read_text())
+    recorded = json.loads((folder / "answers.json").read_text())
     command = [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)]
     command += ["--data", str(folder / "data")]
     env = {
@@ -49,9 +49,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client
             ready_status=200,
             within_s=180,
         ) as server,
-        httpx.Client(base_url=server.url, params=told["asked"], timeout=60, trust_env=False) as http,
+        httpx.Client(base_url=server.url, params=recorded["asked"], timeout=60, trust_env=False) as http,
     ):
-        yield http, told["answers"]
+        yield http, recorded["answers"]
 
 
 def by(rows: list[Json], key: str, *names: str) -> dict[str, tuple[Any, ...]]:

@@ -33,8 +33,8 @@ from tests.collector.oracle import (
     Visit,
     bodies,
     plans,
-    told,
     truth_of,
+    visits_of,
 )
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.servers import Server, free_port
@@ -218,7 +218,7 @@ def routes_are(ask: Answers, plan: Plan, truth: Truth) -> None:
     rows = {row["route"]: row for row in ask("hops")["routes"]}
     assert rows.keys() == (truth.by_route.keys() if plan.watched else set())
     durations: dict[str, int] = {}
-    for visit in told(plan):
+    for visit in visits_of(plan):
         durations[visit.route] = durations.get(visit.route, 0) + visit.duration_ms * MS
     for route, row in rows.items():
         known = truth.by_route[route]
@@ -350,7 +350,7 @@ def alerts_are(running: Running, ask: Answers, plan: Plan, truth: Truth) -> None
 def bodies_sent(plan: Plan) -> Sequence[str]:
     """The routes of the requests of which a span was sent."""
     everything = Plan(watched=plan.watched, tallied=False, restarted=False, shifted_ms=0, visits=plan.visits)
-    return [visit.route for visit in told(everything)]
+    return [visit.route for visit in visits_of(everything)]
 
 
 def decisions_are_kept(running: Running, ask: Answers) -> None:

@@ -90,9 +90,9 @@ def test_sigterm_with_a_full_spool_ends_within_its_deadline_and_loses_nothing(fo
         deadline = time.monotonic() + READY_SECONDS
         while any((folder / "data/spool").iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
-    told = store_contents(folder / "data", "stopped")
-    assert told["spans"] == dict.fromkeys(acknowledged, 1)
-    assert told["rollups"] == told["raw"]
+    stored = store_contents(folder / "data", "stopped")
+    assert stored["spans"] == dict.fromkeys(acknowledged, 1)
+    assert stored["rollups"] == stored["raw"]
 
 
 def test_deadline_ends_a_process_that_is_stuck() -> None:

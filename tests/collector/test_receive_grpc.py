@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, running: Running
     """The collector does not start without what it was asked for."""
     assert running.collector.grpc is not None
     taken = str(running.collector.grpc.port)
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "asgiscope_collector", "serve", "--port", "0", "--grpc", "--grpc-port", taken],
         cwd=tmp_path,
         capture_output=True,
@@ -123,8 +123,8 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, running: Running
         timeout=60,
         check=False,
     )
-    assert told.returncode == 1
-    assert "choose another with --grpc-port" in told.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert "choose another with --grpc-port" in done.stderr.splitlines()[-1]
 
 
 def test_without_the_extra_it_is_off_and_says_so(tmp_path: Path) -> None:

@@ -57,13 +57,13 @@ def test_many_points_of_a_metric_and_many_metrics_are_stored(running: Running, s
     for number in range(3_000):
         meter.number(f"one of many {number}", 1)
     send(running, meter)
-    (told,) = running.rows(
+    (row,) = running.rows(
         "SELECT countIf(MetricName = 'crowd') AS crowd, uniqExact(MetricName) AS metrics, sum(Value) AS total,"
         " countIf(AggregationTemporality = 2) AS cumulative, countIf(NOT IsMonotonic) AS other"
         " FROM otel_metrics_sum WHERE ServiceName = {service:String}",
         service=service,
     )
-    assert told == {
+    assert row == {
         "crowd": 3_000, "metrics": 3_001, "total": 3_000 + 3_000 * 3_001 / 2, "cumulative": 3_000, "other": 0
     }  # fmt: skip
 

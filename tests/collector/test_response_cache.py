@@ -22,11 +22,11 @@ def asked(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     """The functions that the API has run on the engine since."""
     run, names = Engine.run, []
 
-    async def told(engine: Engine, function: Any, *args: Any, **kwargs: Any) -> Any:
+    async def recorded(engine: Engine, function: Any, *args: Any, **kwargs: Any) -> Any:
         names.append(f"{function.__module__}.{function.__name__}")
         return await run(engine, function, *args, **kwargs)
 
-    monkeypatch.setattr(Engine, "run", told)
+    monkeypatch.setattr(Engine, "run", recorded)
     yield names
     assert running.collector.engine.is_open
 
@@ -131,17 +131,17 @@ class Store:
 
 async def get(answers: ResponseCache, query: bytes = b"") -> bytes:
     """One reader's question and the body that came."""
-    told: list[Message] = []
+    recorded: list[Message] = []
 
     async def send(message: Message) -> None:
-        told.append(message)
+        recorded.append(message)
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/api/findings", "query_string": query, "headers": []}
     await answers(scope, receive, send)
-    return b"".join(message.get("body", b"") for message in told)
+    return b"".join(message.get("body", b"") for message in recorded)
 
 
 def test_what_was_asked_before_a_write_is_not_told_after_it() -> None:

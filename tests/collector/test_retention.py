@@ -85,7 +85,7 @@ def test_a_disk_is_low_below_its_limit_and_well_again_above(
             f_frsize, f_blocks, f_bavail = 1, real, int(real * share)
 
         monkeypatch.setattr("os.statvfs", lambda _: Now)
-        disk.look()
+        disk.check()
 
     disk = Disk(tmp_path, real)
     said = []

@@ -54,7 +54,7 @@ def parameters(engine: Engine, service: str, over: Range) -> dict[str, Any]:
     }
 
 
-def told(rows: list[Json]) -> list[str]:
+def comparable(rows: list[Json]) -> list[str]:
     """Rows as they can be compared: of its traces a finding keeps some, and which is chance."""
     return sorted(str({name: value for name, value in row.items() if name != "traces"}) for row in rows)
 
@@ -75,9 +75,9 @@ def test_a_long_range_says_what_its_minutes_say(running: Running, spread: str, s
                 given = parameters(engine, spread, over)
                 whole_rows = over.in_rows()
                 read = given | (whole_rows.parameters if whole_rows.since_ns >= begins * SECOND else {})
-                expected = told(engine.rows(sql, read))
+                expected = comparable(engine.rows(sql, read))
                 assert expected
-                assert told(rollup_resolution.rows(engine, sql, given)) == expected
+                assert comparable(rollup_resolution.rows(engine, sql, given)) == expected
     finally:
         engine.coarse_since = whole
 
@@ -86,16 +86,16 @@ def test_a_long_range_reads_coarse_rows(running: Running, spread: str) -> None:
     """Of what the minutes lost meanwhile it still tells; but not one that ends between two rows in the past."""
     engine, now = running.collector.engine, time.time_ns()
     given = parameters(engine, spread, Range(now - 40 * HOUR, now))
-    before = told(rollup_resolution.rows(engine, _SITES, given))
+    before = comparable(rollup_resolution.rows(engine, _SITES, given))
     engine.execute(
         "ALTER TABLE asgiscope_calls DELETE WHERE ServiceName = {s:String} AND Minute < now() - 3600 "
         "AND Minute > now() - 39 * 3600 SETTINGS mutations_sync = 2",
         {"s": spread},
     )
-    assert told(engine.rows(_SITES, given)) != before
-    assert told(rollup_resolution.rows(engine, _SITES, given)) == before
+    assert comparable(engine.rows(_SITES, given)) != before
+    assert comparable(rollup_resolution.rows(engine, _SITES, given)) == before
     given = parameters(engine, spread, Range(now - 40 * HOUR, (now - HOUR) // COARSE_NS * COARSE_NS + MINUTE))
-    assert told(rollup_resolution.rows(engine, _SITES, given)) == told(engine.rows(_SITES, given))
+    assert comparable(rollup_resolution.rows(engine, _SITES, given)) == comparable(engine.rows(_SITES, given))
 
 
 @pytest.mark.parametrize(

@@ -79,15 +79,15 @@ def test_rollups_are_what_the_spans_add_up_to(
     load(engine, exported, f"{name}-2")
 
     assert running.rows(ROLLUPS, service=name) == running.rows(RAW, service=name)
-    told = running.rows(
+    row = running.rows(
         "SELECT sum(Requests) AS n, sum(Errors) AS errors, sum(DurationNs) AS ns FROM asgiscope_other_requests "
         "WHERE ServiceName = {s:String}",
         s=f"{name}-other",
     )[0]
     weighed = [(weight_of(state), ns, error) for state, ns, server, error in others if server]
-    assert told["n"] == pytest.approx(sum(weight for weight, _, _ in weighed))
-    assert told["errors"] == pytest.approx(sum(weight for weight, _, error in weighed if error))
-    assert told["ns"] == pytest.approx(sum(weight * ns for weight, ns, _ in weighed))
+    assert row["n"] == pytest.approx(sum(weight for weight, _, _ in weighed))
+    assert row["errors"] == pytest.approx(sum(weight for weight, _, error in weighed if error))
+    assert row["ns"] == pytest.approx(sum(weight * ns for weight, ns, _ in weighed))
 
 
 def test_rollups_are_made_anew_of_the_spans(running: Running, sender: Sender) -> None:

@@ -93,10 +93,10 @@ def test_a_segment_that_comes_twice_is_stored_once(on_server: Running, service: 
     counted = on_server.rows("SELECT count() AS n FROM otel_traces WHERE ServiceName = {s:String}", s=service)
     assert counted == [{"n": 100}]
     assert [each["count"] for each in on_server.findings(service=service)] == [50]
-    told = on_server.rows(
+    rows = on_server.rows(
         "SELECT sum(Requests) AS n FROM asgiscope_requests WHERE ServiceName = {s:String}", s=service
     )
-    assert told == [{"n": 50}]
+    assert rows == [{"n": 50}]
 
 
 def test_every_page_of_the_api_answers(on_server: Running) -> None:

@@ -38,8 +38,8 @@ def _waiting(start_ns: int, lasted_ms: int, *, ongoing: bool) -> Trace:
     root.span_id, call.span_id = b"requests", b"the-call"
     call.parent_span_id = root.span_id
     export = Trace(start_ns - 2_000 * MS).request(LOOP, "POST", "reports/export", 1, {})
-    told = {**EXPORT.tags, semconv.LINK_FUNCTION: "shop.reports.tasks.export_orders"}
-    link(call, export, LinkKind.HELD_BY, lasted_ms, told)
+    tags = {**EXPORT.tags, semconv.LINK_FUNCTION: "shop.reports.tasks.export_orders"}
+    link(call, export, LinkKind.HELD_BY, lasted_ms, tags)
     return trace
 
 

@@ -129,8 +129,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     older.request(LOOP, "GET", ROUTE, 100, {})
     folder = tmp_path_factory.mktemp("attacked")
     with receivers(ATTACKS) as receiver:
-        told = {"receivers": [{"name": "pager", "type": "webhook", "url": f"{receiver}/full"}]}
-        (folder / "rules.yaml").write_text(json.dumps(RULES | told))
+        pager = {"receivers": [{"name": "pager", "type": "webhook", "url": f"{receiver}/full"}]}
+        (folder / "rules.yaml").write_text(json.dumps(RULES | pager))
         env = {"ASGISCOPE_COLLECTOR_ALERTS": str(folder / "rules.yaml")}
         with collector(folder / "data", env=env) as server:
             send(server.url, [older], SERVICE, **{"service.version": VERSIONS[0]})

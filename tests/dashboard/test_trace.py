@@ -14,20 +14,20 @@ from tests.dashboard.shop import LOOP, SERVICE, Incident, incident
 
 pytestmark = pytest.mark.browser
 
-NotificationLogEntry = tuple[str, Incident]
+ServedIncident = tuple[str, Incident]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotificationLogEntry]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedIncident]:
     """A collector that holds one incident, and the incident."""
     story = incident(time.time_ns() - 120_000_000_000)
-    with collector(tmp_path_factory.mktemp("told") / "data") as server:
+    with collector(tmp_path_factory.mktemp("incident") / "data") as server:
         send(server.url, story.traces)
         yield server.url, story
 
 
-def _open(open_view: Open, told: NotificationLogEntry, trace: Trace, *, width: int = 1440) -> Page:
-    url, _ = told
+def _open(open_view: Open, served: ServedIncident, trace: Trace, *, width: int = 1440) -> Page:
+    url, _ = served
     return open_view(url, f"traces/{trace.id.hex()}", width=width)
 
 
@@ -41,18 +41,18 @@ def _ink(page: Page) -> str:
     return str(page.evaluate("document.querySelector('canvas.lanes-canvas').toDataURL()"))
 
 
-def test_the_headline_names_the_holder(told: NotificationLogEntry, open_view: Open) -> None:
+def test_the_headline_names_the_holder(served: ServedIncident, open_view: Open) -> None:
     """Before anything is clicked: what cost the request, and who held the thread."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")
     verdict = plain(page.locator(".trace-verdict"))
     assert "calls waited for the shared thread (ThreadPoolExecutor-0_0)" in verdict
     assert "held by shop.reports.tasks.export_orders" in verdict
 
 
-def test_the_shares_add_up_to_the_request(told: NotificationLogEntry, open_view: Open) -> None:
+def test_the_shares_add_up_to_the_request(served: ServedIncident, open_view: Open) -> None:
     """The slices of the bar fill it, and queue wait, stalls and queries are named."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     label = page.locator(".share-bar").get_attribute("aria-label") or ""
     for slice_name in ("query", "loop stall suffered", "queue wait", "other"):
         assert slice_name in label
@@ -60,9 +60,9 @@ def test_the_shares_add_up_to_the_request(told: NotificationLogEntry, open_view:
     assert sum(shares) == pytest.approx(100, abs=1.5)
 
 
-def test_pointing_at_a_wait_names_waiter_and_holder(told: NotificationLogEntry, open_view: Open) -> None:
+def test_pointing_at_a_wait_names_waiter_and_holder(served: ServedIncident, open_view: Open) -> None:
     """The tooltip says how long the call waited, for which thread, and who held it."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     pointed_at(page, "recently_viewed")
     said = plain(page.locator(".tooltip"))
     assert "for the shared thread (ThreadPoolExecutor-0_0)" in said
@@ -70,9 +70,9 @@ def test_pointing_at_a_wait_names_waiter_and_holder(told: NotificationLogEntry, 
     assert "of reports/export" in said
 
 
-def test_a_click_selects_and_the_address_keeps_it(told: NotificationLogEntry, open_view: Open) -> None:
+def test_a_click_selects_and_the_address_keeps_it(served: ServedIncident, open_view: Open) -> None:
     """The panel shows every attribute; the address leads back to it; Escape lets go."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     page.mouse.click(*pointed_at(page, "similar_products"))
     expect(_panel(page)).to_contain_text("asgiref.wait_ns")
     expect(_panel(page)).to_contain_text("ThreadPoolExecutor-0_0")
@@ -85,40 +85,36 @@ def test_a_click_selects_and_the_address_keeps_it(told: NotificationLogEntry, op
     assert "span=" not in page.url
 
 
-def test_the_holder_is_a_ghost_that_leads_to_its_own_trace(
-    told: NotificationLogEntry, open_view: Open
-) -> None:
+def test_the_holder_is_a_ghost_that_leads_to_its_own_trace(served: ServedIncident, open_view: Open) -> None:
     """The call that held the thread belongs to another request; one click opens it, with the call selected."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     page.mouse.click(*pointed_at(page, "Held the thread"))
     _panel(page).get_by_role("link", name="Open the trace it belongs to").click()
     expect(page.locator("h1")).to_contain_text("POST reports/export")
     expect(_panel(page)).to_contain_text("sync_to_async shop.reports.tasks.export_orders")
 
 
-def test_a_stall_of_another_request_crosses_the_loop_lane(
-    told: NotificationLogEntry, open_view: Open
-) -> None:
+def test_a_stall_of_another_request_crosses_the_loop_lane(served: ServedIncident, open_view: Open) -> None:
     """The victim sees what blocked the loop, and where."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     pointed_at(page, "The event loop stood still")
     said = plain(page.locator(".tooltip"))
     assert "because of SELECT shop_product" in said
     assert "catalog/views.py:41" in said
 
 
-def test_a_stall_names_its_victims(told: NotificationLogEntry, open_view: Open) -> None:
+def test_a_stall_names_its_victims(served: ServedIncident, open_view: Open) -> None:
     """The trace that blocked the loop lists the requests it delayed, each a link."""
-    page = _open(open_view, told, told[1].products)
+    page = _open(open_view, served, served[1].products)
     page.mouse.click(*pointed_at(page, "The event loop stood still"))
     expect(_panel(page)).to_contain_text("Requests delayed")
     _panel(page).get_by_role("link", name="api/recommendations").click()
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")
 
 
-def test_the_keyboard_reaches_everything(told: NotificationLogEntry, open_view: Open) -> None:
+def test_the_keyboard_reaches_everything(served: ServedIncident, open_view: Open) -> None:
     """Arrows walk through the spans, each said aloud; the view zooms, pans and fits."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     lanes = page.locator(".lanes")
     lanes.focus()
     whole = _ink(page)
@@ -144,9 +140,9 @@ def test_the_keyboard_reaches_everything(told: NotificationLogEntry, open_view: 
     assert _ink(page) != whole
 
 
-def test_the_wheel_zooms_and_a_drag_pans(told: NotificationLogEntry, open_view: Open) -> None:
+def test_the_wheel_zooms_and_a_drag_pans(served: ServedIncident, open_view: Open) -> None:
     """The wheel zooms around the pointer; where all is shown it scrolls the page on; a drag moves the view."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     x, y = pointed_at(page, "recently_viewed")
     whole = _ink(page)
     page.mouse.wheel(0, -400)
@@ -169,10 +165,10 @@ def test_the_wheel_zooms_and_a_drag_pans(told: NotificationLogEntry, open_view: 
 
 
 def test_search_dims_the_rest_and_walks_through_what_it_found(
-    told: NotificationLogEntry, open_view: Open
+    served: ServedIncident, open_view: Open
 ) -> None:
     """`/` leads to the search; Enter goes from one find to the next; the table shows the finds alone."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     whole = _ink(page)
     page.keyboard.press("/")
     page.keyboard.type("select shop_product")
@@ -188,11 +184,9 @@ def test_search_dims_the_rest_and_walks_through_what_it_found(
     assert len({url for _, url in names}) == 3
 
 
-def test_the_critical_path_is_drawn_said_and_can_stand_alone(
-    told: NotificationLogEntry, open_view: Open
-) -> None:
+def test_the_critical_path_is_drawn_said_and_can_stand_alone(served: ServedIncident, open_view: Open) -> None:
     """What decided how long the request took: its steps in words, and a key that dims the rest."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     steps = page.locator(".steps li")
     expect(steps.filter(has_text="bestsellers waits")).to_have_count(1)
     expect(steps.filter(has_text="similar_products")).to_have_count(0)
@@ -206,9 +200,9 @@ def test_the_critical_path_is_drawn_said_and_can_stand_alone(
     expect(_panel(page)).to_contain_text("On the critical path for")
 
 
-def test_the_table_tells_the_same_without_a_picture(told: NotificationLogEntry, open_view: Open) -> None:
+def test_the_table_tells_the_same_without_a_picture(served: ServedIncident, open_view: Open) -> None:
     """Span, thread, wait, run and holder stand in the table; a row's button selects."""
-    page = _open(open_view, told, told[1].recommend)
+    page = _open(open_view, served, served[1].recommend)
     row = page.locator("table.spans tbody tr", has_text="bestsellers")
     text = plain(row)
     assert "shared thread · ThreadPoolExecutor-0_0" in text
@@ -219,9 +213,9 @@ def test_the_table_tells_the_same_without_a_picture(told: NotificationLogEntry, 
     expect(row).to_have_attribute("aria-current", "true")
 
 
-def test_a_refusal_is_marked_and_explained(told: NotificationLogEntry, open_view: Open) -> None:
+def test_a_refusal_is_marked_and_explained(served: ServedIncident, open_view: Open) -> None:
     """The headline says what was refused and where; the mark on the loop's lane says what led there."""
-    page = _open(open_view, told, told[1].account)
+    page = _open(open_view, served, served[1].account)
     verdict = plain(page.locator(".trace-verdict"))
     assert verdict.startswith("Django refused synchronous work in async code at ")
     assert "allauth/account/middleware.py:32" in verdict
@@ -230,16 +224,16 @@ def test_a_refusal_is_marked_and_explained(told: NotificationLogEntry, open_view
     expect(_panel(page)).to_contain_text("session load")
 
 
-def test_lanes_of_every_role(told: NotificationLogEntry, open_view: Open) -> None:
+def test_lanes_of_every_role(served: ServedIncident, open_view: Open) -> None:
     """A parked thread and a pool's worker have their lanes too."""
-    page = _open(open_view, told, told[1].cart)
+    page = _open(open_view, served, served[1].cart)
     pointed_at(page, "Parked its thread")
     pointed_at(page, "exchange_rates")
 
 
-def test_a_trace_of_thousands_of_spans_stays_usable(told: NotificationLogEntry, open_view: Open) -> None:
+def test_a_trace_of_thousands_of_spans_stays_usable(served: ServedIncident, open_view: Open) -> None:
     """A cut trace says so and loads more; the table builds a part of its rows; search still works."""
-    url, _ = told
+    url, _ = served
     trace = Trace(time.time_ns() - 200_000_000_000)
     root = trace.request(LOOP, "GET", "bulk/", 4000, {})
     for turn in range(2_999):
@@ -255,9 +249,9 @@ def test_a_trace_of_thousands_of_spans_stays_usable(told: NotificationLogEntry, 
     expect(page.locator("table.spans tbody tr")).to_have_count(1)
 
 
-def test_lanes_taller_than_the_view_scroll(told: NotificationLogEntry, open_view: Open) -> None:
+def test_lanes_taller_than_the_view_scroll(served: ServedIncident, open_view: Open) -> None:
     """Many calls that wait at once need many rows; selecting the last one brings it into view."""
-    url, _ = told
+    url, _ = served
     trace = Trace(time.time_ns() - 210_000_000_000)
     root = trace.request(LOOP, "GET", "gather/", 900, {})
     for turn in range(80):
@@ -273,9 +267,9 @@ def test_lanes_taller_than_the_view_scroll(told: NotificationLogEntry, open_view
 
 
 @pytest.mark.parametrize("address", ["traces/zz", f"traces/{'0' * 32}"])
-def test_a_trace_that_is_not_there_says_so(told: NotificationLogEntry, open_view: Open, address: str) -> None:
+def test_a_trace_that_is_not_there_says_so(served: ServedIncident, open_view: Open, address: str) -> None:
     """An id that is none, and one that nobody knows: both get the collector's words and a way on."""
-    page = open_view(told[0], address, quiet=False)
+    page = open_view(served[0], address, quiet=False)
     alert = page.locator("main [role=alert]")
     expect(alert.get_by_role("heading")).not_to_be_empty()
     expect(alert.get_by_role("button", name="Try again")).to_be_visible()

@@ -45,9 +45,9 @@ class SecretFile(Generic[T]):
             try:
                 if self._state() != self._stamp:
                     self._stamp, self._held = self._read()
-                    logger.info("%s was read again", self._path)
+                    logger.info("%s was reloaded", self._path)
             except (OSError, ValueError) as error:
-                logger.warning("%s: %s; what it held before stays in force", self._path, _reason(error))
+                logger.warning("%s: %s; the previous content stays in use", self._path, _reason(error))
         return self._held
 
     def _state(self) -> tuple[int, int, int]:

@@ -1,1 +1,4 @@
-"""Alerts: conditions over the rollups, decided, grouped, sent and recorded. `loop.py` runs them in that order."""
+"""Alerting: evaluate conditions over the rollups, decide, group, send and record.
+
+`evaluate/loop.py` runs these steps.
+"""

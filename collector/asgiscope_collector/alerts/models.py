@@ -1,4 +1,4 @@
-"""What the API says of alerts. Times ending in `_ns` are nanoseconds since the epoch, the others RFC 3339."""
+"""Models of the alerts API. Times that end in `_ns` are ns since the epoch, the others RFC 3339."""
 
 from enum import StrEnum
 from typing import Final
@@ -14,7 +14,7 @@ _LATEST_NS: Final = 9_000_000_000 * 1_000_000_000 - _YEAR_NS
 
 
 class Alert(BaseModel):
-    """One firing of a rule's series: what, where, how bad, since when."""
+    """One firing of a rule's series: what, where, how severe, since when."""
 
     id: str = Field(description="of this firing")
     fingerprint: str = Field(description="of the rule and the series, the same each time it fires")
@@ -45,14 +45,14 @@ class Alerts(BaseModel):
 
 
 class RulePoint(BaseModel):
-    """The highest value of a rule's series (of free disk: the lowest) in the window that ended then."""
+    """The highest value of a rule's series (for free disk space: the lowest) in the window that ended then."""
 
     time_ns: int
     value: float | None
 
 
 class RuleState(BaseModel):
-    """A rule and how it stands."""
+    """A rule and its current state."""
 
     name: str
     description: str = Field(description="the condition in a sentence")
@@ -76,19 +76,19 @@ class RuleState(BaseModel):
 
 
 class Rules(BaseModel):
-    """Every rule that is on."""
+    """Every active rule."""
 
     rules: list[RuleState]
 
 
 class RuleDetail(RuleState):
-    """A rule, its values over the range, and the alerts it made in it."""
+    """A rule, its values over the range, and its alerts in the range."""
 
     alerts: list[Alert]
 
 
 class SilenceState(StrEnum):
-    """Of a silence."""
+    """State of a silence."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -96,7 +96,7 @@ class SilenceState(StrEnum):
 
 
 class SilenceRequest(BaseModel):
-    """A silence to make. It has an end."""
+    """A silence to create. It must have an end."""
 
     matchers: list[Matcher] = Field(min_length=1, max_length=20)
     starts_ns: int = Field(default=0, ge=0, le=_LATEST_NS, description="now, if it is 0")
@@ -105,7 +105,7 @@ class SilenceRequest(BaseModel):
 
 
 class Silence(BaseModel):
-    """A silence as it is kept."""
+    """A recorded silence."""
 
     id: str
     matchers: list[Matcher]
@@ -132,14 +132,14 @@ class MaintenanceState(BaseModel):
 
 
 class Silences(BaseModel):
-    """Silences, those that hold first, and the maintenance windows."""
+    """Silences, the active ones first, and the maintenance windows."""
 
     silences: list[Silence]
     maintenance: list[MaintenanceState]
 
 
 class Outcome(StrEnum):
-    """Where a delivery stands."""
+    """State of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -148,7 +148,7 @@ class Outcome(StrEnum):
 
 
 class Attempt(BaseModel):
-    """One try to deliver a message, and the answer."""
+    """One attempt to deliver a notification, and the response."""
 
     number: int
     at: str
@@ -159,7 +159,7 @@ class Attempt(BaseModel):
 
 
 class Delivery(BaseModel):
-    """A message to a receiver: it keeps its id over all attempts."""
+    """A notification to a receiver; its id is the same for all attempts."""
 
     id: str
     receiver: str
@@ -175,7 +175,7 @@ class Delivery(BaseModel):
 
 
 class Deliveries(BaseModel):
-    """Messages, newest first."""
+    """Deliveries, newest first."""
 
     deliveries: list[Delivery]
 
@@ -199,7 +199,7 @@ class Receivers(BaseModel):
 
 
 class AlertStatus(BaseModel):
-    """Whether alerting works."""
+    """State of alerting itself."""
 
     file: str = Field(description="the rules file; '' where only the built-in rules are used")
     loaded_at: str

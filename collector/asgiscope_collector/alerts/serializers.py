@@ -1,4 +1,4 @@
-"""What the API says of alerts, made of the board, the store and the rules."""
+"""API models of alerts, built from the states in memory, the store and the rules."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ _OUTCOMES = {
 
 
 def alert(alerting: Alerting, found: Alert, now_ns: int) -> models.Alert:
-    """An alert as the API tells it."""
+    """Return an alert as the API's model."""
     active = alerting.rule_set.rule(found.rule)
     held = found.held
     return models.Alert(
@@ -48,47 +48,47 @@ def alert(alerting: Alerting, found: Alert, now_ns: int) -> models.Alert:
         starts_ns=held.starts_ns,
         ends_at=_moment(held.ends_ns),
         ends_ns=held.ends_ns,
-        muted_by=alerting.board.muted_by(found, alerting.rule_set, now_ns) if found.firing else [],
+        muted_by=alerting.states.muted_by(found, alerting.rule_set, now_ns) if found.firing else [],
         finding_id=found.labels.get("finding", ""),
     )
 
 
 def _value_text(active: ActiveRule | None, alert: Alert) -> str:
-    """The value in the unit of the rule that made the alert.
+    """Format the value in the unit of the rule that created the alert.
 
-    What was told of it says so where that rule is there no more, or is about something else by now.
+    Use the last notified text if that rule no longer exists, or has another condition by now.
     """
-    told = alert.annotations.get("value", "")
+    last_text = alert.annotations.get("value", "")
     if active is None:
-        return told or f"{alert.held.value:g}"
+        return last_text or f"{alert.held.value:g}"
     condition = active.rule.when
     same = alert.annotations.get("condition", c.spell(condition)) == c.spell(condition)
-    return told if told and not same else c.spell_value(condition, alert.held.value)
+    return last_text if last_text and not same else c.spell_value(condition, alert.held.value)
 
 
 def _fired_value_text(active: ActiveRule | None, alert: Alert) -> str:
-    """The same of the value for which it fired."""
+    """Format the value for which the alert fired."""
     if active is None:
         return alert.annotations.get("value_at_firing", "") or _value_text(active, alert)
     return c.spell_value(active.rule.when, alert.held.fired_value)
 
 
 def current(alerting: Alerting, stored: Alert) -> Alert:
-    """An alert of the store as it is now: the board knows what the store has not been told yet."""
-    now = alerting.board.alerts.get(stored.fingerprint)
+    """Return a stored alert with its current state, which may be newer in memory."""
+    now = alerting.states.alerts.get(stored.fingerprint)
     if now is not None and now.id == stored.id:
         return now
     if stored.firing and alerting.status.evaluated_ns:
-        # Its end could not be recorded, and it fires no more.
+        # It fires no more, but its end could not be recorded.
         held = replace(stored.held, state=AlertState.RESOLVED, ends_ns=stored.held.held_until_ns)
         return replace(stored, held=held)
     return stored
 
 
 def rule(alerting: Alerting, active: ActiveRule) -> models.RuleState:
-    """A rule and how it stands."""
-    condition, now = active.rule.when, alerting.board.rules.get(active.rule.name)
-    mine = [each for each in alerting.board.alerts.values() if each.rule == active.rule.name]
+    """Return a rule and its current state."""
+    condition, now = active.rule.when, alerting.states.rules.get(active.rule.name)
+    mine = [each for each in alerting.states.alerts.values() if each.rule == active.rule.name]
     firing = sum(each.firing for each in mine)
     pending = sum(each.held.state == AlertState.PENDING for each in mine)
     value = now.value if now else None
@@ -116,7 +116,7 @@ def rule(alerting: Alerting, active: ActiveRule) -> models.RuleState:
 
 
 def values_over(engine: Engine, active: ActiveRule, asked: Range) -> list[models.RulePoint]:
-    """The worst value of a rule's series in windows over a range; nothing for a rule that has none."""
+    """Return the worst value of a rule's series per window over a range; [] for a rule without windows."""
     if not is_windowed(active.rule) or isinstance(active.rule.when, c.WorseRelease):
         return []
     step = step_of(asked, _POINTS) // _NS
@@ -131,12 +131,12 @@ def values_over(engine: Engine, active: ActiveRule, asked: Range) -> list[models
 
 
 def silence(alerting: Alerting, found: Silence, now_ns: int) -> models.Silence:
-    """A silence as the API tells it."""
+    """Return a silence as the API's model."""
     if now_ns >= found.ends_ns:
         state = models.SilenceState.EXPIRED
     else:
         state = models.SilenceState.ACTIVE if found.active(now_ns) else models.SilenceState.PENDING
-    board = alerting.board
+    states = alerting.states
     return models.Silence(
         id=found.id,
         matchers=list(found.matchers),
@@ -147,12 +147,12 @@ def silence(alerting: Alerting, found: Silence, now_ns: int) -> models.Silence:
         ends_ns=found.ends_ns,
         comment=found.comment,
         created_by=found.created_by,
-        muting=sum(found.id in board.muted_by(each, alerting.rule_set, now_ns) for each in board.firing()),
+        muting=sum(found.id in states.muted_by(each, alerting.rule_set, now_ns) for each in states.firing()),
     )
 
 
 def maintenance(alerting: Alerting, now_ns: int) -> list[models.MaintenanceState]:
-    """The maintenance windows of the rules file."""
+    """Return the maintenance windows of the rules file."""
     return [
         models.MaintenanceState(
             name=window.name,
@@ -168,7 +168,7 @@ def maintenance(alerting: Alerting, now_ns: int) -> list[models.MaintenanceState
 
 
 def deliveries(rows: Iterable[DeliveryRow]) -> list[models.Delivery]:
-    """Deliveries of their rows, the newest first."""
+    """Build deliveries from their rows, the newest first."""
     found: dict[str, models.Delivery] = {}
     for row in rows:
         if row.id not in found:
@@ -207,8 +207,8 @@ def deliveries(rows: Iterable[DeliveryRow]) -> list[models.Delivery]:
 
 
 def receivers(alerting: Alerting) -> list[models.ReceiverState]:
-    """Every receiver. Reads their secrets, hence the disk, to say what is missing."""
-    deliverer = alerting.teller.deliverer
+    """Return every receiver. Reads their secrets, hence the disk, to report which are missing."""
+    deliverer = alerting.notifier.deliverer
     return [
         models.ReceiverState(
             name=config.name,
@@ -224,7 +224,7 @@ def receivers(alerting: Alerting) -> list[models.ReceiverState]:
 
 
 def status(alerting: Alerting) -> models.AlertStatus:
-    """Whether alerting works."""
+    """Return the state of alerting itself."""
     now, rules = alerting.status, alerting.rule_set
     return models.AlertStatus(
         file=alerting.rules.path,
@@ -238,12 +238,12 @@ def status(alerting: Alerting) -> models.AlertStatus:
         interval_ns=rules.file.interval,
         rules=len(rules.rules),
         receivers=len(rules.file.receivers),
-        firing=len(alerting.board.firing()),
+        firing=len(alerting.states.firing()),
     )
 
 
 def history(engine: Engine, asked: Range, rule: str, limit: int) -> list[Alert]:
-    """Each firing in a range."""
+    """Return each firing in a range."""
     return store.alert_history(
         engine, since_ns=asked.since_ns, until_ns=asked.until_ns, rule=rule, limit=limit
     )

@@ -32,13 +32,15 @@ def register(commands: Subparsers) -> None:
     """Add the command, its subcommands and their flags."""
     parser = commands.add_parser(
         "alerts",
-        help="list alerts, try receivers, silence; through a collector that runs",
+        help="list and silence alerts, and test receivers, on a running collector",
         description="Ask a running collector about its alerts, or print the schema of the rules file.",
     )
     inner = parser.add_subparsers(required=True, metavar="list|test|silence|schema")
 
-    command = inner.add_parser("list", help="what fires", description="List what fires, the newest first.")
-    command.add_argument("--all", action="store_true", help="also what was resolved within a day")
+    command = inner.add_parser(
+        "list", help="what fires", description="List the firing alerts, the newest first."
+    )
+    command.add_argument("--all", action="store_true", help="include alerts that were resolved within a day")
     command.add_argument("--json", action="store_true", help="print the API's answer")
     command.set_defaults(run=_guarded(_list))
     _add_url(command)
@@ -61,7 +63,7 @@ def register(commands: Subparsers) -> None:
         "label", nargs="*", help="name=value; * stands for any characters, alertname is the rule"
     )
     command.add_argument("--for", dest="duration", default="1h", help="how long: 30m, 2h, 1d (1h)")
-    command.add_argument("--comment", default="", help="why, for those who come after")
+    command.add_argument("--comment", default="", help="a comment for other users")
     command.add_argument("--end", metavar="ID", help="end a silence now")
     command.set_defaults(run=_guarded(_silence))
     _add_url(command)
@@ -75,10 +77,8 @@ def register(commands: Subparsers) -> None:
 
 
 def _add_url(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help="where the collector is (as its settings say)")
-    parser.add_argument(
-        "--user", help=f"sign in by this name, with the password in {_PASSWORD} or the one that is typed"
-    )
+    parser.add_argument("--url", help="URL of the collector (default: from its settings)")
+    parser.add_argument("--user", help=f"sign in as this user, with the password in {_PASSWORD} or typed in")
 
 
 def _guarded(run: Any) -> Any:
@@ -124,7 +124,7 @@ def _ask(
     except ValueError:
         raise _AskingError(f"what answers at {client.base_url} is no collector") from None
     if answer.status_code == _UNAUTHORIZED and path != "/api/session":
-        raise _AskingError("this collector asks who you are: say so with --user")
+        raise _AskingError("this collector requires a sign-in: use --user")
     if answer.is_error:
         raise _AskingError(f"{found.get('error', answer.status_code)}: {found.get('hint', '')}")
     return found

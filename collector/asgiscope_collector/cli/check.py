@@ -17,8 +17,8 @@ def register(commands: Subparsers) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser(
         "check",
-        help="look at configuration, data folder, disk, alert rules, store, schema and clock",
-        description="Look at configuration, data folder, disk, alert rules, store, schema, clock; change nothing. "
+        help="check configuration, data folder, disk, alert rules, store, schema and clock",
+        description="Check configuration, data folder, disk, alert rules, store, schema and clock; change nothing. "
         "Exit status 0: all is well or there are warnings; 1: serve would fail, or work badly.",
     )
     add_data(parser)
@@ -109,7 +109,7 @@ def _folder(settings: Settings) -> list[Checked]:
             )
         ]
     if there != folder:
-        state = Checked("data folder", Level.OK, f"{folder} is not there yet: serve makes it")
+        state = Checked("data folder", Level.OK, f"{folder} does not exist yet: serve creates it")
     else:
         state = _held(folder)
     disk = Disk(there, settings.disk_min_free_bytes)
@@ -149,7 +149,7 @@ def _size(folder: Path) -> int:
 
 def _store(settings: Settings) -> list[dict[str, Any]]:
     if settings.store_address.embedded and not settings.engine_folder.is_dir():
-        return [Checked("store", Level.OK, "not there yet: serve makes it").as_json()]
+        return [Checked("store", Level.OK, "does not exist yet: serve creates it").as_json()]
     from asgiscope_collector.cli.store import StoreUnavailableError, on_store  # noqa: PLC0415 - needs a valid configuration
 
     try:

@@ -24,7 +24,7 @@ def run(asked: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
         if getpass.getpass("Again: ") != password:
-            return fail("the two are not the same")
+            return fail("the passwords are not the same")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     try:

@@ -1,1 +1,1 @@
-"""One module a question: SQL in, models out. No other package but `engine` knows SQL."""
+"""Queries: SQL in, API models out; one module per question. Only this package and `store` contain SQL."""

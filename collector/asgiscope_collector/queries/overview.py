@@ -1,4 +1,4 @@
-"""Is anything wrong, and where to look: services over a range, from rollups and tallies alone."""
+"""The overview: health of services over a range, from rollups and tallies alone."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -87,8 +87,8 @@ WHERE """
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """What is known of the services beside what was counted of their requests."""
+class ServiceData:
+    """Data about services other than the totals of their requests."""
 
     seen: dict[str, dict[str, Any]]
     refusals: list[dict[str, Any]]
@@ -97,7 +97,7 @@ class Around:
 
 @dataclass(slots=True)
 class _Parts:
-    """What is known of one service, or of one step."""
+    """Data about one service, or about one step."""
 
     requests: Sums = field(default_factory=Sums)
     waits: Sums = field(default_factory=Sums)
@@ -107,18 +107,18 @@ class _Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Tallied:
-    """What was counted, by service and by step; and of each service the first and last minute of its tallies."""
+class Totals:
+    """The totals by service and by step, with the first and last minute of each service's tallies."""
 
     of: defaultdict[str, _Parts]
     at: defaultdict[int, _Parts]
     minutes: dict[str, tuple[int, int]]
 
 
-def overview(asked: Scope, around: Around, counted: Tallied, worst: Findings) -> Overview:
-    """The three parts as one answer; they are asked for side by side."""
+def overview(asked: Scope, services: ServiceData, counted: Totals, worst: Findings) -> Overview:
+    """Combine the three parts into the response; they are queried concurrently."""
     of, at = counted.of, counted.at
-    for row in around.refusals:
+    for row in services.refusals:
         of[row["service"]].refusals += row["refusals"]
         at[row["time"]].refusals += row["refusals"]
     steps = Steps(asked.range, _POINTS)
@@ -127,34 +127,37 @@ def overview(asked: Scope, around: Around, counted: Tallied, worst: Findings) ->
         until_ns=asked.range.until_ns,
         step_ns=steps.ns,
         services=[
-            _health(name, around.seen.get(name, {}), of[name], counted.minutes.get(name))
-            for name in sorted(around.seen.keys() | of.keys())
+            _health(name, services.seen.get(name, {}), of[name], counted.minutes.get(name))
+            for name in sorted(services.seen.keys() | of.keys())
         ],
         series=[_point(time, at[time]) for time in steps.times],
         findings=worst.findings,
         findings_total=worst.total,
-        releases=around.releases,
+        releases=services.releases,
     )
 
 
-def worst(engine: Engine, asked: Scope) -> Findings:
-    """The findings that cost users most."""
+def load_worst(engine: Engine, asked: Scope) -> Findings:
+    """Return the findings with the highest cost for users."""
     asked_for = findings.Filter(scope=asked, states=(State.OPEN, State.REGRESSED))
     return findings.list_findings(engine, asked_for, findings.Sort.IMPACT, limit=_FINDINGS, offset=0)
 
 
-def around(engine: Engine, asked: Scope) -> Around:
-    """The services that were seen, what was refused and which releases came."""
+def load_services(engine: Engine, asked: Scope) -> ServiceData:
+    """Query the services that were seen, their refusals and new releases."""
     parameters = {**asked.parameters, "step": Steps(asked.range, _POINTS).seconds}
-    return Around(
+    return ServiceData(
         seen={row["service"]: row for row in engine.rows(_SERVICES, parameters)},
         refusals=rollup_resolution.rows(engine, _REFUSALS, parameters),
         releases=markers(engine, asked),
     )
 
 
-def tallied(engine: Engine, asked: Scope) -> Tallied:
-    """Requests, waits and loops of the services and over time. Every rollup is asked once, and added up here."""
+def load_totals(engine: Engine, asked: Scope) -> Totals:
+    """Query requests, waits and loops of the services and over time.
+
+    Each rollup is queried once, and summed up here.
+    """
     counted = TrafficTotals.over(engine, asked, step=Steps(asked.range, _POINTS).seconds)
     of, at = defaultdict[str, _Parts](_Parts), defaultdict[int, _Parts](_Parts)
     for (service, time), sums in counted.requests("service", "time").items():
@@ -168,11 +171,11 @@ def tallied(engine: Engine, asked: Scope) -> Tallied:
         for part in (of[service], at[time]):
             part.waits.merge(sums)
             part.shared_waits += felt
-    return Tallied(of, at, counted.minutes)
+    return Totals(of, at, counted.minutes)
 
 
 def services(engine: Engine, asked: Scope) -> Services:
-    """Names of the services that sent spans in the range, of their environments and versions."""
+    """Return the names of the services that sent spans in the range, of their environments and versions."""
     (row,) = engine.rows(_NAMES, asked.parameters)
     cut = any(len(names) > _NAMES_SHOWN for names in row.values())
     return Services(**{name: names[:_NAMES_SHOWN] for name, names in row.items()}, truncated=cut)
@@ -185,7 +188,7 @@ def _health(
     exact = bool(requests.sums) and requests.exact
     first_ns, last_ns = seen.get("first_ns", 2**62), seen.get("last_ns", 0)
     seconds = max(1.0, (last_ns - first_ns) / _NS)
-    if exact and minutes:  # a tally is of the time before it
+    if exact and minutes:  # a tally covers the interval before its time
         seconds = minutes[1] - minutes[0] + _MINUTE
         last_ns = max(last_ns, minutes[1] * _NS)
     watched = bool(loops.sums)

@@ -1,8 +1,8 @@
-"""What the API answers: one file a noun, shared by analysis and api; the dashboard's types are made of them.
+"""Models of the API's responses, one module per noun; the dashboard's types are generated from them.
 
-Times of day are integer nanoseconds since the epoch where the page computes with them (`*_ns`), and RFC 3339
-strings in UTC where a person reads them (`first_seen`). Durations are integer nanoseconds. A JavaScript reader
-keeps 256 ns of an epoch time, which is finer than anything drawn; durations are exact.
+Times are integer ns since the epoch if the page computes with them (`*_ns`), and RFC 3339 strings in UTC if a
+person reads them (`first_seen`). Durations are integer ns. A JavaScript client keeps 256 ns of an epoch time,
+which is finer than anything drawn; durations are exact.
 """
 
 from asgiscope_collector.schemas.blocking import Blocking, BlockingPoint, BlockingSite

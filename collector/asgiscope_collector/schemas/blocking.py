@@ -1,4 +1,4 @@
-"""Blocking: what stopped event loops."""
+"""Blocking: call sites that blocked event loops."""
 
 from pydantic import BaseModel, Field
 
@@ -30,7 +30,7 @@ class BlockingPoint(BaseModel):
 
 
 class Blocking(BaseModel):
-    """Call sites that blocked event loops, the most time first, and the share of time in which loops stood."""
+    """Call sites that blocked event loops, the most time first, and the share of time that loops were blocked."""
 
     step_ns: int
     loop_ns: int = Field(description="time that event loops were watched, over all processes")

@@ -1,10 +1,10 @@
-"""What several nouns share: call sites, victims, holders, points of a series, and errors."""
+"""Models shared by several nouns: call sites, affected requests, holders, points of a series, and errors."""
 
 from pydantic import BaseModel, Field
 
 
 class CallSite(BaseModel):
-    """Where in the application: the innermost frame that belongs to it."""
+    """A place in the application: the innermost frame that belongs to it."""
 
     function: str
     file: str
@@ -19,7 +19,7 @@ class Victims(BaseModel):
 
 
 class AllVictims(Victims):
-    """Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks."""
+    """Requests that a finding delayed or failed, and separately messages of consumers and background tasks."""
 
     messages: int = Field(description="messages of WebSocket consumers")
     tasks: int = Field(description="background tasks")
@@ -47,7 +47,7 @@ class Point(BaseModel):
 
 
 class RouteCost(BaseModel):
-    """What a problem cost on one route; '' is work outside any request."""
+    """The cost of a problem on one route; '' is work outside any request."""
 
     route: str
     count: int
@@ -56,7 +56,7 @@ class RouteCost(BaseModel):
 
 
 class Responses(BaseModel):
-    """Requests by what they were answered: the classes of HTTP's status codes (RFC 9110, section 15)."""
+    """Requests by the class of the response's HTTP status code (RFC 9110, section 15)."""
 
     informational: int = Field(description="1xx")
     successful: int = Field(description="2xx")

@@ -1,4 +1,4 @@
-"""Contention: who waits for whom, and what occupies the shared thread."""
+"""Contention: which calls wait for which, and what occupies the shared thread."""
 
 from pydantic import BaseModel, Field
 
@@ -62,7 +62,7 @@ class Occupant(BaseModel):
 
 
 class OccupationStep(BaseModel):
-    """One step of the strip. A call counts in the step in which it was submitted."""
+    """One step of the chart. A call counts in the step in which it was submitted."""
 
     time_ns: int
     busy_ns: int
@@ -74,7 +74,7 @@ class OccupationStep(BaseModel):
 
 
 class Occupation(BaseModel):
-    """What asgiref's shared thread did over time, over all processes."""
+    """Use of asgiref's shared threads over time, over all processes."""
 
     step_ns: int
     thread_ns: int = Field(
@@ -85,7 +85,7 @@ class Occupation(BaseModel):
 
 
 class Contention(BaseModel):
-    """Who waited for whom, the most time lost first."""
+    """Waiters and holders, the most time lost first."""
 
     roles: list[RoleWaits]
     waiters: list[Waiter]

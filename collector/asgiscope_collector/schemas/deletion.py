@@ -1,4 +1,4 @@
-"""What is deleted."""
+"""Deletion."""
 
 from datetime import date
 
@@ -24,7 +24,7 @@ class Delete(BaseModel):
 
 
 class DeletedRows(BaseModel):
-    """Rows that went from a table of the store."""
+    """Rows deleted from a table of the store."""
 
     table: str
     rows: int

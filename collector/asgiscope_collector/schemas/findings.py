@@ -1,4 +1,4 @@
-"""Findings: the problems, what to change, and what people decided about them."""
+"""Findings: the problems, what to change, and the users' decisions about them."""
 
 from enum import StrEnum
 
@@ -20,18 +20,18 @@ class Advice(BaseModel):
 
 
 class State(StrEnum):
-    """What became of a finding."""
+    """State of a finding."""
 
     OPEN = "open"
     RESOLVED = "resolved"
-    """Somebody said that it is fixed, and it has not been seen since."""
+    """Marked as fixed by a user, and not seen since."""
     REGRESSED = "regressed"
-    """Seen again after it was resolved. Nobody sets this."""
+    """Seen again after it was resolved. Cannot be set by a user."""
     IGNORED = "ignored"
 
 
 class FindingState(BaseModel):
-    """The state of a finding, and who decided it."""
+    """The state of a finding, and who set it."""
 
     state: State
     reason: str = Field(description="what was given with the decision; '' without one")
@@ -40,7 +40,7 @@ class FindingState(BaseModel):
 
 
 class Decision(BaseModel):
-    """Somebody's decision about a finding."""
+    """A user's decision about a finding."""
 
     state: State = Field(description="open, resolved or ignored")
     reason: str = ""
@@ -49,14 +49,14 @@ class Decision(BaseModel):
 
 
 class UserObject(BaseModel):
-    """What the site declares and the work was done for, where the call site alone does not say it."""
+    """The application object that did the work, if the call site alone does not identify it."""
 
     kind: str = Field(description="view, middleware, operation, field, serializer, consumer, receiver, ...")
     name: str = Field(description="dotted name")
 
 
 class Outcome(BaseModel):
-    """What became of the newest refusal of a finding."""
+    """Outcome of a finding's newest refusal."""
 
     caught: bool = Field(description="the error did not reach Django's handler: it failed no request")
     status: int = Field(description="what its request answered; 0 where it has not answered")
@@ -104,7 +104,7 @@ class Finding(BaseModel):
 
 
 class Findings(BaseModel):
-    """A page of findings, costliest for users first unless asked otherwise."""
+    """A page of findings; by default those with the highest cost for users first."""
 
     findings: list[Finding]
     total: int
@@ -114,7 +114,7 @@ class Findings(BaseModel):
 
 
 class Bucket(BaseModel):
-    """Occurrences that cost from `low_ns` up to but not including `high_ns`."""
+    """Occurrences whose cost was at least `low_ns` and less than `high_ns`."""
 
     low_ns: int
     high_ns: int
@@ -143,7 +143,7 @@ class FindingRelease(BaseModel):
 
 
 class SourceContext(BaseModel):
-    """Lines of source around a call site, as the site read them."""
+    """Lines of source around a call site, as read by the instrumented process."""
 
     first_line: int = Field(description="which line of the file the first of `lines` is")
     line: int = Field(description="the call site's, as the span with these lines had it")
@@ -151,7 +151,7 @@ class SourceContext(BaseModel):
 
 
 class FindingDetail(Finding):
-    """A finding with how it went over time, where, for whom, and what was decided."""
+    """A finding with its development over time, the affected routes, and its decisions."""
 
     source: SourceContext | None = Field(
         description="of the newest occurrence; null unless the site sends it (`ASGISCOPE_SOURCE_LINES`)"

@@ -1,4 +1,4 @@
-"""Hops: how often requests cross between the loop and threads, and where."""
+"""Hops: how often requests cross between the event loop and threads, and where."""
 
 from pydantic import BaseModel, Field
 
@@ -6,7 +6,7 @@ from asgiscope_collector.schemas.common import CallSite, Responses
 
 
 class HopSite(BaseModel):
-    """Crossings at one call site, of the spans that were sent."""
+    """Crossings at one call site, from the received spans."""
 
     service: str
     function: str = Field(description="the function that crossed")

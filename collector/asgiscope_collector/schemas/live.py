@@ -1,4 +1,4 @@
-"""Live: what waits now, on what, since when."""
+"""Live: current waits, on what, and since when."""
 
 from asgiscope.semconv import FindingKind
 from pydantic import BaseModel, Field
@@ -7,7 +7,7 @@ from asgiscope_collector.schemas.common import CallSite
 
 
 class LiveHolder(BaseModel):
-    """A call that holds what another waits for."""
+    """A call that holds what another one waits for."""
 
     function: str
     call_site: CallSite
@@ -16,7 +16,7 @@ class LiveHolder(BaseModel):
 
 
 class Waiting(BaseModel):
-    """Something that was reported while it lasts, and has not ended as far as is known."""
+    """A wait or stall that was reported while it lasts, and has not ended as far as known."""
 
     kind: FindingKind
     finding_id: str
@@ -34,7 +34,7 @@ class Waiting(BaseModel):
 
 
 class Live(BaseModel):
-    """What waits now, the longest first."""
+    """Current waits, the longest first."""
 
     now_ns: int
     newest_ns: int | None = Field(description="start of the newest span that is stored; null without any")
@@ -43,7 +43,7 @@ class Live(BaseModel):
 
 
 class Changed(BaseModel):
-    """Something was stored since the last of these."""
+    """Event: something was stored since the last such event."""
 
     now_ns: int
     stored_ns: int | None = Field(

@@ -1,4 +1,4 @@
-"""Metrics: which there are, and how one went over time."""
+"""Metrics: their list, and one of them over time."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ Temporality = Literal["unspecified", "delta", "cumulative"]
 
 
 class Metric(BaseModel):
-    """A metric that some service sends; two of one name that differ in kind, unit or temporality are two."""
+    """A metric that a service sends; metrics of one name that differ in kind, unit or temporality are separate."""
 
     name: str
     kind: Kind
@@ -31,7 +31,7 @@ class Metrics(BaseModel):
 
 
 class MetricPoint(BaseModel):
-    """One step of a series. What a kind does not have, or what was not sent, is null."""
+    """One step of a series. A value that the kind does not have, or that was not sent, is null."""
 
     time_ns: int
     value: float | None = Field(
@@ -47,7 +47,7 @@ class MetricPoint(BaseModel):
 
 
 class MetricSeries(BaseModel):
-    """The points of one value of the attribute that was asked to group by; '' without one."""
+    """The points of one value of the `by` attribute; '' without one."""
 
     group: str
     points: list[MetricPoint]

@@ -1,4 +1,4 @@
-"""Middleware: each service's chain, and the hops it costs."""
+"""Middleware: the chain of each service, and the hops that it costs."""
 
 from pydantic import BaseModel, Field
 
@@ -21,7 +21,7 @@ class Layer(BaseModel):
 
 
 class Change(BaseModel):
-    """What to change, and what it saves."""
+    """A change to the chain, and what it saves."""
 
     layers: list[str]
     title: str
@@ -30,7 +30,7 @@ class Change(BaseModel):
 
 
 class Chain(BaseModel):
-    """The middleware chain of a service, as loaded last."""
+    """The middleware chain of a service, as last loaded."""
 
     service: str
     environment: str

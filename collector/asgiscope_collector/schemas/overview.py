@@ -1,4 +1,4 @@
-"""The overview: is anything wrong, and where to look."""
+"""The overview: the health of services, and their worst findings."""
 
 from pydantic import BaseModel, Field
 
@@ -7,7 +7,7 @@ from asgiscope_collector.schemas.findings import Finding
 
 
 class ServiceHealth(BaseModel):
-    """One service over the range asked for."""
+    """Health of one service over the requested range."""
 
     service: str
     requests: int
@@ -35,8 +35,8 @@ class ServiceHealth(BaseModel):
     refusals: int
     hops_per_request: float | None = Field(description="null where asgiscope does not run in the service")
     watched: bool = Field(
-        description="asgiscope runs in the service: of others nobody knows whether their loops are blocked, "
-        "which calls wait and what is refused"
+        description="whether asgiscope runs in the service; for others, blocked loops, waiting calls and refusals "
+        "are unknown"
     )
     exact: bool = Field(
         description="true: requests, waits, hops and shares come from tallies of everything that happened; "
@@ -63,7 +63,7 @@ class HealthPoint(BaseModel):
 
 
 class ReleaseMarker(BaseModel):
-    """A version of a service that was seen for the first time."""
+    """The first appearance of a version of a service."""
 
     service: str
     environment: str
@@ -72,7 +72,7 @@ class ReleaseMarker(BaseModel):
 
 
 class Overview(BaseModel):
-    """Is anything wrong, and where to look."""
+    """Health of the services, and their worst findings."""
 
     since_ns: int
     until_ns: int
@@ -87,7 +87,7 @@ class Overview(BaseModel):
 
 
 class Services(BaseModel):
-    """What can be chosen among: names seen in the range."""
+    """Values for the filters: names seen in the range."""
 
     services: list[str]
     environments: list[str] = Field(description="'' where a service sends none")

@@ -1,4 +1,4 @@
-"""Pools: thread pools with every worker busy, and what kept them so."""
+"""Pools: thread pools with every worker busy, and what occupied them."""
 
 from pydantic import BaseModel, Field
 
@@ -27,7 +27,7 @@ class PoolPoint(BaseModel):
 
 
 class Pool(BaseModel):
-    """The pools of a service's processes that have the same number of workers."""
+    """The pools of a service's processes with the same number of workers."""
 
     service: str
     workers: int = Field(description="of one process; 0 where it is not known")

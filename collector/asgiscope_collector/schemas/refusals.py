@@ -1,4 +1,4 @@
-"""Refusals: what Django and asgiref would not do."""
+"""Refusals: calls that Django or asgiref refused."""
 
 from pydantic import BaseModel, Field
 

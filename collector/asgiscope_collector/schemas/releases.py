@@ -1,4 +1,4 @@
-"""Releases: versions of services, and two of them (or two periods) side by side."""
+"""Releases: versions of services, and the comparison of two versions or periods."""
 
 from enum import StrEnum
 
@@ -27,7 +27,7 @@ class Releases(BaseModel):
 
 
 class Side(BaseModel):
-    """One of the two that are compared."""
+    """One of the two sides of a comparison."""
 
     version: str = Field(description="'' where all versions of the period are taken together")
     since_ns: int
@@ -46,17 +46,17 @@ class Side(BaseModel):
 
 
 class Verdict(StrEnum):
-    """What became of a finding from one side to the other."""
+    """How a finding changed from the first side to the second."""
 
     NEW = "new"
-    """Not on the first side at all."""
+    """Not on the first side."""
     WORSE = "worse"
-    """More often a request, or longer, beyond chance."""
+    """More often per request, or longer, beyond chance."""
     BETTER = "better"
     GONE = "gone"
-    """Not on the second side, though its traffic would have shown it."""
+    """Not on the second side, although its traffic would have shown it."""
     SAME = "same"
-    """No difference that could not be chance."""
+    """No difference beyond chance."""
 
 
 class FindingChange(BaseModel):
@@ -102,7 +102,7 @@ class RouteTraffic(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Two versions or periods: did the fix work?"""
+    """The comparison of two versions or periods."""
 
     base: Side
     other: Side

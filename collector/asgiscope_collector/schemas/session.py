@@ -1,4 +1,4 @@
-"""Signing in."""
+"""Sessions: signing in and out."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ class Credentials(BaseModel):
 
 
 class Session(BaseModel):
-    """Who is signed in, and how one may."""
+    """Who is signed in, and which ways to sign in there are."""
 
     user: str = Field(description="'' for nobody")
     password: bool = Field(description="by name and password")

@@ -1,10 +1,10 @@
-"""How the collector itself stands."""
+"""The collector's own status."""
 
 from pydantic import BaseModel, Field
 
 
 class SenderClock(BaseModel):
-    """A service instance whose clock is off. Its spans keep its times."""
+    """A service instance whose clock is wrong. Its spans keep its times."""
 
     service: str
     environment: str
@@ -19,7 +19,7 @@ class SenderClock(BaseModel):
 
 
 class Status(BaseModel):
-    """How the collector stands. Sizes are bytes."""
+    """The collector's own status. Sizes are in bytes."""
 
     ready: bool
     reason: str = Field(description="why it is not ready, or ''")

@@ -1,9 +1,10 @@
-"""A trace as lanes: which span stands on which thread, and in which row.
+"""A trace as lanes: the thread and the row of each span.
 
-Times are nanoseconds from `Timeline.origin_ns`, so that a JavaScript number keeps all of them. Spans are named by
-their index in the trace's answer: first `spans`, then `linked_spans`, counted on.
+Times are ns from `Timeline.origin_ns`, so that a JavaScript number represents them exactly. Spans are
+identified by their index in the trace's response: first `spans`, then `linked_spans`.
 
-What comes by the ten thousand is a dataclass: a model takes three times as long to make, and to collect.
+Types with tens of thousands of instances are dataclasses: a model takes three times as long to create and to
+collect.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from pydantic import BaseModel, Field
 
 @dataclass(slots=True)
 class Bar:
-    """A span in its row: it waits from `start_ns` on, and then runs. Only bridge calls wait.
+    """A span in its row: it waits from `start_ns`, and then runs. Only bridge calls wait.
 
-    Of a linked span only the run that held the thread is there; its own wait says nothing of this trace.
+    Of a linked span, only the run that held the thread is included; its own wait does not concern this trace.
     """
 
     span: Annotated[int, Field(description="index in `spans`, or `len(spans)` + index in `linked_spans`")]
@@ -28,7 +29,7 @@ class Bar:
 
 @dataclass(slots=True)
 class Stretch:
-    """A part of a lane's time that stands in no row."""
+    """A period of a lane that is not in any row."""
 
     span: int
     start_ns: int

@@ -1,4 +1,4 @@
-"""Traces: lists of them, and one with its spans."""
+"""Traces: their list, and one trace with its spans."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +31,7 @@ class TraceSummary(BaseModel):
 
 
 class Traces(BaseModel):
-    """A page of traces, newest first unless asked otherwise."""
+    """A page of traces; by default the newest first."""
 
     traces: list[TraceSummary]
     next_before_ns: int | None = Field(
@@ -40,7 +40,7 @@ class Traces(BaseModel):
 
 
 class SpanLink(BaseModel):
-    """From one span to another, possibly of another trace."""
+    """A link from one span to another, possibly in another trace."""
 
     trace_id: str
     span_id: str
@@ -48,7 +48,7 @@ class SpanLink(BaseModel):
 
 
 class SpanEvent(BaseModel):
-    """Something that happened at a moment within a span."""
+    """An event of a span."""
 
     time_ns: int
     name: str
@@ -56,7 +56,7 @@ class SpanEvent(BaseModel):
 
 
 class Category(StrEnum):
-    """What a span is about, by its name, kind and attributes; the first that fits."""
+    """What a span represents, by its name, kind and attributes; the first match counts."""
 
     STALL = "stall"
     REFUSAL = "refusal"
@@ -105,7 +105,7 @@ class Shares(BaseModel):
 
 @dataclass(slots=True)
 class PathStep:
-    """A piece of the critical path: shorten it, and the request ends earlier."""
+    """A part of the critical path: shortening it ends the request earlier."""
 
     span_id: str
     start_ns: int

@@ -127,7 +127,9 @@ def _execute(engine: Statements, statement: str) -> None:
         except EngineError as error:
             if error.code not in _ANOTHER_IS_AT_IT or attempt == _ATTEMPTS:
                 raise
-            logger.info("schema: another collector is at it, next attempt in a moment: %s", str(error)[:200])
+            logger.info(
+                "schema: another collector is applying it, next attempt in a moment: %s", str(error)[:200]
+            )
             time.sleep(_PAUSE_SECONDS * attempt)
         else:
             return

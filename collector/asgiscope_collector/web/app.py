@@ -1,4 +1,4 @@
-"""The ASGI app: OTLP in, JSON and the dashboard out."""
+"""The ASGI app: ingest routes, JSON API and the dashboard."""
 
 import asyncio
 import mimetypes
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
-"""In `Accept-Encoding`, unless it is refused there (RFC 9110, 12.5.3)."""
+"""Accepted in `Accept-Encoding`, unless with q=0 (RFC 9110, 12.5.3)."""
 _NOT_BUILT: Final = (
     "asgiscope-collector is running, but its page is not built: run `make ui` in the source tree, or install "
     "the released package.\nThe API is at /api, its description at /api/openapi.json.\n"
@@ -57,7 +57,10 @@ _NOT_BUILT: Final = (
 
 
 class _Pages(StaticFiles):
-    """The built page; every path that is no file is a view of it. Assets come packed, as they were built."""
+    """The built page; any path that is not a file returns the page itself.
+
+    Assets are served compressed, as they were built.
+    """
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith("assets/"):
@@ -110,7 +113,8 @@ def create_app(
         version=__version__,
         lifespan=lifespan,
         openapi_url="/api/openapi.json",
-        # The interactive pages load scripts from elsewhere, which the content policy rightly refuses.
+        # FastAPI's interactive docs load scripts from another site, which the content security policy
+        # forbids.
         docs_url=None,
         redoc_url=None,
     )
@@ -140,7 +144,7 @@ def create_app(
         app.include_router(module.router)
     app.router.routes.extend(collector.receiver.routes)
     if (static / "index.html").is_file():
-        # Reads the system's files, which must not happen on the loop at the first request.
+        # Reads system files, which must not happen on the event loop during the first request.
         mimetypes.init()
         app.mount("/", _Pages(directory=static, html=True))
     else:
@@ -151,7 +155,7 @@ def create_app(
 
     app.add_middleware(ResponseCache, state=collector.stored)
     if collector.access.provider is not None:
-        # Where the way to the provider and back is remembered, for ten minutes, signed.
+        # Keeps the state of the redirect to the provider and back, signed, for ten minutes.
         app.add_middleware(
             SessionMiddleware,
             secret_key=collector.access.sessions.key.hex(),
@@ -166,7 +170,7 @@ def create_app(
         app.add_middleware(Senders, origins=settings.allowed_origins)
     app.add_middleware(SecurityHeadersMiddleware, check_host=settings.loopback and not settings.login)
     if settings.trace_to:
-        # Only here: OpenTelemetry's SDK and exporter are not needed to take what others send.
+        # Imported here because OpenTelemetry's SDK and exporter are not needed to receive data.
         from asgiscope_collector.tracing import trace  # noqa: PLC0415 - see above
 
         tracers.append(trace(app, settings.trace_to))

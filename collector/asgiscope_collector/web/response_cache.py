@@ -1,9 +1,9 @@
-"""Answers to what pages ask, each computed once while nothing that is stored has changed.
+"""A cache of API responses, each computed once while the stored data has not changed.
 
-An answer is known by the question, path and query as they came, and by the state of the store when it was asked.
-Who asks again in that state gets what was computed, or 304 if he has it (RFC 9110, 13.1.2); who asks while it is
-being computed waits for it with the first. As soon as something is written there is another state, and nothing of
-the one before is told again. `Cache-Control: no-cache` in a request asks the store itself.
+The key is the path and query as sent, and the state of the store at the time. A repeated request in the same
+state gets the cached response, or 304 if the client has it (RFC 9110, 13.1.2); concurrent requests wait for
+the same computation. Any write changes the state, and responses of an earlier state are not used again.
+`Cache-Control: no-cache` in a request bypasses the cache.
 """
 
 import asyncio
@@ -32,16 +32,18 @@ _READ: Final = frozenset(
         "traces",
     }
 )
-"""What answers from the store alone, the same for everybody who may ask; see `api/`."""
+"""Routes that answer from the store alone, the same for everybody who may ask; see `routes/`."""
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 _LARGEST: Final = 2 * 1024 * 1024
-"""Bytes of all answers that are kept, and of one; a larger one is told to those who wait for it."""
+"""Limit in bytes for all cached responses, and for one; a larger one is sent only to the requests that wait
+for it.
+"""
 _CACHE_CONTROL: Final = "private, no-cache"
 
 
 @dataclass(slots=True)
 class Answer:
-    """What the app said, whole."""
+    """A complete response of the app."""
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -49,22 +51,22 @@ class Answer:
     etag: str = ""
 
     async def take(self, message: Message) -> None:
-        """Be the app's `send`."""
+        """Collect the app's messages as its `send`."""
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], list(message["headers"])
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
 
-    def seal(self) -> None:
-        """Name an answer by its content, so that one that came out the same again is not sent again."""
+    def set_etag(self) -> None:
+        """Set an ETag from the content, so that an unchanged response is not sent again."""
         if self.status == HTTPStatus.OK:
             self.etag = f'"{hashlib.blake2b(self.body, digest_size=12).hexdigest()}"'
             headers = MutableHeaders(raw=self.headers)
             headers["ETag"] = self.etag
             headers["Cache-Control"] = _CACHE_CONTROL
 
-    async def tell(self, known: str, send: Send) -> None:
-        """Answer somebody who has the answers that `known` lists."""
+    async def send_to(self, known: str, send: Send) -> None:
+        """Send the response, or 304 if `known` lists its ETag."""
         if self.etag and _has(known, self.etag):
             headers = [(b"etag", self.etag.encode()), (b"cache-control", _CACHE_CONTROL.encode())]
             await send({"type": "http.response.start", "status": HTTPStatus.NOT_MODIFIED, "headers": headers})
@@ -75,7 +77,7 @@ class Answer:
 
 
 class ResponseCache:
-    """ASGI middleware before the API. Lives on the event loop."""
+    """ASGI middleware in front of the API. Runs on the event loop."""
 
     def __init__(self, app: ASGIApp, *, state: Callable[[], Hashable]) -> None:
         self._app = app
@@ -86,7 +88,7 @@ class ResponseCache:
         self._coming: dict[tuple[Hashable, str, bytes], asyncio.Task[Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from what is known, or hand over to the app."""
+        """Answer from the cache, or call the app."""
         if not _reads(scope):
             await self._app(scope, receive, send)
             return
@@ -102,13 +104,13 @@ class ResponseCache:
             answer = kept
         else:
             answer = await self._shared(scope, state, question)
-        await answer.tell(headers.get("if-none-match", ""), send)
+        await answer.send_to(headers.get("if-none-match", ""), send)
 
     async def _shared(self, scope: Scope, state: Hashable, question: tuple[str, bytes]) -> Answer:
         key = (state, *question)
         task = self._coming.get(key)
         if task is None:
-            # A task of its own: who asked first may leave, the others still wait.
+            # A separate task: the first client may disconnect while others still wait.
             task = self._coming[key] = asyncio.create_task(self._ask(scope))
             task.add_done_callback(lambda done: self._came(key, done))
         return await asyncio.shield(task)
@@ -122,12 +124,12 @@ class ResponseCache:
     async def _ask(self, scope: Scope) -> Answer:
         answer = Answer()
         await self._app(scope, _without_body(), answer.take)
-        answer.seal()
+        answer.set_etag()
         return answer
 
     def _keep(self, state: Hashable, question: tuple[str, bytes], answer: Answer) -> None:
         size = len(answer.body)
-        # What was written while it was computed may be in it or not.
+        # Data written during the computation may or may not be included, so do not cache it then.
         if answer.etag and size <= _LARGEST and state == self._state == self._state_now():
             if (old := self._kept.pop(question, None)) is not None:
                 self._kept_bytes -= len(old.body)
@@ -146,15 +148,16 @@ def _reads(scope: Scope) -> bool:
 
 
 def _has(known: str, etag: str) -> bool:
-    """Whether `If-None-Match` names this answer; a proxy may have marked it as weak."""
+    """Return whether `If-None-Match` has this ETag; a proxy may have marked it as weak."""
     names = [name.strip().removeprefix("W/") for name in known.split(",")]
     return etag in names or "*" in names
 
 
 def _without_body() -> Receive:
-    """Return a question's `receive`: an empty body, then nothing, as of a client that stays.
+    """Return a `receive` for a request: an empty body, then nothing, like a client that stays connected.
 
-    Who waits for the client to leave, as a file's response does, would else never let the loop go on.
+    An app that waits for the disconnect, as a file response does, would otherwise never yield to the event
+    loop.
     """
     asked = False
 

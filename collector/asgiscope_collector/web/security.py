@@ -1,8 +1,8 @@
-"""Headers on every answer, failures too, and the check that a loopback collector is asked for by such a name.
+"""Security headers on every response, errors included, and the check of the Host header on a loopback collector.
 
-A page on the internet can point its own name at 127.0.0.1 and so read a server that listens there, unless
-that server looks at the name (DNS rebinding). Answers carry CORS headers only where spans are sent to, and for the
-origins that the settings name; OTLP is taken only with its own content types, so other pages cannot write either.
+A page on the internet can point its own host name at 127.0.0.1 and so read a server that listens there,
+unless that server checks the name (DNS rebinding). Only the ingest routes have CORS headers, for the
+configured origins; OTLP is accepted only with its own content types, so other pages cannot write either.
 """
 
 import logging
@@ -34,24 +34,24 @@ _HEADERS: Final = {
 
 _OK: Final = 200
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
-"""For the page's built files, which are named by their contents."""
+"""For the page's built files, whose names contain a hash of their content."""
 
 
 _SENDING: Final = "/v1/"
 
 
 class Senders:
-    """ASGI middleware: pages of these origins may send from the browser, and read nothing else."""
+    """ASGI middleware: pages of the configured origins may send from the browser, but read nothing."""
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str]) -> None:
         self._app = app
-        # No cookie counts where spans are taken; `navigator.sendBeacon` asks for credentials all the same.
+        # The ingest routes ignore cookies, but `navigator.sendBeacon` always sends with credentials.
         self._cors = CORSMiddleware(
             app, allow_origins=origins, allow_methods=("POST",), allow_headers=("*",), allow_credentials=True
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a browser's question, or hand over to the app."""
+        """Answer a preflight request, or call the app."""
         sends = scope["type"] == "http" and scope["path"].startswith(_SENDING)
         await (self._cors if sends else self._app)(scope, receive, send)
 
@@ -64,7 +64,7 @@ class SecurityHeadersMiddleware:
         self._check_host = check_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand over to the app, with the headers added."""
+        """Call the app and add the headers to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -87,7 +87,7 @@ class SecurityHeadersMiddleware:
         if self._check_host and not _is_loopback(Headers(scope=scope).get("host", "")):
             await _answer(
                 421,
-                "this collector listens on this machine only, and was asked for by another name",
+                "this collector listens on this machine only, and was requested by another host name",
                 "open it as http://127.0.0.1 with its port",
             )(scope, receive, guarded)
             return

@@ -15,7 +15,7 @@ export interface Advice {
   link: string;
 }
 
-/** One firing of a rule's series: what, where, how bad, since when. */
+/** One firing of a rule's series: what, where, how severe, since when. */
 export interface Alert {
   /** of this firing */
   id: string;
@@ -44,10 +44,10 @@ export interface Alert {
   finding_id: string;
 }
 
-/** Of an alert. */
+/** State of an alert. */
 export type AlertState = "inactive" | "pending" | "firing" | "resolved";
 
-/** Whether alerting works. */
+/** State of alerting itself. */
 export interface AlertStatus {
   /** the rules file; '' where only the built-in rules are used */
   file: string;
@@ -75,7 +75,7 @@ export interface Alerts {
   firing: number;
 }
 
-/** Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks. */
+/** Requests that a finding delayed or failed, and separately messages of consumers and background tasks. */
 export interface AllVictims {
   requests: number;
   /** time that the requests lost */
@@ -88,7 +88,7 @@ export interface AllVictims {
   background_ns: number;
 }
 
-/** One try to deliver a message, and the answer. */
+/** One attempt to deliver a notification, and the response. */
 export interface Attempt {
   number: number;
   at: string;
@@ -100,7 +100,7 @@ export interface Attempt {
   took_ms: number;
 }
 
-/** A span in its row: it waits from start_ns on, and then runs. Only bridge calls wait. */
+/** A span in its row: it waits from start_ns, and then runs. Only bridge calls wait. */
 export interface Bar {
   /** index in spans, or len(spans) + index in linked_spans */
   span: number;
@@ -111,7 +111,7 @@ export interface Bar {
   run_ns: number;
 }
 
-/** Call sites that blocked event loops, the most time first, and the share of time in which loops stood. */
+/** Call sites that blocked event loops, the most time first, and the share of time that loops were blocked. */
 export interface Blocking {
   step_ns: number;
   /** time that event loops were watched, over all processes */
@@ -146,21 +146,21 @@ export interface BlockingSite {
   routes: RouteCost[];
 }
 
-/** Occurrences that cost from low_ns up to but not including high_ns. */
+/** Occurrences whose cost was at least low_ns and less than high_ns. */
 export interface Bucket {
   low_ns: number;
   high_ns: number;
   count: number;
 }
 
-/** Where in the application: the innermost frame that belongs to it. */
+/** A place in the application: the innermost frame that belongs to it. */
 export interface CallSite {
   function: string;
   file: string;
   line: number;
 }
 
-/** What a span is about, by its name, kind and attributes; the first that fits. */
+/** What a span represents, by its name, kind and attributes; the first match counts. */
 export type Category = "stall" | "refusal" | "bridge" | "async_to_sync" | "request" | "query" | "session" | "work";
 
 /** Time that a waiter lost to a holder. */
@@ -175,7 +175,7 @@ export interface Cell {
   trace_id: string;
 }
 
-/** The middleware chain of a service, as loaded last. */
+/** The middleware chain of a service, as last loaded. */
 export interface Chain {
   service: string;
   environment: string;
@@ -195,7 +195,7 @@ export interface Chain {
   changes: Change[];
 }
 
-/** What to change, and what it saves. */
+/** A change to the chain, and what it saves. */
 export interface Change {
   layers: string[];
   title: string;
@@ -204,7 +204,7 @@ export interface Change {
   saves_hops: number;
 }
 
-/** Two versions or periods: did the fix work? */
+/** The comparison of two versions or periods. */
 export interface Comparison {
   base: Side;
   other: Side;
@@ -222,7 +222,7 @@ export interface Comparison {
   cost_test: string;
 }
 
-/** Who waited for whom, the most time lost first. */
+/** Waiters and holders, the most time lost first. */
 export interface Contention {
   roles: RoleWaits[];
   waiters: Waiter[];
@@ -253,7 +253,7 @@ export interface Decide {
   reason?: string;
 }
 
-/** Somebody's decision about a finding. */
+/** A user's decision about a finding. */
 export interface Decision {
   /** open, resolved or ignored */
   state: State;
@@ -272,7 +272,7 @@ export interface Delete {
   before?: string | null;
 }
 
-/** Rows that went from a table of the store. */
+/** Rows deleted from a table of the store. */
 export interface DeletedRows {
   table: string;
   rows: number;
@@ -283,12 +283,12 @@ export interface Deletion {
   deleted: DeletedRows[];
 }
 
-/** Messages, newest first. */
+/** Deliveries, newest first. */
 export interface Deliveries {
   deliveries: Delivery[];
 }
 
-/** A message to a receiver: it keeps its id over all attempts. */
+/** A notification to a receiver; its id is the same for all attempts. */
 export interface Delivery {
   id: string;
   receiver: string;
@@ -388,7 +388,7 @@ export interface FindingChange {
   total_ns: number;
 }
 
-/** A finding with how it went over time, where, for whom, and what was decided. */
+/** A finding with its development over time, the affected routes, and its decisions. */
 export interface FindingDetail {
   /** stable while function and file stay: lines may move */
   id: string;
@@ -488,7 +488,7 @@ export interface FindingRelease {
   last_seen: string;
 }
 
-/** The state of a finding, and who decided it. */
+/** The state of a finding, and who set it. */
 export interface FindingState {
   state: State;
   /** what was given with the decision; '' without one */
@@ -499,7 +499,7 @@ export interface FindingState {
   at: string | null;
 }
 
-/** A page of findings, costliest for users first unless asked otherwise. */
+/** A page of findings; by default those with the highest cost for users first. */
 export interface Findings {
   findings: Finding[];
   total: number;
@@ -508,7 +508,7 @@ export interface Findings {
   sparkline_step_ns: number;
 }
 
-/** What a trace can be exported as. */
+/** Format of an exported trace. */
 export type Form = "otlp-json" | "chrome";
 
 /** One step of the overview's series. */
@@ -537,7 +537,7 @@ export interface Holder {
   trace_id: string;
 }
 
-/** Crossings at one call site, of the spans that were sent. */
+/** Crossings at one call site, from the received spans. */
 export interface HopSite {
   service: string;
   /** the function that crossed */
@@ -600,7 +600,7 @@ export interface Layer {
   resume_ns: number;
 }
 
-/** What waits now, the longest first. */
+/** Current waits, the longest first. */
 export interface Live {
   now_ns: number;
   /** start of the newest span that is stored; null without any */
@@ -609,7 +609,7 @@ export interface Live {
   truncated: boolean;
 }
 
-/** A call that holds what another waits for. */
+/** A call that holds what another one waits for. */
 export interface LiveHolder {
   function: string;
   call_site: CallSite;
@@ -628,7 +628,7 @@ export interface MaintenanceState {
   open: boolean;
 }
 
-/** A silence mutes alerts of which every matcher holds. */
+/** A silence mutes the alerts that match all of its matchers. */
 export interface Matcher {
   name: string;
   value: string;
@@ -641,7 +641,7 @@ export interface MatrixHolder {
   overlap_ns: number;
 }
 
-/** A metric that some service sends; two of one name that differ in kind, unit or temporality are two. */
+/** A metric that a service sends; metrics of one name that differ in kind, unit or temporality are separate. */
 export interface Metric {
   name: string;
   kind: "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
@@ -678,7 +678,7 @@ export interface MetricDetail {
   truncated: boolean;
 }
 
-/** One step of a series. What a kind does not have, or what was not sent, is null. */
+/** One step of a series. A value that the kind does not have, or that was not sent, is null. */
 export interface MetricPoint {
   time_ns: number;
   /** of a gauge or a sum that may fall: the mean; of a sum that only grows: what it grew by; of a histogram or summary: the mean of what was observed */
@@ -692,7 +692,7 @@ export interface MetricPoint {
   p99: number | null;
 }
 
-/** The points of one value of the attribute that was asked to group by; '' without one. */
+/** The points of one value of the by attribute; '' without one. */
 export interface MetricSeries {
   group: string;
   points: MetricPoint[];
@@ -719,7 +719,7 @@ export interface Occupant {
   calls: number;
 }
 
-/** What asgiref's shared thread did over time, over all processes. */
+/** Use of asgiref's shared threads over time, over all processes. */
 export interface Occupation {
   step_ns: number;
   /** time of one step that these threads have: the step times the processes */
@@ -728,7 +728,7 @@ export interface Occupation {
   steps: OccupationStep[];
 }
 
-/** One step of the strip. A call counts in the step in which it was submitted. */
+/** One step of the chart. A call counts in the step in which it was submitted. */
 export interface OccupationStep {
   time_ns: number;
   busy_ns: number;
@@ -738,7 +738,7 @@ export interface OccupationStep {
   by: number[];
 }
 
-/** Is anything wrong, and where to look. */
+/** Health of the services, and their worst findings. */
 export interface Overview {
   since_ns: number;
   until_ns: number;
@@ -751,7 +751,7 @@ export interface Overview {
   releases: ReleaseMarker[];
 }
 
-/** A piece of the critical path: shorten it, and the request ends earlier. */
+/** A part of the critical path: shortening it ends the request earlier. */
 export interface PathStep {
   span_id: string;
   start_ns: number;
@@ -768,7 +768,7 @@ export interface Point {
   total_ns: number;
 }
 
-/** The pools of a service's processes that have the same number of workers. */
+/** The pools of a service's processes with the same number of workers. */
 export interface Pool {
   service: string;
   /** of one process; 0 where it is not known */
@@ -883,7 +883,7 @@ export interface Release {
   requests: number;
 }
 
-/** A version of a service that was seen for the first time. */
+/** The first appearance of a version of a service. */
 export interface ReleaseMarker {
   service: string;
   environment: string;
@@ -897,7 +897,7 @@ export interface Releases {
   total: number;
 }
 
-/** Requests by what they were answered: the classes of HTTP's status codes (RFC 9110, section 15). */
+/** Requests by the class of the response's HTTP status code (RFC 9110, section 15). */
 export interface Responses {
   /** 1xx */
   informational: number;
@@ -932,7 +932,7 @@ export interface RoleWaits {
   exact: boolean;
 }
 
-/** What a problem cost on one route; '' is work outside any request. */
+/** The cost of a problem on one route; '' is work outside any request. */
 export interface RouteCost {
   route: string;
   count: number;
@@ -972,7 +972,7 @@ export interface RouteTraffic {
   duration_p95_ns: number;
 }
 
-/** A rule, its values over the range, and the alerts it made in it. */
+/** A rule, its values over the range, and its alerts in the range. */
 export interface RuleDetail {
   name: string;
   /** the condition in a sentence */
@@ -1003,13 +1003,13 @@ export interface RuleDetail {
   alerts: Alert[];
 }
 
-/** The highest value of a rule's series (of free disk: the lowest) in the window that ended then. */
+/** The highest value of a rule's series (for free disk space: the lowest) in the window that ended then. */
 export interface RulePoint {
   time_ns: number;
   value: number | null;
 }
 
-/** A rule and how it stands. */
+/** A rule and its current state. */
 export interface RuleState {
   name: string;
   /** the condition in a sentence */
@@ -1039,12 +1039,12 @@ export interface RuleState {
   history: RulePoint[];
 }
 
-/** Every rule that is on. */
+/** Every active rule. */
 export interface Rules {
   rules: RuleState[];
 }
 
-/** A service instance whose clock is off. Its spans keep its times. */
+/** A service instance whose clock is wrong. Its spans keep its times. */
 export interface SenderClock {
   service: string;
   environment: string;
@@ -1059,7 +1059,7 @@ export interface SenderClock {
   received_ns: number;
 }
 
-/** One service over the range asked for. */
+/** Health of one service over the requested range. */
 export interface ServiceHealth {
   service: string;
   requests: number;
@@ -1086,7 +1086,7 @@ export interface ServiceHealth {
   refusals: number;
   /** null where asgiscope does not run in the service */
   hops_per_request: number | null;
-  /** asgiscope runs in the service: of others nobody knows whether their loops are blocked, which calls wait and what is refused */
+  /** whether asgiscope runs in the service; for others, blocked loops, waiting calls and refusals are unknown */
   watched: boolean;
   /** true: requests, waits, hops and shares come from tallies of everything that happened; false: from the spans that were sent, so they are low where traces are sampled */
   exact: boolean;
@@ -1096,7 +1096,7 @@ export interface ServiceHealth {
   last_seen: string;
 }
 
-/** What can be chosen among: names seen in the range. */
+/** Values for the filters: names seen in the range. */
 export interface Services {
   services: string[];
   /** '' where a service sends none */
@@ -1106,7 +1106,7 @@ export interface Services {
   truncated: boolean;
 }
 
-/** Who is signed in, and how one may. */
+/** Who is signed in, and which ways to sign in there are. */
 export interface Session {
   /** '' for nobody */
   user: string;
@@ -1118,7 +1118,7 @@ export interface Session {
   required: boolean;
 }
 
-/** How urgent: PagerDuty's words, which other systems know too. */
+/** Severities of PagerDuty, which other systems also use. */
 export type Severity = "info" | "warning" | "error" | "critical";
 
 /** Where the time of a trace's root went; each instant counts once, so the parts add up to the root. */
@@ -1138,7 +1138,7 @@ export interface Shares {
   other_ns: number;
 }
 
-/** One of the two that are compared. */
+/** One of the two sides of a comparison. */
 export interface Side {
   /** '' where all versions of the period are taken together */
   version: string;
@@ -1159,7 +1159,7 @@ export interface Side {
   refusals: number;
 }
 
-/** A silence as it is kept. */
+/** A recorded silence. */
 export interface Silence {
   id: string;
   matchers: Matcher[];
@@ -1174,7 +1174,7 @@ export interface Silence {
   muting: number;
 }
 
-/** A silence to make. It has an end. */
+/** A silence to create. It must have an end. */
 export interface SilenceRequest {
   matchers: Matcher[];
   /** now, if it is 0 */
@@ -1183,16 +1183,16 @@ export interface SilenceRequest {
   comment?: string;
 }
 
-/** Of a silence. */
+/** State of a silence. */
 export type SilenceState = "pending" | "active" | "expired";
 
-/** Silences, those that hold first, and the maintenance windows. */
+/** Silences, the active ones first, and the maintenance windows. */
 export interface Silences {
   silences: Silence[];
   maintenance: MaintenanceState[];
 }
 
-/** Lines of source around a call site, as the site read them. */
+/** Lines of source around a call site, as read by the instrumented process. */
 export interface SourceContext {
   /** which line of the file the first of lines is */
   first_line: number;
@@ -1222,27 +1222,27 @@ export interface Span {
   events: SpanEvent[];
 }
 
-/** Something that happened at a moment within a span. */
+/** An event of a span. */
 export interface SpanEvent {
   time_ns: number;
   name: string;
   attributes: Record<string, Json>;
 }
 
-/** From one span to another, possibly of another trace. */
+/** A link from one span to another, possibly in another trace. */
 export interface SpanLink {
   trace_id: string;
   span_id: string;
   attributes: Record<string, Json>;
 }
 
-/** What became of a finding. */
+/** State of a finding. */
 export type State = "open" | "resolved" | "regressed" | "ignored";
 
 /** How requests ended. */
 export type StatusInput = "ok" | "error";
 
-/** How the collector stands. Sizes are bytes. */
+/** The collector's own status. Sizes are in bytes. */
 export interface StatusOutput {
   ready: boolean;
   /** why it is not ready, or '' */
@@ -1276,7 +1276,7 @@ export interface StatusOutput {
   clocks_total: number;
 }
 
-/** A part of a lane's time that stands in no row. */
+/** A period of a lane that is not in any row. */
 export interface Stretch {
   span: number;
   start_ns: number;
@@ -1335,17 +1335,17 @@ export interface TraceSummary {
   refusals: number;
 }
 
-/** A page of traces, newest first unless asked otherwise. */
+/** A page of traces; by default the newest first. */
 export interface Traces {
   traces: TraceSummary[];
   /** pass as before_ns for the next page; null at the end, and where the order is not by time */
   next_before_ns: number | null;
 }
 
-/** What a condition's value is. */
+/** Unit of a condition's value. */
 export type Unit = "share" | "ns" | "count" | "ratio";
 
-/** What the site declares and the work was done for, where the call site alone does not say it. */
+/** The application object that did the work, if the call site alone does not identify it. */
 export interface UserObject {
   /** view, middleware, operation, field, serializer, consumer, receiver, ... */
   kind: string;
@@ -1353,7 +1353,7 @@ export interface UserObject {
   name: string;
 }
 
-/** What became of a finding from one side to the other. */
+/** How a finding changed from the first side to the second. */
 export type Verdict = "new" | "worse" | "better" | "gone" | "same";
 
 /** Requests of one route that the finding delayed. */
@@ -1394,7 +1394,7 @@ export interface Waiter {
   count: number;
 }
 
-/** Something that was reported while it lasts, and has not ended as far as is known. */
+/** A wait or stall that was reported while it lasts, and has not ended as far as known. */
 export interface Waiting {
   kind: FindingKind;
   finding_id: string;
@@ -1414,16 +1414,16 @@ export interface Waiting {
   span_id: string;
 }
 
-/** Where a delivery stands. */
+/** State of a delivery. */
 export type ModelsOutcome = "pending" | "delivered" | "refused" | "abandoned";
 
-/** What comes first. */
+/** Order of the list. */
 export type FindingsSort = "impact" | "total" | "count" | "p95" | "max" | "victims" | "last_seen" | "first_seen";
 
-/** What comes first. */
+/** Order of the list. */
 export type TracesSort = "newest" | "slowest" | "wait";
 
-/** What became of the newest refusal of a finding. */
+/** Outcome of a finding's newest refusal. */
 export interface FindingsOutcome {
   /** the error did not reach Django's handler: it failed no request */
   caught: boolean;

@@ -114,7 +114,7 @@ class Bench:
     def mine(self, alerting: Alerting) -> list[Any]:
         """The alerts of this test, as others leave theirs in the same store."""
         names = {active.rule.name for active in alerting.rule_set.rules}
-        return [alert for alert in alerting.board.alerts.values() if alert.rule in names]
+        return [alert for alert in alerting.states.alerts.values() if alert.rule in names]
 
 
 async def turns(alerting: Alerting, count: int = 1, pause: float = 0.05) -> None:
@@ -130,7 +130,7 @@ async def turns_until(alerting: Alerting, ask: Callable[[], Any], seconds: float
     while not (found := ask()):
         assert time.monotonic() < deadline, "it did not become true in time"
         await turns(alerting)
-        for now in alerting.board.rules.values():
+        for now in alerting.states.rules.values():
             now.evaluated_ns = 0
     return found
 

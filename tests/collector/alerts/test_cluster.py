@@ -72,8 +72,8 @@ def test_of_two_collectors_one_tells(store: str, tmp_path: Path) -> None:
         hook.wait(1, 40)
         wait_for(lambda: get(follower, "/api/alerts")["firing"] == 2, "the other shows both", 40)
         time.sleep(5)
-        told = [alert["labels"]["call_site"] for each in hook.received for alert in each.json["alerts"]]
-        assert sorted(told) == sorted(set(told)), "each alert was told once"
+        names = [alert["labels"]["call_site"] for each in hook.received for alert in each.json["alerts"]]
+        assert sorted(names) == sorted(set(names)), "each alert was told once"
         assert len({each.headers["webhook-id"] for each in hook.received}) == len(hook.received)
         assert (
             get(follower, "/api/alerts/status")["owner"] == get(leads[0], "/api/alerts/status")["owner"] != ""

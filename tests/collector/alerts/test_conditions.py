@@ -96,7 +96,7 @@ def test_every_condition_fires_on_what_it_is_about(running: Running, service: st
         await turns_until(alerting, lambda: len(bench.mine(alerting)) == len(CONDITIONS))
         await turns(alerting)
         found = {alert.rule: alert for alert in bench.mine(alerting)}
-        assert not any(now.error for now in alerting.board.rules.values())
+        assert not any(now.error for now in alerting.states.rules.values())
         for kind, _, _, labels, value in CONDITIONS:
             alert = found[bench.name(f"fires.{kind}"[:40])]
             assert alert.held.state == AlertState.FIRING, kind
@@ -152,9 +152,9 @@ def test_what_a_site_dropped_and_that_it_is_there(running: Running, service: str
         (alert,) = await turns_until(alerting, lambda: bench.mine(alerting))
         assert alert.labels["environment"] == "prod"
         await turns(alerting)
-        texts = alerting.board.alerts[alert.fingerprint].annotations
+        texts = alerting.states.alerts[alert.fingerprint].annotations
         assert (texts["value"], texts["release"]) == ("7", "1.4")
-        assert service in {each.service for each in alerting.board.last_seen.values()}
+        assert service in {each.service for each in alerting.states.last_seen.values()}
         await alerting.stop()
 
     run(work())

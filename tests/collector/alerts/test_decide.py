@@ -13,7 +13,7 @@ TIMING = Timing(10 * NS, 60 * NS, 3600 * NS, send_resolved=True)
 QUIET = Timing(10 * NS, 60 * NS, 3600 * NS, send_resolved=False)
 
 
-def told(firing: str = "", resolved: str = "", *, delivered: bool = True) -> NotificationLogEntry:
+def entry(firing: str = "", resolved: str = "", *, delivered: bool = True) -> NotificationLogEntry:
     """What was told at second 0; each letter is an alert."""
     return NotificationLogEntry(0, frozenset(firing), frozenset(resolved), delivered)
 
@@ -25,29 +25,29 @@ def told(firing: str = "", resolved: str = "", *, delivered: bool = True) -> Not
         (None, "a", "", 5, TIMING, Reason.GROUP_WAIT),
         (None, "a", "", 10, TIMING, Reason.FIRST),
         (None, "", "a", 10, TIMING, Reason.NOTHING_FIRING),
-        (told("a"), "a", "", 100, TIMING, Reason.NOTHING_NEW),
-        (told("a"), "ab", "", 30, TIMING, Reason.GROUP_INTERVAL),
-        (told("a"), "ab", "", 60, TIMING, Reason.NEW_ALERTS),
-        (told("ab"), "a", "b", 60, TIMING, Reason.SOME_RESOLVED),
-        (told("ab", "b"), "a", "b", 60, TIMING, Reason.NOTHING_NEW),
-        (told("ab"), "a", "b", 60, QUIET, Reason.NOTHING_NEW),
-        (told("a"), "", "a", 60, TIMING, Reason.ALL_RESOLVED),
-        (told("a"), "", "a", 60, QUIET, Reason.RESOLVED_UNSENT),
-        (told("", "a"), "", "a", 99, TIMING, Reason.NOTHING_FIRING),
-        (told("", "a"), "b", "", 99, TIMING, Reason.FIRST),
-        (told("a"), "a", "", 3600, TIMING, Reason.REPEAT),
-        # A silence mutes all of the group: nobody is told that it is over.
-        (told("a"), "", "", 99, TIMING, Reason.NOTHING_FIRING),
-        # The receiver refused it for good: it is not told what it was not told of, and not asked every minute.
-        (told("a", delivered=False), "", "a", 99, TIMING, Reason.RESOLVED_UNKNOWN),
-        (told("a", delivered=False), "a", "", 99, TIMING, Reason.NOTHING_NEW),
-        (told("a", delivered=False), "ab", "", 99, TIMING, Reason.NEW_ALERTS),
+        (entry("a"), "a", "", 100, TIMING, Reason.NOTHING_NEW),
+        (entry("a"), "ab", "", 30, TIMING, Reason.GROUP_INTERVAL),
+        (entry("a"), "ab", "", 60, TIMING, Reason.NEW_ALERTS),
+        (entry("ab"), "a", "b", 60, TIMING, Reason.SOME_RESOLVED),
+        (entry("ab", "b"), "a", "b", 60, TIMING, Reason.NOTHING_NEW),
+        (entry("ab"), "a", "b", 60, QUIET, Reason.NOTHING_NEW),
+        (entry("a"), "", "a", 60, TIMING, Reason.ALL_RESOLVED),
+        (entry("a"), "", "a", 60, QUIET, Reason.RESOLVED_UNSENT),
+        (entry("", "a"), "", "a", 99, TIMING, Reason.NOTHING_FIRING),
+        (entry("", "a"), "b", "", 99, TIMING, Reason.FIRST),
+        (entry("a"), "a", "", 3600, TIMING, Reason.REPEAT),
+        # A silence mutes all of the group: no notification says that it is over.
+        (entry("a"), "", "", 99, TIMING, Reason.NOTHING_FIRING),
+        # The receiver refused it for good: it is not notified of the end, and not asked every minute.
+        (entry("a", delivered=False), "", "a", 99, TIMING, Reason.RESOLVED_UNKNOWN),
+        (entry("a", delivered=False), "a", "", 99, TIMING, Reason.NOTHING_NEW),
+        (entry("a", delivered=False), "ab", "", 99, TIMING, Reason.NEW_ALERTS),
         # The clock was set back by a day: nobody waits for it to come again.
         (None, "a", "", -86_400, TIMING, Reason.FIRST),
-        (told("a"), "ab", "", -86_400, TIMING, Reason.NEW_ALERTS),
-        (told("a"), "a", "", -86_400, TIMING, Reason.REPEAT),
+        (entry("a"), "ab", "", -86_400, TIMING, Reason.NEW_ALERTS),
+        (entry("a"), "a", "", -86_400, TIMING, Reason.REPEAT),
         # A turn that began before the last one was recorded.
-        (told("a"), "a", "", -2, TIMING, Reason.NOTHING_NEW),
+        (entry("a"), "a", "", -2, TIMING, Reason.NOTHING_NEW),
     ],
 )
 def test_every_decision_has_its_reason(  # noqa: PLR0917 - a row of the table

@@ -155,7 +155,7 @@ def test_what_is_late_does_not_end_an_alert() -> None:
         shop.arrive(minute)
     shop.run(range(400, 470, 10), chatter=False)
     assert [change for _, change in shop.changes] == [Change.FIRED]
-    assert shop.run(range(470, 1500, 10), chatter=False) == [Change.FIRED, Change.RESOLVED_UNHEARD]
+    assert shop.run(range(470, 1500, 10), chatter=False) == [Change.FIRED, Change.RESOLVED_SILENT]
 
 
 def test_a_late_minute_of_what_was_told_is_not_told_again() -> None:
@@ -263,8 +263,8 @@ def test_an_alert_is_not_resolved_by_what_a_collector_missed_while_it_was_down()
     """After a restart it is resolved when the condition has not held for as long as it takes, counted from then."""
     now = START * NS
     firing = AlertStatus(AlertState.FIRING, now - 3600 * NS, 0, now - 3000 * NS, now - 3500 * NS, 9.0, 9.0)
-    silent = Series([], 0, listening_ns=now)
-    heard = Series([], now, listening_ns=now)
+    silent = Series([], 0, receiving_since_ns=now)
+    heard = Series([], now, receiving_since_ns=now)
     for series in (silent, heard):
         after, change = evaluate(firing, series, now_ns=now + NS, hold_ns=0, keep_firing_ns=60 * NS)
         assert (after.state, change) == (AlertState.FIRING, Change.NONE)

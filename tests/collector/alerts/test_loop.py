@@ -217,7 +217,9 @@ def test_a_silence_mutes_and_its_end_tells(running: Running, service: str, tmp_p
             await turns_until(alerting, lambda: bench.mine(alerting))
             await turns(alerting, 3)
             (alert,) = bench.mine(alerting)
-            assert alerting.board.muted_by(alert, alerting.rule_set, bench.clock.now()) == [made.json()["id"]]
+            assert alerting.states.muted_by(alert, alerting.rule_set, bench.clock.now()) == [
+                made.json()["id"]
+            ]
             assert ops.received == []
             address = f"/api/alerts/silences/{made.json()['id']}"
             ended = running.http.request("DELETE", address, headers={"Content-Type": "application/json"})
@@ -247,7 +249,7 @@ def test_an_alert_says_the_same_when_its_rule_is_gone(running: Running, service:
             bench.rules()
             alerting.reload()
             await turns_until(alerting, lambda: len(ops.received) == 2)
-            over = alerting.board.alerts[alert.fingerprint]
+            over = alerting.states.alerts[alert.fingerprint]
             shown = serializers.alert(alerting, over, bench.clock.now())
             assert (shown.state, shown.value, shown.value_text) == ("resolved", 2 * SECOND, "2 s")
             bench.rules({"name": "stall", "when": {"type": "loop_blocked_share", "over": "50%"}})
@@ -316,8 +318,8 @@ def test_a_restart_says_of_nobody_that_it_is_back(running: Running, service: str
                 (alert,) = bench.mine(restarted)
                 assert alert.firing
                 assert alert.held.value > 11 * 60 * SECOND
-            told = [alert for received in ops.received for alert in received.json["alerts"]]
-            assert {each["status"] for each in told if each["labels"]["service"] == service} == {"firing"}
+            alerts = [alert for received in ops.received for alert in received.json["alerts"]]
+            assert {each["status"] for each in alerts if each["labels"]["service"] == service} == {"firing"}
             sender.request("GET", "/", start_ns=bench.clock.now())
             await asyncio.to_thread(running.send, sender)
             bench.clock.pass_by(30)

@@ -289,9 +289,9 @@ def test_what_answers_mean(
     assert (outcome.verdict, outcome.retry_after) == (verdict, after)
     assert says in outcome.text
     assert len(hook.received) == 1
-    told = outcome.text + caplog.text
-    assert "secret-path" not in told
-    assert SECRET not in told
+    output = outcome.text + caplog.text
+    assert "secret-path" not in output
+    assert SECRET not in output
 
 
 @pytest.mark.parametrize(

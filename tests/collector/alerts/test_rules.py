@@ -209,7 +209,7 @@ def test_a_file_is_read_again_when_it_changes_and_a_bad_one_keeps_the_old_rules(
         if text is not None:
             path.write_text(text)
             os.utime(path, ns=(now, now))
-        asyncio.run(rules.look(now))
+        asyncio.run(rules.reload_if_changed(now))
         return len(rules.rule_set.rules)
 
     builtin = len(loader.read("").rules)
@@ -218,7 +218,7 @@ def test_a_file_is_read_again_when_it_changes_and_a_bad_one_keeps_the_old_rules(
     assert look("rules: [{name: mine, when: {type: longest_stall, over: 1s}}]") == builtin + 1
     assert rules.error == ""
     assert look("rules: [{name: mine") == builtin + 1
-    assert "the rules before it stay in force: line 1: this is no YAML" in rules.error
+    assert "the previous rules stay in use: line 1: this is no YAML" in rules.error
     assert rules.error in caplog.text
     assert look("defaults: false") == 0
     assert rules.error == ""

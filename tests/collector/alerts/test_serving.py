@@ -144,25 +144,25 @@ def test_the_commands(collector: Server, hook: Hook, run: Callable[..., tuple[in
     """List, try, silence and end, and what each says when it cannot."""
     trouble(collector, "kiosk")
     wait_for(lambda: "kiosk" in run("list")[1], "the alert is listed")
-    status, told = run("list")
+    status, output = run("list")
     assert status == 0
-    assert "firing   error    new-refusal" in told
-    assert any(line.strip().startswith("impact: ") for line in told.splitlines())
+    assert "firing   error    new-refusal" in output
+    assert any(line.strip().startswith("impact: ") for line in output.splitlines())
     assert json.loads(run("list", "--json")[1])["alerts"]
 
-    status, told = run("test")
-    assert (status, told.split()[:2]) == (0, ["ok", "ops"])
+    status, output = run("test")
+    assert (status, output.split()[:2]) == (0, ["ok", "ops"])
     assert [each for each in hook.received if each.json["notificationReason"] == "test"]
-    status, told = run("test", "nobody")
-    assert (status, told) == (
+    status, output = run("test", "nobody")
+    assert (status, output) == (
         1,
         "asgiscope-collector: no receiver nobody: see /api/alerts/receivers for those there are\n",
     )
 
     assert run("silence")[1] == "There are no silences.\n"
-    status, told = run("silence", "service=kio*", "--for", "30m", "--comment", "we know")
+    status, output = run("silence", "service=kio*", "--for", "30m", "--comment", "we know")
     assert status == 0
-    silence = told.split()[0]
+    silence = output.split()[0]
     assert "we know" in run("silence")[1]
     assert "(muted)" in run("list")[1]
     assert run("silence", "--end", silence) == (0, f"{silence} has ended.\n")
@@ -197,7 +197,7 @@ def test_a_collector_with_a_login_is_asked_by_name(
             printed = capsys.readouterr()
             return status, printed.out + printed.err
 
-        assert listed() == (1, "asgiscope-collector: this collector asks who you are: say so with --user\n")
+        assert listed() == (1, "asgiscope-collector: this collector requires a sign-in: use --user\n")
         monkeypatch.setenv("ASGISCOPE_COLLECTOR_PASSWORD", "wrong")
         assert listed("--user", "ada") == (1, "asgiscope-collector: name or password is wrong: try again\n")
         monkeypatch.setenv("ASGISCOPE_COLLECTOR_PASSWORD", secret)
@@ -226,7 +226,7 @@ def test_a_file_that_changes_is_taken_and_a_bad_one_is_said(
     status = wait_for(
         lambda: (now := get(collector, "/api/alerts/status"))["error"] and now, "the bad file is noticed"
     )
-    assert "the rules before it stay in force" in status["error"]
+    assert "the previous rules stay in use" in status["error"]
     assert (status["rules"], status["receivers"]) == (count + 1, 1)
     assert status["error"] in get(collector, "/readyz")["warnings"][0]
     assert status["error"] in collector.log.read_text()

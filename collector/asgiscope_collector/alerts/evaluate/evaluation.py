@@ -1,10 +1,10 @@
-"""From the windows in which a condition held to the state of its alert. Pure: the clock is handed in.
+"""From the windows in which a condition held to the state of its alert. Pure functions: the time is an argument.
 
-Which windows held is read anew each time, for as far back as spans may come late, so nothing but a firing
-alert has to be remembered: a restart finds the same, and a late minute counts as if it had been in time.
-The window that ends with the present minute can only add: what it lacks may still come. An alert is resolved
-when its condition has not held for `keep_firing` and the service has been heard of since, for until then it
-is not known whether the trouble is over or only its report late.
+Each evaluation reads the windows again, for as far back as spans may arrive late, so only a firing alert has
+to be remembered: after a restart the result is the same, and a late minute counts as if it had been in time.
+The window that ends with the current minute can only add: its data is incomplete. An alert is resolved when
+its condition has not held for `keep_firing` and the service has sent data since; until then the problem may
+be over, or only its report may be late.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from typing import Final
 _NS: Final = 1_000_000_000
 MINUTE: Final = 60
 LATE_SECONDS: Final = 600
-"""Spans that come later than this change no alert."""
+"""Spans that arrive later than this do not change an alert."""
 
 
 class AlertState(StrEnum):
-    """Of an alert."""
+    """State of an alert."""
 
     INACTIVE = "inactive"
     PENDING = "pending"
@@ -29,49 +29,51 @@ class AlertState(StrEnum):
 
 
 class Change(StrEnum):
-    """What an evaluation did to an alert, and why."""
+    """The effect of an evaluation on an alert, with the reason."""
 
     NONE = "none"
     FIRED = "the condition held"
     FIRED_LATE = "the condition held in minutes that arrived late"
-    RESOLVED = "the condition holds no more"
-    RESOLVED_UNHEARD = "the service was not heard of any more"
-    RULE_GONE = "its rule is there no more"
+    RESOLVED = "the condition no longer holds"
+    RESOLVED_SILENT = "the service no longer sends data"
+    RULE_GONE = "its rule no longer exists"
 
 
 @dataclass(frozen=True, slots=True)
 class AlertStatus:
-    """Where an alert stands. Times are nanoseconds since the epoch, 0 where there is none."""
+    """The current state of an alert. Times are ns since the epoch, 0 if there is none."""
 
     state: AlertState = AlertState.INACTIVE
     starts_ns: int = 0
-    """The start of the minute in which the condition began to hold."""
+    """Start of the minute in which the condition began to hold."""
     ends_ns: int = 0
-    """When the condition ended to hold, once that is known."""
+    """When the condition stopped holding, once that is known."""
     held_until_ns: int = 0
-    """The end of the last window in which it held, as far as it has been accounted for."""
+    """End of the last window in which the condition held, as far as evaluated."""
     fired_ns: int = 0
-    """When it was decided that it fires; later than `starts_ns` where the report came late."""
+    """When the alert was decided to fire; later than `starts_ns` if the spans arrived late."""
     value: float = 0.0
-    """In the newest window in which it held."""
+    """Value of the newest window in which the condition held."""
     fired_value: float = 0.0
-    """In the window for which it fired."""
+    """Value of the window for which the alert fired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is known of one series of a condition."""
+    """The data of one series of a condition."""
 
     held: Sequence[tuple[int, float]]
-    """The windows in which the condition held: end in seconds since the epoch, value; rising."""
-    heard_ns: int
-    """When the service was last heard of."""
-    listening_ns: int = 0
-    """Since when the collector has listened: what it missed is no sign that a condition holds no more."""
+    """Windows in which the condition held: end in seconds since the epoch, and value; ascending."""
+    last_seen_ns: int
+    """When the service last sent data."""
+    receiving_since_ns: int = 0
+    """Since when the collector has received data without a break; for earlier times, missing data proves
+    nothing.
+    """
 
 
 def windows(now_ns: int, hold_ns: int) -> list[int]:
-    """The ends of the windows to ask for: back as far as is late, and as `for` needs before that."""
+    """Return the ends of the windows to query: as far back as data may be late, plus what `for` needs."""
     now = now_ns // _NS
     floor = now // MINUTE * MINUTE
     present = floor if now_ns == floor * _NS else floor + MINUTE
@@ -83,8 +85,8 @@ def windows(now_ns: int, hold_ns: int) -> list[int]:
 def evaluate(
     before: AlertStatus, series: Series, *, now_ns: int, hold_ns: int, keep_firing_ns: int
 ) -> tuple[AlertStatus, Change]:
-    """The state of an alert now, and what changed."""
-    # A clock that was set back leaves times in the future: they count as now.
+    """Return the state of an alert at `now_ns`, and the change."""
+    # After the clock was set back, times may be in the future: they count as now.
     before = _in_the_past(before, now_ns)
     run = _newest_run(series.held, now_ns, hold_ns)
     if before.state == AlertState.FIRING:
@@ -109,9 +111,9 @@ def evaluate(
 def evaluate_gauge(
     before: AlertStatus, value: float | None, since_ns: int, *, now_ns: int, hold_ns: int, keep_firing_ns: int
 ) -> tuple[AlertStatus, Change]:
-    """The same for what has no windows: `value` is that of now, None if the condition does not hold.
+    """Evaluate a condition without windows: `value` is the current value, or None if the condition does not hold.
 
-    `since_ns` says since when it has held.
+    `since_ns` is when it began to hold.
     """
     before = _in_the_past(before, now_ns)
     if value is None:
@@ -129,19 +131,19 @@ def evaluate_gauge(
 
 
 def fingerprint(rule: str, labels: dict[str, str]) -> str:
-    """Of an alert: its rule and the labels that tell its series apart. Sixteen hexadecimal digits."""
+    """Return the fingerprint of an alert, 16 hexadecimal digits of its rule and the labels of its series."""
     text = "\0".join([rule, *(f"{name}\0{value}" for name, value in sorted(labels.items()))])
     return sha256(text.encode()).hexdigest()[:16]
 
 
 def alert_id(fingerprint_: str, starts_ns: int) -> str:
-    """Of one firing of it: the same wherever and however often it is decided."""
+    """Return the id of one firing of an alert: the same wherever and however often it is computed."""
     return f"{fingerprint_}-{starts_ns // _NS}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Windows, one after the other, in which a condition held."""
+    """Consecutive windows in which a condition held."""
 
     since_ns: int
     until_ns: int
@@ -149,7 +151,7 @@ class _Run:
 
 
 def _in_the_past(before: AlertStatus, now_ns: int) -> AlertStatus:
-    """A clock that was set back leaves times in the future: they count as now."""
+    """Limit times to now: after the clock was set back, some may be in the future."""
     if max(before.held_until_ns, before.fired_ns) <= now_ns:
         return before
     return replace(
@@ -160,26 +162,27 @@ def _in_the_past(before: AlertStatus, now_ns: int) -> AlertStatus:
 def _still_firing(
     before: AlertStatus, series: Series, *, now_ns: int, keep_firing_ns: int
 ) -> tuple[AlertStatus, Change]:
-    # While it fires, any window that holds keeps it firing: `for` asks only for the beginning.
+    # While the alert fires, any window that holds keeps it firing: `for` applies only to the start.
     newest = series.held[-1] if series.held else None
     until, value = before.held_until_ns, before.value
     if newest and (end := min(newest[0] * _NS, now_ns)) >= until:
         until, value = end, newest[1]
     after = replace(before, held_until_ns=until, value=value)
-    # Also since it fired: an alert of minutes that came late is over at once, and still has to be told.
-    quiet_ns = now_ns - max(until, before.fired_ns, min(series.listening_ns, now_ns))
+    # Also count from `fired_ns`: an alert for minutes that arrived late is over at once, and must still be
+    # notified.
+    quiet_ns = now_ns - max(until, before.fired_ns, min(series.receiving_since_ns, now_ns))
     if quiet_ns < keep_firing_ns:
         return after, Change.NONE
     ended = replace(after, state=AlertState.RESOLVED, ends_ns=until)
-    if series.heard_ns >= until + MINUTE * _NS:
+    if series.last_seen_ns >= until + MINUTE * _NS:
         return ended, Change.RESOLVED
     if quiet_ns >= LATE_SECONDS * _NS:
-        return ended, Change.RESOLVED_UNHEARD
+        return ended, Change.RESOLVED_SILENT
     return after, Change.NONE
 
 
 def _newest_run(held: Sequence[tuple[int, float]], now_ns: int, hold_ns: int) -> _Run | None:
-    """The newest run that lasted as long as `for` asks."""
+    """Return the newest run that lasted as long as `for` demands."""
     end = len(held)
     while end:
         start = end - 1

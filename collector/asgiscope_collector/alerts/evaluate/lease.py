@@ -1,13 +1,17 @@
-"""Which of several collectors on one store evaluates: the holder of a lease, kept as rows in the store.
+"""The lease that decides which of several collectors on one store evaluates alerts.
 
-A claim is a row: term, owner, and the time on the store's clock, in that order of precedence. Who claims a new
-term waits until every claim made at the same moment is there, and reads: the earliest claim of the term holds,
-of two with the same time the one whose owner's name is smaller. All read the same rows, so all find the same
-holder. The holder renews by adding rows; when its newest row is older than the lease, anybody may claim the next
-term. The store's clock alone is compared, so the collectors' clocks may differ.
+It is kept as rows in the store.
 
-The holder stops sending well before its lease ends, on its own monotonic clock and counted from before it asked,
-so that nobody else has begun by then. A collector with the embedded engine has its folder alone and needs none.
+A claim is a row: term, owner, and the time on the store's clock, in this order of precedence. A collector
+that claims a new term waits until every concurrent claim is visible and then reads: the earliest claim of the
+term wins, and of two with the same time the one with the smaller owner name. All collectors read the same
+rows, so they find the same holder. The holder renews by adding rows; when its newest row is older than the
+lease, any collector may claim the next term. Only times of the store's clock are compared, so the collectors'
+clocks may differ.
+
+The holder stops sending well before its lease ends, on its own monotonic clock and counted from before its
+query, so that no other collector has started by then. A collector with the embedded engine owns its folder
+and needs no lease.
 """
 
 import asyncio
@@ -42,14 +46,15 @@ _CLAIM: Final = "INSERT INTO asgiscope_alert_lease SELECT {term:UInt64}, now64(6
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds. The settling time must be longer than a claim's insert may take."""
+    """Durations in seconds. `settle` must be longer than the insert of a claim may take."""
 
     lease: float = 30.0
     renew: float = 10.0
     settle: float = 3.0
     margin: float = 8.0
-    """The holder stops so long before its lease ends; an attempt to send takes 20 s at most, and ends first or
-    is cut off."""
+    """The holder stops this long before its lease ends: an attempt to send takes at most 20 s, and ends
+    before or is cancelled.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class _Holder:
 
 
 class Lease:
-    """This collector's part in it. `owner` is unique among the collectors."""
+    """This collector's part in the lease. `owner` is unique among the collectors."""
 
     def __init__(
         self,
@@ -78,7 +83,7 @@ class Lease:
         self._until = 0.0
         self._renewed = 0.0
         self.holder = ""
-        """Who evaluates, as far as is known."""
+        """The collector that evaluates, as far as known."""
 
     @property
     def held(self) -> bool:
@@ -86,10 +91,10 @@ class Lease:
         return self._monotonic() < self._until - self._times.margin
 
     async def keep(self) -> bool:
-        """Renew the lease, or take it where nobody holds it; whether it is held. Called every second or so.
+        """Renew the lease, or claim it if nobody holds it; return whether it is held. Called about once a second.
 
         Raises:
-            clickhouse_connect.driver.exceptions.Error: the store cannot be asked.
+            clickhouse_connect.driver.exceptions.Error: the store cannot be queried.
         """
         if self.held and self._monotonic() - self._renewed < self._times.renew:
             return True
@@ -105,7 +110,7 @@ class Lease:
         term = (holder.term if holder else 0) + 1
         await self._engine.run(self._claim, term)
         if self._monotonic() - asked > self._times.settle:
-            return False  # the claim came too late for the others to wait for; the next turn sees who holds
+            return False  # too late for the others to wait for the claim; the next call reads the holder
         await asyncio.sleep(self._times.settle)
         holder = await self._read()
         self.holder = holder.owner if holder else ""
@@ -128,5 +133,5 @@ class Lease:
 
 
 def owner_name() -> str:
-    """Unique among collectors, and says which one it is."""
+    """Return a name that is unique among collectors and identifies this one."""
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"

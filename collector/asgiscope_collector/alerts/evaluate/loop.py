@@ -1,7 +1,7 @@
-"""Runs alerting: read the rules, evaluate, decide, send, record; then again.
+"""The alerting loop: read the rules, evaluate, decide, send, record.
 
-Evaluating asks the store, in one of its threads; everything else happens on the event loop, in one task. What
-fails is said (`failure`, the log, the API) and tried again: nothing ends the task.
+The evaluation queries the store on one of its threads; everything else runs on the event loop, in one task.
+Errors are reported (`failure`, the log, the API) and the step is tried again: no error ends the task.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _NS: Final = 1_000_000_000
 _DAY: Final = 86_400
 _IDLE_NS: Final = 15 * _NS
-"""While nothing is stored, the rollups say the same: they are asked again after this time."""
+"""If nothing was stored, the rollups have not changed: they are queried again after this time."""
 _STALE_NS: Final = 60 * _NS
 _JUMP_NS: Final = 30 * _NS
 _OPEN_PAUSE: Final = 0.1
@@ -47,7 +47,7 @@ _LEASE_PAUSE: Final = 1.0
 
 @dataclass(slots=True)
 class Status:
-    """Whether alerting works."""
+    """State of alerting itself."""
 
     failure: str = ""
     evaluated_ns: int = 0
@@ -59,14 +59,14 @@ class Alerting:
 
     Args:
         engine: the store, open or not yet.
-        path: the rules file; '' for the built-in rules alone.
-        base_url: where people reach the page, for links.
-        gauges: how the collector itself stands; may touch the disk.
-        clocks: the senders whose clocks are off.
-        stored: changes when something was stored; None where others store too.
-        lease: None where no other collector has this store.
-        clock: nanoseconds since the epoch.
-        monotonic: nanoseconds that never jump.
+        path: the rules file; '' for only the built-in rules.
+        base_url: base URL of the page, for links.
+        gauges: the collector's own gauges; may read the disk.
+        clocks: the senders whose clocks are wrong.
+        stored: changes when something was stored; None if other collectors store too.
+        lease: None if no other collector uses this store.
+        clock: ns since the epoch.
+        monotonic: monotonic ns.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class Alerting:
         self.links = Links(base_url.rstrip("/"))
         self.rules = RulesFile(path)
         self.status = Status()
-        self.board = AlertStates(listening_ns=clock())
+        self.states = AlertStates(receiving_since_ns=clock())
         self.sender = Sender(self._receiver, self._network, clock)
-        self.teller = Notifier(engine, self.board, self.links, self.sender, clock=clock)
+        self.notifier = Notifier(engine, self.states, self.links, self.sender, clock=clock)
         self.leads = False
         self._wake = asyncio.Event()
-        self.teller.concluded = self._wake.set
+        self.notifier.on_concluded = self._wake.set
         self._stored_before = -1
         self._asked_ns = 0
         self._clocks = (0, 0)
@@ -105,69 +105,69 @@ class Alerting:
 
     @property
     def rule_set(self) -> RuleSet:
-        """The rules in force."""
+        """The active rules."""
         return self.rules.rule_set
 
     @property
     def owner(self) -> str:
-        """Which collector evaluates; '' where there is only this one."""
+        """The collector that evaluates; '' if there is only this one."""
         return self._lease.holder if self._lease else ""
 
     def now_ns(self) -> int:
-        """The time, as alerting sees it."""
+        """The current time, as alerting sees it."""
         return self._clock()
 
     def warnings(self) -> list[str]:
-        """What a person should know though the collector works: a rules file that cannot be used, and the like."""
+        """Problems that an operator should know of although the collector works, such as an invalid rules file."""
         return [each for each in (self.rules.error, self.status.failure) if each]
 
     def start(self) -> None:
-        """Begin, as soon as the store is open."""
+        """Start as soon as the store is open."""
         self._tasks.append(asyncio.create_task(self._run(), name="asgiscope-alerts"))
         if self._lease is not None:
             self._tasks.append(asyncio.create_task(self._keep_lease(self._lease), name="asgiscope-lease"))
 
     async def stop(self) -> None:
-        """End; what is on its way is sent on by the next start."""
+        """Stop; the next start resumes unfinished deliveries."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await self.teller.close()
+        await self.notifier.close()
 
     def reload(self) -> None:
         """Read the rules file again at once."""
-        self.rules.again()
+        self.rules.reload_next()
         self._wake.set()
 
     async def refresh_silences(self) -> None:
-        """Take what was recorded about silences."""
-        self.board.silences = await self._engine.run(store.load_silences, self._engine, self._clock())
+        """Load the recorded silences."""
+        self.states.silences = await self._engine.run(store.load_silences, self._engine, self._clock())
         self._wake.set()
 
     async def tick(self) -> None:
-        """One turn: rules file, evaluation, decisions."""
+        """Run one turn: rules file, evaluation, decisions."""
         now_ns = self._clock()
-        self._watch_the_clock(now_ns)
-        await self.rules.look(now_ns)
+        self._check_clock(now_ns)
+        await self.rules.reload_if_changed(now_ns)
         if self._lease is not None and not self._lease.held:
             if self.leads:
                 self.leads = False
-                await self.teller.close()
+                await self.notifier.close()
             await self._follow(now_ns)
             return
         if not self.leads:
             await self._lead(now_ns)
         if self._lease is not None:
-            self.board.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
+            self.states.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
         changed = await self._evaluate(now_ns)
         for alert, change in changed:
             logger.info("alerts: %s %s: %s", alert.rule, alert.held.state, change)
         if changed:
-            await self.teller.described([alert for alert, _ in changed], self.rule_set, now_ns)
-        await self.teller.describe_moved(self.rule_set, now_ns)
-        await self.teller.tell(self.rule_set, now_ns)
-        self.board.forget(now_ns)
+            await self.notifier.refresh_texts([alert for alert, _ in changed], self.rule_set, now_ns)
+        await self.notifier.refresh_changed_texts(self.rule_set, now_ns)
+        await self.notifier.notify(self.rule_set, now_ns)
+        self.states.forget(now_ns)
         self.status.evaluated_ns = now_ns
 
     async def _run(self) -> None:
@@ -179,7 +179,8 @@ class Alerting:
                 await self.tick()
                 self.status.failure = ""
                 pause = min(
-                    self.rule_set.file.interval / _NS, _GROUP_PAUSE if self.teller.groups_wait else 3600.0
+                    self.rule_set.file.interval / _NS,
+                    _GROUP_PAUSE if self.notifier.has_waiting_groups else 3600.0,
                 )
             except EngineClosedError:
                 return  # the collector stops
@@ -201,9 +202,9 @@ class Alerting:
             except (EngineError, EngineBusyError, EngineClosedError) as error:
                 logger.warning("alerts: the lease could not be asked for: %s", str(error)[:200])
             if not lease.held and self.leads:
-                # At once, and not at the next turn: another collector may send soon.
+                # At once, not at the next turn: another collector may send soon.
                 self.leads = False
-                await self.teller.close()
+                await self.notifier.close()
             await asyncio.sleep(_LEASE_PAUSE)
 
     def _receiver(self, name: str) -> ReceiverConfig | None:
@@ -213,33 +214,33 @@ class Alerting:
         return self.rule_set.file.network
 
     async def _lead(self, now_ns: int) -> None:
-        """Take up where the last evaluator was."""
+        """Load the state that the last evaluator recorded."""
         alerts = await self._engine.run(store.load_alerts, self._engine, now_ns)
-        self.board.alerts = {alert.fingerprint: alert for alert in alerts}
-        self.board.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
-        self.board.record_last_seen(await self._heard(now_ns, _DAY))
-        await self.teller.resume()
+        self.states.alerts = {alert.fingerprint: alert for alert in alerts}
+        self.states.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
+        self.states.record_last_seen(await self._last_seen(now_ns, _DAY))
+        await self.notifier.resume()
         self.leads = True
 
     async def _follow(self, now_ns: int) -> None:
-        """Know what the evaluator records, to show it."""
+        """Load what the evaluating collector records, to show it."""
         alerts = await self._engine.run(store.load_alerts, self._engine, now_ns)
-        self.board.alerts = {alert.fingerprint: alert for alert in alerts}
-        self.board.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
+        self.states.alerts = {alert.fingerprint: alert for alert in alerts}
+        self.states.silences = await self._engine.run(store.load_silences, self._engine, now_ns)
 
-    def _watch_the_clock(self, now_ns: int) -> None:
+    def _check_clock(self, now_ns: int) -> None:
         monotonic = self._monotonic()
         before, monotonic_before = self._clocks
         self._clocks = (now_ns, monotonic)
         jump = (now_ns - before) - (monotonic - monotonic_before)
         if before and abs(jump) > _JUMP_NS:
             logger.warning("alerts: the clock was set by %.0f s", jump / _NS)
-            # Nobody is silent because the clock was set, or because the machine slept.
-            self.board.listening_ns = now_ns
-            self.board.drops.clear()
-            self.board.gauge_since.clear()
+            # No service is silent because the clock was set, or because the machine was suspended.
+            self.states.receiving_since_ns = now_ns
+            self.states.drops.clear()
+            self.states.gauge_since.clear()
             self._asked_ns = 0
-            for now in self.board.rules.values():
+            for now in self.states.rules.values():
                 now.evaluated_ns = 0
 
     async def _evaluate(self, now_ns: int) -> list[tuple[Alert, Change]]:
@@ -253,45 +254,45 @@ class Alerting:
         if asks:
             self._stored_before, self._asked_ns = -1 if stored is None else stored, now_ns
             began = self._monotonic()
-            self.board.record_last_seen(await self._heard(now_ns, LATE_SECONDS))
+            self.states.record_last_seen(await self._last_seen(now_ns, LATE_SECONDS))
             found = await self._engine.run(_read_all, self._engine, windowed, now_ns)
             self.status.took_ms = (self._monotonic() - began) // 1_000_000
-        changed = self.board.drop_unknown(self.rule_set, now_ns)
+        changed = self.states.drop_unknown(self.rule_set, now_ns)
         gauges = await asyncio.to_thread(self._gauges)
-        self.board.received = {}
+        self.states.received = {}
         for each in self._clocks_off(now_ns):
             key = (each.service, each.environment)
-            self.board.received[key] = max(each.received_ns, self.board.received.get(key, 0))
+            self.states.received[key] = max(each.received_ns, self.states.received.get(key, 0))
         for active in due:
             keep_ns = max(active.rule.keep_firing, (active.notify.group_wait or 0) + self._least_ns)
             if not is_windowed(active.rule):
-                changed += self.board.apply_gauges(active, gauges, now_ns, keep_ns)
+                changed += self.states.apply_gauges(active, gauges, now_ns, keep_ns)
                 continue
             series = found.get(active.rule.name)
             if isinstance(series, str):
-                now = self.board.rules.setdefault(active.rule.name, RuleNow())
+                now = self.states.rules.setdefault(active.rule.name, RuleNow())
                 now.evaluated_ns, now.error = now_ns, series
             elif series is not None:
-                changed += self.board.apply(active, series, now_ns, keep_ns)
+                changed += self.states.apply(active, series, now_ns, keep_ns)
         return changed
 
     @property
     def _least_ns(self) -> int:
-        """An alert lives through two turns at least, or its group would never be looked at while it fires."""
+        """Return how long an alert must live: two turns, or its group would not be seen while it fires."""
         return 2 * self.rule_set.file.interval + 2 * _NS
 
     def _is_due(self, active: ActiveRule, now_ns: int) -> bool:
-        now = self.board.rules.get(active.rule.name)
+        now = self.states.rules.get(active.rule.name)
         every_ns = max(cadence_ns(active.rule), self.rule_set.file.interval - _NS // 2)
         return now is None or not 0 <= now_ns - now.evaluated_ns < every_ns
 
-    async def _heard(self, now_ns: int, seconds: int) -> list[LastSeen]:
+    async def _last_seen(self, now_ns: int, seconds: int) -> list[LastSeen]:
         now = now_ns // _NS
         return await self._engine.run(last_seen, self._engine, first=now - seconds, last=now + 60)
 
 
 def _read_all(engine: Engine, due: list[ActiveRule], now_ns: int) -> dict[str, list[Found] | str]:
-    """The series of each rule, or why it could not be read."""
+    """Return the series of each rule, or why they could not be read."""
     found: dict[str, list[Found] | str] = {}
     for active in due:
         try:

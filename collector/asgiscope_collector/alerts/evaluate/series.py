@@ -1,4 +1,4 @@
-"""From a rule to the series that it tells apart: which windows held, and what the value is now."""
+"""The series of a rule: the windows in which the condition held, and the current value."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _IDENTITY: Final[dict[str, tuple[str, ...]]] = {
     "finding_regressed": _BY_FINDING,
     "hops_per_request": ("service", "environment", "route"),
 }
-"""The labels that tell a condition's series apart, where they are more than service and environment."""
+"""The labels that identify a condition's series, in addition to service and environment."""
 
 
 @dataclass(slots=True)
@@ -36,25 +36,25 @@ class Found:
     labels: dict[str, str]
     release: str
     held: list[tuple[int, float]] = field(default_factory=list)
-    """The windows in which the condition held: end in seconds since the epoch, value."""
+    """Windows in which the condition held: end in seconds since the epoch, and value."""
     present: float | None = None
-    """The value of the window that ends with the present minute."""
+    """The value of the window that ends with the current minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """How this collector itself stands."""
+    """The collector's own gauges."""
 
     drops: int
-    """Bodies refused for want of room or set aside, since it started."""
+    """Bodies refused for lack of room or set aside, since the start."""
     disk_free: float
-    """Share of the disk."""
+    """Free share of the disk."""
     lag_ns: int
-    """How long the oldest of what was accepted waits to be stored."""
+    """How long the oldest accepted body has waited to be stored."""
 
 
 def cadence_ns(rule: Rule) -> int:
-    """How often a rule is worth asking: at once where an event is to be told, seldom where a share moves slowly."""
+    """Return how often to evaluate a rule: at once for events, less often for shares that change slowly."""
     if isinstance(rule.when, c.WorseRelease):
         return _MINUTE_NS
     if isinstance(rule.when, c.LoopBlocked | c.QueueWait | c.SharedThread | c.PoolSaturation | c.Hops):
@@ -63,7 +63,7 @@ def cadence_ns(rule: Rule) -> int:
 
 
 def is_windowed(rule: Rule) -> bool:
-    """Whether its condition is read from the rollups, window by window."""
+    """Return whether the condition is read from the rollups by window."""
     return not isinstance(rule.when, c.Silent | c.CollectorDrops | c.CollectorDisk | c.CollectorLag)
 
 
@@ -75,9 +75,9 @@ def read(
     *,
     everything: bool = False,
 ) -> list[Found]:
-    """The series of a rule in the windows of an evaluation, or in those that end at `ends`.
+    """Read the series of a rule in the windows of an evaluation, or in those that end at `ends`.
 
-    With `everything` each window counts as one that held, whatever its value.
+    With `everything`, each window counts as one that held, whatever its value.
     """
     rule, condition = active.rule, active.rule.when
     asked = Windows(
@@ -94,14 +94,14 @@ def read(
 
 
 def identity_of(condition: c.Condition) -> tuple[str, ...]:
-    """The labels that tell the condition's series apart."""
+    """Return the labels that identify the condition's series."""
     if isinstance(condition, c.QueueWait):
         return _BY_FINDING if condition.by == "call_site" else ("service", "environment", "executor")
     return _IDENTITY.get(condition.type, ("service", "environment"))
 
 
 def in_scope(rule: Rule, seen: LastSeen) -> bool:
-    """Whether a rule looks at a service."""
+    """Return whether a service is in a rule's scope."""
     scope = rule.scope
     return alerts.matches(scope.service, seen.service) and alerts.matches(scope.environment, seen.environment)
 

@@ -1,7 +1,7 @@
-"""Whether a group of alerts is told, and why or why not. Pure, as Alertmanager's dedup stage is.
+"""Whether to notify a receiver about a group of alerts, and why. Pure functions, like Alertmanager's dedup stage.
 
-The order is decide, send, record: what was concluded last (`Told`) is written only when a receiver has taken
-the message, or has refused it for good.
+The order is decide, send, record: the notification log is written only after a receiver has accepted the
+message or has refused it permanently.
 """
 
 from collections.abc import Set as AbstractSet
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Reason(StrEnum):
-    """Why a group is told, or is not."""
+    """Why a group is notified, or not."""
 
     FIRST = "first notification"
     NEW_ALERTS = "new alerts in the group"
@@ -20,21 +20,29 @@ class Reason(StrEnum):
     REPEAT = "the repeat interval has passed"
     TEST = "test"
 
-    NOTHING_FIRING = "nothing fires that was not told"
+    NOTHING_FIRING = "no alert fires that has not been notified"
     NOTHING_NEW = "nothing is new"
     GROUP_WAIT = "the group waits for more alerts"
-    GROUP_INTERVAL = "the group was told a moment ago"
-    RESOLVED_UNSENT = "all alerts are resolved, which is not to be sent"
-    RESOLVED_UNKNOWN = "all alerts are resolved, of which the receiver was not told"
+    GROUP_INTERVAL = "the group interval has not passed"
+    RESOLVED_UNSENT = "all alerts are resolved, and send_resolved is off"
+    RESOLVED_UNKNOWN = "all alerts are resolved, and the receiver has not been notified of them"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason | None":
+        """Return the reason for a value that an earlier version has stored."""
+        return {
+            "all alerts are resolved, which is not to be sent": cls.RESOLVED_UNSENT,
+            "all alerts are resolved, of which the receiver was not told": cls.RESOLVED_UNKNOWN,
+        }.get(str(value))
 
     @property
     def sends(self) -> bool:
-        """Whether a message goes out."""
+        """Whether a notification is sent."""
         return self in _SENDS
 
     @property
     def records(self) -> bool:
-        """Whether the outcome is remembered though nothing is sent."""
+        """Whether the outcome is recorded although nothing is sent."""
         return self in {Reason.RESOLVED_UNSENT, Reason.RESOLVED_UNKNOWN}
 
 
@@ -53,19 +61,19 @@ _SENDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class NotificationLogEntry:
-    """What a receiver was told last of a group."""
+    """The last notification of a receiver about a group."""
 
     at_ns: int
     firing: AbstractSet[str]
-    """Ids of alerts."""
+    """Ids of the firing alerts."""
     resolved: AbstractSet[str]
     delivered: bool = True
-    """False: the receiver refused it for good, so it knows nothing of these alerts."""
+    """False if the receiver refused it permanently and so does not know these alerts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A group's intervals, in nanoseconds."""
+    """A group's intervals, in ns."""
 
     group_wait_ns: int
     group_interval_ns: int
@@ -74,7 +82,7 @@ class Timing:
 
 
 def decide(
-    told: NotificationLogEntry | None,
+    last: NotificationLogEntry | None,
     firing: AbstractSet[str],
     resolved: AbstractSet[str],
     *,
@@ -82,48 +90,48 @@ def decide(
     now_ns: int,
     timing: Timing,
 ) -> Reason:
-    """Whether the group is told now.
+    """Decide whether to notify about the group now.
 
-    `firing` and `resolved` are ids of alerts that no silence mutes; `oldest_ns` is when the first of those that
-    the receiver does not know of fired.
+    `firing` and `resolved` are ids of alerts that no silence mutes; `oldest_ns` is when the first alert fired
+    that has not been notified.
     """
-    reason = _wish(told, firing, resolved, now_ns, timing)
+    reason = _wish(last, firing, resolved, now_ns, timing)
     if not reason.sends:
         return reason
-    if told is None or (reason == Reason.FIRST and not told.firing):
+    if last is None or (reason == Reason.FIRST and not last.firing):
         return reason if _passed(oldest_ns, timing.group_wait_ns, now_ns) else Reason.GROUP_WAIT
-    return reason if _passed(told.at_ns, timing.group_interval_ns, now_ns) else Reason.GROUP_INTERVAL
+    return reason if _passed(last.at_ns, timing.group_interval_ns, now_ns) else Reason.GROUP_INTERVAL
 
 
 def _wish(
-    told: NotificationLogEntry | None,
+    last: NotificationLogEntry | None,
     firing: AbstractSet[str],
     resolved: AbstractSet[str],
     now_ns: int,
     timing: Timing,
 ) -> Reason:
-    if told is None:
+    if last is None:
         return Reason.FIRST if firing else Reason.NOTHING_FIRING
-    if not firing <= told.firing:
-        return Reason.NEW_ALERTS if told.firing else Reason.FIRST
+    if not firing <= last.firing:
+        return Reason.NEW_ALERTS if last.firing else Reason.FIRST
     if not firing:
-        return _when_none_fires(told, resolved, timing)
-    if timing.send_resolved and told.delivered and not resolved <= told.resolved:
+        return _when_none_fires(last, resolved, timing)
+    if timing.send_resolved and last.delivered and not resolved <= last.resolved:
         return Reason.SOME_RESOLVED
-    return Reason.REPEAT if _passed(told.at_ns, timing.repeat_interval_ns, now_ns) else Reason.NOTHING_NEW
+    return Reason.REPEAT if _passed(last.at_ns, timing.repeat_interval_ns, now_ns) else Reason.NOTHING_NEW
 
 
-def _when_none_fires(told: NotificationLogEntry, resolved: AbstractSet[str], timing: Timing) -> Reason:
-    if not resolved & told.firing:
+def _when_none_fires(last: NotificationLogEntry, resolved: AbstractSet[str], timing: Timing) -> Reason:
+    if not resolved & last.firing:
         return Reason.NOTHING_FIRING
-    if not told.delivered:
+    if not last.delivered:
         return Reason.RESOLVED_UNKNOWN
     return Reason.ALL_RESOLVED if timing.send_resolved else Reason.RESOLVED_UNSENT
 
 
 def _passed(since_ns: int, interval_ns: int, now_ns: int) -> bool:
-    """Whether an interval is over. A clock that was set back must not make it last for hours.
+    """Return whether an interval has passed; a clock that was set back must not prolong it by hours.
 
-    A moment back is no jump: what happens while a turn lasts is later than the turn's beginning.
+    A small step back is not a jump: events during a turn are later than the turn's start.
     """
     return now_ns - since_ns >= interval_ns or now_ns - since_ns < -_JUMP_NS

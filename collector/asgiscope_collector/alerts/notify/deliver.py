@@ -1,8 +1,9 @@
-"""Delivers messages: at least once each, under an id that stays, for up to a day, each receiver for itself.
+"""Delivery of notifications: at least once, under a stable id, for up to a day, independently for each receiver.
 
-What was decided is recorded with its message, then sent, then what became of it is recorded. A process that is
-killed anywhere between finds the message when it starts again and sends it, with the same id: a receiver that
-had it already can tell. Each receiver has a queue and a task of its own, so a slow one delays no other.
+A decision is recorded with its notification, then sent, then the outcome is recorded. A process that was
+killed in between finds the notification when it starts again and sends it with the same id, by which a
+receiver can drop a duplicate. Each receiver has its own queue and task, so a slow one does not delay the
+others.
 """
 
 import asyncio
@@ -28,37 +29,37 @@ _RECORD_PAUSE: Final = 1.0
 
 
 class Verdict(Enum):
-    """What an answer means."""
+    """The meaning of a response."""
 
     DELIVERED = auto()
     RETRY = auto()
-    """A server's own trouble, too many requests, or the network's."""
+    """A temporary error of the server or the network, or too many requests."""
     REFUSED = auto()
-    """Sending the same again would be refused again."""
+    """The same request would be refused again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one attempt."""
+    """The outcome of one attempt."""
 
     verdict: Verdict
     status: int
-    """Of HTTP or SMTP; 0 where there was no answer."""
+    """Status of HTTP or SMTP; 0 if there was no response."""
     text: str
     retry_after: float | None = None
-    """Seconds, where the receiver said how long to wait."""
+    """Seconds to wait, if the receiver demanded it."""
     took_ms: int = 0
 
 
 @dataclass(slots=True)
 class Pending:
-    """A message on its way."""
+    """A notification that is being delivered."""
 
     notification: Notification
     decided: DeliveryRow
     attempts: int = 0
     due: float = 0.0
-    """On the loop's clock."""
+    """Time of the next attempt, on the loop's clock."""
 
 
 Send = Callable[[Notification], Awaitable[Answer]]
@@ -67,7 +68,7 @@ Concluded = Callable[[Pending, Stage, int], None]
 
 
 def backoff(attempt: int, answer: Answer, jitter: Callable[[], float]) -> float:
-    """Seconds until the next attempt: doubled each time, half of it by chance; never sooner than asked."""
+    """Return the seconds until the next attempt: exponential backoff, half of it random, at least `Retry-After`."""
     wait = min(_BACKOFF_MAX, _BACKOFF_FIRST * 2.0 ** min(attempt - 1, 16)) * (0.5 + jitter())
     return wait if answer.retry_after is None else max(wait, min(answer.retry_after, _RETRY_AFTER_MAX))
 
@@ -86,35 +87,35 @@ class Deliverer:
         self,
         send: Send,
         record: Record,
-        concluded: Concluded,
+        on_concluded: Concluded,
         *,
         clock: Callable[[], int],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._send = send
         self._record = record
-        self._concluded = concluded
+        self._on_concluded = on_concluded
         self._clock = clock
         self._jitter = jitter
         self._queues: dict[str, _Queue] = {}
         self._closed = False
         self.last_error: dict[str, str] = {}
-        """By receiver: what went wrong last, until a message is delivered."""
+        """receiver -> its last error, until a notification is delivered."""
         self.last_delivered_ns: dict[str, int] = {}
 
     def pending(self, receiver: str) -> int:
-        """How many messages wait for a receiver."""
+        """Return how many notifications wait for a receiver."""
         return len(self._queues[receiver].pending) if receiver in self._queues else 0
 
     def in_flight(self, receiver: str, group_key: str) -> bool:
-        """Whether a message about a group is on its way."""
+        """Return whether a notification about a group is being delivered."""
         queue = self._queues.get(receiver)
         return queue is not None and any(each.decided.group_key == group_key for each in queue.pending)
 
     def enqueue(self, pending: Pending) -> None:
-        """Send a message, after those of the same receiver that are due before it.
+        """Send a notification, after those of the same receiver that are due before it.
 
-        After `close` it is left to whoever sends on what was recorded.
+        After `close` it is left to the next run, which resumes recorded deliveries.
         """
         if self._closed:
             return
@@ -126,7 +127,7 @@ class Deliverer:
             queue.task = asyncio.create_task(self._work(queue), name=name)
 
     def resume(self, rows: Iterable[DeliveryRow]) -> None:
-        """Take up what had not ended when the last process did; `rows` are in the order of time."""
+        """Resume the deliveries that an earlier run did not finish; `rows` are in chronological order."""
         found: dict[str, Pending] = {}
         for row in rows:
             if row.stage == Stage.DECIDED and row.id not in found:
@@ -139,7 +140,7 @@ class Deliverer:
             elif row.stage == Stage.ATTEMPT and row.id in found:
                 pending = found[row.id]
                 pending.attempts = row.attempt
-                # A clock that was set back must not make it wait for longer than it would have.
+                # If the clock was set back, the wait must not become longer than the retry limit.
                 wait = min(max(0.0, (row.next_ns - self._clock()) / _NS), _RETRY_AFTER_MAX)
                 pending.due = asyncio.get_running_loop().time() + wait
         for pending in found.values():
@@ -148,7 +149,7 @@ class Deliverer:
             logger.info("alerts: %d messages of the last run are sent on", len(found))
 
     async def close(self) -> None:
-        """Stop sending; what is on its way is resumed by the next start."""
+        """Stop sending; the next start resumes unfinished deliveries."""
         self._closed = True
         tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
         self._queues = {}
@@ -170,11 +171,11 @@ class Deliverer:
                 queue.pending.remove(pending)
 
     async def _attempt(self, pending: Pending) -> bool:
-        """Send once and record; whether the delivery has ended."""
+        """Send once and record the outcome; return whether the delivery has ended."""
         decided, receiver = pending.decided, pending.notification.receiver
         try:
             answer = await self._send(pending.notification)
-        except Exception as error:  # the next attempt may do better; no failure ends the queue
+        except Exception as error:  # the next attempt may succeed; no error ends the queue
             logger.exception("alerts: the attempt at %s failed", receiver)
             answer = Answer(Verdict.RETRY, 0, f"asgiscope's own failure, see the log: {type(error).__name__}")
         pending.attempts += 1
@@ -220,15 +221,15 @@ class Deliverer:
         if stage is None:
             pending.due = asyncio.get_running_loop().time() + wait
             return False
-        self._concluded(pending, stage, now_ns)
+        self._on_concluded(pending, stage, now_ns)
         return True
 
     async def _recorded(self, rows: list[DeliveryRow]) -> None:
-        """Record, for as long as it takes: what was sent must not be sent again for want of a row."""
+        """Record the rows, however long it takes: without them the notification would be sent again."""
         while True:
             try:
                 await self._record(rows)
-            except Exception as error:  # noqa: BLE001 - whatever the store's trouble is
+            except Exception as error:  # noqa: BLE001 - any error of the store
                 logger.warning("alerts: a delivery could not be recorded, trying again: %s", str(error)[:200])
                 await asyncio.sleep(_RECORD_PAUSE)
             else:

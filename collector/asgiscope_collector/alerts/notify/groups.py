@@ -1,4 +1,4 @@
-"""Which alerts are told together, to whom, and how: a pure function of the alerts and the rules."""
+"""Grouping of alerts into notifications: a pure function of the alerts and the rules."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,24 +12,24 @@ from asgiscope_collector.alerts.state.store import Alert
 
 @dataclass(slots=True)
 class Group:
-    """Alerts that are told to one receiver in one message."""
+    """Alerts that one receiver gets in one notification."""
 
     receiver: str
     labels: dict[str, str]
     timing: Timing
     firing: list[Alert] = field(default_factory=list)
     resolved: list[Alert] = field(default_factory=list)
-    """Of those the receiver was told of."""
+    """Those resolved alerts that the receiver has been notified of."""
 
     @property
     def key(self) -> str:
-        """What the group is known by."""
+        """The key that identifies the group."""
         return group_key(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a group is told now."""
+    """Whether to notify about a group now."""
 
     group: Group
     reason: Reason
@@ -38,18 +38,18 @@ class Decision:
 def decisions(
     alerts: Iterable[Alert],
     rule_set: RuleSet,
-    told: Mapping[tuple[str, str], NotificationLogEntry],
+    log: Mapping[tuple[str, str], NotificationLogEntry],
     *,
     muted: Callable[[Alert], bool],
     in_flight: Callable[[str, str], bool],
     now_ns: int,
 ) -> list[Decision]:
-    """What to do about each group of which a message is not on its way already."""
+    """Decide about each group without a notification that is being delivered."""
     made = []
-    for group in grouped(alerts, rule_set, told, muted):
+    for group in grouped(alerts, rule_set, log, muted):
         if in_flight(group.receiver, group.key):
             continue
-        last = told.get((group.receiver, group.key))
+        last = log.get((group.receiver, group.key))
         known = last.firing if last else frozenset()
         fired = [alert.held.fired_ns for alert in group.firing if alert.id not in known]
         reason = decide(
@@ -67,10 +67,10 @@ def decisions(
 def grouped(
     alerts: Iterable[Alert],
     rule_set: RuleSet,
-    told: Mapping[tuple[str, str], NotificationLogEntry],
+    log: Mapping[tuple[str, str], NotificationLogEntry],
     muted: Callable[[Alert], bool],
 ) -> list[Group]:
-    """The groups of the alerts that nothing mutes."""
+    """Group the alerts that are not muted."""
     base = rule_set.file.notify.over(DEFAULT_NOTIFY)
     everyone = tuple(receiver.name for receiver in rule_set.file.receivers)
     groups: dict[tuple[str, str], Group] = {}
@@ -89,13 +89,13 @@ def grouped(
                 group.timing = _shorter(group.timing, _timing(notify))
             if alert.firing:
                 group.firing.append(alert)
-            elif place in told and alert.id in told[place].firing:
+            elif place in log and alert.id in log[place].firing:
                 group.resolved.append(alert)
     return list(groups.values())
 
 
 def _timing(notify: Notify) -> Timing:
-    """A rule's settings are complete: what it leaves out was filled in."""
+    """Return the timing of a rule whose missing settings have been filled in."""
     return Timing(
         notify.group_wait or 0,
         notify.group_interval or 0,

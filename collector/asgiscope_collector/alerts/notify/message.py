@@ -1,7 +1,7 @@
-"""What an alert says: what, where, how bad, since when, what held it, where to look, what to do.
+"""The texts of an alert: what, where, how severe, since when, what held the thread, where to look, what to do.
 
-The words come from the finding that costs most where the alert points, and are written anew whenever the alert
-is told, so that a message never says less than is known.
+They describe the finding with the highest cost for the alert's labels, and are written again for each
+notification, so that it includes everything known by then.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ from asgiscope_collector.schemas import Finding
 from asgiscope_collector.store.client import Engine
 
 LOOKUPS: Final = 200
-"""Findings that are asked for at once, for the words of as many alerts; the others' say what the rule knows."""
+"""Limit of findings that are queried at once for the texts of as many alerts; the others use only the rule's
+data.
+"""
 _HOLDERS: Final = 3
 _NS: Final = 1_000_000_000
 _LOOK_BACK_NS: Final = 3600 * _NS
@@ -36,37 +38,37 @@ _KINDS: Final[dict[str, tuple[FindingKind, ...]]] = {
     "hops_per_request": (FindingKind.HOP_STORM, FindingKind.SYNC_MIDDLEWARE),
     "worse_than_previous_release": tuple(FindingKind),
 }
-"""Which findings explain an alert that is not about one finding."""
+"""The kinds of findings that explain an alert that is not about one finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Addresses on the page."""
+    """URLs of the page."""
 
     base: str
-    """Where people reach the page, without a slash at the end."""
+    """Base URL of the page, without a trailing slash."""
 
     def finding(self, finding_id: str) -> str:
-        """Of a finding."""
+        """Return the URL of a finding."""
         return f"{self.base}/#/findings/{finding_id}?since=24h"
 
     def trace(self, trace_id: str) -> str:
-        """Of a trace."""
+        """Return the URL of a trace."""
         return f"{self.base}/#/traces/{trace_id}"
 
     @property
     def alerts(self) -> str:
-        """Of the alerts."""
+        """The URL of the alerts."""
         return f"{self.base}/#/alerts"
 
 
-def has_moved(condition: Condition, alert: Alert) -> bool:
-    """Whether the value that an alert's texts say is no longer the present one."""
+def has_value_changed(condition: Condition, alert: Alert) -> bool:
+    """Return whether the value in an alert's texts is no longer the current one."""
     return alert.annotations.get("value", "") != spell_value(condition, alert.held.value)
 
 
 def explain(engine: Engine, alerts: list[tuple[Alert, Condition]], now_ns: int) -> dict[str, Finding]:
-    """The finding that explains each alert, by fingerprint; without those that none explains."""
+    """Return the finding that explains each alert, by fingerprint; alerts without such a finding are left out."""
     if not alerts:
         return {}
     oldest = min(alert.held.starts_ns or now_ns for alert, _ in alerts)
@@ -101,7 +103,7 @@ def explain(engine: Engine, alerts: list[tuple[Alert, Condition]], now_ns: int) 
 def annotations(
     active: ActiveRule | None, alert: Alert, finding: Finding | None, release: str, links: Links
 ) -> dict[str, str]:
-    """The texts of an alert, those of the rule among them. Empty ones are left out."""
+    """Return the texts of an alert, including the rule's annotations, without empty ones."""
     labels = alert.labels
     texts = {**_rule_texts(active, alert), "release": release, "since": rfc3339(alert.held.starts_ns)}
     service = labels.get("service", "")
@@ -174,7 +176,7 @@ def _finding_texts(finding: Finding, links: Links, *, about: bool) -> dict[str, 
 
 
 def _impact(finding: Finding) -> str:
-    """How bad: time lost and victims."""
+    """Return the impact in one line: time lost and affected requests."""
     victims = finding.victims
     who = affected_by(victims)
     if finding.kind == FindingKind.REFUSAL:

@@ -1,7 +1,7 @@
-"""Where messages may go, and how they get there: resolve, look at the address, connect to that address.
+"""Outgoing connections of notifications: resolve the name, check the address, connect to that address.
 
-A name is resolved once for each attempt and the connection goes to the address that was looked at, so a name
-that changes its address in between (DNS rebinding) gains nothing. TLS and the Host header keep the name.
+A name is resolved once per attempt and the connection uses the checked address, so a name that changes its
+address in between (DNS rebinding) has no effect. TLS and the Host header use the name.
 """
 
 import asyncio
@@ -52,28 +52,28 @@ _NOT_PUBLIC: Final = tuple(
         ),
     )
 )
-"""Beside what `is_global` knows, which depends on the version of Python."""
+"""In addition to `is_global`, which depends on the version of Python."""
 _TRANSIENT: Final = frozenset({408, 425, _TOO_MANY})
 
 Address = IPv4Address | IPv6Address
 
 
 class BlockedError(Exception):
-    """The rules' `network` does not allow this host or address."""
+    """`network` in the rules file does not allow this host or address."""
 
 
 def quiet_libraries() -> None:
-    """Keep addresses, which may be secrets, out of the log: the HTTP libraries write them there."""
+    """Keep URLs, which may contain secrets, out of the log: the HTTP libraries log them."""
     for name in ("httpx", "httpcore", "aiosmtplib"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 async def resolve(host: str, port: int, network: Network) -> list[str]:
-    """The addresses of a host that may be connected to.
+    """Return the addresses of a host that may be connected to.
 
     Raises:
-        BlockedError: the host or all of its addresses are not allowed.
-        OSError: it cannot be resolved.
+        BlockedError: the host, or each of its addresses, is not allowed.
+        OSError: the name cannot be resolved.
     """
     if network.allowed_hosts and not any(_like(name, host) for name in network.allowed_hosts):
         raise BlockedError(f"{host} is not among network.allowed_hosts")
@@ -88,7 +88,7 @@ async def resolve(host: str, port: int, network: Network) -> list[str]:
 
 
 def is_allowed(address: str, network: Network) -> bool:
-    """Whether an address is public, or in one of the networks that are allowed."""
+    """Return whether an address is public, or in one of the allowed networks."""
     every = [ip_address(address.partition("%")[0])]
     every += _within(every[0])
     allowed = [ip_network(each) for each in network.allow_private]
@@ -109,8 +109,8 @@ def _is_public(address: Address) -> bool:
 async def post(
     request: HttpRequest, *, seconds: float, network: Network, context: ssl.SSLContext, secrets: Sequence[str]
 ) -> Answer:
-    """One attempt. `secrets` are kept out of what is told of it."""
-    # Imported when something is sent: with its command's libraries httpx takes long, and few collectors send much.
+    """Send one request. `secrets` are removed from the reported outcome."""
+    # Imported on the first send: httpx takes long to import, and few collectors send much.
     import httpx  # noqa: PLC0415 - see above
 
     began = time.monotonic()
@@ -135,7 +135,7 @@ async def post(
 
 
 def scrub(text: str, secrets: Sequence[str]) -> str:
-    """A text without secrets and control characters, shortened."""
+    """Return a text without secrets and control characters, shortened."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
@@ -200,7 +200,7 @@ async def _read(response: "httpx.Response") -> Answer:
 
 
 def _retry_after(text: str) -> float | None:
-    """Seconds, or a date of HTTP; None for what is neither."""
+    """Parse `Retry-After`: seconds or an HTTP date; None for anything else."""
     if re.fullmatch(r"\d{1,9}", text.strip()):
         return float(text)
     try:
@@ -212,7 +212,7 @@ def _retry_after(text: str) -> float | None:
 
 
 def _within(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 address stands for or carries."""
+    """Return the IPv4 addresses that an IPv6 address contains."""
     if isinstance(address, IPv4Address):
         return []
     found: list[Address] = [each for each in (address.ipv4_mapped, address.sixtofour) if each is not None]

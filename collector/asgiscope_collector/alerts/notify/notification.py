@@ -1,4 +1,4 @@
-"""A message before it takes a receiver's form: what a group of alerts says. It is stored as it is sent."""
+"""A notification about a group of alerts, before it is rendered for a receiver. It is stored in this form."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -10,12 +10,12 @@ from asgiscope_collector.alerts.notify.decide import NotificationLogEntry, Reaso
 from asgiscope_collector.alerts.state.store import Alert
 
 ALERTS_KEPT: Final = 1000
-"""Of a group, in one message; a receiver may take fewer."""
+"""Limit of alerts in one notification; a receiver may accept fewer."""
 _ORDER: Final = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 
 
 class NotifiedAlert(BaseModel):
-    """An alert as the message tells it."""
+    """An alert in a notification."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,16 +40,16 @@ class Notification(BaseModel):
     group_key: str
     group_labels: dict[str, str]
     alerts: list[NotifiedAlert]
-    """Those that fire before those that are resolved, the most severe first."""
+    """Firing alerts before resolved ones, the most severe first."""
     truncated: int = 0
-    """Alerts that found no room."""
+    """Number of alerts left out."""
     external_url: str = ""
     repeat_ns: int = 0
-    """When it will be told again, if nothing changes."""
+    """The repeat interval, after which the notification is sent again if nothing changes."""
 
     @property
     def status(self) -> Literal["firing", "resolved"]:
-        """Firing, while any alert is."""
+        """Firing while any of the alerts is."""
         return "firing" if any(alert.status == "firing" for alert in self.alerts) else "resolved"
 
     @property
@@ -64,13 +64,13 @@ class Notification(BaseModel):
 
     @property
     def severity(self) -> str:
-        """The highest of its alerts."""
+        """The highest severity of its alerts."""
         found = {alert.labels.get("severity", "") for alert in self.firing or self.alerts}
         return min(found, key=lambda severity: _ORDER.get(severity, len(_ORDER)), default="warning")
 
     @property
     def title(self) -> str:
-        """One line: how many, of what, and what the first of them says."""
+        """One line: how many alerts, of which rules, and the first one's summary."""
         count = len(self.firing) + (self.truncated if self.firing else 0)
         head = f"[FIRING:{count}]" if self.firing else "[RESOLVED]"
         names = " ".join(value for value in self.group_labels.values() if value)
@@ -80,7 +80,7 @@ class Notification(BaseModel):
 
 
 def common(maps: Iterable[dict[str, str]]) -> dict[str, str]:
-    """The pairs that all of the maps have."""
+    """Return the pairs that all of the maps have."""
     shared: dict[str, str] | None = None
     for each in maps:
         shared = dict(each) if shared is None else {k: v for k, v in shared.items() if each.get(k) == v}
@@ -88,15 +88,15 @@ def common(maps: Iterable[dict[str, str]]) -> dict[str, str]:
 
 
 def group_key(group_labels: dict[str, str]) -> str:
-    """What a group is known by: `{alertname="long-stall",service="shop"}`."""
+    """Return the key of a group: `{alertname="long-stall",service="shop"}`."""
     return "{" + ",".join(f"{name}={_quoted(value)}" for name, value in sorted(group_labels.items())) + "}"
 
 
 def message_id(
-    receiver: str, key: str, reason: Reason, alerts: Sequence[Alert], told: NotificationLogEntry | None
+    receiver: str, key: str, reason: Reason, alerts: Sequence[Alert], last: NotificationLogEntry | None
 ) -> str:
-    """The same for the same decision, wherever and however often it is taken."""
-    parts = [receiver, key, reason, str(told.at_ns if told else 0)]
+    """Return an id that is the same for the same decision, wherever and however often it is taken."""
+    parts = [receiver, key, reason, str(last.at_ns if last else 0)]
     parts += sorted(f"{alert.id} {alert.held.state}" for alert in alerts)
     return f"msg_{sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
 
@@ -107,17 +107,17 @@ def compose(
     reason: Reason,
     group_labels: dict[str, str],
     alerts: Sequence[Alert],
-    told: NotificationLogEntry | None,
+    last: NotificationLogEntry | None,
     external_url: str,
     repeat_ns: int,
 ) -> Notification:
-    """The message of a group."""
+    """Compose the notification about a group."""
     key = group_key(group_labels)
     ordered = sorted(
         alerts, key=lambda alert: (not alert.firing, _ORDER[alert.severity], alert.held.starts_ns, alert.id)
     )
     return Notification(
-        id=message_id(receiver, key, reason, alerts, told),
+        id=message_id(receiver, key, reason, alerts, last),
         receiver=receiver,
         reason=reason,
         group_key=key,

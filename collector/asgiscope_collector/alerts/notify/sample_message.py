@@ -1,4 +1,4 @@
-"""A message that says it is a test, so that a receiver can be tried before it is needed."""
+"""A test notification, to check a receiver before it is needed."""
 
 from asgiscope_collector.alerts.evaluate.loop import Alerting
 from asgiscope_collector.alerts.notify.decide import Reason
@@ -9,7 +9,7 @@ from asgiscope_collector.queries.common.times import rfc3339
 
 
 async def send(alerting: Alerting, receiver: str, now_ns: int) -> list[DeliveryRow]:
-    """Send it once and record what came of it; the rows that were recorded."""
+    """Send it once and record the outcome; return the recorded rows."""
     key = group_key({"alertname": "test"})
     notification = Notification(
         id=f"msg_test{now_ns:x}",
@@ -64,6 +64,6 @@ async def send(alerting: Alerting, receiver: str, now_ns: int) -> list[DeliveryR
         ),
         row(done_ns + 1, Stage.DELIVERED if answer.verdict == Verdict.DELIVERED else Stage.ABANDONED),
     ]
-    # Recorded at once: a test is not sent again, whatever happens to this process.
-    await alerting.teller.record(rows)
+    # Recorded at once: a test is never resumed by a later process.
+    await alerting.notifier.record(rows)
     return rows

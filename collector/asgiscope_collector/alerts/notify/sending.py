@@ -1,4 +1,4 @@
-"""One attempt at a receiver of any kind: its secrets are read, its message is made, and it is sent."""
+"""One attempt to send to a receiver of any type: read its secrets, render the message, send it."""
 
 import asyncio
 import ssl
@@ -16,12 +16,12 @@ from asgiscope_collector.alerts.rules.config_types import SecretError, read_secr
 
 _NS: Final = 1_000_000_000
 _PATH_MIN: Final = 8
-"""A path that is shorter is no secret, and may be any word."""
+"""A shorter path is not a secret, and may be any word."""
 _SECRETS: Final = ("url", "secret", "routing_key", "password")
 
 
 class Sender:
-    """Sends messages to the receivers that `receiver` finds by name, within the network that is allowed."""
+    """Sends notifications to receivers, found by name with `receiver`, within the allowed network."""
 
     def __init__(
         self,
@@ -36,16 +36,16 @@ class Sender:
         quiet_libraries()
 
     async def send(self, notification: Notification) -> Answer:
-        """One attempt."""
+        """Send once."""
         config = self._receiver(notification.receiver)
         if config is None:
-            return Answer(Verdict.REFUSED, 0, "there is no receiver of this name any more")
+            return Answer(Verdict.REFUSED, 0, "there is no receiver of this name")
         if self._context is None:
             self._context = await asyncio.to_thread(_create_context)
         try:
             secrets = await asyncio.to_thread(read_secrets, config)
         except SecretError as error:
-            # The file may be mounted in a moment, and messages are kept for a day.
+            # The file may be mounted in a moment; notifications are retried for a day.
             return Answer(Verdict.RETRY, 0, str(error))
         seconds, network, now_ns = config.timeout / _NS, self._network(), self._clock()
         if isinstance(config, c.Email):
@@ -62,15 +62,15 @@ class Sender:
 
 
 def _create_context() -> ssl.SSLContext:
-    """Return httpx's context: the authorities' certificates, from the disk; `SSL_CERT_FILE` is honoured."""
-    # On this thread, when the first message is sent, so that it delays neither the start nor the loop.
+    """Return httpx's TLS context: CA certificates from the disk; `SSL_CERT_FILE` is honoured."""
+    # Created on this thread for the first message, so that it delays neither the start nor the event loop.
     import httpx  # noqa: PLC0415 - see above
 
     return httpx.create_ssl_context()
 
 
 def read_secrets(config: c.ReceiverConfig) -> dict[str, str]:
-    """The secrets of a receiver, by field. Touches the disk.
+    """Return the secrets of a receiver, by field. Reads the disk.
 
     Raises:
         SecretError: one cannot be read.
@@ -84,14 +84,14 @@ def read_secrets(config: c.ReceiverConfig) -> dict[str, str]:
 
 
 def target(config: c.ReceiverConfig) -> str:
-    """Where a receiver is, without what may be secret. Touches the disk."""
+    """Return a receiver's address without possible secrets. Reads the disk."""
     if isinstance(config, c.Email):
         return f"{config.host}:{config.port} to {', '.join(config.to)}"
     try:
         url = read_secret(getattr(config, "url", ""), getattr(config, "url_file", None))
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
-    except ValueError:  # SecretError is one: what cannot be read is told elsewhere
+    except ValueError:  # SecretError is one: it is reported elsewhere
         return ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 

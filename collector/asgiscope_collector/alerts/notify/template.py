@@ -1,7 +1,7 @@
-"""Texts of a rule's annotations: `$service`, `${value}`, and no more than that.
+"""Templates in a rule's annotations: `$service` and `${value}`.
 
-The syntax is that of Python's `string.Template`: a name is replaced, nothing is evaluated, no attribute is
-reached. The fields are a fixed list, so a text cannot reach what is not meant for a message.
+The syntax is that of Python's `string.Template`: names are replaced, nothing is evaluated, no attribute is
+accessed. The fields are a fixed list, so a template cannot read anything else.
 """
 
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ FIELDS: Final = frozenset(
 
 
 def fields_of(text: str) -> set[str]:
-    """The fields that a text names; what is no field's name stands for itself, as '' does for a lone `$`."""
+    """Return the fields in a template; '' for a lone `$`."""
     template = Template(text)
     found = set(template.get_identifiers())
     return found if template.is_valid() else found | {""}
 
 
 def render(text: str, values: Mapping[str, str]) -> str:
-    """The text with its fields filled in; a field without a value is empty."""
+    """Return the template with its fields filled in; a field without a value is empty."""
     return Template(text).safe_substitute({name: values.get(name, "") for name in FIELDS})

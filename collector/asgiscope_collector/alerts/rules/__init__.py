@@ -1,1 +1,1 @@
-"""The rules file: its models, reading it, noticing that it changed."""
+"""The rules file: models, loading, reloading."""

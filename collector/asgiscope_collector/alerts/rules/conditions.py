@@ -1,4 +1,4 @@
-"""What a rule can watch for: the models of `when`. `queries/alerts/alerts.py` has the query of each."""
+"""The conditions of rules: the models of `when`. `queries/alerts/` has the query of each."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
@@ -12,14 +12,14 @@ from asgiscope_collector.queries.common.summaries import duration as words
 _MINUTE: Final = 60_000_000_000
 Kinds = Annotated[
     list[FindingKind],
-    # Which kinds there are grows with the instrumentation; the published schema does not have to.
+    # The kinds grow with the instrumentation, so the published schema does not list them.
     WithJsonSchema({"type": "array", "items": {"type": "string"}, "description": "kinds of findings"}),
 ]
 _HOUR: Final = 60 * _MINUTE
 
 
 class Unit(StrEnum):
-    """What a condition's value is."""
+    """Unit of a condition's value."""
 
     SHARE = "share"
     DURATION = "ns"
@@ -35,22 +35,22 @@ class _Condition(BaseModel):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset({"service", "environment", "route", "call_site"})
 
 
 class _Windowed(_Condition):
     window: Duration = Field(default=5 * _MINUTE, ge=_MINUTE, le=6 * _HOUR)
-    """Whole minutes: the rollups know nothing finer."""
+    """Whole minutes, the resolution of the rollups."""
 
     @property
     def window_ns(self) -> int:
-        """In whole minutes, upwards."""
+        """The window in ns, rounded up to whole minutes."""
         return -(-self.window // _MINUTE) * _MINUTE
 
 
 class LoopBlocked(_Windowed):
-    """The share of the time of a service's event loops in which they were blocked."""
+    """Share of the time in which a service's event loops were blocked."""
 
     unit: ClassVar[Unit] = Unit.SHARE
     sentence: ClassVar[str] = "event loops are blocked for more than {over} of the time in {window}"
@@ -59,7 +59,7 @@ class LoopBlocked(_Windowed):
 
 
 class LongestStall(_Windowed):
-    """The longest stall of an event loop, by finding."""
+    """Longest stall of an event loop, by finding."""
 
     unit: ClassVar[Unit] = Unit.DURATION
     sentence: ClassVar[str] = "an event loop is blocked for more than {over} at a time"
@@ -68,7 +68,7 @@ class LongestStall(_Windowed):
 
 
 class QueueWait(_Windowed):
-    """A quantile of the time that calls wait for a thread, by thread role or by call site."""
+    """Quantile of the time that calls wait for a thread, by thread role or by call site."""
 
     unit: ClassVar[Unit] = Unit.DURATION
     sentence: ClassVar[str] = (
@@ -78,19 +78,19 @@ class QueueWait(_Windowed):
     over: Duration
     quantile: float = Field(default=0.95, gt=0, lt=1)
     by: Literal["role", "call_site"] = "role"
-    """By call site only the waits that are findings count."""
+    """By call site, only waits that are findings count."""
     roles: list[ThreadRole] = []
-    """All, if there are none."""
+    """All roles if empty."""
     min_calls: int = Field(default=20, ge=1)
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down: by role there is no route."""
+        """The filters that a scope may have: there is no route by role."""
         return super().scopes if self.by == "call_site" else frozenset({"service", "environment"})
 
 
 class SharedThread(_Windowed):
-    """Calls that waited behind another one for asgiref's one process-wide thread."""
+    """Calls that waited behind another one for asgiref's single process-wide thread."""
 
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "more than {over} calls wait for the shared thread in {window}"
@@ -99,7 +99,7 @@ class SharedThread(_Windowed):
 
 
 class PoolSaturation(_Windowed):
-    """How many calls waited for a worker of a thread pool, on average over the window."""
+    """Number of calls waiting for a worker of a thread pool, averaged over the window."""
 
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "more than {over} calls wait for a worker of a pool, on average over {window}"
@@ -117,7 +117,7 @@ class Refusals(_Windowed):
 
 
 class NewFinding(_Windowed):
-    """A fingerprint that was never seen before."""
+    """A fingerprint that was not seen before."""
 
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "a finding that was never seen before"
@@ -136,12 +136,12 @@ class Hops(_Windowed):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset({"service", "environment", "route"})
 
 
 class Regressed(_Windowed):
-    """A finding that was marked as resolved came back."""
+    """A resolved finding came back."""
 
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "a finding that was resolved came back"
@@ -149,7 +149,7 @@ class Regressed(_Windowed):
 
 
 class WorseRelease(_Windowed):
-    """Time lost per request, in this release over that in the one before it (its last day)."""
+    """Time lost per request in this release, divided by that in the last day of the release before."""
 
     unit: ClassVar[Unit] = Unit.RATIO
     sentence: ClassVar[str] = (
@@ -160,16 +160,16 @@ class WorseRelease(_Windowed):
     over: float = Field(default=2.0, gt=1)
     min_requests: int = Field(default=100, ge=1)
     min_lost: Duration = Field(default=5_000_000, ge=0)
-    """Per request: what is less is not worse, however small it was before."""
+    """Least time lost per request: below it a release is not worse, whatever the ratio."""
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset({"service", "environment", "route"})
 
 
 class Silent(_Condition):
-    """A service that sent spans within the last day sends none any more."""
+    """A service that sent spans within the last day has stopped sending."""
 
     unit: ClassVar[Unit] = Unit.DURATION
     sentence: ClassVar[str] = "a service sends nothing for more than {over}"
@@ -178,12 +178,12 @@ class Silent(_Condition):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset({"service", "environment"})
 
 
 class SiteDrops(_Windowed):
-    """Records that a service dropped, because its outbox was full: what is shown of it is not all there was."""
+    """Records that a service dropped because its export queue was full: its data is incomplete."""
 
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "a service drops more than {over} records in {window}"
@@ -193,12 +193,12 @@ class SiteDrops(_Windowed):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset({"service", "environment"})
 
 
 class CollectorDrops(_Windowed):
-    """Bodies that this collector refused for want of room, or set aside because the engine refused them."""
+    """Bodies that this collector refused for lack of room, or set aside because the engine refused them."""
 
     unit: ClassVar[Unit] = Unit.COUNT
     sentence: ClassVar[str] = "the collector refuses or sets aside more than {over} bodies in {window}"
@@ -207,12 +207,12 @@ class CollectorDrops(_Windowed):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset()
 
 
 class CollectorDisk(_Condition):
-    """The free share of the disk that this collector writes to."""
+    """Free share of the disk that this collector writes to."""
 
     unit: ClassVar[Unit] = Unit.SHARE
     sentence: ClassVar[str] = "less than {over} of the collector's disk is free"
@@ -221,12 +221,12 @@ class CollectorDisk(_Condition):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset()
 
 
 class CollectorLag(_Condition):
-    """How long what this collector has accepted waits to be stored."""
+    """How long accepted data waits to be stored."""
 
     unit: ClassVar[Unit] = Unit.DURATION
     sentence: ClassVar[str] = "the collector stores what it accepts more than {over} late"
@@ -235,7 +235,7 @@ class CollectorLag(_Condition):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """By what the condition can be narrowed down."""
+        """The filters that a scope may have for this condition."""
         return frozenset()
 
 
@@ -260,25 +260,25 @@ Condition = Annotated[
 
 
 def unit_of(condition: Condition) -> Unit:
-    """What the condition's value is."""
+    """Return the unit of the condition's value."""
     return condition.unit
 
 
 def threshold_of(condition: Condition) -> float:
-    """What a value is compared with; what asks for any occurrence compares with none."""
+    """Return the threshold of a condition; 0 for one that any occurrence meets."""
     if isinstance(condition, CollectorDisk):
         return condition.under
     return float(getattr(condition, "over", 0))
 
 
 def exceeds(condition: Condition, value: float) -> bool:
-    """Whether a value is one to alert about."""
+    """Return whether a value meets the condition."""
     threshold = threshold_of(condition)
     return value < threshold if isinstance(condition, CollectorDisk) else value > threshold
 
 
 def spell_value(condition: Condition, value: float) -> str:
-    """A value as a person reads it: `7 %`, `1.2 s`, `14`, `3.1 times`."""
+    """Format a value for people: `7 %`, `1.2 s`, `14`, `3.1 times`."""
     match unit_of(condition):
         case Unit.SHARE:
             return f"{value * 100:.3g} %"
@@ -291,7 +291,7 @@ def spell_value(condition: Condition, value: float) -> str:
 
 
 def spell(condition: Condition) -> str:
-    """The condition in one sentence."""
+    """Return the condition as a sentence."""
     return condition.sentence.format(
         over=spell_value(condition, threshold_of(condition)),
         window=spell_duration(condition.window_ns) if isinstance(condition, _Windowed) else "",

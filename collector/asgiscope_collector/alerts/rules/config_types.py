@@ -1,4 +1,4 @@
-"""How the rules file writes durations, shares and secrets. A secret's value is read when it is used, never kept."""
+"""Types of the rules file: durations, shares and secrets. A secret is read when it is used, and never kept."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def _duration(value: object) -> object:
 
 
 def spell_duration(nanoseconds: int) -> str:
-    """As the rules file writes it: `1h30m`, `500ms`."""
+    """Format a duration as in the rules file: `1h30m`, `500ms`."""
     if not nanoseconds:
         return "0s"
     parts, rest = [], nanoseconds
@@ -94,16 +94,16 @@ Names = Annotated[
     BeforeValidator(_one_or_many),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-"""One name or a list of them; in a scope, `*` stands for any characters."""
+"""One name or a list of them; in a scope, `*` matches any characters."""
 
 
 def variables(text: str) -> list[str]:
-    """The names of the environment variables that a text asks for as `${NAME}`."""
+    """Return the names of the environment variables in a text, written as `${NAME}`."""
     return _VARIABLE.findall(text)
 
 
 def expand(text: str) -> str:
-    """A text with `${NAME}` replaced by the environment's variables.
+    """Replace `${NAME}` in a text with environment variables.
 
     Raises:
         SecretError: one of them is not set.
@@ -119,7 +119,7 @@ def expand(text: str) -> str:
 
 
 def read_secret(text: str, file: Path | None) -> str:
-    """A secret from `${NAME}` or from a file, whose surrounding white space does not count. Touches the disk.
+    """Return a secret from `${NAME}` or from a file, without surrounding white space. Reads the disk.
 
     Raises:
         SecretError: the variable is not set, or the file cannot be read or is empty.
@@ -137,10 +137,10 @@ def read_secret(text: str, file: Path | None) -> str:
 
 
 def secret_pair(model: Any, name: str, *, required: bool = True, plain: bool = False) -> None:
-    """Check that a model gives a secret once: `{name}: ${NAME}` or `{name}_file: path`.
+    """Check that a model has a secret once: `{name}: ${NAME}` or `{name}_file: path`.
 
     Raises:
-        ValueError: neither or both are there, or the secret itself stands in the file.
+        ValueError: neither or both are set, or the file contains the secret itself.
     """
     text, file = getattr(model, name), getattr(model, f"{name}_file")
     if text and file:

@@ -1,4 +1,4 @@
-"""Reads the rules file, says what is wrong with it in a line each, and notices when it has changed."""
+"""Loads the rules file and reports its mistakes, one line each."""
 
 import logging
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ _MAX_BYTES: Final = 256 * 1024
 _MAX_VALUES: Final = 10_000
 _MAX_PROBLEMS: Final = 50
 _MAX_PLAIN: Final = 1_000
-"""Characters of a value without quotes: each form of numbers and dates is tried on it."""
+"""Limit of characters in a value without quotes: YAML tries each number and date format on it."""
 _EVENTS: Final = getattr(yaml, "CLoader", yaml.SafeLoader)
-"""Reads a file thirty times as fast where PyYAML has it."""
+"""Thirty times as fast, if PyYAML was built with it."""
 _SPECIAL_KEYS: Final = frozenset({"tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"})
 _MAX_DEPTH: Final = 40
 _DEFAULTS: Final = "defaults.yaml"
@@ -33,7 +33,7 @@ SCHEMA_FILE: Final = "rules.schema.json"
 
 
 class RulesError(ValueError):
-    """The rules file cannot be used; `problems` has a line for each thing that is wrong."""
+    """The rules file cannot be used; `problems` has a line per mistake."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -42,7 +42,7 @@ class RulesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
-    """A rule with everything filled in that it left to the file."""
+    """A rule with the file's defaults filled in."""
 
     rule: Rule
     notify: Notify
@@ -52,7 +52,7 @@ class ActiveRule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """The rules that are in force, and where they come from."""
+    """The active rules, and their source."""
 
     file: AlertFile
     rules: tuple[ActiveRule, ...]
@@ -61,24 +61,25 @@ class RuleSet:
     stamp: tuple[int, int] = field(default=(0, 0), compare=False)
 
     def rule(self, name: str) -> ActiveRule | None:
-        """The rule of that name."""
+        """Return the rule of that name."""
         return next((each for each in self.rules if each.rule.name == name), None)
 
     def receiver(self, name: str) -> ReceiverConfig | None:
-        """The receiver of that name."""
+        """Return the receiver of that name."""
         return next((each for each in self.file.receivers if each.name == name), None)
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data, no key twice and nothing by reference: a short file stays short in memory."""
+    """Only plain data, no duplicate keys and no references: a short file stays small in memory."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (RulesError, yaml.YAMLError, RecursionError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a value makes of itself, it is the file's fault
-            # A date of month 13, a number of five thousand digits. The text may be a secret: it is not repeated.
+        except Exception as error:  # noqa: BLE001 - whatever the error, the value is invalid
+            # For example a date of month 13, or a number of five thousand digits. The text may be a secret:
+            # do not repeat it.
             raise RulesError(
                 [f"{_line_of(node)}this is no value ({type(error).__name__}): quote it if it is text"]
             ) from None
@@ -104,14 +105,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse(text: str) -> AlertFile:
-    """The file as models.
+    """Parse the file into models.
 
     Raises:
-        RulesError: it is no YAML, or not what the schema says.
+        RulesError: it is not valid YAML, or does not match the schema.
     """
     node = None
     try:
-        # The loader below says it better: of an end that is missing, what began.
+        # The loader below has better error messages: for an unclosed bracket it names the opening one.
         with suppress(yaml.YAMLError):
             _check_shape(text)
         loader = _Loader(text)
@@ -142,11 +143,11 @@ def parse(text: str) -> AlertFile:
 
 
 def _check_shape(text: str) -> None:
-    """Refuse what would take long to read, or much memory, by a look at its events: none is kept.
+    """Refuse a file that would take much time or memory, by scanning its events without keeping them.
 
     Raises:
-        RulesError: it has a reference, or too many values, or too many in one another.
-        yaml.YAMLError: it is no YAML.
+        RulesError: it has a reference, too many values, or too deep nesting.
+        yaml.YAMLError: it is not valid YAML.
     """
     depth = count = 0
     for event in yaml.parse(text, Loader=_EVENTS):
@@ -164,7 +165,7 @@ def _check_shape(text: str) -> None:
 
 
 def read(path: str, now_ns: int = 0) -> RuleSet:
-    """The rules of a file, and the built-in ones; only those without a path. Touches the disk.
+    """Read the rules of a file and the built-in ones; only the latter without a path. Reads the disk.
 
     Raises:
         RulesError: the file cannot be read or used.
@@ -183,7 +184,7 @@ def read(path: str, now_ns: int = 0) -> RuleSet:
 
 
 def stamp_of(path: str) -> tuple[int, int]:
-    """Changes when the file does: its time and size. Touches the disk.
+    """Return the file's modification time and size, which change when it does. Reads the disk.
 
     Raises:
         OSError: there is no such file.
@@ -193,7 +194,7 @@ def stamp_of(path: str) -> tuple[int, int]:
 
 
 def check(path: str) -> list[str]:
-    """What is wrong with a rules file, secrets that cannot be read included; empty if nothing is."""
+    """Return the mistakes in a rules file, unreadable secrets included; [] if there are none."""
     try:
         found = read(path)
     except RulesError as error:
@@ -206,7 +207,7 @@ def check(path: str) -> list[str]:
 
 
 def secret_problems(receiver: ReceiverConfig) -> list[str]:
-    """Which secrets of a receiver cannot be read, and why. Touches the disk."""
+    """Return which secrets of a receiver cannot be read, and why. Reads the disk."""
     problems = []
     for name in ("url", "secret", "routing_key", "password"):
         text, file = getattr(receiver, name, ""), getattr(receiver, f"{name}_file", None)
@@ -250,17 +251,17 @@ def _spell(error: Any, file: yaml.Node | None) -> str:
     where = ".".join(str(part) for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ")
     line = _line_of(_node_at(file, error["loc"]))
-    # What was written may be a secret in the wrong place: it is not repeated.
+    # The value may be a secret in the wrong place: do not repeat it.
     return f"{line}{where}: {message}" if where else f"{line}{message}"
 
 
 def _node_at(node: yaml.Node | None, path: Sequence[int | str]) -> yaml.Node | None:
-    """Return what stands at a path of keys and numbers, as far as it is there."""
+    """Return the node at a path of keys and indexes, or its nearest existing parent."""
     for part in path:
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
         elif isinstance(node, yaml.MappingNode):
-            # The names of a union's members are in the path too, and not in the file.
+            # Pydantic's path also has the names of a union's members, which are not in the file.
             node = next((value for key, value in node.value if key.value == str(part)), node)
     return node
 

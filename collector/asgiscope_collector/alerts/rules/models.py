@@ -1,10 +1,10 @@
-"""The rules file: what to watch for, whom to tell, and when not to. `rules.schema.json` is made of these models.
+"""Models of the rules file: conditions, receivers and mute times. `rules.schema.json` is generated from them.
 
-Every model refuses a key it does not know, so that a typing error is told and not ignored.
+Every model refuses unknown keys, so that a typing error is reported instead of ignored.
 """
 
 import re
-from datetime import time as TimeOfDay  # noqa: N812 - a time of day, beside so many other times
+from datetime import time as TimeOfDay  # noqa: N812 - `time` would be ambiguous here
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,17 +21,17 @@ _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 _SECOND: Final = 1_000_000_000
 _MINUTE: Final = 60 * _SECOND
 LONGEST_FOR: Final = 60 * _MINUTE
-"""A condition's past is read again at each evaluation as far as `for` asks."""
+"""Each evaluation reads a condition's past again for as long as `for`."""
 RESERVED_LABELS: Final = frozenset(
     {"alertname", "severity", "service", "environment", "route", "call_site", "executor", "finding", "kind"}
 )
-"""Set by asgiscope; a rule cannot."""
+"""Set by asgiscope; a rule cannot set them."""
 
 Name = Annotated[str, Field(pattern=_NAME)]
 
 
 class Severity(StrEnum):
-    """How urgent: PagerDuty's words, which other systems know too."""
+    """Severities of PagerDuty, which other systems also use."""
 
     INFO = "info"
     WARNING = "warning"
@@ -44,31 +44,31 @@ class _Strict(BaseModel):
 
 
 class Scope(_Strict):
-    """Where a rule looks. An empty list is everywhere; `*` stands for any characters."""
+    """Where a rule applies. An empty list matches everything; `*` matches any characters."""
 
     service: Names = []
     environment: Names = []
-    """`deployment.environment.name`."""
+    """Values of `deployment.environment.name`."""
     route: Names = []
     call_site: Names = []
     """Function or file."""
 
 
 class Notify(_Strict):
-    """Whom to tell and how often. What a rule leaves out it takes from the file's own `notify`."""
+    """Whom to notify and how often. Missing settings are taken from the file's top-level `notify`."""
 
     receivers: Names | None = None
-    """Names; without any, all of them."""
+    """Names of receivers; default: all of them."""
     group_by: list[str] | None = None
-    """Alerts that are equal in these labels are told in one message. Default: alertname and service."""
+    """Alerts that are equal in these labels share a notification. Default: alertname and service."""
     group_wait: Duration | None = None
-    """How long the first message of a group waits for other alerts. Default 2s."""
+    """How long the first notification of a group waits for other alerts. Default 2s."""
     group_interval: Duration | None = None
-    """At least so long between two messages of a group. Default 1m."""
+    """Shortest time between two notifications of a group. Default 1m."""
     repeat_interval: Duration | None = None
-    """What still fires is told again after it. Default 4h."""
+    """Time until a notification about alerts that still fire is repeated. Default 4h."""
     send_resolved: bool | None = None
-    """Default true."""
+    """Also notify when all alerts are resolved. Default true."""
 
     @field_validator("group_by")
     @classmethod
@@ -79,24 +79,27 @@ class Notify(_Strict):
         return names
 
     def over(self, base: "Notify") -> "Notify":
-        """These settings, and those of `base` where these say nothing."""
+        """Return these settings, with those of `base` where they are missing."""
         return base.model_copy(update={k: v for k, v in self if v is not None})
 
 
 class Rule(_Strict):
-    """One thing to watch for. Each series that a condition tells apart has an alert of its own."""
+    """One thing to watch. Each series of the condition has its own alert."""
 
     name: Name
     when: Condition
     scope: Scope = Scope()
     hold: Duration = Field(default=0, alias="for", ge=0, le=LONGEST_FOR)
-    """The condition must hold so long before the alert fires; counted in whole minutes from the first one's end."""
+    """How long the condition must hold before the alert fires; counted in whole minutes from the end of the
+    first one.
+    """
     keep_firing: Duration = Field(default=2 * _MINUTE, ge=0, le=24 * 60 * _MINUTE)
-    """The alert is resolved when the condition has not held for so long."""
+    """The alert is resolved when the condition has not held for this time."""
     severity: Severity = Severity.WARNING
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    """Texts in the message, with `$field` or `${field}` for what stands in docs (collector/ALERTS.md)."""
+    """Texts for the notification; `$field` and `${field}` are replaced by the fields in collector/ALERTS.md.
+    """
     notify: Notify = Notify()
     disabled: bool = False
 
@@ -133,12 +136,12 @@ class Rule(_Strict):
 
 
 class Matcher(_Strict):
-    """A silence mutes alerts of which every matcher holds."""
+    """A silence mutes the alerts that match all of its matchers."""
 
     name: str = Field(min_length=1, max_length=64)
     """A label; `alertname` is the rule's name."""
     value: str = Field(max_length=500)
-    """`*` stands for any characters."""
+    """`*` matches any characters."""
 
 
 class Day(StrEnum):
@@ -154,7 +157,7 @@ class Day(StrEnum):
 
 
 def _time_of_day(value: object) -> object:
-    # YAML 1.1 reads 02:30 without quotes as 150, a number to the base of sixty.
+    # YAML 1.1 parses 02:30 without quotes as 150, a sexagesimal number.
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return f"{value // 60:02}:{value % 60:02}"
     return value
@@ -164,16 +167,16 @@ Clock = Annotated[TimeOfDay, BeforeValidator(_time_of_day)]
 
 
 class Maintenance(_Strict):
-    """A window that comes again, in which alerts are muted. An end before the start is on the next day."""
+    """A recurring time window in which alerts are muted. If the end is before the start, it is on the next day."""
 
     name: Name
     days: list[Day] = list(Day)
     start: Clock
     end: Clock
     timezone: str = "UTC"
-    """A name of the IANA time zone database, as Europe/Berlin."""
+    """Name in the IANA time zone database, as Europe/Berlin."""
     matchers: list[Matcher] = []
-    """All alerts, if there are none."""
+    """All alerts if empty."""
 
     @field_validator("timezone")
     @classmethod
@@ -190,7 +193,9 @@ class AlertFile(_Strict):
 
     version: Literal[1] = 1
     defaults: bool = True
-    """Keep the built-in rules. A rule of the same name replaces one; with `disabled: true` it is off."""
+    """Keep the built-in rules. A rule of the same name replaces one; with `disabled: true` it is switched
+    off.
+    """
     interval: Duration = Field(default=3 * _SECOND, ge=_SECOND, le=5 * _MINUTE)
     """How often the rules are evaluated."""
     network: Network = Network()
@@ -227,7 +232,7 @@ DEFAULT_NOTIFY: Final = Notify.model_validate(
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of the file, for editors and `check`."""
+    """Return the file's JSON Schema, for editors and `check`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **AlertFile.model_json_schema(by_alias=True),

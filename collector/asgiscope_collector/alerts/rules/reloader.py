@@ -1,4 +1,4 @@
-"""The rules file as it changes: read again when it does, and the rules before it kept where it cannot be used."""
+"""Reloading of the rules file when it changes; the previous rules stay active if it cannot be used."""
 
 import asyncio
 import logging
@@ -13,23 +13,23 @@ _LOOK_NS: Final = 2_000_000_000
 
 
 class RulesFile:
-    """The rules in force; the built-in ones until the file has been read. An empty path means them alone."""
+    """The active rules; the built-in ones until the file has been read. With an empty path, only those."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.rule_set: RuleSet = loader.read("")
         self.error = ""
-        """Why the file as it is now is not used, or ''."""
+        """Why the current file is not used, or ''."""
         self._again = True
         self._seen: tuple[int, int] | None = None
         self._looked_ns = 0
 
-    def again(self) -> None:
-        """Read it at the next look, whether or not it has changed."""
+    def reload_next(self) -> None:
+        """Read the file at the next check, even if it has not changed."""
         self._again = True
 
-    async def look(self, now_ns: int) -> None:
-        """Read the file if it has changed. Cheap, for the turn of every few seconds."""
+    async def reload_if_changed(self, now_ns: int) -> None:
+        """Read the file if it has changed. Cheap enough for every turn of the loop."""
         if not self._again:
             if not self.path or 0 <= now_ns - self._looked_ns < _LOOK_NS:
                 return
@@ -48,9 +48,9 @@ class RulesFile:
             self.rule_set = await asyncio.to_thread(loader.read, self.path, now_ns)
         except RulesError as error:
             first = self.rule_set.loaded_ns == 0
-            instead = "the built-in rules are used" if first else "the rules before it stay in force"
+            instead = "the built-in rules are used" if first else "the previous rules stay in use"
             self.error = f"{self.path} cannot be used, {instead}: {error}"
-            logger.error("alerts: %s", self.error)  # noqa: TRY400 - the message says all
+            logger.error("alerts: %s", self.error)  # noqa: TRY400 - the message is complete
             return
         self.error = ""
         receivers = len(self.rule_set.file.receivers)

@@ -1,4 +1,4 @@
-"""What is known of alerts now, in memory: the store's newest rows, and what evaluations make of them. Pure."""
+"""The alerts in memory: loaded from the store, and updated by evaluations. No I/O."""
 
 import socket
 from collections import deque
@@ -32,50 +32,52 @@ _POINTS: Final = 60
 
 @dataclass(slots=True)
 class RuleNow:
-    """How a rule stood when it was evaluated last."""
+    """Result of a rule's last evaluation."""
 
     evaluated_ns: int = 0
     value: float | None = None
     error: str = ""
     points: deque[tuple[int, float | None]] = field(default_factory=lambda: deque(maxlen=_POINTS))
-    """By minute: the worst value of it."""
+    """The worst value of each minute."""
 
 
 @dataclass(slots=True)
 class AlertStates:
-    """The state of all alerts."""
+    """The states of all alerts."""
 
-    listening_ns: int
-    """Since when this collector takes spans without a break: before that, silence says nothing."""
+    receiving_since_ns: int
+    """Since when this collector has received spans without a break: for earlier times, missing data proves
+    nothing.
+    """
     alerts: dict[str, Alert] = field(default_factory=dict)
-    """By fingerprint: pending, firing, or resolved within a day."""
+    """fingerprint -> alert that is pending, firing, or was resolved within a day."""
     last_seen: dict[tuple[str, str], LastSeen] = field(default_factory=dict)
     received: dict[tuple[str, str], int] = field(default_factory=dict)
-    """When something came of services whose clocks are off, by this collector's clock."""
+    """When data arrived from services with a wrong clock, by this collector's clock."""
     rules: dict[str, RuleNow] = field(default_factory=dict)
     silences: list[Silence] = field(default_factory=list)
     drops: deque[tuple[int, int]] = field(default_factory=deque)
     gauge_since: dict[str, int] = field(default_factory=dict)
 
     def firing(self) -> list[Alert]:
-        """The alerts that fire."""
+        """Return the firing alerts."""
         return [alert for alert in self.alerts.values() if alert.firing]
 
     def muted_by(self, alert: Alert, rule_set: RuleSet, now_ns: int) -> list[str]:
-        """What mutes an alert now."""
+        """Return what mutes an alert now."""
         return muted_by(alert.labels, self.silences, rule_set.file.maintenance, now_ns)
 
     def record_last_seen(self, seen: Iterable[LastSeen]) -> None:
-        """Note when services were last heard of."""
+        """Record when services last sent data."""
         for each in seen:
             key = (each.service, each.environment)
             if key not in self.last_seen or self.last_seen[key].last_ns < each.last_ns:
                 self.last_seen[key] = each
 
     def _signs(self) -> list[LastSeen]:
-        """Return when services gave a sign of life.
+        """Return when services last sent data.
 
-        By their spans' times, or by when these came where their clock is off.
+        By the times of their spans, or by the time of arrival if their clock is wrong.
         """
         found = dict(self.last_seen)
         for (service, environment), received_ns in self.received.items():
@@ -85,14 +87,14 @@ class AlertStates:
         return list(found.values())
 
     def release_of(self, alert: Alert) -> str:
-        """The newest release of an alert's service."""
+        """Return the newest release of an alert's service."""
         seen = self.last_seen.get((alert.labels.get("service", ""), alert.labels.get("environment", "")))
         return seen.release if seen else ""
 
     def apply(
         self, active: ActiveRule, found: list[Found], now_ns: int, keep_firing_ns: int
     ) -> list[tuple[Alert, Change]]:
-        """Take the series of a windowed rule; the alerts that fired or were resolved."""
+        """Apply the series of a windowed rule; return the alerts that fired or were resolved."""
         rule = active.rule
         self._note(active, [each.present for each in found], now_ns)
         series = {fingerprint(rule.name, each.identity): each for each in found}
@@ -107,7 +109,7 @@ class AlertStates:
             heard = self.last_seen.get(service)
             after, change = evaluate(
                 before.held if before else AlertStatus(),
-                Series(each.held, heard.last_ns if heard else 0, self.listening_ns),
+                Series(each.held, heard.last_ns if heard else 0, self.receiving_since_ns),
                 now_ns=now_ns,
                 hold_ns=rule.hold,
                 keep_firing_ns=keep_firing_ns,
@@ -118,17 +120,18 @@ class AlertStates:
     def apply_gauges(
         self, active: ActiveRule, gauges: Gauges, now_ns: int, keep_firing_ns: int
     ) -> list[tuple[Alert, Change]]:
-        """The same for a rule without windows: silent services, and the collector itself."""
+        """Apply a rule without windows: silent services, and the collector's own gauges."""
         rule, found = active.rule, []
         if isinstance(rule.when, c.Silent):
             for seen in self._signs():
                 labels = {"service": seen.service, "environment": seen.environment}
                 known = self.alerts.get(fingerprint(rule.name, labels))
-                # What fires already was silent before this collector began to listen: a restart is no sign of life.
-                heard_ns = seen.last_ns
+                # A service whose alert fires already was silent before this collector's start: a restart does
+                # not resolve it.
+                last_seen_ns = seen.last_ns
                 if known is None or not known.firing:
-                    heard_ns = max(heard_ns, self.listening_ns)
-                silent_ns = now_ns - heard_ns
+                    last_seen_ns = max(last_seen_ns, self.receiving_since_ns)
+                silent_ns = now_ns - last_seen_ns
                 if in_scope(rule, seen) and now_ns - seen.last_ns < _DAY_NS:
                     found.append((labels, float(silent_ns), now_ns - silent_ns + rule.when.over))
         else:
@@ -144,11 +147,11 @@ class AlertStates:
         for labels, value, since_ns in found:
             key = fingerprint(rule.name, labels)
             seen_keys.add(key)
-            told = {name: text for name, text in labels.items() if text}
+            present = {name: text for name, text in labels.items() if text}
             changed += self._gauge(
                 active,
                 key,
-                told,
+                present,
                 value=value,
                 since_ns=since_ns,
                 now_ns=now_ns,
@@ -168,7 +171,7 @@ class AlertStates:
         return changed
 
     def drop_unknown(self, rule_set: RuleSet, now_ns: int) -> list[tuple[Alert, Change]]:
-        """Resolve what a rule made that is there no more."""
+        """Resolve the alerts of rules that no longer exist."""
         names = {active.rule.name for active in rule_set.rules}
         changed = []
         for alert in list(self.alerts.values()):
@@ -185,7 +188,7 @@ class AlertStates:
         return changed
 
     def forget(self, now_ns: int) -> None:
-        """Let go of what was resolved long ago."""
+        """Drop alerts that were resolved long ago."""
         for key, alert in list(self.alerts.items()):
             if not alert.firing and 0 < alert.held.ends_ns < now_ns - _DAY_NS:
                 del self.alerts[key]
@@ -197,23 +200,23 @@ class AlertStates:
         return [alert for alert in self.alerts.values() if alert.rule == rule]
 
     def _is_unknown(self, rule: Rule, now_ns: int) -> bool:
-        """Whether the value is one of a window in which this collector has not listened all the time.
+        """Return whether a value cannot resolve an alert because this collector has run for less than its window.
 
-        What is counted since the start says that something is wrong, but not that it is over.
+        A count since the start can show that a condition holds, but not that it is over.
         """
         if not isinstance(rule.when, c.CollectorDrops):
             return False
         before = any(
-            alert.firing and alert.held.fired_ns < self.listening_ns for alert in self._of(rule.name)
+            alert.firing and alert.held.fired_ns < self.receiving_since_ns for alert in self._of(rule.name)
         )
-        return before and now_ns - self.listening_ns < rule.when.window_ns
+        return before and now_ns - self.receiving_since_ns < rule.when.window_ns
 
     def _own(self, condition: c.Condition, gauges: Gauges, now_ns: int) -> float:
         if isinstance(condition, c.CollectorDisk):
             return gauges.disk_free
         if isinstance(condition, c.CollectorLag):
             return float(gauges.lag_ns)
-        assert isinstance(condition, c.CollectorDrops)  # noqa: S101 - the last of them
+        assert isinstance(condition, c.CollectorDrops)  # noqa: S101 - the only remaining type
         window_ns = condition.window_ns
         if not self.drops or self.drops[-1][0] < now_ns:
             self.drops.append((now_ns, gauges.drops))

@@ -1,4 +1,4 @@
-"""What mutes alerts: silences, which people make and which end, and maintenance windows, which come again."""
+"""Muting of alerts: silences, which users create for a limited time, and recurring maintenance windows."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ _DAYS: Final = tuple(Day)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Mutes the alerts that all of its matchers match, from one moment to another."""
+    """Mutes the alerts that match all of its matchers, from a start to an end."""
 
     id: str
     matchers: Sequence[Matcher]
@@ -26,21 +26,21 @@ class Silence:
     created_by: str
 
     def active(self, now_ns: int) -> bool:
-        """Whether it holds now."""
+        """Return whether it is active."""
         return self.starts_ns <= now_ns < self.ends_ns
 
 
 def matches(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether all of the matchers match; a label that is not there is empty."""
+    """Return whether all of the matchers match; a missing label is empty."""
     return all(
         _expression(matcher.value).fullmatch(labels.get(matcher.name, "")) is not None for matcher in matchers
     )
 
 
 def in_window(window: Maintenance, now_ns: int) -> bool:
-    """Whether a maintenance window is open: by the clocks on the wall of its time zone.
+    """Return whether a maintenance window is active, by the local time of its time zone.
 
-    An hour that a change to summer time leaves out is left out here too, one that comes twice counts twice.
+    An hour that is skipped by daylight saving time is skipped, and one that occurs twice counts twice.
     """
     local = datetime.fromtimestamp(now_ns // _NS, UTC).astimezone(ZoneInfo(window.timezone))
     at, today = local.time(), _DAYS[local.weekday()]
@@ -53,7 +53,7 @@ def in_window(window: Maintenance, now_ns: int) -> bool:
 def muted_by(
     labels: Mapping[str, str], silences: Iterable[Silence], windows: Iterable[Maintenance], now_ns: int
 ) -> list[str]:
-    """Ids of the silences, and names of the maintenance windows, that mute an alert now."""
+    """Return the ids of the silences and the names of the maintenance windows that mute an alert now."""
     found = [each.id for each in silences if each.active(now_ns) and matches(each.matchers, labels)]
     found += [
         f"maintenance {window.name}"

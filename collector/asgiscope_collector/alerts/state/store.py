@@ -1,6 +1,6 @@
-"""Alerts, deliveries and silences as rows that are only ever added. The newest row of an id is its state.
+"""Alerts, deliveries and silences as append-only rows. The newest row of an id is its state.
 
-Everything here blocks: it is called through `Engine.run`.
+Every function blocks: call it through `Engine.run`.
 """
 
 import json
@@ -19,7 +19,7 @@ _DAY_NS: Final = 86_400_000_000_000
 
 
 class Stage(StrEnum):
-    """Of a delivery; the last four end it."""
+    """Stage of a delivery; the last four end it."""
 
     DECIDED = "decided"
     ATTEMPT = "attempt"
@@ -27,23 +27,23 @@ class Stage(StrEnum):
     REFUSED = "refused"
     ABANDONED = "abandoned"
     UNSENT = "unsent"
-    """Nothing was to be sent, and that is remembered."""
+    """Nothing had to be sent; recorded so that it is not decided again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """An alert and where it stands."""
+    """An alert and its state."""
 
     fingerprint: str
     id: str
-    """Of this firing; '' while it has not fired."""
+    """Id of this firing; '' before it fires."""
     rule: str
     severity: Severity
     labels: dict[str, str]
     annotations: dict[str, str]
     held: AlertStatus
     at_ns: int = 0
-    """When this was recorded."""
+    """Time of the record."""
 
     @property
     def firing(self) -> bool:
@@ -53,7 +53,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRow:
-    """One thing that happened to a delivery."""
+    """One event of a delivery."""
 
     at_ns: int
     id: str
@@ -69,7 +69,7 @@ class DeliveryRow:
     firing: Sequence[str] = ()
     resolved: Sequence[str] = ()
     body: str = ""
-    """The notification, on the row of its decision only."""
+    """The notification; only in the row of the decision."""
 
 
 _ALERT_COLUMNS: Final = """
@@ -114,7 +114,7 @@ _ROW_COLUMNS: Final = """
     Reason AS reason, Attempt AS attempt, Status AS status, Answer AS answer, TookMs AS took_ms,
     NextNs AS next_ns, Firing AS firing, Resolved AS resolved
 """
-# What was decided and has not ended, with its attempts.
+# Decided and unfinished deliveries, with their attempts.
 _OPEN: Final = f"""
 SELECT {_ROW_COLUMNS}, Body AS body
 FROM asgiscope_alert_deliveries
@@ -156,7 +156,7 @@ ORDER BY At
 
 
 def append_alerts(engine: Engine, alerts: Iterable[Alert]) -> None:
-    """Record where alerts stand now."""
+    """Record the current states of alerts."""
     engine.append(
         "asgiscope_alerts",
         [
@@ -182,12 +182,12 @@ def append_alerts(engine: Engine, alerts: Iterable[Alert]) -> None:
 
 
 def load_alerts(engine: Engine, now_ns: int) -> list[Alert]:
-    """The alerts that fire, and those that were resolved within the last day."""
+    """Return the firing alerts, and those that were resolved within the last day."""
     return [_alert(row) for row in engine.rows(_NEWEST, {"since_ns": now_ns - _DAY_NS})]
 
 
 def alert_history(engine: Engine, *, since_ns: int, until_ns: int, rule: str, limit: int) -> list[Alert]:
-    """Each firing in a range of time, the newest first."""
+    """Return each firing in a time range, the newest first."""
     parameters = {"since_ns": since_ns, "until_ns": until_ns, "rule": rule, "limit": limit}
     return [_alert(row) for row in engine.rows(_HISTORY, parameters)]
 
@@ -207,7 +207,7 @@ def append_silence(engine: Engine, silence: Silence, now_ns: int) -> None:
 
 
 def load_silences(engine: Engine, since_ns: int) -> list[Silence]:
-    """The silences that had not ended at that time."""
+    """Return the silences that had not ended at that time."""
     return [
         Silence(**{**row, "matchers": [Matcher(**each) for each in json.loads(row["matchers"])]})
         for row in engine.rows(_SILENCES, {"since_ns": since_ns})
@@ -215,7 +215,7 @@ def load_silences(engine: Engine, since_ns: int) -> list[Silence]:
 
 
 def append_delivery(engine: Engine, *rows: DeliveryRow) -> None:
-    """Record what happened to a delivery."""
+    """Record events of deliveries."""
     engine.append(
         "asgiscope_alert_deliveries",
         [
@@ -241,12 +241,12 @@ def append_delivery(engine: Engine, *rows: DeliveryRow) -> None:
 
 
 def load_open(engine: Engine) -> list[DeliveryRow]:
-    """The rows of the deliveries that have not ended, oldest first."""
+    """Return the rows of unfinished deliveries, oldest first."""
     return [_row(row) for row in engine.rows(_OPEN)]
 
 
-def load_told(engine: Engine) -> dict[tuple[str, str], NotificationLogEntry]:
-    """What each receiver was told last of each group."""
+def load_notification_log(engine: Engine) -> dict[tuple[str, str], NotificationLogEntry]:
+    """Return the last notification per receiver and group."""
     return {
         (row["receiver"], row["group_key"]): NotificationLogEntry(
             at_ns=row["at_ns"],
@@ -261,7 +261,7 @@ def load_told(engine: Engine) -> dict[tuple[str, str], NotificationLogEntry]:
 def deliveries(
     engine: Engine, *, since_ns: int, until_ns: int, receiver: str, alert: str, limit: int
 ) -> list[DeliveryRow]:
-    """The rows of the newest deliveries of a range, oldest first."""
+    """Return the rows of the newest deliveries in a range, oldest first."""
     return [
         _row(row)
         for row in engine.rows(
@@ -278,7 +278,7 @@ def deliveries(
 
 
 def ended(silence: Silence, now_ns: int) -> Silence:
-    """The silence with its end now; one that has not begun never holds."""
+    """Return the silence with its end set to now; one that has not started never becomes active."""
     return replace(silence, ends_ns=min(silence.ends_ns, max(now_ns, silence.starts_ns)))
 
 

@@ -1,1 +1,1 @@
-"""What alert rules are evaluated from."""
+"""Queries of the alert rules."""

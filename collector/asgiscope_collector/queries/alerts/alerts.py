@@ -1,8 +1,8 @@
-"""What alert rules are evaluated from: one query a condition, over the rollups.
+"""Queries of the alert rules: one query per condition, over the rollups.
 
-A condition is asked for several windows at once: the one that ends with the present minute, and those that
-ended with each minute before, as far back as spans may come late. A row of the rollup counts in every window
-that its minute lies in, so a minute that arrives late changes all the windows it belongs to.
+A condition is evaluated for several windows at once: the one that ends with the current minute, and those
+that ended with each minute before, as far back as spans may arrive late. A rollup row counts in every window
+that contains its minute, so a late minute changes all of its windows.
 """
 
 import re
@@ -23,16 +23,16 @@ _CONTENDED: Final = ("contention", "pool_starvation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """The windows that are asked for: each ends at one of `ends` and is `seconds` long."""
+    """The windows to evaluate: each ends at one of `ends` and is `seconds` long."""
 
     ends: Sequence[int]
-    """Seconds since the epoch, whole minutes, rising; the last is the end of the present minute."""
+    """Whole minutes in seconds since the epoch, ascending; the last is the end of the current minute."""
     seconds: int
     now_ns: int
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For SQL."""
+        """Return the parameters for SQL."""
         return {
             "ends": list(self.ends),
             "window": self.seconds,
@@ -45,7 +45,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Where to look; an empty list is everywhere, `*` stands for any characters."""
+    """The scope of a rule; an empty list matches everything, `*` matches any characters."""
 
     service: Sequence[str] = ()
     environment: Sequence[str] = ()
@@ -54,7 +54,7 @@ class Scope:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For SQL: regular expressions."""
+        """Return the parameters for SQL: regular expressions."""
         return {
             "service": _pattern(self.service),
             "environment": _pattern(self.environment),
@@ -76,15 +76,15 @@ class Reading:
     route: str = ""
     executor: str = ""
     release: str = ""
-    """The newest that was seen in the window."""
+    """The newest release in the window."""
     previous_release: str = ""
     end: int
-    """Of the window, in seconds since the epoch."""
+    """End of the window, in seconds since the epoch."""
     value: float
 
 
 def matches(names: Sequence[str], text: str) -> bool:
-    """Whether a text is one of the names, in which `*` stands for any characters; no name is any text."""
+    """Return whether a text matches one of the names, in which `*` matches any characters; no names match all."""
     return re.search(_pattern(names), text) is not None
 
 
@@ -95,7 +95,7 @@ def _pattern(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """When a service was last heard of, and of which release."""
+    """When a service last sent data, and its release."""
 
     service: str
     environment: str
@@ -106,7 +106,7 @@ class LastSeen:
 def read(
     engine: Engine, query: str, windows: Windows, scope: Scope, *, over: float, **parameters: Any
 ) -> list[Reading]:
-    """The values of a condition: in the present window each, in earlier ones those beyond `over`."""
+    """Return the values of a condition: all in the current window, and those above `over` in earlier ones."""
     rows = engine.rows(QUERIES[query], {**windows.parameters, **scope.parameters, "over": over, **parameters})
     return [_reading(row) for row in rows]
 
@@ -122,7 +122,7 @@ def read_queue_waits(
     roles: Sequence[str],
     min_calls: int,
 ) -> list[Reading]:
-    """A quantile of queue waits, in nanoseconds, by thread role, or by finding."""
+    """Return a quantile of queue waits, in ns, by thread role or by finding."""
     rows = engine.rows(
         QUERIES["queue_wait_by_call_site" if by_call_site else "queue_wait_by_role"],
         {
@@ -141,7 +141,7 @@ def read_queue_waits(
 
 
 def read_loop_blocked(engine: Engine, windows: Windows, scope: Scope, *, over: float) -> list[Reading]:
-    """Return the share of the time in which loops were blocked, as the overview has it."""
+    """Return the share of the time in which loops were blocked, computed as in the overview."""
     parameters = {
         **windows.parameters,
         "services": _pattern(scope.service),
@@ -156,7 +156,7 @@ def read_loop_blocked(engine: Engine, windows: Windows, scope: Scope, *, over: f
 def read_releases(
     engine: Engine, windows: Windows, scope: Scope, *, min_requests: int, min_lost: int
 ) -> list[Reading]:
-    """How many times more a request loses in the newest release than in the one before, from `min_lost` ns on."""
+    """Return the ratio of the time lost per request in the newest and the previous release, from `min_lost` ns."""
     parameters = {
         **windows.parameters,
         **scope.parameters,
@@ -169,7 +169,7 @@ def read_releases(
 
 
 def last_seen(engine: Engine, *, first: int, last: int) -> list[LastSeen]:
-    """When each service of the time between two minutes (in seconds since the epoch) was last heard of."""
+    """Return when each service that sent data between two minutes (seconds since the epoch) last did so."""
     rows = engine.rows(LAST_SEEN, {"first": first // _MINUTE * _MINUTE, "last": last})
     return [LastSeen(**row) for row in rows]
 

@@ -1,8 +1,9 @@
-"""The queries of alert conditions, by the condition's name.
+"""The SQL of the alert conditions, by the condition's name.
 
-Each gives `service`, `environment`, what else tells its series apart, `end` (of the window, in seconds since the
-epoch) and `value`. They are bound `ends`, `window`, `first`, `last`, `present` and `now_ns` (`alerts.Windows`),
-`service`, `environment`, `route` and `call_site` (`alerts.Scope`), `over`, and what a condition adds.
+Each query returns `service`, `environment`, the other labels of its series, `end` (of the window, in seconds
+since the epoch) and `value`. Its parameters are `ends`, `window`, `first`, `last`, `present` and `now_ns`
+(`alerts.Windows`), `service`, `environment`, `route` and `call_site` (`alerts.Scope`), `over`, and those of
+the condition.
 """
 
 from typing import Final
@@ -30,7 +31,7 @@ _KEEP_WAITS: Final = (
 
 
 def _windows(table: str, columns: str, where: str, version: str = "Version") -> str:
-    """Each row of a rollup once for every window that it counts in (`WindowEnd`)."""
+    """Return SQL that repeats each row of a rollup for every window in which it counts (`WindowEnd`)."""
     return f"""(
     SELECT
         Minute, ServiceName, Environment, {version} AS Version, {columns},
@@ -41,7 +42,7 @@ def _windows(table: str, columns: str, where: str, version: str = "Version") -> 
 
 
 QUERIES: Final[dict[str, str]] = {
-    # A stall that lasts counts with what it has cost so far.
+    # A stall that has not ended counts with its duration so far.
     "longest_stall": f"""
 SELECT {_FINDING}, WindowEnd AS end, toFloat64(greatest(max(LargestNs), max(OngoingNs))) AS value
 FROM {
@@ -84,7 +85,8 @@ FROM {_windows("asgiscope_calls", "Queued", f"Executor = 'shared' AND {_OF}{_ON}
 GROUP BY service, environment, WindowEnd
 HAVING {_KEEP}
 """,
-    # Time waited over time passed is how many waited on average (Little's law), and needs no sampled total.
+    # Time waited divided by time passed is the average number of waiting calls (Little's law); no sampled
+    # total is needed.
     "pool_saturation": f"""
 SELECT {_SERVICE}, {_RELEASE}, 'pool' AS executor, WindowEnd AS end, sum(WaitNs) / {_PASSED_NS} AS value
 FROM {_windows("asgiscope_calls", "WaitNs", f"Executor = 'pool' AND {_OF}{_ON}{_AT}")}
@@ -136,7 +138,7 @@ INNER JOIN
 ) AS births ON births.finding = seen.finding
 ARRAY JOIN arrayFilter(end -> born < end AND born + {{window:UInt32}} >= end, {{ends:Array(UInt32)}}) AS end
 """,
-    # Seen after somebody decided that it was resolved, for the first time since.
+    # Seen for the first time since a user marked it as resolved.
     "finding_regressed": f"""
 SELECT seen.*, end, 1. AS value
 FROM
@@ -214,7 +216,7 @@ HAVING requests_now >= {{min_requests:UInt64}}
     AND lost_now >= {{min_lost:Float64}}
 """
 
-# A service that nobody visits sends its tallies all the same: it is not silent.
+# A service without requests still sends its tallies, so it is not silent.
 LAST_SEEN: Final = """
 SELECT service, environment, max(last) AS last_ns, argMax(version, last) AS release
 FROM

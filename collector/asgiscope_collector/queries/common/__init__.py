@@ -1,1 +1,1 @@
-"""What all queries share: range, scope, resolution, wording."""
+"""Code that all queries share: range, scope, resolution, summaries."""

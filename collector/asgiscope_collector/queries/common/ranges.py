@@ -1,4 +1,4 @@
-"""The range of time a question is about."""
+"""The time range of a request."""
 
 import re
 from dataclasses import dataclass
@@ -16,40 +16,40 @@ _RELATIVE: Final = re.compile(r"(\d{1,6})([smhdw])")
 _UNESCAPED_PLUS: Final = re.compile(r"(?<=T)(.+) (?=\d\d:\d\d$)")
 _DIGITS: Final = re.compile(r"\d{1,19}")
 LONG_NS: Final = 12 * 3600 * _NS
-"""A range from which on rollups are read in coarse rows: see coarse.py."""
+"""Ranges of at least this length are read from coarse rollups: see rollup_resolution.py."""
 _LATEST_NS: Final = 9_000_000_000 * _NS
 _HINT: Final = "write a relative time as 15m, 6h or 7d, an RFC 3339 time, or nanoseconds since the epoch"
 
 
 class BadRangeError(ValueError):
-    """A time cannot be read, or the range is empty."""
+    """A time cannot be parsed, or the range is empty."""
 
     hint: str = _HINT
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `since_ns` up to but not including `until_ns`, nanoseconds since the epoch."""
+    """From `since_ns` up to but not including `until_ns`, ns since the epoch."""
 
     since_ns: int
     until_ns: int
 
     @property
     def length_ns(self) -> int:
-        """How long it is."""
+        """Length of the range."""
         return self.until_ns - self.since_ns
 
     @property
     def long(self) -> bool:
-        """Whether rollups are read in coarse rows."""
+        """Whether it is read from coarse rollups."""
         return self.length_ns >= LONG_NS
 
     def in_rows(self) -> "Range":
-        """Widened to whole coarse rows."""
+        """The range widened to whole coarse rows."""
         return Range(self.since_ns // COARSE_NS * COARSE_NS, -(-self.until_ns // COARSE_NS) * COARSE_NS)
 
     def in_minutes(self) -> "Range":
-        """Widened to whole minutes: rollups know nothing finer."""
+        """The range widened to whole minutes, the resolution of the rollups."""
         return Range(
             self.since_ns // _MINUTE_NS * _MINUTE_NS,
             -(-self.until_ns // _MINUTE_NS) * _MINUTE_NS,
@@ -57,17 +57,17 @@ class Range:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """For SQL: `since_ns` and `until_ns`, both Int64."""
+        """Return the parameters for SQL: `since_ns` and `until_ns`, both Int64."""
         return {"since_ns": self.since_ns, "until_ns": self.until_ns}
 
 
 def parse_range(since: str | None, until: str | None, *, default: str, now_ns: int) -> Range:
-    """Read `since` and `until`; without them it is from `default` ago until the end of the present minute.
+    """Parse `since` and `until`; by default from `default` ago until the end of the current minute.
 
-    So an answer is the same all through a minute in which nothing is stored.
+    So the answer stays the same during a minute in which nothing is stored.
 
     Raises:
-        BadRangeError: a text is no time, or `since` is not before `until`.
+        BadRangeError: a text is not a time, or `since` is not before `until`.
     """
     present_ns = -(-now_ns // _MINUTE_NS) * _MINUTE_NS
     until_ns = present_ns if until in {None, "", "now"} else _parse("until", str(until), now_ns)
@@ -78,11 +78,11 @@ def parse_range(since: str | None, until: str | None, *, default: str, now_ns: i
 
 
 def step_of(asked: Range, points: int) -> int:
-    """The step of a series in nanoseconds: whole minutes, at most about `points` of them in the range.
+    """Return the step of a series in ns: whole minutes, at most about `points` steps in the range.
 
-    Of a long range it is whole coarse rows.
+    For a long range, whole coarse rows.
     """
-    # The present minute, which has just begun, makes none longer.
+    # The current minute, which has just begun, must not lengthen the step.
     minutes = max(1, -(-(asked.length_ns - _MINUTE_NS) // (_MINUTE_NS * points)))
     if asked.long:
         return int(-(-minutes * _MINUTE_NS // COARSE_NS) * COARSE_NS)
@@ -96,7 +96,7 @@ def _parse(name: str, text: str, now_ns: int) -> int:
         value = int(text)
     else:
         try:
-            # An offset's plus sign that was not escaped in the address arrives as a space.
+            # An unescaped plus sign of a UTC offset in the URL arrives as a space.
             moment = datetime.fromisoformat(_UNESCAPED_PLUS.sub(r"\1+", text))
         except ValueError:
             raise BadRangeError(f"{name}={text[:60]!r} is not a time") from None

@@ -1,8 +1,8 @@
-"""A long range read in rows of twenty minutes: a twentieth of the rows of the minutes, with the same sums.
+"""Resolution of rollup queries: long ranges use rows of twenty minutes, a twentieth of the rows with the same sums.
 
-`store/schema/051_coarse.sql` keeps them. The range begins up to twenty minutes earlier then; one that ends in the
-past, and not with a row, is read by the minute. A store that is older than these rows has them from a day after
-they came.
+`store/schema/051_coarse.sql` maintains them. The range then starts up to twenty minutes earlier; a range that
+ends in the past, and not at the end of a row, is read by the minute. A store that is older than the coarse
+rollups has them from a day after they were added.
 """
 
 import re
@@ -24,10 +24,10 @@ _ROLLUP: Final = re.compile(
 def rows(
     engine: Engine, sql: str, parameters: dict[str, Any], *, long_ns: int = LONG_NS
 ) -> list[dict[str, Any]]:
-    """Run a statement about `since_ns` to `until_ns`, whole minutes, in rows that fit the length of the range.
+    """Run a query over `since_ns` to `until_ns`, whole minutes, with the resolution that suits the range.
 
-    What it calls a minute is then a row; a `STEP` of a long range is whole rows. `long_ns` is the length from which
-    on a range is read so: a shorter one than a series needs, where only sums are asked for.
+    Its minute is then a coarse row; a `STEP` of a long range is whole rows. `long_ns` is the shortest long
+    range: less than the default if only sums are needed and no series.
     """
     if row_seconds(engine, parameters, long_ns=long_ns) < COARSE_SECONDS:
         return engine.rows(sql, parameters)
@@ -36,17 +36,17 @@ def rows(
 
 
 def rows_of_finding(engine: Engine, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run a statement about the spans of findings in a range; where they are not by finding, the index has them."""
+    """Run a query over the spans of findings in a range; uses the index if the rows are not ordered by finding."""
     if parameters["since_ns"] < engine.coarse_since * _NS:
         sql = sql.replace("FROM asgiscope_finding_spans", "FROM asgiscope_trace_index")
     return engine.rows(sql, parameters)
 
 
 def row_seconds(engine: Engine, parameters: dict[str, Any], *, long_ns: int = LONG_NS) -> int:
-    """How much time a row has in which `rows` reads such a range."""
+    """Return the duration of a row, in seconds, with which `rows` reads such a range."""
     asked = Range(parameters["since_ns"], parameters["until_ns"])
     there = asked.in_rows().since_ns >= engine.coarse_since * _NS
-    # What came after the end that was asked for must not be told: nothing has, where that is the present.
+    # Rows after the requested end must not be included; if the end is now, there are none.
     ends = asked.until_ns % COARSE_NS == 0 or asked.until_ns >= time.time_ns() - _MINUTE * _NS
     return COARSE_SECONDS if asked.length_ns >= long_ns and there and ends else _MINUTE
 
@@ -57,6 +57,6 @@ def _coarse(sql: str) -> str:
 
 
 def _named(found: re.Match[str]) -> str:
-    """Under the name by which the statement knows it."""
+    """Return the coarse table under the name that the query uses."""
     name = f"asgiscope_{found[1]}"
     return f"FROM {name}_coarse AS" + ("" if found[2] else f" {name}")

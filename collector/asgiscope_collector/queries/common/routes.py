@@ -1,12 +1,12 @@
-"""Routes as the store has them."""
+"""Normalisation of routes."""
 
 import re
 
 
 def stored_route(route: str) -> str:
-    """Return a route as it is stored, which is with a slash before it, however its framework writes it.
+    """Return a route in its stored form, with a leading slash, however its framework writes it.
 
-    The same as `http_route_of` in store/fragments.py, for a route that somebody asks for.
+    The same as `http_route_of` in store/fragments.py, for a route in a request.
     """
     if not re.match(r"[^/*]", route):
         return route

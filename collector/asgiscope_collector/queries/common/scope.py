@@ -1,4 +1,4 @@
-"""What a question is about: a range, and of which service, environment and version."""
+"""The scope of a request: a range, service, environment and version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ OF: Final = """
     AND ({environment:String} = '' OR Environment = {environment:String})
     AND ({version:String} = '' OR Version = {version:String})
 """
-"""Of the service, environment and version that are asked for, in SQL."""
+"""SQL condition for the requested service, environment and version."""
 
 IN_MINUTES: Final = (
     """
@@ -22,15 +22,15 @@ IN_MINUTES: Final = (
     AND """
     + OF
 )
-"""The same, in the minutes of the range: the condition of a question to a rollup."""
+"""The same, with the minutes of the range: the condition of a rollup query."""
 
 STEP: Final = "intDiv(toUnixTimestamp(Minute), {step:UInt32}) * {step:UInt32}"
-"""The step of a series that a minute belongs to, seconds since the epoch."""
+"""The step of a series that a minute belongs to, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """A range, and what to look at in it; an empty name asks for all."""
+    """A range, and the filters in it; an empty name matches everything."""
 
     range: Range
     service: str = ""
@@ -39,34 +39,34 @@ class Scope:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For SQL that asks rollups: the range in whole minutes."""
+        """Return the parameters of a rollup query: the range in whole minutes."""
         return {**self.range.in_minutes().parameters, **self.names}
 
     @property
     def names(self) -> dict[str, str]:
-        """For SQL: `service`, `environment` and `version`."""
+        """Return the parameters `service`, `environment` and `version`."""
         return {"service": self.service, "environment": self.environment, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of a series over a range, about so many points of them."""
+    """The steps of a series over a range, about `points` of them."""
 
     over: Range
     points: int
 
     @property
     def ns(self) -> int:
-        """The length of a step: whole minutes."""
+        """Length of a step: whole minutes."""
         return step_of(self.over, self.points)
 
     @property
     def seconds(self) -> int:
-        """The same, for `STEP`."""
+        """The same in seconds, for `STEP`."""
         return self.ns // _NS
 
     @property
     def times(self) -> Sequence[int]:
-        """When each step starts, seconds since the epoch: the keys of rows by `STEP`."""
+        """Start of each step, seconds since the epoch: the keys of rows by `STEP`."""
         minutes = self.over.in_minutes()
         return range(minutes.since_ns // self.ns * self.seconds, -(-minutes.until_ns // _NS), self.seconds)

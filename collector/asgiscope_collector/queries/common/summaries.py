@@ -1,4 +1,4 @@
-"""Sentences for a person in a hurry: what happens, how much of it, who suffers."""
+"""Summaries of findings in one sentence: what happens, how often, and who is affected."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ _EXECUTORS: Final = {
 
 
 def duration(nanoseconds: int) -> str:
-    """`1.2 s`, `340 ms`, `2.5 h`: two or three digits."""
+    """Format a duration with two or three digits: `1.2 s`, `340 ms`, `2.5 h`."""
     for size, unit in _UNITS:
         if nanoseconds >= size:
             return f"{_digits(nanoseconds / size)} {unit}"
@@ -37,12 +37,12 @@ def duration(nanoseconds: int) -> str:
 
 
 def times(count: int) -> str:
-    """`once`, `14 times`."""
+    """Format a count: `once`, `14 times`."""
     return "once" if count == 1 else f"{count:,} times"
 
 
 def affected_by(victims: AllVictims, others: str = "") -> str:
-    """Return who was delayed, as `3 other requests, 1 message and 2 tasks`; "" for nobody."""
+    """Return the affected work, as `3 other requests, 1 message and 2 tasks`; "" if there is none."""
     counts = ((victims.requests, f"{others}request"), (victims.messages, "message"), (victims.tasks, "task"))
     parts = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
     return " and ".join([part for part in (", ".join(parts[:-1]), *parts[-1:]) if part])
@@ -65,9 +65,9 @@ def summary(
     message: str = "",
     outcome: Outcome | None = None,
 ) -> str:
-    """What happens, in one sentence; and a second one for what has not ended.
+    """Return the summary of a finding in one sentence, and a second one for occurrences that have not ended.
 
-    `message` is asgiref's own, which says which of its rules was broken; Django has one rule.
+    `message` is asgiref's own, which names the broken rule; Django has only one rule.
     """
     who = f"`{function}`" if function else "Code that could not be named"
     length, often, where = duration(total_ns), times(count), _where(routes)
@@ -107,7 +107,7 @@ def summary(
     if not count and ongoing:
         lasts = f" for {duration(ongoing_ns)} so far" if ongoing_ns else ""
         return f"{_ONGOING[kind].format(who=who, thread=thread)}{lasts}{where}{what}, and has not ended."
-    # A stall's victims are the other requests; elsewhere the request itself is the victim.
+    # A stall affects other requests; elsewhere the affected request is the waiting one.
     others = "other " if kind == FindingKind.LOOP_BLOCKED else ""
     affected = affected_by(victims, others)
     if affected:

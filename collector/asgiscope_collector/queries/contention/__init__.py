@@ -1,1 +1,1 @@
-"""Contention: who waits for which thread, and thread pools."""
+"""Contention: waits for threads, and thread pools."""

@@ -1,4 +1,4 @@
-"""Who waits for whom, by role of the thread, and what the shared thread did."""
+"""Contention: waiters and holders, waits by thread role, and the use of the shared thread."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -97,7 +97,7 @@ _PROCESSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Who waited for whom."""
+    """The matrix of waiters and holders."""
 
     waiters: list[Waiter]
     waiters_total: int
@@ -109,7 +109,7 @@ class Matrix:
 
 
 def contention(matrix: Matrix, roles: list[RoleWaits], shared: Occupation) -> Contention:
-    """The parts as one answer; the matrix and the others are asked for side by side."""
+    """Combine the parts into the response; the matrix and the others are queried concurrently."""
     return Contention(
         roles=roles,
         waiters=matrix.waiters,
@@ -123,8 +123,8 @@ def contention(matrix: Matrix, roles: list[RoleWaits], shared: Occupation) -> Co
     )
 
 
-def matrix(engine: Engine, asked: Scope, executor: str, limit: int) -> Matrix:
-    """Of the `limit` waiters and holders that lost most time, of one thread role or of all."""
+def load_matrix(engine: Engine, asked: Scope, executor: str, limit: int) -> Matrix:
+    """Query the `limit` waiters and holders with the most time lost, for one thread role or all."""
     parameters: dict[str, Any] = {**asked.parameters, "executor": executor, "limit": limit}
     (totals,) = rollup_resolution.rows(engine, _TOTALS, parameters)
     waiters = rollup_resolution.rows(engine, _WAITERS, parameters)
@@ -176,8 +176,8 @@ def matrix(engine: Engine, asked: Scope, executor: str, limit: int) -> Matrix:
     )
 
 
-def others(engine: Engine, asked: Scope) -> tuple[list[RoleWaits], Occupation]:
-    """Waits by thread role, and what the shared thread did."""
+def load_waits(engine: Engine, asked: Scope) -> tuple[list[RoleWaits], Occupation]:
+    """Query the waits by thread role, and the use of the shared thread."""
     return _roles(engine, asked), _shared(engine, asked)
 
 
@@ -239,7 +239,7 @@ def _shared(engine: Engine, asked: Scope) -> Occupation:
 
 
 def _occupants(strip: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What occupied the thread most, over all steps."""
+    """Return the functions that occupied the thread longest, over all steps."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in sorted(strip, key=lambda row: row["time"]):
         known = found.setdefault(_key(row, "called"), {**row, "busy_ns": 0, "calls": 0})

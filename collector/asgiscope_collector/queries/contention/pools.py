@@ -1,4 +1,4 @@
-"""Thread pools: how full they were, what ran there, what waited, and what kept every worker busy."""
+"""Thread pools: how busy they were, what ran there, what waited, and what occupied every worker."""
 
 from collections import defaultdict
 from typing import Any, Final
@@ -99,7 +99,7 @@ LIMIT 20 BY ServiceName
 
 
 def pools(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Pools:
-    """A page of the pools that calls were given to. Those of one size of one service are told together."""
+    """Return a page of the pools that received calls. A service's pools of the same size are combined."""
     steps = Steps(asked.range, _POINTS)
     parameters: dict[str, Any] = {
         **asked.parameters,

@@ -1,1 +1,1 @@
-"""Findings: the list, one of them, what people decided, and the evidence."""
+"""Findings: the list, one of them, users' decisions, and the evidence."""

@@ -1,4 +1,4 @@
-"""Advice for a stored finding, from the table that the instrumentation brings."""
+"""Advice for a stored finding, from the instrumentation's table."""
 
 from collections.abc import Mapping
 

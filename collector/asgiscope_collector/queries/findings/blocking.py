@@ -1,4 +1,4 @@
-"""What stopped event loops: call sites, their share of the loops' time, and how it went."""
+"""Blocking: call sites that blocked event loops, their share of the loops' time, and its development."""
 
 from collections import defaultdict
 from typing import Any, Final
@@ -60,7 +60,7 @@ LIMIT 20 BY FindingId
 
 
 def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Blocking:
-    """A page of call sites, the most time first. `route` asks for those that blocked on it."""
+    """Return a page of call sites, the most time first. `route` limits them to those that blocked on it."""
     steps = Steps(asked.range, _POINTS)
     parameters: dict[str, Any] = {
         **asked.parameters,

@@ -1,6 +1,6 @@
-"""What findings.py asks: which findings stand where in a list, and all that is known of those on a page.
+"""The SQL of findings.py: the order of findings in a list, and everything about those on a page.
 
-A statement that joins costs 25 ms of planning, whatever it reads, so what is needed of a page alone is not joined.
+A query with a join takes 25 ms for planning alone, so data that only a page needs is queried without a join.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ _ASKED: Final = (
 """
 )
 
-# A stall's victims are others; elsewhere the victim is the request that waited, counted already.
+# A stall affects other requests; elsewhere the affected request is the waiting one, which is already counted.
 _IMPACT: Final = """
     multiIf(
         any(FindingKind) = 'loop_blocked', sum(TotalNs) + sum(VictimNs),
@@ -26,7 +26,7 @@ _IMPACT: Final = """
     ) + max(OngoingNs)
 """
 
-# As good as the quantile: the bucket it lies in, and in it what was longest.
+# A close approximation of the quantile: the bucket that contains it, limited by the longest occurrence.
 _P95: Final = """
     (
         arrayFirst(
@@ -60,7 +60,7 @@ IN_TEXT: Final = """
     ) > 0
 """
 
-# The state that decisions.py tells; those without a decision are open.
+# The state as in decisions.py; a finding without a decision is open.
 IN_STATES: Final = """
     has({states:Array(String)}, multiIf(
         indexOf({decided:Array(String)}, FindingId) = 0, 'open',
@@ -80,7 +80,7 @@ RANKED: Final = (
     + " GROUP BY FindingId HAVING $having"
 )
 
-# Where the order is of days before the range, or after it.
+# For orders by days before or after the range.
 OF_DAYS: Final = {
     "last_seen": "greatest(rank, day_last)",
     "first_seen": "least(rank, if(toUnixTimestamp64Nano(day_first) > 0, day_first, rank))",
@@ -98,7 +98,7 @@ LEFT JOIN
 
 PAGE: Final = " ORDER BY $order DESC, id LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
 
-# Sums by route and by step as maps, for a further statement costs more than they do.
+# Sums by route and by step as maps, because a separate query costs more.
 KNOWN: Final = (
     """
 SELECT
@@ -139,8 +139,8 @@ WHERE """
     + " GROUP BY FindingId"
 )
 
-# A finding is known by its days since when it exists, in whatever range; findings from before those days were
-# kept by what the range has of them.
+# The age of a finding comes from its days, independent of the range; for findings older than that table, from
+# the range.
 DAYS: Final = """
 SELECT
     FindingId AS id,
@@ -209,7 +209,7 @@ _GOING_ON: Final = """
             AND TraceId IN (SELECT TraceId FROM asgiscope_ongoing WHERE FindingId IN {ids:Array(String)})
     )
 """
-"""True for reports on what has not ended, as far as is stored."""
+"""True for reports about occurrences that have not ended, as far as stored."""
 
 ONGOING: Final = (
     """
@@ -222,8 +222,8 @@ WHERE FindingId IN {ids:Array(String)}
     + "GROUP BY FindingId"
 )
 
-# Each report of a wait repeats what the one before it said, with a longer time: the longest is its share so far.
-# The rollup has what has ended, so that nothing is in both.
+# Each report of a wait repeats the previous one with a longer time, so the longest is its share so far. The
+# rollup has the ended waits, so nothing is counted twice.
 ONGOING_HOLDERS: Final = (
     """
 SELECT

@@ -1,4 +1,4 @@
-"""What people decided about findings: rows that are only ever added, so that who decided what stays known."""
+"""Users' decisions about findings: append-only rows, so that the history of decisions is kept."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,7 +44,7 @@ LIMIT {limit:UInt32}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The newest decision about a finding, and when it was seen last."""
+    """The newest decision about a finding, and when the finding was last seen."""
 
     verdict: State
     reason: str
@@ -54,24 +54,24 @@ class Verdict:
 
 
 Decided = dict[str, Verdict]
-"""By the finding's id. Those that nobody decided about are open."""
+"""By the finding's id. Findings without a decision are open."""
 
 
 class UndecidableError(ValueError):
-    """A decision that cannot be taken; the message says what to send instead."""
+    """An invalid decision; the message says what to send instead."""
 
 
 def decide(engine: Engine, finding_id: str, decision: Decide, by: str, now_ns: int) -> FindingState | None:
-    """Record a decision, and give the state that it makes; None if no such finding is stored.
+    """Record a decision and return the resulting state; None if no such finding is stored.
 
     Raises:
-        UndecidableError: nobody can decide that, or it needs a reason.
+        UndecidableError: the decision cannot be made by a user, or needs a reason.
     """
     reason = decision.reason.strip()
     if decision.state == State.REGRESSED:
         raise UndecidableError("a finding regresses by itself: send open, resolved or ignored")
     if decision.state == State.IGNORED and not reason:
-        raise UndecidableError("to ignore a finding takes a reason: send one, for those who come after")
+        raise UndecidableError("a reason is required to ignore a finding")
     if not engine.rows(_KNOWN, {"id": finding_id})[0]["known"]:
         return None
     parameters: dict[str, Any] = {
@@ -86,7 +86,7 @@ def decide(engine: Engine, finding_id: str, decision: Decide, by: str, now_ns: i
 
 
 def newest(engine: Engine) -> Decided:
-    """Every finding that somebody decided about."""
+    """Return the newest decision for every finding that has one."""
     rows = engine.rows(_NEWEST)
     resolved = [row["id"] for row in rows if _parts(row)[0] == State.RESOLVED]
     seen = {}
@@ -106,7 +106,7 @@ def _parts(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def state_of(decided: Verdict | None, last_ns: int) -> FindingState:
-    """The state of a finding that was seen last at `last_ns`."""
+    """Return the state of a finding that was last seen at `last_ns`."""
     if decided is None:
         return FindingState(state=State.OPEN, reason="", by="", at=None)
     state = decided.verdict
@@ -116,7 +116,7 @@ def state_of(decided: Verdict | None, last_ns: int) -> FindingState:
 
 
 def history(engine: Engine, finding_id: str) -> list[Decision]:
-    """The newest decisions about a finding, newest first."""
+    """Return the newest decisions about a finding, newest first."""
     return [
         Decision(state=row["state"], reason=row["reason"], by=row["by"], at=rfc3339(row["at"]))
         for row in engine.rows(_HISTORY, {"id": finding_id, "limit": _SHOWN})

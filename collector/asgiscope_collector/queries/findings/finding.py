@@ -1,4 +1,4 @@
-"""One finding: how it went over time, where, for whom, in which releases, and what was decided about it."""
+"""One finding: its development over time, call site, affected routes, releases, and decisions."""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ _ROUTES: Final = 100
 _RELEASES: Final = 50
 _NS: Final = 1_000_000_000
 
-# Three sums of the same rows, each by its key: a row has the one key that it is of, and 0 or '' for the others.
+# Three sums over the same rows, each by its own key: in each sum the other keys are 0 or ''.
 _SUMS: Final = (
     "SELECT "
     + STEP
@@ -65,7 +65,7 @@ LIMIT 100
 
 @dataclass(frozen=True, slots=True)
 class FindingHistory:
-    """How a finding went: over time, by route, for whom, by release; where its source is, and what was decided."""
+    """The history of a finding: over time, by route and release; its source, and its decisions."""
 
     series: list[Point]
     by_route: list[RouteCost]
@@ -79,8 +79,8 @@ class FindingHistory:
     decisions: list[Decision]
 
 
-def course(engine: Engine, asked: Filter) -> FindingHistory:
-    """How the finding of `asked.ids` went; asked for beside `seen`."""
+def load_history(engine: Engine, asked: Filter) -> FindingHistory:
+    """Query the history of the finding in `asked.ids`; runs concurrently with `seen`."""
     steps = Steps(asked.scope.range, _POINTS)
     parameters: dict[str, Any] = {**asked.parameters, "step": steps.seconds}
     points: defaultdict[int, dict[str, int]] = defaultdict(dict)
@@ -122,33 +122,33 @@ def course(engine: Engine, asked: Filter) -> FindingHistory:
     )
 
 
-def seen(engine: Engine, asked: Filter) -> tuple[FindingRow, list[TraceSummary]] | None:
-    """The finding of `asked.ids` and some traces that show it; None if the range has none."""
+def load_finding(engine: Engine, asked: Filter) -> tuple[FindingRow, list[TraceSummary]] | None:
+    """Query the finding in `asked.ids` and some traces with it; None if there is none in the range."""
     found = load_findings(engine, asked).get(asked.ids[0])
     return None if found is None else (found, traces.summaries(engine, found.finding.trace_ids))
 
 
-def detail(found: FindingRow, evidence: list[TraceSummary], went: FindingHistory) -> FindingDetail:
-    """All of it as one answer."""
+def detail(found: FindingRow, evidence: list[TraceSummary], history: FindingHistory) -> FindingDetail:
+    """Combine the parts into the response."""
     return FindingDetail(
         **found.finding.model_dump(),
-        source=went.source,
-        stall_evidence=went.stall_evidence,
-        series=went.series,
+        source=history.source,
+        stall_evidence=history.stall_evidence,
+        series=history.series,
         distribution=distribution(found.histogram),
-        by_route=went.by_route,
-        by_route_total=went.by_route_total,
-        by_victim_route=went.by_victim_route,
-        by_victim_route_total=went.by_victim_route_total,
-        by_release=went.by_release,
-        by_release_total=went.by_release_total,
+        by_route=history.by_route,
+        by_route_total=history.by_route_total,
+        by_victim_route=history.by_victim_route,
+        by_victim_route_total=history.by_victim_route_total,
+        by_release=history.by_release,
+        by_release_total=history.by_release_total,
         evidence=evidence,
-        decisions=went.decisions,
+        decisions=history.decisions,
     )
 
 
 def route_cost(row: dict[str, Any]) -> RouteCost:
-    """A row by route as a model."""
+    """Return a row by route as a model."""
     return RouteCost(
         route=row["route"],
         count=row["count"],

@@ -1,4 +1,4 @@
-"""Which problems there are: read from the rollups, and from no spans but the ones that had not ended."""
+"""The list of findings: read from the rollups; spans are only read for occurrences that have not ended."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -47,10 +47,10 @@ _NO_DAYS: Final[dict[str, Any]] = {"day_first_ns": 0, "day_last_ns": 0, "version
 
 
 class Sort(StrEnum):
-    """What comes first."""
+    """Order of the list."""
 
     IMPACT = "impact"
-    """Time lost, by the call itself and by its victims; a refusal counts as one second lost."""
+    """Time lost, by the call itself and by affected requests; a refusal counts as one second."""
     TOTAL = "total"
     COUNT = "count"
     P95 = "p95"
@@ -62,23 +62,23 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which findings; an empty field asks for all."""
+    """Filters of the list; an empty field matches everything."""
 
     scope: Scope
     kinds: Sequence[FindingKind] = ()
     states: Sequence[State] = ()
     route: str = ""
     site: str = ""
-    """A function or file of the call site, whole."""
+    """The exact function or file of the call site."""
     text: str = ""
     ids: Sequence[str] = field(default_factory=list)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For SQL."""
+        """Return the parameters for SQL."""
         return {
             **self.scope.parameters,
-            # Never empty: a kind of a newer instrumentation is not shown, for nothing is known to say of it.
+            # Never empty: kinds of a newer instrumentation are not shown, because there is no text for them.
             "kinds": [kind.value for kind in self.kinds or FindingKind],
             "states": [state.value for state in self.states],
             "route": self.route,
@@ -89,7 +89,7 @@ class Filter:
 
 
 def list_findings(engine: Engine, asked: Filter, sort: Sort, *, limit: int, offset: int) -> Findings:
-    """A page of findings, the greatest by `sort` first."""
+    """Return a page of findings, the highest by `sort` first."""
     decided = decisions.newest(engine)
     ids, total = _ranked(engine, asked, sort, decided, limit=limit, offset=offset)
     if offset and not ids:
@@ -108,7 +108,7 @@ def list_findings(engine: Engine, asked: Filter, sort: Sort, *, limit: int, offs
 def _ranked(
     engine: Engine, asked: Filter, sort: Sort, decided: Decided, *, limit: int, offset: int
 ) -> tuple[list[str], int]:
-    """The ids of a page, in order, and how many findings there are."""
+    """Return the ids of a page, in order, and the number of findings."""
     parameters: dict[str, Any] = {**asked.parameters, "limit": limit, "offset": offset}
     having = [sql.IN_TEXT] if asked.text else []
     if asked.states and (decided or State.OPEN not in asked.states):
@@ -129,14 +129,14 @@ def _ranked(
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding, and how often an occurrence of it cost what."""
+    """A finding, and the distribution of the cost of its occurrences."""
 
     finding: Finding
     histogram: dict[int, int]
 
 
 def load_findings(engine: Engine, asked: Filter, decided: Decided | None = None) -> dict[str, FindingRow]:
-    """What the range has of the findings of `asked.ids`, by id; those that it does not have are left out."""
+    """Return the findings in `asked.ids` that occur in the range, by id."""
     steps = Steps(asked.scope.range, _SPARKS)
     parameters = {**asked.parameters, "step": steps.seconds}
     rows = rollup_resolution.rows(engine, sql.KNOWN, parameters)
@@ -168,7 +168,7 @@ def load_findings(engine: Engine, asked: Filter, decided: Decided | None = None)
 
 
 def _add_ongoing(engine: Engine, parameters: dict[str, Any], more: "dict[str, _Extras]") -> None:
-    """Add what has not ended: how much of it there is, and what holds it up."""
+    """Add the occurrences that have not ended: their number, and what they wait for."""
     for row in engine.rows(sql.ONGOING, parameters):
         if row["id"] in more:
             more[row["id"]].ongoing, more[row["id"]].ongoing_ns = row["ongoing"], row["ongoing_ns"]
@@ -180,7 +180,7 @@ def _add_ongoing(engine: Engine, parameters: dict[str, Any], more: "dict[str, _E
 
 
 def _routes(row: dict[str, Any]) -> list[str]:
-    """The routes that cost most first; work outside any request has none."""
+    """Return the routes with the highest cost first; work outside any request has none."""
     costs, counts = row["route_costs"], row["route_counts"]
     routes = sorted(counts, key=lambda route: (-costs.get(route, 0), -counts[route], route))
     return [route for route in routes[:_ROUTES_SHOWN] if route]
@@ -188,7 +188,7 @@ def _routes(row: dict[str, Any]) -> list[str]:
 
 @dataclass(slots=True)
 class _Extras:
-    """What a finding has beside its row."""
+    """Data of a finding that is not in its row."""
 
     sparkline: list[int]
     routes: list[str] = field(default_factory=list)
@@ -196,9 +196,9 @@ class _Extras:
     ongoing: int = 0
     ongoing_ns: int = 0
     background: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_BACKGROUND, 0))
-    """Victims that are no requests, as `Victims` has them."""
+    """Affected work that is not a request, as in `Victims`."""
     facts: dict[str, str] = field(default_factory=dict)
-    """Attributes of its newest span."""
+    """Attributes of the newest span."""
 
 
 def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding:
@@ -259,7 +259,7 @@ def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding
 
 
 def holder_of(row: dict[str, Any]) -> Holder:
-    """A row of holders as a model."""
+    """Return a row of holders as a model."""
     return Holder(
         function=row["holder"],
         call_site=CallSite(function=row["function"], file=row["file"], line=row["line"]),
@@ -271,7 +271,7 @@ def holder_of(row: dict[str, Any]) -> Holder:
 
 
 def _add_holder(holders: list[Holder], other: Holder) -> None:
-    """Add what a call holds still to what it held in waits that have ended; the one of most time comes first."""
+    """Add time of calls that have not ended to that of ended ones; the call with the most time is named."""
 
     def key(holder: Holder) -> tuple[str, str, str, str]:
         return holder.function, holder.call_site.function, holder.call_site.file, holder.route
@@ -287,13 +287,13 @@ def _add_holder(holders: list[Holder], other: Holder) -> None:
 
 
 def facts_of(text: str) -> dict[str, str]:
-    """Return the attributes that the store keeps of a finding's newest span, as text."""
+    """Parse the stored attributes of a finding's newest span."""
     value = json.loads(text) if text else {}
     return {str(name): str(each) for name, each in value.items()}
 
 
 def outcome_of(facts: Mapping[str, str]) -> Outcome | None:
-    """Return what became of the newest refusal, None where it belonged to no request."""
+    """Return the outcome of the newest refusal, or None if it was outside of a request."""
     caught, status = facts.get(REFUSAL_CAUGHT), facts.get(REFUSAL_STATUS, "")
     if caught is None:
         return None
@@ -306,7 +306,7 @@ def _user_object(facts: Mapping[str, str]) -> UserObject | None:
 
 
 def strings_of(text: str) -> list[str]:
-    """A string array as the span table keeps it; what is no array is one string."""
+    """Parse a string array as stored in the span table; any other text is one string."""
     if not text:
         return []
     try:

@@ -1,4 +1,4 @@
-"""What waits right now: what was reported while it lasts, and has not ended as far as is stored."""
+"""Current waits and stalls: those that were reported while they last, and have not ended as far as stored."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from asgiscope_collector.store.client import Engine
 
 _SHOWN: Final = 200
 _LATE_NS: Final = 20_000_000_000
-"""Reports come at doubling ages. One that is so much overdue will not come: its process has gone."""
+"""Reports are sent at doubling ages. If one is overdue by this much, the process has ended."""
 _BACK_NS: Final = 3_600_000_000_000
 
 _OPEN: Final = """
@@ -52,7 +52,7 @@ LIMIT 1 BY TraceId, SpanId
 """
 )
 
-# A process that lives sends its tallies however long its loop is blocked, a point for each stretch of time.
+# A live process sends its tallies even if its loop is blocked, a point per interval.
 _ALIVE: Final = (
     "SELECT ServiceName AS service, "
     + _PROCESS
@@ -74,7 +74,7 @@ WHERE Minute >= (SELECT max(Minute) FROM asgiscope_services)
 
 
 def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
-    """What began in the range and waits still, the longest first."""
+    """Return the waits and stalls that started in the range and have not ended, the longest first."""
     (newest,) = engine.rows(_NEWEST)
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters}
     reported = engine.rows(_OPEN, parameters)
@@ -88,11 +88,11 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
                 "spans": sorted({row["span_id"] for row in reported}),
             },
         )
-        # The span itself, once it has ended, comes before what was reported of it.
+        # The span itself, once it has ended, replaces its reports.
         found = [(row["process"], _waiting(row, span_of(row))) for row in rows if _is_shown(row)]
         alive = _bounds(engine, {each.service for _, each in found}, now_ns) if found else {}
         waiting = [
-            each for process, each in found if _goes_on(each, alive.get((each.service, process)), now_ns)
+            each for process, each in found if _is_ongoing(each, alive.get((each.service, process)), now_ns)
         ]
         waiting.sort(key=lambda each: (each.since_ns, each.span_id))
     return Live(
@@ -108,7 +108,7 @@ def _is_shown(row: dict[str, Any]) -> bool:
 
 
 def _bounds(engine: Engine, services: set[str], now_ns: int) -> dict[tuple[str, str], int]:
-    """Until when the silence of a process means nothing, nanoseconds since the epoch, by service and process."""
+    """Return, by service and process, the time until which missing data proves nothing, in ns since the epoch."""
     back_ns = max(0, now_ns - _BACK_NS)
     asked = {"services": sorted(services), "metric": sc.METRIC_LOOP_TIME, "back_ns": back_ns}
     return {
@@ -117,10 +117,10 @@ def _bounds(engine: Engine, services: set[str], now_ns: int) -> dict[tuple[str, 
     }
 
 
-def _goes_on(waiting: Waiting, alive_until_ns: int | None, now_ns: int) -> bool:
-    """Whether a process that has not said that a wait is over can still be in it.
+def _is_ongoing(waiting: Waiting, alive_until_ns: int | None, now_ns: int) -> bool:
+    """Return whether a process that has not reported the end of a wait can still be in it.
 
-    Where its tallies are known it is gone when they stay away; else when a report stays away.
+    If its tallies are known, it has ended when they are overdue; else when a report is overdue.
     """
     if now_ns - waiting.since_ns > 2 * waiting.reported_ns + _LATE_NS:
         return False

@@ -1,4 +1,4 @@
-"""What Django and asgiref refused, where, and what led there."""
+"""Refusals by Django and asgiref: call sites and the calls that led there."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ GROUP BY FindingId
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of what was refused."""
+    """A page of refusals."""
 
     findings: Findings
     first_ns: dict[str, int]
-    """When each was seen first, over all that is stored."""
+    """When each was first seen, in all stored data."""
 
 
 def refusals(asked: Scope, found: Found, series: list[Point]) -> Refusals:
-    """The two halves as one answer; they are asked for side by side."""
+    """Combine the two parts into the response; they are queried concurrently."""
     return Refusals(
         step_ns=Steps(asked.range, _POINTS).ns,
         refusals=[
@@ -55,7 +55,7 @@ def refusals(asked: Scope, found: Found, series: list[Point]) -> Refusals:
 
 
 def page(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> Found:
-    """A page of refusals, the most frequent first."""
+    """Return a page of refusals, the most frequent first."""
     asked_for = Filter(scope=asked, kinds=[FindingKind.REFUSAL], route=route)
     findings = list_findings(engine, asked_for, Sort.COUNT, limit=limit, offset=offset)
     ids = [finding.id for finding in findings.findings]
@@ -64,7 +64,7 @@ def page(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -
 
 
 def over_time(engine: Engine, asked: Scope, route: str) -> list[Point]:
-    """How many there were in each step of the range, and how many requests."""
+    """Return the number of refusals and of affected requests in each step of the range."""
     steps = Steps(asked.range, _POINTS)
     points: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     parameters = {**asked.parameters, "step": steps.seconds, "route": route}

@@ -1,4 +1,4 @@
-"""The source around a finding's call site, from the newest of its spans that brought some."""
+"""The source code around a finding's call site, from the newest of its spans that has some."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,12 +12,12 @@ from asgiscope_collector.schemas import SourceContext
 from asgiscope_collector.store.client import Engine
 
 _LOOKED_AT: Final = 8
-"""Spans: where only some processes of a service send source, one of the newest will have it."""
+"""Number of spans: if only some processes of a service send source code, one of the newest has it."""
 
 _NAMES: Final = [semconv.SOURCE, semconv.SOURCE_LINE, semconv.CODE_LINE]
 _MOST_LINES: Final = 41
 _MOST_CHARACTERS: Final = 200
-"""As asgiscope sends them; another sender's are cut."""
+"""asgiscope's own limit; lines of another sender are truncated."""
 
 _NEWEST: Final = """
 SELECT TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS time_ns
@@ -47,7 +47,7 @@ LIMIT 1
 def newest_attributes(engine: Engine, asked: Filter, names: Sequence[str]) -> dict[str, Any]:
     """Return attributes of one of the newest spans of the finding in `asked.ids` that has the first of `names`.
 
-    {} where none of them has it; '' for a name that the span does not have.
+    {} if none of them has it; '' for a name that the span does not have.
     """
     newest = rollup_resolution.rows_of_finding(engine, _NEWEST, {**asked.parameters, "limit": _LOOKED_AT})
     if not newest:
@@ -68,12 +68,12 @@ def newest_attributes(engine: Engine, asked: Filter, names: Sequence[str]) -> di
 
 
 def source_of(engine: Engine, asked: Filter) -> SourceContext | None:
-    """The lines around the call site of the finding in `asked.ids`; None where the site sends none."""
+    """Return the lines around the call site of the finding in `asked.ids`; None if the service sends none."""
     found = newest_attributes(engine, asked, _NAMES)
     if not found:
         return None
     lines, first, line = found.values()
-    # Anybody may send anything under these names: what is not as the contract has it is not shown.
+    # Any sender may use these attribute names: ignore values that do not follow the semantic conventions.
     if not (isinstance(lines, list) and isinstance(first, int) and isinstance(line, int)):
         return None
     shown = [str(one)[:_MOST_CHARACTERS] for one in lines[:_MOST_LINES]]

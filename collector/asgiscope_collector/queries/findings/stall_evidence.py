@@ -1,4 +1,4 @@
-"""Why a blocked loop was blocked and not starved: what its thread waited for, and what the system counted."""
+"""Evidence that a loop was blocked and not starved: what its thread waited for, and the system's counters."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -32,7 +32,7 @@ _MOST_CHARACTERS: Final = 500
 
 
 def evidence_of(engine: Engine, asked: Filter) -> list[str]:
-    """Return the evidence of the newest occurrence of the finding in `asked.ids`, a sentence each."""
+    """Return the evidence of the newest occurrence of the finding in `asked.ids`, one sentence each."""
     counted = newest_attributes(engine, asked, _COUNTED)
     if not counted:
         return []
@@ -41,7 +41,7 @@ def evidence_of(engine: Engine, asked: Filter) -> list[str]:
 
 
 def _awaited_line(found: Mapping[str, Any]) -> str:
-    """Return what the loop's thread waited for and where the thread stood that had to act, '' for nothing."""
+    """Return what the loop's thread waited for, and where the thread was that it waited for; '' for nothing."""
     waited = _WAITS.get(found.get(sc.AWAITED, ""))
     if waited is None:
         return ""
@@ -56,7 +56,7 @@ def _awaited_line(found: Mapping[str, Any]) -> str:
 
 
 def _counted_line(found: Mapping[str, Any]) -> str:
-    """Return what the system counted meanwhile, '' where a sender's values are no numbers."""
+    """Return the system's counters during the stall; '' if a sender's values are not numbers."""
     measured, thread, process, delay = (found.get(key, "") for key in _COUNTED)
     if not all(isinstance(value, int) for value in (measured, process)):
         return ""

@@ -1,1 +1,1 @@
-"""Metrics as they were sent, and the totals made of asgiscope's own."""
+"""Metrics as sent, and totals from asgiscope's own metrics."""

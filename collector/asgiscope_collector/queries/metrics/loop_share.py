@@ -1,6 +1,6 @@
-"""The share of the time in which event loops were blocked: the one place where it is computed, see definitions.py.
+"""The share of the time in which event loops were blocked: the only place that computes it, see definitions.py.
 
-The overview asks for it over a range, an alert over the window that ends with each of some minutes.
+The overview uses it over a range; an alert over the window that ends with each of several minutes.
 """
 
 from collections import defaultdict
@@ -20,17 +20,20 @@ PROCESS_NS: Final = """
         - argMin(processes, Minute) * (min(first) - toUnixTimestamp(min(Minute)) * 1000000000)
         - argMax(processes, Minute) * (toUnixTimestamp(max(Minute)) * 1000000000 + 60000000000 - max(last))
 """
-"""How long processes were seen, of rows by minute: a minute counts whole for each process, but for the parts before
-the first span and after the last."""
+"""How long processes were seen, from rows by minute: a minute counts fully for each process, except before
+the first and after the last span.
+"""
 
 _OF: Final = "match(ServiceName, {services:String}) AND match(Environment, {environments:String})"
 WINDOW_ENDS: Final = """arrayJoin(arrayFilter(
             end -> toUnixTimestamp(Minute) < end AND toUnixTimestamp(Minute) + {window:UInt32} >= end,
             {ends:Array(UInt32)}
         ))"""
-"""A row of a minute once for every window that it counts in: the window's end, in seconds since the epoch."""
+"""Repeat the row of a minute for every window that contains it; the value is the window's end, in seconds
+since the epoch.
+"""
 IN_WINDOWS: Final = "Minute >= toDateTime({first:UInt32}) AND Minute < toDateTime({last:UInt32})"
-"""The minutes that any of the windows holds."""
+"""The minutes that any of the windows contains."""
 _SEEN: Final = f"""
 SELECT service, environment, end, argMax(version, Minute) AS release, {PROCESS_NS} AS process_ns
 FROM
@@ -58,7 +61,7 @@ GROUP BY service, environment, end
 
 
 class WindowShare(NamedTuple):
-    """The share of a service's loops in the window that ends then, seconds since the epoch."""
+    """The share of a service's loops in the window with this end, seconds since the epoch."""
 
     service: str
     environment: str
@@ -68,10 +71,10 @@ class WindowShare(NamedTuple):
 
 
 def blocked_share(loops: Sums, process_ns: float, blocked_ns: float | None = None) -> float | None:
-    """Return blocked time over watched time, 0 to 1; None where no loop was watched.
+    """Return blocked time divided by watched time, 0 to 1; None if no loop was watched.
 
-    `process_ns` is how long processes were seen; it counts where no tallies say how long loops were watched.
-    `blocked_ns` is the part of the blocked time that is asked about, all of it by default.
+    `process_ns` is how long processes were seen; used if no tallies have the watched time. `blocked_ns` is
+    the blocked time in question, by default all of it.
     """
     if not loops.sums:
         return None
@@ -83,8 +86,8 @@ def shares_in_windows(engine: Engine, parameters: dict[str, Any], *, of_findings
     """Return the share of each service and environment in each window.
 
     The parameters are `ends`, `window`, `first` and `last` (`alerts.Windows`) and the regular expressions
-    `services`, `environments`, `routes` and `call_sites`. With `of_findings` only stalls of these routes and call
-    sites count.
+    `services`, `environments`, `routes` and `call_sites`. With `of_findings`, only stalls of these routes and
+    call sites count.
     """
     window, ends = parameters["window"], parameters["ends"]
     asked = Scope(range=Range(parameters["first"] * _NS, parameters["last"] * _NS))

@@ -1,8 +1,9 @@
-"""Metrics: which there are, and one of them over time, by any of its attributes.
+"""Metrics: their list, and one of them over time, by any of its attributes.
 
-Deltas are added up by the engine. Cumulative points are differences only within one series (one process, one set
-of attributes, one start): the engine gives the last of each step, and the differences are taken here. A series that
-began in the range grew from 0; of one that began earlier, the first step's growth is not known and is left out.
+The engine sums deltas. Cumulative points can be subtracted only within one series (one process, one set of
+attributes, one start): the engine returns the last point of each step, and the differences are computed here.
+A series that started in the range grew from 0; for one that started earlier, the growth of the first step is
+unknown and left out.
 """
 
 import math
@@ -109,22 +110,22 @@ _MEASURES: Final = {
     ),
     ("summary", True): _EACH_SERIES + _NO_BOUNDS + _LAST,
 }
-"""What is asked of each kind, and whether its points are cumulative."""
+"""The SQL for each kind, and whether its points are cumulative."""
 
 
 @dataclass(slots=True)
 class Step:
-    """What a step holds, or a cumulative series has reached by it."""
+    """The observations in a step, or those of a cumulative series so far."""
 
     count: int = 0
     sum: float = 0.0
     min: float | None = None
     max: float | None = None
     buckets: dict[tuple[float, float], int] = field(default_factory=dict)
-    """Counts by what is over the first number and at most the second."""
+    """Counts of values above the first number, up to and including the second."""
 
     def add(self, other: "Step") -> None:
-        """Put another's observations to these."""
+        """Add another step's observations."""
         self.count += other.count
         self.sum += other.sum
         self.min = min((each for each in (self.min, other.min) if each is not None), default=None)
@@ -133,7 +134,10 @@ class Step:
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     def since(self, earlier: "Step", *, points: bool) -> "Step":
-        """What came after an earlier reading; all of it, if the series began anew between. `points` are counted."""
+        """Return the observations since an earlier one; all of them if the series restarted in between.
+
+        `points` are counted.
+        """
         if self.sum < earlier.sum if points else self.count < earlier.count:
             return self
         return Step(
@@ -144,7 +148,7 @@ class Step:
 
 
 def metrics(engine: Engine, asked: Scope, *, search: str, limit: int, offset: int) -> Metrics:
-    """The metrics that were sent in the range, by name. Of a service, where one is asked for."""
+    """Return the metrics sent in the range by name, optionally of one service."""
     rows = engine.rows(
         _PAGE,
         {
@@ -162,9 +166,9 @@ def metrics(engine: Engine, asked: Scope, *, search: str, limit: int, offset: in
 def metric(
     engine: Engine, asked: Scope, name: str, *, attributes: Sequence[tuple[str, str]], by: str
 ) -> MetricDetail | None:
-    """A metric over the range, of the points that have these attributes; None if it is not known there.
+    """Return a metric over the range from the points with these attributes; None if there is none.
 
-    Where one name is sent as several kinds or units, it is the one with the most points.
+    If one name is sent with several kinds or units, return the one with the most points.
     """
     found = engine.rows(
         _MOST, {**asked.range.parameters, "service": asked.service, "name": name, "search": ""}
@@ -185,7 +189,7 @@ def metric(
         {
             **asked.names,
             **asked.range.parameters,
-            # A cumulative series is read from a step before: what it had reached when the range began.
+            # A cumulative series is read from one step earlier, for its value at the start of the range.
             "from_ns": asked.range.since_ns - (steps.ns if cumulative else 0),
             "step_ns": steps.ns,
             "step": steps.seconds,
@@ -223,11 +227,11 @@ def metric(
 
 
 _Reading = tuple[str, str, int, int, Step]
-"""Group, series, when the series started (ns), the step (s), and what it had reached."""
+"""Group, series, start of the series (ns), the step (s), and its value."""
 
 
 def _differences(readings: Iterable[_Reading], since_ns: int, *, points: bool) -> Iterator[_Reading]:
-    """What each series grew by in each step, from its readings in order of time."""
+    """Yield the growth of each series in each step, from its values in chronological order."""
     reached: dict[tuple[str, str, int], Step] = {}
     for group, series, start, time, step in readings:
         earlier = reached.get((group, series, start))
@@ -247,7 +251,7 @@ def _step(row: dict[str, Any]) -> Step:
     elif "map" in row:
         buckets = {(_edge(index), _edge(index + 1)): count for index, count in row["map"].items()}
         buckets[0.0, 0.0] = row["zeros"]
-    # The least and the most are 0 where they were not sent.
+    # Minimum and maximum are 0 if they were not sent.
     sent = row.get("min") or row.get("max") or not row["sum"]
     return Step(
         row["count"], row["sum"], row.get("min") if sent else None, row.get("max") if sent else None, buckets
@@ -273,14 +277,14 @@ def _point(time: int, step: Step, *, grown: bool) -> MetricPoint:
 
 
 def quantile(step: Step, level: float) -> float | None:
-    """The value below which a share of `level` lies, evenly spread within its bucket; None without buckets."""
+    """Return the quantile at `level`, assuming an even distribution within its bucket; None without buckets."""
     total = sum(step.buckets.values())
     if total <= 0:
         return None
     rank, below = level * total, 0
     for (low, high), count in sorted(step.buckets.items()):
         if count > 0 and below + count >= rank:
-            # The outermost buckets have one edge: what was seen is the other, if it is known.
+            # An outermost bucket has one bound: use the observed minimum or maximum as the other, if known.
             low = (high if step.min is None else step.min) if math.isinf(low) else low  # noqa: PLW2901
             high = (low if step.max is None else step.max) if math.isinf(high) else high  # noqa: PLW2901
             value = low + (high - low) * (rank - below) / count
@@ -291,7 +295,7 @@ def quantile(step: Step, level: float) -> float | None:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no number for what is not."""
+    """Return None for numbers that JSON cannot represent."""
     return value if value is not None and math.isfinite(value) else None
 
 

@@ -1,9 +1,9 @@
-"""Requests, waits and loops over a range: exactly, where a service sends tallies, else as its spans have them.
+"""Totals of requests, waits and loops over a range: from tallies if a service sends them, else from its spans.
 
-Spans are those of traces that were sampled and of what was notable; tallies are of everything (`METRIC_*` in
-semconv). From the minute on in which a service's tallies begin they are counted and its spans are not, so nothing
-counts twice. The requests of a service in which asgiscope does not run are the server spans of its SDK. Each
-question is asked of all that may know, and the answers are added up here.
+Spans are those of sampled traces and of notable events; tallies count everything (`METRIC_*` in semconv).
+From the first minute with tallies of a service, its tallies are counted and its spans are not, so nothing
+counts twice. The requests of a service without asgiscope are the server spans of its SDK. Each total is
+queried from all possible sources, and the results are added here.
 """
 
 import math
@@ -22,11 +22,13 @@ from asgiscope_collector.store.client import Engine
 
 _NS: Final = 1_000_000_000
 _BACK_SECONDS: Final = 600
-"""Tallies come at least so often: a service that sent some so long before the range sends them from its start."""
+"""Tallies are sent at least this often: a service that sent some this long before the range has them from its
+start.
+"""
 _SECONDS_TO_NS: Final = 16 * math.log2(1e9) - 160
-"""From a tally's bucket, of seconds, to one of 003_rollups.sql, of nanoseconds from 2^10 on."""
+"""Converts a tally's bucket, of seconds, to one of 003_rollups.sql, of ns from 2^10 on."""
 _ZERO: Final = -16_000.0
-"""The bucket of what took no time at all."""
+"""The bucket of durations of zero."""
 _FELT_NS: Final = 1_000_000
 K = TypeVar("K")
 
@@ -93,14 +95,14 @@ _KEYS: Final = {
 
 
 class _Source(StrEnum):
-    """Where a figure comes from."""
+    """Source of a total."""
 
     TALLIES = "tallies"
-    """asgiscope's own sums of everything."""
+    """asgiscope's own counts of everything."""
     SPANS = "spans"
-    """asgiscope's spans, of the traces that were sampled."""
+    """asgiscope's spans of the sampled traces."""
     OTHERS = "others"
-    """Server spans of other SDKs, each as many times as its sampling says."""
+    """Server spans of other SDKs, weighted by their sampling threshold."""
 
 
 _CONDITIONS: Final = {
@@ -109,7 +111,7 @@ _CONDITIONS: Final = {
     _Source.OTHERS: _OF_OTHERS,
 }
 _Question = dict[_Source, tuple[str, str]]
-"""Of each source the table and the columns."""
+"""The table and the columns for each source."""
 
 _OF_REQUESTS: Final = """
     sum(Requests) AS requests, sum(Errors) AS errors, sumMap(Responses) AS responses, max(LongestNs) AS longest_ns
@@ -135,7 +137,7 @@ _REQUESTS_BRIEF: Final[_Question] = {
     _Source.TALLIES: ("asgiscope_tally_requests", f"{_BRIEF} {_SUMS_OF_REQUESTS}"),
     _Source.OTHERS: ("asgiscope_other_requests", _BRIEF),
 }
-"""The same without errors, responses and histograms, which cost most where there are many keys."""
+"""The same without errors, responses and histograms, the most expensive parts with many keys."""
 _OF_WAITS: Final = "sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns"
 _WAITS: Final[_Question] = {
     _Source.SPANS: (
@@ -158,7 +160,7 @@ _CALLS: Final[_Question] = {
     ),
     _Source.TALLIES: ("asgiscope_tally_bridge", f"{_OF_CALLS}, max(LongestWaitNs) AS longest_ns"),
 }
-# Of the tallies a minute counts as long as loops were watched in it; of spans, whole for each process.
+# From tallies, the watched time of a minute; from spans, the whole minute for each process.
 _OF_LOOPS: Final = "sum(blocked) AS blocked_ns, max(longest) AS longest_ns, sum(watched) AS loop_ns"
 _LOOPS: Final[_Question] = {
     _Source.SPANS: (
@@ -186,34 +188,34 @@ _LOOPS: Final[_Question] = {
 
 @dataclass(slots=True)
 class Sums:
-    """What was counted for one key."""
+    """The totals of one key."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    """Whole numbers, but for other SDKs' spans that sampling lets stand for several."""
+    """Integers, except for weighted spans of other SDKs."""
     responses: dict[int, float] = field(default_factory=dict)
-    """Requests by the first digit of their status; 0: no answer began."""
+    """Requests by the first digit of their status; 0: no response was started."""
     longest_ns: int = 0
     histogram: dict[float, float] = field(default_factory=dict)
     exact: bool = True
-    """Whether none of it was counted in spans."""
+    """Whether no span was counted."""
 
     def __getitem__(self, name: str) -> int:
-        """A sum; 0 where there is none."""
+        """Return a sum; 0 if there is none."""
         return round(self.sums.get(name, 0))
 
     @property
     def overhead_ns(self) -> int:
-        """What requests lost to hops; of an asgiscope that does not say, at most their durations."""
+        """Time that requests lost to hops; if asgiscope did not send it, an estimate limited by their durations."""
         told = self["overhead_ns"]
         return told or min(self["wait_ns"] + self["resume_ns"], self["duration_ns"])
 
     def quantile(self, level: float) -> int:
-        """The duration below which so many lie, nanoseconds."""
+        """Return the quantile of durations at `level`, in ns."""
         return quantile(self.histogram, level, 0, self.longest_ns)
 
     @property
     def count_over_1ms(self) -> int:
-        """How many took a millisecond or longer."""
+        """Number of durations of 1 ms or more."""
         edge = (math.log2(_FELT_NS) - 10) * 16 - 1
         return round(sum(count for bucket, count in self.histogram.items() if bucket > edge))
 
@@ -232,7 +234,7 @@ class Sums:
         )
 
     def merge(self, other: "Sums") -> None:
-        """Count what another has counted."""
+        """Add another key's totals."""
         _add(self.histogram, other.histogram)
         _add(self.responses, other.responses)
         _add(self.sums, other.sums)
@@ -240,7 +242,7 @@ class Sums:
         self.exact = self.exact and other.exact
 
     def add(self, row: dict[str, Any], source: _Source) -> None:
-        """Count a row of a source."""
+        """Add a row of a source."""
         tallied = source == _Source.TALLIES
         shift = _SECONDS_TO_NS if tallied else 0
         _add(self.histogram, {bucket + shift: count for bucket, count in row.pop("histogram", {}).items()})
@@ -258,27 +260,27 @@ def _add(sums: dict[K, float], more: Mapping[K, float]) -> None:
 
 
 Found = dict[tuple[Any, ...], Sums]
-"""Sums by the values of the keys that were asked for, in their order."""
+"""Totals by the values of the requested keys, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficTotals:
-    """Asks every source about one scope."""
+    """Queries every source for one scope."""
 
     engine: Engine
     parameters: dict[str, Any]
     minutes: dict[str, tuple[int, int]]
-    """The first and the last minute of the range of which a service's tallies came, seconds since the epoch."""
+    """service -> first and last minute of the range with tallies, seconds since the epoch."""
     sources: AbstractSet[_Source]
-    """Those that have anything to say."""
+    """The sources that have data."""
     long_ns: int
-    """The length from which on the range is read in coarse rows."""
+    """The shortest range that is read from coarse rollups."""
 
     @classmethod
     def over(
         cls, engine: Engine, asked: Scope, *, long_ns: int = LONG_NS, **parameters: Any
     ) -> "TrafficTotals":
-        """What is counted in the scope; `parameters` are those of the keys (`step`) and the condition."""
+        """Prepare the totals of a scope; `parameters` are those of the keys (`step`) and the condition."""
         known = {**asked.parameters, **parameters}
         rows = engine.rows(_BEGIN, {**known, "back": _BACK_SECONDS})
         tallied = {row["service"]: row["begins"] for row in rows if row["begins"]}
@@ -295,25 +297,28 @@ class TrafficTotals:
         return cls(engine, known, minutes, sources, long_ns)
 
     def requests(self, *by: str, where: str = "1", watched_only: bool = False, brief: bool = False) -> Found:
-        """Requests: requests, errors, responses, hops, queries, wait_ns, run_ns, resume_ns, durations.
+        """Return requests, errors, responses, hops, queries, wait_ns, run_ns, resume_ns and durations of requests.
 
-        `watched_only` leaves out services in which asgiscope does not run: nothing is known of their hops. `brief`
-        leaves out errors, responses and durations.
+        `watched_only` leaves out services without asgiscope, whose hops are unknown. `brief` leaves out
+        errors, responses and durations.
         """
         asked = _REQUESTS_BRIEF if brief else _REQUESTS
         question = {name: of for name, of in asked.items() if not (watched_only and name == _Source.OTHERS)}
         return self._ask(question, by, where)
 
     def waits(self, *by: str, where: str = "1") -> Found:
-        """Bridge calls and calls to pools: calls, wait_ns, run_ns, queue waits."""
+        """Return totals of bridge calls and calls to pools: calls, wait_ns, run_ns, queue waits."""
         return self._ask(_WAITS, by, where)
 
     def calls(self, *by: str, where: str = "1") -> Found:
-        """The same, also by the `function` that crosses: calls, wait_ns, run_ns, resume_ns."""
+        """Return the same totals also by `function`: calls, wait_ns, run_ns, resume_ns."""
         return self._ask(_CALLS, by, where)
 
     def loops(self, *by: str, where: str = "1") -> Found:
-        """Event loops: blocked_ns, and loop_ns, for how long they were watched. Nobody else's are there."""
+        """Return totals of event loops: blocked_ns, and loop_ns, the watched time.
+
+        Only for services with asgiscope.
+        """
         return self._ask(_LOOPS, by, where)
 
     def _ask(self, question: _Question, by: Sequence[str], where: str) -> Found:
@@ -335,7 +340,7 @@ class TrafficTotals:
         return found
 
     def _rows(self, sql: str, source: _Source) -> list[dict[str, Any]]:
-        # Where tallies begin within the range, spans are counted up to that minute.
+        # If tallies begin within the range, spans are counted up to that minute.
         since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
         begins = {_Source.SPANS: "begins", _Source.OTHERS: "watched_from"}.get(source)
         if begins is None or all(each <= since for each in self.parameters[begins]):

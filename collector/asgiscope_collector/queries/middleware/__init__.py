@@ -1,1 +1,1 @@
-"""Middleware: each chain, its hops, and the hops of each route."""
+"""Middleware chains and their hops, and the hops of each route."""

@@ -1,4 +1,4 @@
-"""How often requests cross between the loop and threads: by route, and by call site."""
+"""Crossings between the event loop and threads: by route, and by call site."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -35,9 +35,9 @@ _OF_PAGE: Final = "(ServiceName, Route) IN {page:Array(Tuple(String, String))}"
 def routes(
     engine: Engine, asked: Scope, route: str, *, limit: int, offset: int
 ) -> tuple[list[RouteHops], int]:
-    """Return a page of routes, the costliest first, and how many there are.
+    """Return a page of routes, the most expensive first, and the number of routes.
 
-    Of all of them only the sums are asked for that order them: there may be many thousands.
+    First only the sums that determine the order are queried: there may be many thousands.
     """
     counted = TrafficTotals.over(engine, asked, route=route)
     found = counted.requests("service", "route", where=_OF_ROUTE, watched_only=True, brief=True)
@@ -54,7 +54,7 @@ def routes(
 
 
 def sites(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> tuple[list[HopSite], int]:
-    """A page of call sites, the costliest first, and how many there are."""
+    """Return a page of call sites, the most expensive first, and their number."""
     parameters: dict[str, Any] = {**asked.parameters, "route": route, "limit": limit, "offset": offset}
     rows = rollup_resolution.rows(engine, _SITES, parameters)
     return [_site(row) for row in rows], rows[0]["total"] if rows else 0

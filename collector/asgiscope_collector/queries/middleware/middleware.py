@@ -1,4 +1,4 @@
-"""Each service's middleware chain, the hops it costs, and which change saves most."""
+"""Each service's middleware chain, the hops it costs, and the change that saves most."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -59,22 +59,22 @@ _HOOK_NAMES: Final = (
     "process_response",
 )
 _NOTEWORTHY: Final = 0.5
-"""Hook hops a request from which on a middleware is worth a word."""
+"""Hook hops per request above which a change is suggested."""
 
 
 @dataclass(slots=True)
 class _Costs:
-    """What the requests of a service in an environment spent on its chain."""
+    """The cost of the chain for a service's requests in an environment."""
 
     adapted: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By middleware, of the spans that were sent: the calls that its adaptation made."""
+    """middleware -> the calls of its adaptation, from the received spans."""
     hooks: dict[str, Sums] = field(default_factory=dict)
-    """By the function that crossed."""
+    """function that crossed -> totals."""
     traffic: Sums = field(default_factory=Sums)
 
 
 def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Middleware:
-    """A page of chains: what each service loaded last before the end of the range, and what it cost in it."""
+    """Return a page of chains: as last loaded before the end of the range, with their cost in the range."""
     parameters: dict[str, Any] = {**asked.parameters, "limit": limit, "offset": offset}
     rows = engine.rows(_CHAINS, parameters)
     if not rows:
@@ -97,16 +97,16 @@ def middleware(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Midd
 
 
 def adaptations(modes: Sequence[str]) -> list[str]:
-    """What Django puts around each layer of a chain, outermost first, whose last is the view."""
+    """Return how Django adapts each layer of a chain, outermost first; the last layer is the view."""
     running = [modes[-1] == "async", *_running(modes)]
     return [_adaptation(outer, inner) for outer, inner in pairwise(running)]
 
 
 def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
-    """What to change first: the middlewares that keep a stretch of the chain sync, by the crossings they cost.
+    """Return the suggested changes: the sync-only middlewares of each sync stretch, by the crossings they cost.
 
-    A stretch becomes async only when every sync-only middleware in it has: those before it, though capable of
-    both, run sync because what they wrap does.
+    A stretch becomes async only if all of its sync-only middlewares do: those before them that can be both
+    run sync because the next layer does.
     """
     if not modes or modes[-1] != "async":
         return []
@@ -156,10 +156,10 @@ def _made_async(names: Sequence[str], modes: Sequence[str], stretch: list[int], 
 
 
 def _running(modes: Sequence[str]) -> list[bool]:
-    """Whether each layer runs async.
+    """Return whether each layer runs async.
 
-    Follows `BaseHandler.load_middleware`, as the instrumentation does: from the view outwards a middleware runs
-    sync where it can and what it wraps is sync already, else async where it can.
+    Follows `BaseHandler.load_middleware`, as the instrumentation does: from the view outwards, a middleware
+    that can be both runs in the mode of the next layer.
     """
     running = [modes[-1] == "async"]
     for mode in reversed(modes[:-1]):
@@ -175,7 +175,7 @@ def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
         [text.split() for text in hooks] if len(hooks) == len(names) else [_hooks_of(n) for n in names]
     )
     sharing = Counter(function for each in functions for function in each)
-    # A hook that two middlewares inherit is one function: each has its part.
+    # A hook that two middlewares inherit is one function: share its cost between them.
     hooked = [[(costs.hooks[one], sharing[one]) for one in each if one in costs.hooks] for each in functions]
     layers = [
         _layer(name, mode, put, own, costs)
@@ -198,12 +198,15 @@ def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
 
 
 def _hooks_of(name: str) -> list[str]:
-    """What the hooks of a middleware are called, if its class defines them."""
+    """Return the qualified names that a middleware's hooks have if its class defines them."""
     return [f"{name.rpartition('.')[2]}.{hook}" for hook in _HOOK_NAMES]
 
 
 def _layer(name: str, mode: str, adapted: str, hooks: Sequence[tuple[Sums, int]], costs: _Costs) -> Layer:
-    """A middleware; `hooks` are the calls of its hooks, each with how many middlewares share it."""
+    """Return a middleware as a model.
+
+    `hooks` are the totals of its hooks, each with the number of middlewares sharing it.
+    """
     own = costs.adapted.get(name, {"calls": 0, "wait_ns": 0, "resume_ns": 0})
     requests = costs.traffic["requests"]
     return Layer(
@@ -219,7 +222,7 @@ def _layer(name: str, mode: str, adapted: str, hooks: Sequence[tuple[Sums, int]]
 
 
 def _hooked(layers: Sequence[Layer]) -> list[Change]:
-    """What to do about hooks that cost every request a hop each: last, for they save least a change."""
+    """Suggest changes to hooks that cost each request a hop; listed last, because each saves least."""
     costly = [layer for layer in layers if layer.hook_hops >= _NOTEWORTHY]
     saved = round(sum(layer.hook_hops for layer in costly))
     if not saved:

@@ -1,1 +1,1 @@
-"""Releases: versions of services, and two sides compared."""
+"""Releases: versions of services, and comparisons."""

@@ -1,4 +1,4 @@
-"""Two sides compared, two versions or two periods: what is new, worse, better, gone, and could it be chance."""
+"""Comparison of two versions or periods: new, worse, better and gone findings, with tests of significance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _NS: Final = 1_000_000_000
 _FINDINGS: Final = 1000
 _ROUTES: Final = 200
 LONG_NS: Final = 3 * 3600 * _NS
-"""Of periods from this length on, which are whole coarse rows, the sums are read from those."""
+"""Periods of at least this length are whole coarse rows, and their sums are read from those."""
 
 _SEEN: Final = (
     """
@@ -48,7 +48,7 @@ LIMIT {limit:UInt32}
 """
 )
 
-# For the dispersion between minutes. Apart from the sums: a group a minute of all of them costs ten times as much.
+# For the dispersion between minutes. Queried separately: grouping all sums by minute costs ten times as much.
 _SQUARES: Final = (
     """
 SELECT id, sum(times * times / greatest(requests, 1)) AS weighed_squares
@@ -76,8 +76,8 @@ GROUP BY id
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One side of a comparison, as the store has it."""
+class SideData:
+    """The data of one side of a comparison."""
 
     side: Side
     findings: dict[str, dict[str, Any]]
@@ -85,8 +85,11 @@ class Seen:
     minutes: int
 
 
-def compare(before: Seen, after: Seen, limit: int) -> Comparison:
-    """Two sides: the same service, of two versions or in two periods. At most `limit` findings, changes first."""
+def compare(before: SideData, after: SideData, limit: int) -> Comparison:
+    """Compare two sides: one service in two versions or two periods.
+
+    Return at most `limit` findings, changes first.
+    """
     changes, dispersions = _changes(before, after)
     shown = [_bounded(change, before, after, dispersions[change.finding_id]) for change in changes[:limit]]
     traffic, distance = _traffic(before, after)
@@ -103,8 +106,8 @@ def compare(before: Seen, after: Seen, limit: int) -> Comparison:
     )
 
 
-def see(engine: Engine, asked: Scope) -> Seen:
-    """One side; the two are asked for side by side."""
+def load_side(engine: Engine, asked: Scope) -> SideData:
+    """Query one side; both are queried concurrently."""
     parameters = asked.parameters
     (seen,) = engine.rows(_SEEN, {**parameters, "row": rollup_resolution.row_seconds(engine, parameters)})
     kinds = {"kinds": [kind.value for kind in FindingKind]}
@@ -138,7 +141,7 @@ def see(engine: Engine, asked: Scope) -> Seen:
         loop_blocked_share=share(loops["blocked_ns"], loops["loop_ns"]),
         refusals=sum(row["count"] for row in found if row["kind"] == FindingKind.REFUSAL),
     )
-    return Seen(
+    return SideData(
         side,
         {row["id"]: row | {"weighed_squares": squares[row["id"]]} for row in found},
         routes,
@@ -156,16 +159,19 @@ _NONE: Final[dict[str, Any]] = {
 }
 
 
-def _bounded(change: FindingChange, before: Seen, after: Seen, dispersed: float) -> FindingChange:
-    """With the bounds of its ratio: dearer than all else about it, so only of those that are shown."""
+def _bounded(change: FindingChange, before: SideData, after: SideData, dispersed: float) -> FindingChange:
+    """Add the bounds of the ratio, which are expensive and so computed only for the findings shown."""
     _, low, high = significance.rate_ratio(
         change.base_count, before.side.requests, change.count, after.side.requests, dispersed
     )
     return change.model_copy(update={"rate_ratio_low": low, "rate_ratio_high": high})
 
 
-def _changes(before: Seen, after: Seen) -> tuple[list[FindingChange], dict[str, float]]:
-    """All findings of both, changes first, without bounds of their ratios; and by finding what counts vary."""
+def _changes(before: SideData, after: SideData) -> tuple[list[FindingChange], dict[str, float]]:
+    """Return the findings of both sides, changes first, without bounds.
+
+    And the dispersion of each finding's counts.
+    """
     ids = list(dict.fromkeys([*before.findings, *after.findings]))
     pairs = [(before.findings.get(each, _NONE), after.findings.get(each, _NONE)) for each in ids]
     n, m = before.side.requests, after.side.requests
@@ -251,7 +257,7 @@ def judge(
     cost_p: float,
     p50_ns: Sequence[int],
 ) -> tuple[Verdict, str]:
-    """What became of a finding, and why, from its counts, the two p values and the median costs of both sides."""
+    """Return the verdict on a finding and its reason, from both sides' counts, median costs and the p values."""
     differs = rate_p < significance.LEVEL
     if not base_count:
         shown = (
@@ -266,7 +272,7 @@ def judge(
         return Verdict.SAME, f"Not seen, but {requests[1]:,} requests are too few to call it gone."
     longer = cost_p < significance.LEVEL and p50_ns[0] != p50_ns[1]
     parts = []
-    worth = 1.0  # what all of it costs a request, against before
+    worth = 1.0  # total cost per request, relative to before
     if differs:
         worth *= ratio
         parts.append(f"{ratio:.1f} times as often" if ratio > 1 else f"{1 / ratio:.1f} times rarer")
@@ -278,7 +284,7 @@ def judge(
     return (Verdict.WORSE if worth > 1 else Verdict.BETTER), f"{', '.join(parts).capitalize()}."
 
 
-def _traffic(before: Seen, after: Seen) -> tuple[list[RouteTraffic], float]:
+def _traffic(before: SideData, after: SideData) -> tuple[list[RouteTraffic], float]:
     """Return the most frequent routes, and half the sum of the differences of all routes' shares."""
     n, m = before.side.requests or 1, after.side.requests or 1
     nothing = Sums()

@@ -1,4 +1,4 @@
-"""Versions of services, and since when each is seen."""
+"""Versions of services, and when each was first seen."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
 )
 
-# What a service ran before is no release in the range: the first version that is known of it is left out.
+# The first known version of a service is left out: it may have been deployed before the range.
 _MARKED: Final = (
     """
 SELECT service, environment, version, first_ns AS time_ns
@@ -52,7 +52,7 @@ LIMIT {limit:UInt32}
 
 
 def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releases:
-    """A page of the versions seen in the range, the newest first."""
+    """Return a page of the versions seen in the range, the newest first."""
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters, "limit": limit, "offset": offset}
     rows = engine.rows(_RELEASES, parameters)
     traffic = TrafficTotals.over(engine, asked).requests("service", "environment", "version")
@@ -75,6 +75,6 @@ def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releas
 
 
 def markers(engine: Engine, asked: Scope) -> list[ReleaseMarker]:
-    """Versions that came in the range, the newest first."""
+    """Return the versions that were first seen in the range, the newest first."""
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters, "limit": _MARKERS}
     return [ReleaseMarker(**row) for row in engine.rows(_MARKED, parameters)]

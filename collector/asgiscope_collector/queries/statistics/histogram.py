@@ -1,4 +1,4 @@
-"""Quantiles from the rollups' histograms: 512 buckets, sixteen to a doubling, from 1 us to 73 minutes."""
+"""Quantiles of the rollups' histograms: 512 buckets, sixteen per doubling, from 1 us to 73 minutes."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,16 +9,16 @@ _PER_DOUBLING: Final = 16
 _FIRST_POWER: Final = 10
 _LAST: Final = 511
 _LONGEST: Final = (63 - _FIRST_POWER) * _PER_DOUBLING
-"""The bucket of the longest duration that a column holds. Senders may name any; 2.0 ** 1024 is no number."""
+"""The bucket of the longest duration that a column can hold. Senders may send more; 2.0 ** 1024 overflows."""
 
 Histogram = Mapping[int, int] | Mapping[float, float]
-"""Counts by bucket; in SQL `sumMap(Buckets)`. Those of tallies lie between: see tallies.py."""
+"""Counts by bucket; in SQL `sumMap(Buckets)`. The buckets of tallies are in between: see tallies.py."""
 
 
 def quantile(counts: Histogram, level: float, smallest: int, largest: int) -> int:
-    """The duration in nanoseconds below which a share of `level` lies; 0 without any.
+    """Return the quantile at `level` in ns; 0 for an empty histogram.
 
-    At most 2.2 % off, and never outside of what was seen: exact where all values are the same.
+    At most 2.2 % off, and within `smallest` and `largest`: exact if all values are the same.
     """
     rank = level * (sum(counts.values()) - 1)
     below = 0.0
@@ -31,7 +31,7 @@ def quantile(counts: Histogram, level: float, smallest: int, largest: int) -> in
 
 
 def distribution(counts: Mapping[int, int], per_doubling: int = 2) -> list[Bucket]:
-    """The histogram in coarser buckets for the eye, without empty ones at either end."""
+    """Return the histogram in coarser buckets for display, without empty ones at the ends."""
     width = _PER_DOUBLING // per_doubling
     coarse: dict[int, int] = {}
     for bucket, count in counts.items():
@@ -41,7 +41,7 @@ def distribution(counts: Mapping[int, int], per_doubling: int = 2) -> list[Bucke
         return []
     return [
         Bucket(
-            # What is shorter than the first bucket is counted in it, and what is longer than the last in that.
+            # The first bucket also counts shorter durations, and the last one longer durations.
             low_ns=0 if index == 0 else _edge(index * width),
             high_ns=_edge((index + 1) * width),
             count=coarse.get(index, 0),

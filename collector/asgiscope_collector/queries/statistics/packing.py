@@ -1,4 +1,4 @@
-"""Rows for the bars of a lane, so that none covers another and each stands below the one it happened in. Pure."""
+"""Assignment of rows to the bars of a lane: bars do not overlap, and each is below the one it happened in. Pure."""
 
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
@@ -7,24 +7,25 @@ from typing import Final
 from asgiscope_collector.schemas import Bar
 
 _SLACK_NS: Final = 512
-"""What starts this little before another's end still comes after it: senders that count seconds since the epoch
-in a float keep 256 ns."""
+"""A bar that starts at most this much before another's end counts as after it: senders with epoch times in a
+float keep 256 ns.
+"""
 
 Below = Mapping[int, Sequence[Bar]]
-"""What happened in a span and stands below it, by the span's index."""
+"""span index -> bars of the spans that happened in it."""
 
 
 def pack(bars: Sequence[Bar], below: Below, top: int = 0) -> int:
-    """Give every bar its row from `top` down, those below it included; answers the first row left free."""
+    """Assign a row to every bar and those below it, from `top` down; return the first row left free."""
     rows = _place(bars, below)[0]
     _settle(bars, below, top)
     return top + rows
 
 
 def _place(bars: Sequence[Bar], below: Below) -> tuple[int, int, int]:
-    """Rows counted from the bar above, the deepest first, so that each bar is packed once.
+    """Assign rows relative to the bar above, deepest first, so that each bar is packed once.
 
-    Answers how many rows there are, and from when to when they last: what is below may outlive what is above.
+    Return the number of rows, and the start and end of the block: a bar below may end after the one above.
     """
     blocks = []
     for bar in bars:
@@ -33,7 +34,7 @@ def _place(bars: Sequence[Bar], below: Below) -> tuple[int, int, int]:
             rows, first, last = _place(children, below)
             height, start, end = rows + 1, min(start, first), max(end, last)
         blocks.append((start, end, height, bar))
-    # Of those that came together the first to end stands on top, as in the queue they stood in.
+    # Of bars with the same start, the first to end is on top, as in the queue.
     blocks.sort(key=lambda block: block[:2])
     rows, taken, latest = 0, 0, 0
     open_blocks: list[tuple[int, int]] = []
@@ -57,12 +58,12 @@ def _settle(bars: Sequence[Bar], below: Below, top: int) -> None:
 
 
 def _first_free(taken: int, height: int) -> int:
-    """The first of `height` rows in a row that are free; `taken` has a bit for each row that is not.
+    """Return the first of `height` consecutive free rows; `taken` has a bit for each row that is not free.
 
-    A number is as good as an array here, and ten thousand rows, all of them taken, cost a microsecond.
+    An integer serves as the array: ten thousand occupied rows cost a microsecond.
     """
     starts, known = ~taken, 1
-    while known < height:  # a bit of `starts`: this row and the `known` - 1 below it are free
+    while known < height:  # a bit of `starts`: this row and the next `known` - 1 are free
         step = min(known, height - known)
         starts &= starts >> step
         known += step

@@ -1,15 +1,15 @@
-"""Could a difference between two releases be chance? Two tests, and a correction for asking often. Pure.
+"""Tests of the significance of a difference between two releases, corrected for multiple comparisons. Pure.
 
-**Rates** (occurrences a request): the exact conditional test of two Poisson rates (Przyborowski and Wilenski,
-1940). Given the sum of both counts, one of them is binomial, with the share of the traffic as its probability.
-Occurrences come in bursts, which a Poisson count knows nothing of; so both counts are divided by their dispersion
-between minutes first (quasi-Poisson), which makes the test slower to believe in a difference, never quicker.
+**Rates** (occurrences per request): the exact conditional test of two Poisson rates (Przyborowski and
+Wilenski, 1940). Given the sum of both counts, one of them is binomial, with the share of the traffic as its
+probability. Occurrences come in bursts, unlike a Poisson process, so both counts are first divided by their
+dispersion between minutes (quasi-Poisson), which makes the test more conservative.
 
-**Costs** (the length of an occurrence): the rank-sum test of Wilcoxon, Mann and Whitney over the buckets of the
-histograms, with the normal approximation corrected for ties. It asks nothing of the shape of the distribution.
+**Costs** (duration of an occurrence): the rank-sum test of Wilcoxon, Mann and Whitney over the buckets of the
+histograms, with the normal approximation corrected for ties. It assumes no shape of the distribution.
 
-Many findings are tested at once: p values are corrected by Benjamini and Hochberg (1995), so of what is called a
-difference at 5 %, 5 % are chance.
+Many findings are tested at once: p values are corrected by Benjamini and Hochberg (1995), so at 5 %, at most
+5 % of the reported differences are chance.
 """
 
 import math
@@ -31,13 +31,13 @@ _FEWEST: Final = 5
 _NEGLIGIBLE: Final = 1e-18
 _BISECTIONS: Final = 60
 _PRECISE: Final = 1e-6
-"""Of a bound, relative to it."""
+"""Relative precision of a bound."""
 
 
 def rate_p(
     base_count: int, base_exposure: float, count: int, exposure: float, dispersion: float = 1.0
 ) -> float:
-    """The two-sided p value that the two rates are the same; 1 where nothing can be said."""
+    """Return the two-sided p value of equal rates; 1 if nothing can be said."""
     if base_exposure <= 0 or exposure <= 0 or base_count + count == 0:
         return 1.0
     base, other = _effective(base_count, dispersion), _effective(count, dispersion)
@@ -46,7 +46,7 @@ def rate_p(
 
 
 def ratio(base_count: int, base_exposure: float, count: int, exposure: float) -> float | None:
-    """The ratio of the rates; None without any occurrence in the base, or without traffic on a side."""
+    """Return the ratio of the rates; None without an occurrence in the base, or without traffic on a side."""
     if base_exposure <= 0 or exposure <= 0 or not base_count:
         return None
     return (count / exposure) / (base_count / base_exposure)
@@ -55,9 +55,9 @@ def ratio(base_count: int, base_exposure: float, count: int, exposure: float) ->
 def rate_ratio(
     base_count: int, base_exposure: float, count: int, exposure: float, dispersion: float = 1.0
 ) -> tuple[float | None, float | None, float | None]:
-    """The ratio of the rates and its 95 % confidence interval (Clopper and Pearson's, for the same binomial).
+    """Return the ratio of the rates and its 95 % confidence interval (Clopper-Pearson, for the same binomial).
 
-    None stands for no ratio (the base has no occurrence, or a side no traffic) and for no bound.
+    None if there is no ratio (no occurrence in the base, or no traffic on a side), or no bound.
     """
     if base_exposure <= 0 or exposure <= 0 or base_count + count == 0:
         return None, None, None
@@ -70,7 +70,10 @@ def rate_ratio(
 
 
 def cost_p(base: Mapping[int, int], other: Mapping[int, int]) -> float:
-    """The two-sided p value that a cost is as likely to be greater on either side; 1 with too few."""
+    """Return the two-sided p value that a cost is as likely to be greater on either side.
+
+    1 with too few occurrences.
+    """
     n, m = sum(base.values()), sum(other.values())
     if min(n, m) < _FEWEST:
         return 1.0
@@ -89,19 +92,19 @@ def cost_p(base: Mapping[int, int], other: Mapping[int, int]) -> float:
 
 
 def dispersion(count: int, exposure: float, weighed_squares: float, minutes: int) -> float:
-    """How much more counts vary between minutes than Poisson counts do; at least 1.
+    """Return the variance of counts between minutes relative to Poisson counts; at least 1.
 
-    `weighed_squares` is the sum over the minutes of count squared by exposure: Pearson's statistic without its
-    constant part, so that minutes without an occurrence need not be listed.
+    `weighed_squares` is the sum over the minutes of count squared divided by exposure: Pearson's statistic
+    without its constant part, so that minutes without an occurrence need not be listed.
     """
-    if not count or minutes < 2 or exposure <= 0:  # noqa: PLR2004 - one minute varies from no other
+    if not count or minutes < 2 or exposure <= 0:  # noqa: PLR2004 - variance needs two minutes
         return 1.0
     pearson = weighed_squares / (count / exposure) - count
     return max(1.0, pearson / (minutes - 1))
 
 
 def corrected(values: Sequence[float]) -> list[float]:
-    """P values so that the share of chance among those below a level is at most that level."""
+    """Return p values corrected so that the false discovery rate below a level is at most that level."""
     order = sorted(range(len(values)), key=lambda place: values[place], reverse=True)
     result, least = [1.0] * len(values), 1.0
     for rank, place in zip(range(len(values), 0, -1), order, strict=True):
@@ -111,12 +114,12 @@ def corrected(values: Sequence[float]) -> list[float]:
 
 
 def _effective(count: int, dispersed: float) -> int:
-    """Never nothing of something: what was seen once was seen."""
+    """Divide a count by the dispersion, but never below 1 for a positive count."""
     return max(1, round(count / dispersed)) if count else 0
 
 
 def _at_most(count: int, total: int, share: float) -> float:
-    """The probability of at most `count` of `total`, each with probability `share`."""
+    """Return the probability of at most `count` of `total`, each with probability `share`."""
     if count >= total:
         return 1.0
     if total > _EXACT_UP_TO:
@@ -130,7 +133,7 @@ def _at_most(count: int, total: int, share: float) -> float:
 
 
 def _tail(count: int, total: int, share: float) -> float:
-    """The probability of at most `count`, which is no more than expected: each term is less than the one before."""
+    """Return the probability of at most `count`, for a `count` below the expectation: the terms decrease."""
     term, told = _exactly(count, total, share), 0.0
     while count >= 0 and term > told * _NEGLIGIBLE:
         told += term
@@ -149,7 +152,7 @@ def _exactly(count: int, total: int, share: float) -> float:
 
 
 def _bisect(beyond: Callable[[float], bool]) -> float:
-    """Where between 0 and 1 `beyond` turns true."""
+    """Return the point between 0 and 1 where `beyond` becomes true."""
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         if high - low < _PRECISE * min(low, 1 - high):

@@ -1,1 +1,1 @@
-"""Traces: the list, one of them as lanes, its critical path, and its export."""
+"""Traces: the list, one trace as lanes, its critical path, and its export."""

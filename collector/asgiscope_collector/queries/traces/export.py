@@ -1,8 +1,8 @@
-"""A trace for other tools: OTLP JSON, and Chrome's trace JSON.
+"""Export of a trace for other tools: OTLP JSON, and Chrome's trace JSON.
 
-Any collector takes the first; Perfetto (ui.perfetto.dev) and speedscope (speedscope.app) open the second. The
-store keeps attributes as text. Those of semconv.py get their types back where the text is that of the type; others
-leave as strings. What a collector of ours has stored of the first is exported as the same again.
+Any collector accepts the first; Perfetto (ui.perfetto.dev) and speedscope (speedscope.app) open the second.
+The store keeps attributes as text. Those in semconv.py get their types back if the text is of that type;
+others are exported as strings. A trace that was exported as OTLP and stored again is exported unchanged.
 """
 
 import json
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 
 
 def otlp_json(engine: Engine, trace_id: str) -> Json | None:
-    """The trace as the body of a POST to /v1/traces (OTLP 1.x, JSON); None if it is not known."""
+    """Return the trace as the body of a POST to /v1/traces (OTLP 1.x, JSON); None if it is not stored."""
     resources: dict[tuple[Any, ...], Json] = {}
     scopes: dict[tuple[Any, ...], Json] = {}
     rows = sorted(_rows(engine, trace_id), key=lambda row: (row["start_ns"], row["span_id"]))
@@ -63,11 +63,12 @@ def otlp_json(engine: Engine, trace_id: str) -> Json | None:
 
 
 def chrome(engine: Engine, trace_id: str) -> Json | None:
-    """The trace in the Trace Event Format: its lanes as threads, waits joined to the calls that held the thread.
+    """Return the trace in the Trace Event Format, with lanes as threads, and waits linked to their holders.
 
-    A call's queue wait and its resume delay are slices of their own. What overlaps on a lane without one holding
-    the other (calls that wait, requests that await) goes to threads beside it: the format has one stack a thread.
-    Its times are microseconds in a float, which would keep 250 ns of an epoch time: they count from `origin_ns`.
+    A call's queue wait and its resume delay are separate slices. Slices that overlap on a lane without
+    nesting (waiting calls, awaiting requests) go to additional threads: the format has one stack per thread.
+    Its times are microseconds in a float, which would keep only 250 ns of an epoch time, so they count from
+    `origin_ns`.
     """
     rows = _rows(engine, trace_id)
     if not rows:
@@ -81,7 +82,7 @@ def chrome(engine: Engine, trace_id: str) -> Json | None:
 
 
 FORMS: Final[dict[str, Callable[[Engine, str], Json | None]]] = {"otlp-json": otlp_json, "chrome": chrome}
-"""By the names that the command and the API give them."""
+"""By the names used in the command and the API."""
 
 
 def _rows(engine: Engine, trace_id: str) -> list[Json]:
@@ -125,7 +126,7 @@ def _span(row: Json) -> Json:
 
 
 def _event(row: Json) -> Json:
-    # One of before 1970 is no time of OTLP's: stores have had those of after 2262 as such.
+    # OTLP has no times before 1970; older stores have kept those after 2262 as such.
     return {
         "timeUnixNano": str(max(0, row["event_times"])),
         "name": row["event_names"],
@@ -143,14 +144,14 @@ def _link(row: Json) -> Json:
 
 
 def _each(row: Json, prefix: str) -> Iterator[Json]:
-    """The columns of that prefix, which are lists of the same length, element by element."""
+    """Yield the elements of the columns with that prefix, which are lists of the same length."""
     lists = {name: value for name, value in row.items() if name.startswith(prefix)}
     for values in zip(*lists.values(), strict=True):
         yield dict(zip(lists, values, strict=True))
 
 
 def _given(**fields: Any) -> Json:
-    """Those of the fields that are not what they are when they are left out."""
+    """Return the fields whose values are not the defaults."""
     return {name: value for name, value in fields.items() if value}
 
 
@@ -165,7 +166,7 @@ def _pairs(attributes: dict[str, str]) -> list[Json]:
 
 
 def _text(value: Any) -> str | None:
-    """What is stored of a value; None if OTLP has no such value, or the receiver would not take it."""
+    """Return the stored text of a value; None if OTLP has no such value, or the receiver would refuse it."""
     match value:
         case str():
             return value
@@ -191,7 +192,7 @@ def _value(value: Any) -> Json:
 
 
 def _fits(open_ends: list[int], start_ns: int, end_ns: int) -> bool:
-    """Whether a span nests in what is open on a thread, or comes after it; if so it is put there."""
+    """Return whether a span nests in the open spans of a thread or comes after them; if so, add it."""
     while open_ends and open_ends[-1] <= start_ns:
         open_ends.pop()
     if open_ends and open_ends[-1] < end_ns:
@@ -201,14 +202,14 @@ def _fits(open_ends: list[int], start_ns: int, end_ns: int) -> bool:
 
 
 class _Events:
-    """A timeline's events: the slices of each lane, and arrows between them."""
+    """The events of a timeline: the slices of each lane, and arrows between them."""
 
     def __init__(self, rows: list[Json], timeline: Timeline) -> None:
         self._rows = rows
         self._timeline = timeline
         self._threads = 0
         self._placed: dict[tuple[int, str], tuple[int, int]] = {}
-        """Process and thread of each slice, by the span's index and the part of it."""
+        """(span index, part) -> process and thread of the slice."""
 
     def __iter__(self) -> Iterator[Json]:
         pids: dict[str, int] = {}
@@ -218,7 +219,7 @@ class _Events:
                 yield _named("process_name", pids[lane.process], 0, lane.process)
             yield from self._lane(lane, pids[lane.process])
         for number, wait in enumerate(self._timeline.waits):
-            # A span of another library that was linked to a holder may not say how long it waited.
+            # A span of another library that is linked to a holder may have no queue wait.
             part = "wait" if (wait.waiter, "wait") in self._placed else "run"
             ends = (wait.holder, "run", wait.start_ns), (wait.waiter, part, wait.start_ns)
             yield from self._arrow(f"wait-{number}", LinkKind.HELD_BY, *ends)
@@ -249,7 +250,7 @@ class _Events:
         }
 
     def _links(self) -> Iterator[Json]:
-        """The other links between spans of this trace."""
+        """Yield arrows for the other links between spans of this trace."""
         index = {row["span_id"]: number for number, row in enumerate(self._rows)}
         origin_ns = self._timeline.origin_ns
         for number, row in enumerate(self._rows):
@@ -267,7 +268,7 @@ class _Events:
                 yield from self._arrow(f"{row['span_id']}-{place}", kind, *ends)
 
     def _arrow(self, ident: str, name: str, *ends: tuple[int, str, int]) -> Iterator[Json]:
-        """From a moment in a part of the first span to one in a part of the second."""
+        """Yield an arrow from a moment in a part of the first span to one in a part of the second."""
         for ph, (span, part, at_ns) in zip("sf", ends, strict=True):
             pid, tid = self._placed[span, part]
             common = {"ph": ph, "bp": "e", "id": ident, "name": name, "cat": "link"}
@@ -275,7 +276,7 @@ class _Events:
 
 
 def _slices(lane: Lane) -> Iterator[tuple[int, str, int, int]]:
-    """Span, part, start and length of all that a lane holds; what has a queue wait always has a run too."""
+    """Yield span, part, start and length of all slices of a lane; a span with a queue wait always has a run."""
     for bar in lane.bars:
         if bar.wait_ns:
             yield bar.span, "wait", bar.start_ns, bar.wait_ns

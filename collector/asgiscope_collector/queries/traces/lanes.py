@@ -1,7 +1,8 @@
-"""A trace's spans as lanes, one a thread: what ran on it, what waited for it, what blocked it. Pure.
+"""A trace's spans as lanes, one per thread: what ran, waited and was blocked there. Pure.
 
-A span stands on the lane of the thread that made it, but a bridge call on that of the thread it ran on, or would
-have: it waits there. Its resume delay belongs to the event loop it came from. A stall covers its loop's lane.
+A span is on the lane of the thread that created it, except that a bridge call is on the lane of the thread
+that it ran on, or would have run on: it waits there. Its resume delay belongs to the event loop that it came
+from. A stall covers its loop's lane.
 """
 
 from collections.abc import Iterator
@@ -26,24 +27,24 @@ _ROLES: Final = (
     ThreadRole.MAIN,
     ThreadRole.OTHER,
 )
-"""From the top of a page down; of a thread that had several, the first."""
+"""Order from the top of the page; for a thread with several roles, the first counts."""
 _RANKS: Final[dict[str, int]] = {role.value: rank for rank, role in enumerate(_ROLES)} | {"": len(_ROLES)}
 _DEEPEST: Final = 60
-"""What nests deeper than this stands beside what it happened in."""
+"""Spans that nest deeper than this are placed beside their parent."""
 
 _MOST_WAITS: Final = 20_000
-"""Each call in a queue of thousands waited for all those before it."""
+"""Limit, because each call in a queue of thousands waited for all calls before it."""
 _INSTANCE: Final = ("service.instance.id", "process.pid")
-"""Attributes of a resource that tell processes of a service apart: the first that it has."""
+"""Resource attributes that identify a process of a service: the first that exists."""
 
 _Process = tuple[str, str]
 
 
 def timeline_of(root: Span | None, spans: list[Span], linked_spans: list[Span]) -> Timeline:
-    """The lanes of a trace whose `spans` these are, by start time, each once.
+    """Return the lanes of a trace with these `spans`, unique and ordered by start time.
 
-    `linked_spans` are spans of other traces: of a bridge call the run that held a thread is shown, of a
-    request that it was there. The work grows with the number of spans and links, whatever their parents are.
+    `linked_spans` are spans of other traces: for a bridge call, the run that held a thread is shown; for a
+    request, its presence. The work is linear in the number of spans and links, whatever their parents are.
     """
     origin_ns = min((span.start_ns for span in spans), default=0)
     layout = _Layout(spans, linked_spans, origin_ns)
@@ -67,22 +68,22 @@ class _Lane:
 
     @property
     def first(self) -> int:
-        """When its first bar starts, or its first stall; both are in order by then."""
+        """Start of its first bar or stall; both are sorted by then."""
         return self.bars[0].start_ns if self.bars else self.stalls[0].start_ns if self.stalls else 0
 
 
 class _Layout:
-    """Spans and linked_spans, counted on, each in its place."""
+    """Spans and linked_spans, consecutively numbered, each with its place."""
 
     def __init__(self, spans: list[Span], linked_spans: list[Span], origin_ns: int) -> None:
         self._all = [*spans, *linked_spans]
         self._own = len(spans)
         self._lanes: dict[tuple[_Process, str, str], _Lane] = {}
         self._known: dict[tuple[Any, ...], _Lane] = {}
-        """By what spans say of their thread: thousands say the same."""
+        """Cache by the span's attributes about its thread, which thousands of spans share."""
         self._lane_of: list[_Lane | None] = []
         self._bars: list[Bar | None] = []
-        """None for stalls, which stand in no row."""
+        """None for stalls, which are in no row."""
         self._threads = dict(_threads_of_queues(self._all))
         for index, span in enumerate(self._all):
             self._add(index, span, span.start_ns - origin_ns)
@@ -109,7 +110,7 @@ class _Layout:
         self._lane_of.append(lane if bar else None)
 
     def _home_of(self, span: Span) -> _Lane:
-        """The lane of the thread that made the span."""
+        """Return the lane of the thread that created the span."""
         process, said = _process_of(span), span.attributes
         asked = process, *map(said.get, (sc.THREAD_ID, sc.THREAD_ROLE, sc.THREAD_NAME))
         lane = self._known.get(asked)
@@ -119,7 +120,7 @@ class _Layout:
         return lane
 
     def _run_lane_of(self, span: Span) -> _Lane:
-        """The lane of the thread that a bridge call ran on, or else of the one that takes from its queue."""
+        """Return the lane of the thread that a bridge call ran on, or else of the thread that serves its queue."""
         process, said = _process_of(span), span.attributes
         names = (sc.EXECUTOR_ID, sc.RUN_THREAD_ID, sc.EXECUTOR_ROLE, sc.RUN_THREAD_NAME)
         asked = process, *map(said.get, names)
@@ -141,7 +142,7 @@ class _Layout:
         return lane
 
     def lanes(self, first_process: str) -> list[Lane]:
-        """All lanes with their rows, from the top down."""
+        """Return all lanes with their rows, from the top down."""
         roots, below = self._nested()
         for lane in self._lanes.values():
             lane.bars.sort(key=_start_of)
@@ -166,8 +167,8 @@ class _Layout:
         ]
 
     def _pack(self, roots: list[Bar], below: dict[int, list[Bar]]) -> int:
-        """How many rows it takes."""
-        # Requests of others are there because this trace delayed them: they stand below what did it.
+        """Assign rows and return their number."""
+        # Requests of other traces are shown because this trace delayed them: place them below the cause.
         victims = [
             bar for bar in roots if bar.span >= self._own and self._all[bar.span].category is Category.REQUEST
         ]
@@ -176,14 +177,14 @@ class _Layout:
         return pack(victims, below, pack(others, below))
 
     def _nested(self) -> tuple[dict[_Lane, list[Bar]], dict[int, list[Bar]]]:
-        """What stands below nothing, by lane; every other bar by its nearest ancestor on its lane."""
+        """Return the top-level bars by lane; and all other bars by their nearest ancestor on the lane."""
         roots: dict[_Lane, list[Bar]] = {}
         below: dict[int, list[Bar]] = {}
         above = self._above()
         depths: dict[int, int] = {}
         for bar in sorted((bar for bar in self._bars if bar), key=_start_of):
             over = above.get(bar.span)
-            # Parents come before their children by start time; a child that does not stands below nothing.
+            # By start time parents come before their children; a child that starts earlier is top-level.
             depth = 0 if over is None else depths.get(over, -1) + 1
             depths[bar.span] = depth
             lane = self._lane_of[bar.span]
@@ -194,10 +195,10 @@ class _Layout:
         return roots, below
 
     def _above(self) -> dict[int, int]:
-        """Of each span the nearest span above it that stands on the same lane.
+        """Return the nearest ancestor of each span on the same lane.
 
-        One walk down the tree that remembers where it is on each lane. Looking upwards from each span would take
-        the square of their number where they hang in one chain.
+        One walk down the tree that remembers the last span on each lane. Searching upwards from each span
+        would be quadratic for a deep chain.
         """
         spans, lane_of = self._all[: self._own], self._lane_of
         below: dict[str, list[int]] = {}
@@ -207,13 +208,13 @@ class _Layout:
         tops = [index for index, span in enumerate(spans) if span.parent_span_id not in ids]
         found: dict[int, int] = {}
         seen: set[int] = set()
-        for top in chain(tops, range(len(spans))):  # what is its own ancestor hangs below no top
+        for top in chain(tops, range(len(spans))):  # a span that is its own ancestor is below no top
             here: dict[_Lane | None, int] = {}
             steps = [top]
             before: list[int] = []
             while steps:
                 index = steps.pop()
-                if index < 0:  # the way back up from ~index
+                if index < 0:  # return to the parent of ~index
                     here[lane_of[~index]] = before.pop()
                     continue
                 if index in seen:
@@ -230,7 +231,7 @@ class _Layout:
         return found
 
     def waits(self) -> list[Wait]:
-        """Who waited for whom, the longest first; of very many the longest only."""
+        """Return waiters and holders, the longest waits first; only the longest if there are very many."""
         linked = [
             (bar, link)
             for bar in self._bars[: self._own]
@@ -258,7 +259,8 @@ def _wait(waiter: Bar, holder: Bar, overlap_ns: int) -> Wait:
     wait_end = waiter.start_ns + waiter.wait_ns
     held_from = holder.start_ns + holder.wait_ns
     start, end = max(waiter.start_ns, held_from), min(wait_end, held_from + holder.run_ns)
-    # Clocks of two processes, or a holder that still ran when it was reported: all of the wait.
+    # The clocks of two processes differ, or the holder was still running when it was reported: use the whole
+    # wait.
     if start > end:
         start, end = waiter.start_ns, wait_end
     return Wait(
@@ -275,7 +277,7 @@ def _start_of(piece: Bar | Stretch) -> int:
 
 
 def _threads_of_queues(spans: list[Span]) -> Iterator[tuple[tuple[_Process, str], str]]:
-    """The thread of each single-thread queue, from the calls that did run."""
+    """Yield the thread of each single-thread queue, from the calls that have run."""
     for span in spans:
         thread, queue = map(_text, map(span.attributes.get, (sc.RUN_THREAD_ID, sc.EXECUTOR_ID)))
         if thread and queue and span.attributes.get(sc.EXECUTOR_ROLE) != ThreadRole.POOL:
@@ -283,7 +285,7 @@ def _threads_of_queues(spans: list[Span]) -> Iterator[tuple[tuple[_Process, str]
 
 
 def _process_of(span: Span) -> _Process:
-    """Service and instance: thread ids mean something within one process only."""
+    """Return service and instance: thread ids are unique only within a process."""
     instance, pid = map(span.resource.get, _INSTANCE)
     return span.service, _text(instance or pid)
 
@@ -293,7 +295,7 @@ def _label(process: _Process) -> str:
 
 
 def _rank(role: str) -> int:
-    """A role that a newer asgiscope sends stands with the others."""
+    """Return the order of a thread role; unknown roles of a newer asgiscope come with the others."""
     return _RANKS.get(role, _RANKS[ThreadRole.OTHER])
 
 

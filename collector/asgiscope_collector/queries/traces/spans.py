@@ -1,7 +1,4 @@
-"""From a row of the span table to a `Span`: the numbers, booleans and lists of semconv get their types back.
-
-And what a span says of itself: what it is about, and the times within a bridge call.
-"""
+"""Conversion of a row of the span table to a `Span`, with types restored as in semconv; its category and phases."""
 
 import json
 from typing import Any, Final, NamedTuple
@@ -19,7 +16,7 @@ COLUMNS: Final = """
     Events.Name AS event_names, Events.Attributes AS event_attributes,
     Links.TraceId AS link_traces, Links.SpanId AS link_spans, Links.Attributes AS link_attributes
 """
-"""What `span_of` needs, in a SELECT from otel_traces."""
+"""The columns that `span_of` needs, from otel_traces."""
 
 OF_TRACE: Final = """
 FROM otel_traces
@@ -29,8 +26,9 @@ WHERE TraceId = {id:String}
 ORDER BY Ongoing, Duration DESC
 LIMIT 1 BY SpanId
 """
-"""The spans of a trace between two seconds. A span id may come twice: while it lasts, and whole when it ends; or
-from a sender's retry."""
+"""The spans of a trace between two seconds. A span id may occur twice: as a report and as the ended span, or
+after a retry.
+"""
 
 _INTEGERS: Final = frozenset(
     {
@@ -100,7 +98,7 @@ _LISTS: Final = frozenset(
 )
 
 _OLD_DB_SYSTEM: Final = "db.system"
-"""The name of `db.system.name` before the conventions for databases were stable; many senders still use it."""
+"""The name of `db.system.name` before the database conventions became stable; many senders still use it."""
 
 _BY_VERB: Final = {
     semconv.SPAN_SYNC_TO_ASYNC: Category.BRIDGE,
@@ -110,7 +108,7 @@ _BY_VERB: Final = {
 
 
 def span_of(row: dict[str, Any]) -> Span:
-    """A row of `COLUMNS` as a model."""
+    """Return a row of `COLUMNS` as a model."""
     return Span(
         trace_id=row["trace_id"],
         span_id=row["span_id"],
@@ -149,7 +147,7 @@ def _category(row: dict[str, Any]) -> Category:
         return Category.REFUSAL
     if verb in _BY_VERB:
         return _BY_VERB[verb]
-    if row["kind"].upper().endswith("SERVER"):  # the exporter's table has had SPAN_KIND_SERVER too
+    if row["kind"].upper().endswith("SERVER"):  # the exporter's table may also have SPAN_KIND_SERVER
         return Category.REQUEST
     if semconv.DB_SYSTEM in row["attributes"] or _OLD_DB_SYSTEM in row["attributes"]:
         return Category.QUERY
@@ -157,7 +155,7 @@ def _category(row: dict[str, Any]) -> Category:
 
 
 class Phases(NamedTuple):
-    """Durations within a span, ns; only bridge calls wait, and have a resume delay."""
+    """Durations within a span, ns; only bridge calls have a queue wait and a resume delay."""
 
     wait: int
     run: int
@@ -165,7 +163,7 @@ class Phases(NamedTuple):
 
 
 def phases_of(span: Span) -> Phases:
-    """A bridge call that tells nothing of its phases (a foreign span of that name) ran for all of its duration."""
+    """Return a span's phases; a bridge call without phase attributes (of another library) ran all the time."""
     if span.category is not Category.BRIDGE:
         return Phases(0, span.duration_ns, 0)
     wait, run = _ns(span, semconv.WAIT_NS), _ns(span, semconv.RUN_NS)
@@ -180,7 +178,7 @@ def _ns(span: Span, name: str) -> int | None:
 
 
 def typed(attributes: dict[str, str]) -> dict[str, Any]:
-    """Attributes with the types that semconv gives them; what does not fit its type stays text."""
+    """Return attributes with their types in semconv; a value that does not fit stays text."""
     return {name: _value(name, text) for name, text in attributes.items()}
 
 

@@ -6,12 +6,12 @@ from typing import Final, Literal
 from asgiscope_collector.queries.traces.spans import phases_of
 from asgiscope_collector.schemas import Category, PathStep, Shares, Span
 
-# What wins where several happen at once: what made progress before what stood still.
+# Precedence if several happen at once: progress before waiting.
 _PRECEDENCE: Final = ("blocking", "query", "run", "stalled", "wait", "resume", "other")
 
 
 def root_of(spans: list[Span]) -> Span | None:
-    """The request that the trace is about: its outermost server span, else its first span."""
+    """Return the trace's main request: its outermost server span, else its first span."""
     ids = {span.span_id for span in spans}
     servers = [span for span in spans if span.category is Category.REQUEST]
     return next(
@@ -21,7 +21,10 @@ def root_of(spans: list[Span]) -> Span | None:
 
 
 def shares_of(root: Span, spans: list[Span], linked_spans: list[Span]) -> Shares:
-    """What the root's time was spent on. `linked_spans` are spans of other traces; their stalls were suffered."""
+    """Return the shares of the root's time.
+
+    `linked_spans` are spans of other traces, whose stalls delayed this one.
+    """
     length = root.duration_ns
     edges: list[tuple[int, str, int]] = []
     for kind, start_ns, end_ns, change in _intervals(spans, linked_spans):
@@ -41,12 +44,11 @@ def shares_of(root: Span, spans: list[Span], linked_spans: list[Span]) -> Shares
 
 
 def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
-    """What decided when the root ended: backwards from its end, always the child that ended last before.
+    """Return the critical path: backwards from the root's end, always the child that ended last before.
 
-    A span's own time is a step wherever none of its children was waited for. Where a bridge call's queue wait ends
-    and where its function returned, another step begins: it makes no progress meanwhile, and who does is the call
-    that held the thread, or what kept the loop busy. The steps follow each other without a gap and add up to the
-    root's duration.
+    A span's own time is a step wherever it did not wait for a child. A new step begins where a bridge call's
+    queue wait ends and where its function returned: meanwhile another call held the thread, or the loop was
+    busy. The steps are contiguous and add up to the root's duration.
     """
     children: dict[str, list[Span]] = {}
     for span in spans:
@@ -55,7 +57,7 @@ def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
         each.sort(key=_end)
     steps: list[PathStep] = []
     seen = {root.span_id}
-    # Each entry: a span, from when on it matters, and up to when it is still to be explained.
+    # Each entry: a span, and the interval that is still to be explained.
     stack = [(root, root.start_ns, root.start_ns + root.duration_ns)]
     while stack:
         span, since, until = stack.pop()
@@ -77,7 +79,7 @@ def critical_path(root: Span, spans: list[Span]) -> list[PathStep]:
 
 
 def _parts(step: PathStep, span: Span) -> Iterator[PathStep]:
-    """A step, parted by the phases of its span."""
+    """Split a step by the phases of its span."""
     if span.category is not Category.BRIDGE:
         yield step
         return
@@ -106,7 +108,7 @@ def _add(steps: list[PathStep], span: Span, since: int, until: int) -> None:
 
 
 def _intervals(spans: list[Span], linked_spans: list[Span]) -> Iterator[tuple[str, int, int, int]]:
-    """Kind, start, end, and 1 or -1: whether something of that kind begins there, or is taken out."""
+    """Yield kind, start, end, and 1 to add or -1 to subtract an interval."""
     by_id = {span.span_id: span for span in spans}
     for span in spans:
         if span.category is Category.STALL:
@@ -117,7 +119,7 @@ def _intervals(spans: list[Span], linked_spans: list[Span]) -> Iterator[tuple[st
             yield "run", run_start, run_end, 1
             yield "resume", run_end, end, 1
         elif span.category is Category.ASYNC_TO_SYNC:
-            # Its thread is parked: the call that runs there makes no progress of its own meanwhile.
+            # Its thread is parked: the surrounding call on that thread makes no progress meanwhile.
             if call := _call_around(span, by_id):
                 run_start, run_end, _ = _moments(call)
                 yield "run", max(span.start_ns, run_start), min(_end(span), run_end), -1
@@ -129,7 +131,7 @@ def _intervals(spans: list[Span], linked_spans: list[Span]) -> Iterator[tuple[st
 
 
 def _moments(span: Span) -> tuple[int, int, int]:
-    """When a bridge call's function started, returned, and its caller went on."""
+    """Return when a bridge call's function started, when it returned, and when its caller resumed."""
     phases = phases_of(span)
     run_start = span.start_ns + phases.wait
     run_end = run_start + phases.run
@@ -137,13 +139,13 @@ def _moments(span: Span) -> tuple[int, int, int]:
 
 
 def _call_around(span: Span, by_id: dict[str, Span]) -> Span | None:
-    """The bridge call that a span happened in, on its thread."""
+    """Return the bridge call on whose thread a span happened."""
     seen = {span.span_id}
     above = by_id.get(span.parent_span_id)
     while above is not None and above.span_id not in seen:
         if above.category is Category.BRIDGE:
             return above
-        # Beyond another parked thread it is no longer this thread's call.
+        # Above another parked thread, the call is on a different thread.
         if above.category is Category.ASYNC_TO_SYNC:
             return None
         seen.add(above.span_id)

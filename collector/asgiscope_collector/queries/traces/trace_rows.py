@@ -1,7 +1,7 @@
-"""The rows that stand for traces in lists, by the traces' ids.
+"""The list rows of traces, by trace id.
 
-`asgiscope_trace_index` is in the order of time, so an id is looked for in the seconds of its trace alone, which
-`otel_traces_trace_id_ts` tells.
+`asgiscope_trace_index` is ordered by time, so an id is looked up only in the seconds of its trace, which
+`otel_traces_trace_id_ts` has.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,9 @@ _MINUTE: Final = 60
 _NS: Final = 1_000_000_000
 _LONG: Final = 24 * 60
 _ENDS: Final = 60
-"""Minutes: of a trace longer than a day, as one is that mixes clocks, so many of either end are read."""
+"""Limit in minutes read at either end of a trace that is longer than a day, for example because clocks
+differ.
+"""
 
 WHICH: Final = "Rank AS rank, TraceId AS trace_id, toUnixTimestamp64Nano(Timestamp) AS start_ns"
 COLUMNS: Final = (
@@ -35,7 +37,7 @@ MATCHES: Final = """
     AND ({status_code:UInt16} = 0 OR HttpStatus = {status_code:UInt16})
     AND Duration >= {min_duration_ns:UInt64} AND Duration <= {max_duration_ns:UInt64}
 """
-"""Whether a row fits what is asked of traces."""
+"""Whether a row matches the filters of a trace list."""
 
 _OF_TRACES: Final = f"""
 SELECT {COLUMNS}, ({MATCHES}) AS matches
@@ -58,7 +60,7 @@ GROUP BY TraceId
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """When the first and the last span of a trace began, seconds since the epoch, and how many it has."""
+    """Start of the first and of the last span of a trace, seconds since the epoch, and the number of spans."""
 
     first: int
     last: int
@@ -66,19 +68,19 @@ class Place:
 
 
 def places(engine: Engine, ids: Iterable[str]) -> dict[str, Place]:
-    """Where traces are, by id; those that are not stored are left out."""
+    """Return the places of traces by id; traces that are not stored are left out."""
     wanted = list(ids)
     rows = engine.rows(_PLACES, {"ids": wanted}) if wanted else []
     return {row.pop("trace_id"): Place(**row) for row in rows}
 
 
-def standing(
+def best_rows(
     engine: Engine, parameters: Mapping[str, Any], times: Mapping[str, int | None]
 ) -> list[dict[str, Any]]:
-    """Of these traces the rows that fit `parameters` and are as good as any, earliest first, each with its `spans`.
+    """Return the best matching row of each of these traces, earliest first, each with its number of `spans`.
 
-    Where `parameters` ask for a service, as good as any of its rows. `times` may say of when a row is known,
-    nanoseconds since the epoch.
+    If `parameters` name a service, the best of its rows. `times` may have the time of a known row, ns since
+    the epoch.
     """
     if not times:
         return []
@@ -90,7 +92,7 @@ def standing(
             seconds.update(range(place.first, place.last + 1))
         else:
             minutes.update(_minutes(place))
-    # A second condition costs as much again where no trace needs it.
+    # The second condition doubles the cost, so leave it out if no trace needs it.
     when = f"{_IN_SECONDS} OR {_IN_MINUTES}" if minutes else _IN_SECONDS
     rows = engine.rows(
         _OF_TRACES.replace("$when", when),

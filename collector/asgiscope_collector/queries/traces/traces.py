@@ -1,4 +1,4 @@
-"""Which traces there are, and one trace with what stood in its way."""
+"""The list of traces, and one trace with the spans that delayed it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ _EDGE_NS: Final = 5 * _MINUTE_NS
 _BACK_NS: Final = (60 * _MINUTE_NS, 360 * _MINUTE_NS)
 _ROWS: Final = 2
 _CHOSEN: Final = 8
-"""Of a finding or a call site the newest traces are looked through, so many times the page."""
+"""For a finding or a call site, the newest traces are examined, this many times the page size."""
 _SLACK: Final = 1.25
-"""The same where each is shown: lists are by a trace's start, and what it was chosen for came after that."""
+"""The same if each is shown: lists are ordered by a trace's start, and the selecting span is later."""
 
 
 class Status(StrEnum):
@@ -35,17 +35,17 @@ class Status(StrEnum):
 
 
 class Sort(StrEnum):
-    """What comes first."""
+    """Order of the list."""
 
     NEWEST = "newest"
     SLOWEST = "slowest"
     WAIT = "wait"
-    """The longest queue wait of a request, all its calls together."""
+    """The longest queue wait of a request, summed over its calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which traces; an empty field asks for all."""
+    """Filters of the list; an empty field matches everything."""
 
     scope: Scope
     route: str = ""
@@ -56,11 +56,11 @@ class Filter:
     max_duration_ns: int = 2**63 - 1
     finding: str = ""
     site: str = ""
-    """A function or file, whole: traces with a span whose call site is there."""
+    """Traces with a span whose call site has exactly this function or file."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For SQL."""
+        """Return the parameters for SQL."""
         return {
             **self.scope.range.parameters,
             **self.scope.names,
@@ -75,11 +75,11 @@ class Filter:
         }
 
 
-# Rows that can stand for a trace, without asking what else is known of it: the time and the filters are those of
-# the row. A trace of which a better row is known is left out later.
+# Candidate rows, filtered by their own time and attributes. Rows of traces that have a better row are removed
+# later.
 _TRACES: Final = f"SELECT $columns FROM asgiscope_trace_index WHERE {trace_rows.MATCHES}"
 
-# One key each: with two the engine's filter for the top rows takes the one for the other (chDB 26.5).
+# A single sort key: with two, the engine's top-N filter confuses them (chDB 26.5).
 _ORDER: Final = {
     Sort.NEWEST: " ORDER BY Timestamp DESC LIMIT {limit:UInt32}",
     Sort.SLOWEST: " ORDER BY Duration DESC LIMIT {limit:UInt32}",
@@ -169,7 +169,7 @@ LIMIT 1 BY TraceId, SpanId
 
 
 def list_traces(engine: Engine, asked: Filter, sort: Sort, limit: int) -> Traces:
-    """A page of traces; only by time is there a next one."""
+    """Return a page of traces; only the order by time has a next page."""
     if asked.finding or asked.site:
         rows = _looked_up(engine, asked, sort, _chosen(engine, asked, sort, limit))
         rows, more = rows[:limit], len(rows) > limit
@@ -184,7 +184,7 @@ def list_traces(engine: Engine, asked: Filter, sort: Sort, limit: int) -> Traces
 
 
 def _newest(engine: Engine, asked: Filter, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """The newest rows, one a trace, and whether there are more."""
+    """Return the newest rows, one per trace, and whether there are more."""
     sql = _TRACES.replace("$columns", trace_rows.COLUMNS) + _ORDER[Sort.NEWEST]
     parameters = {**asked.parameters, "limit": _ROWS * limit}
     found: dict[str, dict[str, Any]] = {}
@@ -202,9 +202,10 @@ def _newest(engine: Engine, asked: Filter, limit: int) -> tuple[list[dict[str, A
 
 
 def _greatest(engine: Engine, asked: Filter, sort: Sort, limit: int) -> list[dict[str, Any]]:
-    """The first rows by another order, one a trace.
+    """Return the first rows by another order, one per trace.
 
-    They lie anywhere in the range, and each column of each costs a read: of those that are shown all are read.
+    They may be anywhere in the range, and each column of each row costs a read, so all columns are read only
+    for the rows shown.
     """
     sql = _TRACES.replace("$columns", trace_rows.WHICH) + _ORDER[sort]
     parameters = {**asked.parameters, "limit": _ROWS * limit}
@@ -214,7 +215,7 @@ def _greatest(engine: Engine, asked: Filter, sort: Sort, limit: int) -> list[dic
     if len(rows) < parameters["limit"]:
         rows = engine.rows(sql, parameters)
     times: dict[str, int] = {}
-    doubtful = 0  # a better row may be known of these: then another trace takes the place
+    doubtful = 0  # a better row may exist for these; then another trace takes the place
     for row in rows:
         if len(times) == limit + doubtful:
             break
@@ -227,10 +228,10 @@ def _greatest(engine: Engine, asked: Filter, sort: Sort, limit: int) -> list[dic
 
 
 def _slow(engine: Engine, asked: Filter, rows: int) -> int:
-    """A duration, nanoseconds, that so many requests of a long range may have reached; 0 if nothing is known.
+    """Return a duration, ns, that at least `rows` requests of a long range may have reached; 0 if unknown.
 
-    The longest of each route in each twenty minutes are as many different requests. With it, the engine passes over
-    what holds no request so long.
+    The longest requests of each route in each twenty minutes are all different. Given this bound, the engine
+    skips data without such long requests.
     """
     parameters = {**asked.parameters, **asked.scope.parameters}
     if rollup_resolution.row_seconds(engine, parameters) < COARSE_SECONDS:
@@ -241,8 +242,8 @@ def _slow(engine: Engine, asked: Filter, rows: int) -> int:
 
 
 def _looked_up(engine: Engine, asked: Filter, sort: Sort, times: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Rows of these traces that fit what is asked, in order, one a trace."""
-    rows = trace_rows.standing(engine, asked.parameters, times)
+    """Return the matching rows of these traces, in order, one per trace."""
+    rows = trace_rows.best_rows(engine, asked.parameters, times)
     found: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: -int(row[_KEY[sort]])):
         found.setdefault(row["trace_id"], row)
@@ -250,7 +251,7 @@ def _looked_up(engine: Engine, asked: Filter, sort: Sort, times: Mapping[str, in
 
 
 def _of_site(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
-    """When the newest spans of a call site were, by trace: looked for further and further back."""
+    """Return the time of the newest spans of a call site, by trace; searches in growing steps backwards."""
     since_ns, until_ns = asked.scope.range.since_ns, asked.scope.range.until_ns
     rows: list[dict[str, Any]] = []
     for back_ns in (*_BACK_NS, until_ns - since_ns):
@@ -262,8 +263,8 @@ def _of_site(engine: Engine, asked: Filter, limit: int) -> list[dict[str, Any]]:
 
 
 def _chosen(engine: Engine, asked: Filter, sort: Sort, limit: int) -> dict[str, int]:
-    """When the finding and the call site that are asked for were seen, by trace: the newest."""
-    # Where nothing else is asked, each of them is shown.
+    """Return when the requested finding and call site were last seen, by trace."""
+    # Without other filters, each of them is shown.
     other = replace(asked, scope=replace(asked.scope, service="", environment=""), finding="", site="")
     shown = sort == Sort.NEWEST and other == Filter(scope=other.scope) and not (asked.finding and asked.site)
     limit = int(limit * _SLACK) + 1 if shown else limit * _CHOSEN
@@ -279,9 +280,9 @@ def _chosen(engine: Engine, asked: Filter, sort: Sort, limit: int) -> dict[str, 
 
 
 def _best(engine: Engine, rows: list[dict[str, Any]], service: str) -> list[dict[str, Any]]:
-    """Without the rows of traces of which a better one is known, and without their rank.
+    """Remove rows of traces that have a better row, and the rank.
 
-    Who asks for a service gets what that was asked, whoever began the trace.
+    A filter by service selects the best row of that service, whichever service started the trace.
     """
     doubtful = [row for row in rows if row["rank"] > 0]
     ranks: dict[str, int] = {}
@@ -301,15 +302,15 @@ def _best(engine: Engine, rows: list[dict[str, Any]], service: str) -> list[dict
 
 
 def summaries(engine: Engine, ids: list[str]) -> list[TraceSummary]:
-    """What lists show of these traces, in the order of `ids`; those that are not stored are left out."""
+    """Return the list rows of these traces, in the order of `ids`; traces that are not stored are left out."""
     ever = Filter(scope=Scope(range=Range(0, 2**63 - 1)))
-    rows = trace_rows.standing(engine, ever.parameters, dict.fromkeys(ids))
+    rows = trace_rows.best_rows(engine, ever.parameters, dict.fromkeys(ids))
     found = {row["trace_id"]: row for row in reversed(rows)}
     return [TraceSummary(**found[each]) for each in ids if each in found]
 
 
 def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:
-    """A trace with at most `limit` spans, earliest first; None if it is not known."""
+    """Return a trace with at most `limit` spans, earliest first; None if it is not stored."""
     place = trace_rows.places(engine, [trace_id]).get(trace_id)
     if place is None:
         return None
@@ -333,7 +334,7 @@ def find(engine: Engine, trace_id: str, limit: int) -> Trace | None:
 
 
 def _linked_spans(engine: Engine, trace_id: str, spans: list[Span]) -> list[Span]:
-    """What the links of these spans point at in other traces, and the stalls elsewhere that point at this one."""
+    """Return the spans in other traces that these link to, and other traces' stalls that link to this trace."""
     wanted = {
         (link.trace_id, link.span_id): None
         for span in spans

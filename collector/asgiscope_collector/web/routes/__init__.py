@@ -1,1 +1,1 @@
-"""The JSON API: one router a noun. It parses what was asked, and hands over to analysis."""
+"""The JSON API: one router per noun. It parses the request and calls the queries."""

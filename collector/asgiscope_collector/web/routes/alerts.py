@@ -1,4 +1,4 @@
-"""`/api/alerts`: what fires and why, the rules, silences, deliveries, and a way to try a receiver."""
+"""`/api/alerts`: alerts, rules, silences, deliveries, and tests of receivers."""
 
 import time
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "descript
 
 
 def alerting_of(request: Request) -> Alerting:
-    """The app's alerting."""
+    """Return the app's alerting."""
     alerting: Alerting = request.app.state.collector.alerting
     return alerting
 
@@ -56,37 +56,37 @@ async def list_alerts(
     service: Text = "",
     limit: Limit = 200,
 ) -> models.Alerts:
-    """What fires, and what fired in the range (by default 24 h); the newest first."""
+    """List the firing alerts and those that fired in the range (by default 24 h); the newest first."""
     found = await store_.run(serializers.history, store_, asked, rule, limit)
     now_ns = time.time_ns()
     shown = [serializers.alert(alerting, serializers.current(alerting, each), now_ns) for each in found]
     return models.Alerts(
         alerts=[each for each in shown if service in ("", each.labels.get("service", ""))],
-        firing=len(alerting.board.firing()),
+        firing=len(alerting.states.firing()),
     )
 
 
 @router.get("/status")
 async def status(alerting: Running) -> models.AlertStatus:
-    """Whether alerting works: the rules file, the evaluation, who evaluates."""
+    """Return the state of alerting: the rules file, the evaluation, which collector evaluates."""
     return serializers.status(alerting)
 
 
 @router.get("/schema.json")
 async def rules_schema() -> dict[str, Any]:
-    """JSON Schema of the rules file."""
+    """Return the JSON Schema of the rules file."""
     return schema()
 
 
 @router.get("/rules")
 async def list_rules(alerting: Running) -> models.Rules:
-    """Every rule that is on, with its present value and that of the last hour."""
+    """List the active rules, with their current value and those of the last hour."""
     return models.Rules(rules=[serializers.rule(alerting, active) for active in alerting.rule_set.rules])
 
 
 @router.get("/rules/{name}", responses=_NOT_FOUND)
 async def find_rule(store_: Store, alerting: Running, asked: LastHour, name: Name) -> models.RuleDetail:
-    """A rule, its values over the range (by default 1 h) as the store has them, and the alerts it made."""
+    """Return a rule, its values over the range (by default 1 h) from the store, and its alerts in the range."""
     active = alerting.rule_set.rule(name)
     if active is None:
         raise NotFoundError(
@@ -104,11 +104,11 @@ async def find_rule(store_: Store, alerting: Running, asked: LastHour, name: Nam
 
 @router.get("/silences")
 async def list_silences(store_: Store, alerting: Running) -> models.Silences:
-    """The silences that hold or will, those that ended within a month, and the maintenance windows."""
+    """List the active and future silences, those that ended within a month, and the maintenance windows."""
     now_ns = time.time_ns()
     found = await store_.run(store.load_silences, store_, now_ns - _MONTH_NS)
     shown = [serializers.silence(alerting, each, now_ns) for each in found]
-    # Those that hold before those that will, before those that did.
+    # Active ones first, then future ones, then those that have ended.
     order = [models.SilenceState.ACTIVE, models.SilenceState.PENDING, models.SilenceState.EXPIRED]
     shown.sort(key=lambda each: (order.index(each.state), -each.starts_ns))
     return models.Silences(silences=shown, maintenance=serializers.maintenance(alerting, now_ns))
@@ -118,7 +118,7 @@ async def list_silences(store_: Store, alerting: Running) -> models.Silences:
 async def make_silence(
     store_: Store, alerting: Running, asked: models.SilenceRequest, actor: Actor
 ) -> models.Silence:
-    """Mute the alerts that all of the matchers match, until an end."""
+    """Create a silence: mute the alerts that match all of the matchers, until an end."""
     now_ns = time.time_ns()
     starts_ns = asked.starts_ns or now_ns
     made = Silence(
@@ -154,7 +154,7 @@ async def end_silence(
 async def list_deliveries(
     *, store_: Store, asked: LastDay, receiver: Text = "", alert: Text = "", limit: Limit = 100
 ) -> models.Deliveries:
-    """Messages of the range (by default 24 h), the newest first, each with every attempt and its answer.
+    """List the notifications of the range (by default 24 h), the newest first, with their attempts.
 
     `alert` is an alert's id.
     """
@@ -172,13 +172,13 @@ async def list_deliveries(
 
 @router.get("/receivers")
 async def list_receivers(store_: Store, alerting: Running) -> models.Receivers:
-    """Every receiver, without its secrets, and what went wrong last."""
+    """List the receivers, without their secrets, with their last errors."""
     return models.Receivers(receivers=await store_.run(serializers.receivers, alerting))
 
 
 @router.post("/receivers/{name}/test", dependencies=[SameOrigin], responses={**CHANGES, **_NOT_FOUND})
 async def test_receiver(alerting: Running, name: Name) -> models.Delivery:
-    """Send a message that says it is a test, once; the answer tells what the receiver said."""
+    """Send a test notification once, and return the receiver's response."""
     if alerting.rule_set.receiver(name) is None:
         raise NotFoundError(
             Problem(error=f"no receiver {name}", hint="see /api/alerts/receivers for those there are")

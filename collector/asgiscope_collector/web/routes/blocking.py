@@ -13,5 +13,5 @@ router = APIRouter(prefix="/api/blocking", tags=["blocking"], responses=PROBLEMS
 async def read(
     store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
 ) -> Blocking:
-    """Call sites that blocked event loops, by route, and the share of the loops' time that they took."""
+    """List the call sites that blocked event loops, by route, with their share of the loops' time."""
     return await store.run(blocking.blocking, store, asked, route, limit=limit, offset=offset)

@@ -1,4 +1,4 @@
-"""What every route needs: the engine, what is asked about, who asks, and what may be answered."""
+"""Dependencies of the routes: the engine, the requested scope, the user, and the possible responses."""
 
 import time
 from typing import Annotated, Any, Final
@@ -16,9 +16,9 @@ from asgiscope_collector.store.client import Engine
 _TEXT_MAX: Final = 500
 
 Text = Annotated[str, Query(max_length=_TEXT_MAX)]
-"""A filter; '' asks for all."""
+"""A filter; '' matches everything."""
 RouteName = Annotated[str, Query(max_length=_TEXT_MAX), AfterValidator(stored_route)]
-"""A filter by route, as the framework writes it (`cart/`) or as the store has it (`/cart/`); '' asks for all."""
+"""A filter by route, as the framework writes it (`cart/`) or as stored (`/cart/`); '' matches everything."""
 Since = Annotated[
     str | None, Query(max_length=64, description="RFC 3339, nanoseconds since the epoch, or 15m, 6h, 7d ago")
 ]
@@ -35,11 +35,11 @@ CHANGES: Final[dict[int | str, dict[str, Any]]] = {
     403: {"model": Problem, "description": "sent by a page of another site"},
     415: {"model": Problem, "description": "the body is not JSON"},
 }
-"""What routes that change something may answer."""
+"""Possible responses of routes that change something."""
 
 
 class ForeignOriginError(Exception):
-    """A page of another site asks for a change."""
+    """A page of another site has sent a change."""
 
 
 class NotJsonError(Exception):
@@ -47,7 +47,7 @@ class NotJsonError(Exception):
 
 
 class NotFoundError(Exception):
-    """There is no such thing; carries the problem to answer."""
+    """The object does not exist; carries the problem to answer."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.error)
@@ -55,7 +55,7 @@ class NotFoundError(Exception):
 
 
 def engine_of(request: Request) -> Engine:
-    """The app's engine."""
+    """Return the app's engine."""
     engine: Engine = request.app.state.collector.engine
     return engine
 
@@ -68,17 +68,17 @@ Offset = Annotated[int, Query(ge=0, le=100_000, description="rows to leave out b
 
 
 def last_hour(since: Since = None, until: Until = None) -> Range:
-    """The range asked for, by default the last hour."""
+    """Return the requested range, by default the last hour."""
     return parse_range(since, until, default="1h", now_ns=time.time_ns())
 
 
 def last_day(since: Since = None, until: Until = None) -> Range:
-    """The range asked for, by default the last day."""
+    """Return the requested range, by default the last day."""
     return parse_range(since, until, default="24h", now_ns=time.time_ns())
 
 
 def last_week(since: Since = None, until: Until = None) -> Range:
-    """The range asked for, by default the last week."""
+    """Return the requested range, by default the last week."""
     return parse_range(since, until, default="7d", now_ns=time.time_ns())
 
 
@@ -107,16 +107,16 @@ def _in_last_week(
 
 
 InLastHour = Annotated[Scope, Depends(_in_last_hour)]
-"""The range, service, environment and version asked for; by default the last hour of all."""
+"""The requested range, service, environment and version; by default the last hour of all services."""
 InLastDay = Annotated[Scope, Depends(_in_last_day)]
 InLastWeek = Annotated[Scope, Depends(_in_last_week)]
 
 
 def same_origin(request: Request) -> None:
-    """Refuse what another site's page made the browser send: what changes something depends on this.
+    """Refuse requests that another site's page made the browser send; every route with changes depends on this.
 
-    A browser says where a request comes from (Origin, Sec-Fetch-Site); what is no browser says nothing and may
-    pass. JSON as the only content type makes a foreign page ask first, which nothing here answers.
+    A browser sends the origin (Origin, Sec-Fetch-Site); other clients send neither and are accepted. JSON as
+    the only content type makes a foreign page send a preflight request, which no route answers.
     """
     origin = request.headers.get("origin")
     elsewhere = (
@@ -132,7 +132,7 @@ SameOrigin = Depends(same_origin)
 
 
 def actor_of(request: Request) -> str:
-    """Who asks, as far as a login says; without one, the one person of this machine."""
+    """Return the signed-in user; without a login, a fixed name for the user of this machine."""
     return str(getattr(request.state, "user", "") or "local")
 
 

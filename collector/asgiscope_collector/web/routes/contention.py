@@ -20,9 +20,9 @@ async def read(
     executor: Annotated[ThreadRole | None, Query(description="of this thread role only")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="waiters and holders of the matrix")] = 20,
 ) -> Contention:
-    """Who waited for whom, by time lost; waits by thread role; what the shared thread did over time."""
-    matrix, others = await asyncio.gather(
-        store.run(contention.matrix, store, asked, executor or "", limit),
-        store.run(contention.others, store, asked),
+    """Return waiters and holders by time lost, waits by thread role, and the use of the shared thread over time."""
+    matrix, waits = await asyncio.gather(
+        store.run(contention.load_matrix, store, asked, executor or "", limit),
+        store.run(contention.load_waits, store, asked),
     )
-    return contention.contention(matrix, *others)
+    return contention.contention(matrix, *waits)

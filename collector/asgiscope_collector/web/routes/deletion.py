@@ -20,9 +20,9 @@ router = APIRouter(prefix="/api/delete", tags=["store"])
     responses={**CHANGES, 409: {"model": Problem, "description": "it cannot be deleted here or now"}},
 )
 async def delete(request: Request, store: Store, asked: Delete, actor: Actor) -> Deletion:
-    """Remove a service, a trace or the days before one, with what was derived from them. It cannot be undone.
+    """Delete a service, a trace or the days before a day, with the derived data. This cannot be undone.
 
-    What waits to be stored, backups, and messages that alerts have sent stay as they are.
+    Data in the spool, backups and sent notifications are not changed.
     """
     logger.warning("deletion: %s asks for %s", actor, asked.model_dump_json(exclude_none=True))
     deleted = await store.run(

@@ -1,4 +1,4 @@
-"""Every error as a `Problem`: what went wrong and what to do."""
+"""Every error is answered as a `Problem`: what failed and what to do."""
 
 import logging
 from http import HTTPStatus
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 
 
 def problem(status: int, error: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error as the API answers it."""
+    """Return an error as the API's response."""
     return JSONResponse(Problem(error=error, hint=hint).model_dump(), status, headers)
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make every error a `Problem`."""
+    """Answer every error with a `Problem`."""
     _answer_bad_requests(app)
     _answer_refused_changes(app)
     _answer_trouble(app)
@@ -52,7 +52,7 @@ def _answer_bad_requests(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         hint = f"{request.method} {request.url.path} is no route here: see /api/openapi.json"
-        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's own, of a body that is no JSON
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's own error for a body that is not JSON
             return problem(422, str(error.detail), "send JSON in UTF-8, as /api/openapi.json describes it")
         return problem(error.status_code, str(error.detail), hint, dict(error.headers or {}))
 
@@ -64,7 +64,9 @@ def _answer_refused_changes(app: FastAPI) -> None:
 
     @app.exception_handler(ForeignOriginError)
     async def foreign(_: Request, __: ForeignOriginError) -> JSONResponse:
-        return problem(403, "another site's page asks for this", "use the collector's own page, or a client")
+        return problem(
+            403, "the request comes from another site's page", "use the collector's own page, or a client"
+        )
 
     @app.exception_handler(NotJsonError)
     async def not_json(_: Request, __: NotJsonError) -> JSONResponse:

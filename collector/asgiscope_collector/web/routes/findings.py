@@ -42,9 +42,9 @@ async def list_findings(
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Findings:
-    """Findings of the range (by default 24 h), costliest for users first.
+    """List the findings of the range (by default 24 h); those with the highest cost for users first.
 
-    `site` is a function or file of the call site, whole; `q` searches names, files and routes.
+    `site` is the exact function or file of the call site; `q` searches names, files and routes.
     """
     asked_for = findings.Filter(
         scope=asked, kinds=kind or (), states=state or (), route=route, site=site, text=q
@@ -57,19 +57,19 @@ async def list_findings(
     responses={**PROBLEMS, 404: {"model": Problem, "description": "not seen in the range"}},
 )
 async def find(store: Store, asked: InLastDay, finding_id: FindingId) -> FindingDetail:
-    """One finding: how it went over time, where, for whom, in which releases, and what was decided about it."""
+    """Return one finding: its development over time, call site, affected routes, releases, and decisions."""
     asked_for = findings.Filter(scope=asked, ids=[finding_id])
-    seen, course = await asyncio.gather(
-        store.run(finding.seen, store, asked_for), store.run(finding.course, store, asked_for)
+    found, history = await asyncio.gather(
+        store.run(finding.load_finding, store, asked_for), store.run(finding.load_history, store, asked_for)
     )
-    if seen is None:
+    if found is None:
         raise NotFoundError(
             Problem(
                 error=f"no finding {finding_id} in this range",
                 hint="ask for a longer one, for example ?since=7d",
             )
         )
-    return finding.detail(*seen, course)
+    return finding.detail(*found, history)
 
 
 @router.post(
@@ -78,7 +78,7 @@ async def find(store: Store, asked: InLastDay, finding_id: FindingId) -> Finding
     responses={**CHANGES, 404: {"model": Problem, "description": "no such finding is stored"}},
 )
 async def decide(store: Store, finding_id: FindingId, decision: Decide, actor: Actor) -> FindingState:
-    """Resolve a finding (it comes back by itself when it is seen again), ignore it with a reason, or open it."""
+    """Resolve a finding (it regresses by itself when it is seen again), ignore it with a reason, or reopen it."""
     state = await store.run(decisions.decide, store, finding_id, decision, actor, time.time_ns())
     if state is None:
         raise NotFoundError(Problem(error=f"no finding {finding_id} is stored", hint="see /api/findings"))

@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: it stores and answers. `/api/status`: how it stands."""
+"""`/healthz`: the process is alive. `/readyz`: it can store and answer. `/api/status`: its status."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -10,18 +10,18 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Answer while the process lives."""
+    """Answer while the process is alive."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", responses={503: {"description": "not ready; `reason` says why"}})
 async def readyz(request: Request) -> JSONResponse:
-    """200 once ingest and queries work; before that and when either fails, 503.
+    """Return 200 once ingest and queries work; before that, and when either fails, 503.
 
-    The reason, and warnings, are for who has signed in, where there is a login.
+    Reasons and warnings are only included for signed-in users, if a login is configured.
     """
     reason = await request.app.state.collector.unready()
-    # Paths and addresses are for those who may look; a supervisor needs the status alone.
+    # Paths and addresses are only for users who may see them; a supervisor needs just the status.
     may_look = not request.app.state.access.login or bool(getattr(request.state, "user", ""))
     if reason:
         return JSONResponse({"status": "unavailable", **({"reason": reason} if may_look else {})}, 503)
@@ -31,6 +31,6 @@ async def readyz(request: Request) -> JSONResponse:
 
 @router.get("/api/status")
 async def status(request: Request) -> Status:
-    """How the collector stands: what it takes, what it keeps, what room it has."""
+    """Return the collector's status: what it accepts and stores, and how much space is left."""
     told: Status = await request.app.state.collector.status()
     return told

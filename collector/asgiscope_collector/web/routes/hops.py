@@ -15,9 +15,9 @@ router = APIRouter(prefix="/api/hops", tags=["hops"], responses=PROBLEMS)
 async def read(
     store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
 ) -> Hops:
-    """Crossings between loop and threads, by route and by call site, those that cost most first.
+    """List the crossings between event loop and threads, by route and by call site, the most expensive first.
 
-    `limit` and `offset` are those of either.
+    `limit` and `offset` apply to both lists.
     """
     (routes, routes_total), (sites, sites_total) = await asyncio.gather(
         store.run(hops.routes, store, asked, route, limit=limit, offset=offset),

@@ -1,4 +1,4 @@
-"""`/api/live`: what waits now, and word of what is new, as server-sent events."""
+"""`/api/live`: current waits, and notifications about new data, as server-sent events."""
 
 import time
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ from asgiscope_collector.web.routes.common import PROBLEMS, InLastHour, Store, T
 router = APIRouter(prefix="/api/live", tags=["live"])
 
 _LOOK_SECONDS: Final = 0.5
-"""How soon a reader notices that the server stops."""
+"""Longest time until a client's stream notices that the server stops."""
 _RETRY_MS: Final = 2_000
 _BACK: Final = "1h"
 
 
 async def seat(request: Request) -> AsyncIterator[Feed]:
-    """A seat at the feed, given back when the reader leaves."""
+    """Take a seat at the feed, and give it back when the client disconnects."""
     feed: Feed = request.app.state.collector.feed
     feed.subscribe()
     try:
@@ -34,7 +34,7 @@ async def seat(request: Request) -> AsyncIterator[Feed]:
 
 @router.get("/now", responses=PROBLEMS)
 async def now(store: Store, asked: InLastHour) -> Live:
-    """What began in the range (by default 1 h) and waits still, the longest first."""
+    """Return the current waits and stalls that started in the range (by default 1 h), the longest first."""
     return await store.run(live.live, store, asked, time.time_ns())
 
 
@@ -49,11 +49,12 @@ async def follow(
     environment: Text = "",
     last_event_id: Annotated[str, Header(max_length=64)] = "",
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events while the reader listens.
+    """Stream server-sent events until the client disconnects.
 
-    `waiting` carries what waits now (as `/api/live/now` answers) at the start and whenever it is another;
-    `changed` says that something was stored since, so that a page asks for what it shows. A comment comes at least
-    every 15 seconds. Who comes back with the id of the newest event is told nothing until there is something new.
+    `waiting` has the current waits (the response of `/api/live/now`), at the start and whenever they change;
+    `changed` says that data was stored since, so that the page should reload. A comment is sent at least
+    every 15 seconds. A client that reconnects with the id of the newest event gets nothing until there is a
+    new one.
     """
     version, shown = feed.version, None
     fresh = last_event_id != feed.id

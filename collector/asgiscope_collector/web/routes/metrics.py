@@ -1,4 +1,4 @@
-"""`/api/metrics`: the metrics that were sent, and one of them over time."""
+"""`/api/metrics`: the list of metrics, and one of them over time."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ Attributes = Annotated[
 async def read(
     store: Store, asked: InLastDay, search: Text = "", limit: Limit = 100, offset: Offset = 0
 ) -> Metrics:
-    """The metrics that were sent, by name."""
+    """List the metrics by name."""
     return await store.run(metrics.metrics, store, asked, search=search, limit=limit, offset=offset)
 
 
@@ -45,7 +45,7 @@ async def series(
         str, Query(max_length=500, description="an attribute: a series for each of its values")
     ] = "",
 ) -> MetricDetail:
-    """A metric over time: what it was, grew by, or how what it observed was spread."""
+    """Return a metric over time: its value, its increase, or the distribution of its observations."""
     pairs = [(key, value) for key, _, value in (text.partition("=") for text in attribute)]
     detail = await store.run(metrics.metric, store, asked, name, attributes=pairs, by=by)
     if detail is None:

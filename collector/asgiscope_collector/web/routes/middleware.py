@@ -11,5 +11,5 @@ router = APIRouter(prefix="/api/middleware", tags=["middleware"], responses=PROB
 
 @router.get("")
 async def read(store: Store, asked: InLastDay, limit: Limit = 100, offset: Offset = 0) -> Middleware:
-    """Each service's middleware chain, the hops it costs, and what to change first."""
+    """Return the middleware chain of each service, the hops that it costs, and what to change first."""
     return await store.run(middleware.middleware, store, asked, limit=limit, offset=offset)

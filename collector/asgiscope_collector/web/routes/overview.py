@@ -13,10 +13,10 @@ router = APIRouter(prefix="/api/overview", tags=["overview"], responses=PROBLEMS
 
 @router.get("")
 async def read(store: Store, asked: InLastHour) -> Overview:
-    """Health of the services over the range (by default 1 h), and their worst findings."""
+    """Return the health of the services over the range (by default 1 h), and their worst findings."""
     parts = await asyncio.gather(
-        store.run(overview.around, store, asked),
-        store.run(overview.tallied, store, asked),
-        store.run(overview.worst, store, asked),
+        store.run(overview.load_services, store, asked),
+        store.run(overview.load_totals, store, asked),
+        store.run(overview.load_worst, store, asked),
     )
     return overview.overview(asked, *parts)

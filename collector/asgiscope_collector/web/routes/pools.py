@@ -11,5 +11,5 @@ router = APIRouter(prefix="/api/pools", tags=["pools"], responses=PROBLEMS)
 
 @router.get("")
 async def read(store: Store, asked: InLastDay, limit: Limit = 100, offset: Offset = 0) -> Pools:
-    """Thread pools: how full they were, what ran there, and what kept every worker busy while calls waited."""
+    """List thread pools: how busy they were, what ran there, and what occupied every worker while calls waited."""
     return await store.run(pools.pools, store, asked, limit=limit, offset=offset)

@@ -1,4 +1,4 @@
-"""`/metrics`: how the collector itself does, in Prometheus' text format."""
+"""`/metrics`: the collector's own metrics in Prometheus' text format."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,13 +21,13 @@ router = APIRouter(tags=["health"])
 
 
 class Figures(MetricSource):
-    """What the collector's parts count, read when asked for."""
+    """Collects the counters of the collector's parts when scraped."""
 
     def __init__(self, collector: Any) -> None:
         self._collector = collector
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics."""
+        """Yield the metrics."""
         own = self._collector
         inbox, spool, loader = own.inbox, own.spool, own.loader
         taken = CounterMetricFamily("asgiscope_collector_items", "Items accepted.", labels=["signal"])
@@ -51,7 +51,7 @@ class Figures(MetricSource):
             ("loaded_segments", "Segments of the spool that were loaded into the store.", loader.segments),
             (
                 "rejected_bodies",
-                "Bodies that the store would not take; they lie in rejected/.",
+                "Bodies that the store refused; they are kept in rejected/.",
                 loader.rejected_bodies,
             ),
         ):
@@ -72,7 +72,7 @@ class Figures(MetricSource):
 
 @router.get("/metrics", include_in_schema=False)
 def own_metrics(request: Request) -> Response:
-    """The figures. On a thread: the process's own are read from /proc."""
+    """Return the metrics. Runs on a thread, because the process metrics are read from /proc."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Figures(request.app.state.collector))
     ProcessCollector(registry=registry)

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api/refusals", tags=["refusals"], responses=PROBLEMS
 async def read(
     store: Store, asked: InLastDay, route: RouteName = "", limit: Limit = 100, offset: Offset = 0
 ) -> Refusals:
-    """What Django and asgiref refused, the most frequent first, and what led there."""
+    """List what Django and asgiref refused, the most frequent first, with the calls that led there."""
     found, series = await asyncio.gather(
         store.run(refusals.page, store, asked, route, limit=limit, offset=offset),
         store.run(refusals.over_time, store, asked, route),

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/releases", tags=["releases"], responses=PROBLEMS
 
 @router.get("")
 async def list_releases(store: Store, asked: InLastWeek, limit: Limit = 100, offset: Offset = 0) -> Releases:
-    """Versions seen in the range (by default 7 d), the newest first."""
+    """List the versions seen in the range (by default 7 d), the newest first."""
     return await store.run(releases.releases, store, asked, limit=limit, offset=offset)
 
 
@@ -41,13 +41,13 @@ async def compare(
     base_until: Until = None,
     limit: Limit = 100,
 ) -> Comparison:
-    """Two versions, or two periods: which findings are new, worse, better or gone.
+    """Compare two versions, or two periods: which findings are new, worse, better or gone.
 
-    The second side is what `version`, `since` and `until` ask for. The first is `base_version` in the period from
-    `base_since` to `base_until`: by default the same period where a version is named, else the one just before.
-    A period of 3 h or longer is widened to whole twenty minutes.
+    The second side is given by `version`, `since` and `until`. The first is `base_version` in the period from
+    `base_since` to `base_until`: by default the same period if a version is named, else the period just
+    before. A period of 3 h or longer is widened to whole twenty minutes.
     """
-    # A long range is read in coarse rows: two that meet must have none in common.
+    # A long range is read in coarse rows: two adjacent ranges must not share a row.
     if _long(asked.range):
         asked = replace(asked, range=asked.range.in_rows())
     length_ns = asked.range.length_ns
@@ -62,8 +62,8 @@ async def compare(
         if _long(base):
             base = replace(base.in_rows(), until_ns=base.until_ns // COARSE_NS * COARSE_NS)
     sides = await asyncio.gather(
-        store.run(comparison.see, store, replace(asked, range=base, version=base_version)),
-        store.run(comparison.see, store, asked),
+        store.run(comparison.load_side, store, replace(asked, range=base, version=base_version)),
+        store.run(comparison.load_side, store, asked),
     )
     return await store.run(comparison.compare, *sides, limit)
 

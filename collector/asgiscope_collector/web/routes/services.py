@@ -13,9 +13,9 @@ router = APIRouter(prefix="/api/services", tags=["services"], responses=PROBLEMS
 
 @router.get("")
 async def read(request: Request, store: Store, asked: InLastDay) -> Services:
-    """Services that sent spans in the range (by default 24 h), their environments and versions.
+    """List the services that sent spans in the range (by default 24 h), their environments and versions.
 
-    In a range up to now also services that send now with a clock that is off, whose spans are outside of it.
+    A range up to now also includes services that send now with a wrong clock, whose spans are outside of it.
     """
     found = await store.run(overview.services, store, asked)
     now_ns = time.time_ns()

@@ -23,13 +23,13 @@ router = APIRouter(tags=["session"])
 _PER_ADDRESS: Final = parse("20/minute")
 _PER_BOTH: Final = parse("5/minute")
 _PER_NAME: Final = parse("30/minute")
-"""Attempts from an address, for one name from one address, and for a name wherever they come from."""
+"""Limits of attempts: per address, per name and address, and per name from any address."""
 _limits = MovingWindowRateLimiter(MemoryStorage())
 
 
 @router.get("/api/session")
 async def who(request: Request) -> Session:
-    """Who is signed in here, and how somebody may sign in."""
+    """Return who is signed in, and which ways to sign in there are."""
     access = request.app.state.access
     return Session(
         user=str(getattr(request.state, "user", "")),
@@ -45,12 +45,12 @@ async def who(request: Request) -> Session:
     responses={**CHANGES, 401: {"model": Problem}, 429: {"model": Problem}},
 )
 async def sign_in(request: Request, given: Credentials, response: Response) -> Any:
-    """Sign in by name and password; the answer sets a cookie."""
+    """Sign in by name and password; the response sets a cookie."""
     access = request.app.state.access
     if access.users is None:
         return problem(401, "this collector has no passwords", "see ASGISCOPE_COLLECTOR_USERS_FILE")
     place = client_of(request.scope, access.proxies)
-    # Counted before the password is looked at: many at once must not all find the count still low.
+    # Count before the password is verified: concurrent attempts must not all see a low count.
     if not (
         _limits.hit(_PER_ADDRESS, "address", place)
         and _limits.hit(_PER_BOTH, "both", place, given.name)
@@ -68,7 +68,7 @@ async def sign_in(request: Request, given: Credentials, response: Response) -> A
 
 @router.delete("/api/session", dependencies=[SameOrigin], status_code=204, responses=CHANGES)
 async def sign_out(request: Request, response: Response) -> None:
-    """Sign out: the session ends, and the browser forgets the cookie."""
+    """Sign out: revoke the session and delete the cookie."""
     if cookie := request.cookies.get(COOKIE, ""):
         await asyncio.to_thread(request.app.state.access.sessions.end, cookie)
     response.delete_cookie(
@@ -78,7 +78,7 @@ async def sign_out(request: Request, response: Response) -> None:
 
 @router.get("/api/session/oidc", include_in_schema=False)
 async def to_provider(request: Request) -> Any:
-    """Send the browser to the identity provider."""
+    """Redirect the browser to the identity provider."""
     provider = request.app.state.access.provider
     if provider is None:
         return problem(404, "there is no identity provider", "see ASGISCOPE_COLLECTOR_OIDC_ISSUER")
@@ -87,13 +87,13 @@ async def to_provider(request: Request) -> Any:
     except provider.failures as error:
         logger.warning("session: the identity provider does not answer: %s", error)
         return problem(
-            502, "the identity provider does not answer", "try again, or ask who runs the collector"
+            502, "the identity provider does not answer", "try again, or ask the collector's administrator"
         )
 
 
 @router.get("/api/session/oidc/callback", include_in_schema=False)
 async def from_provider(request: Request) -> Any:
-    """The browser comes back with the provider's word."""
+    """Handle the identity provider's redirect and sign the user in."""
     access = request.app.state.access
     if access.provider is None:
         return problem(404, "there is no identity provider", "see ASGISCOPE_COLLECTOR_OIDC_ISSUER")
@@ -101,11 +101,13 @@ async def from_provider(request: Request) -> Any:
         token = await access.provider.client.authorize_access_token(request)
     except access.provider.failures as error:
         logger.warning("session: the identity provider refused: %s", error)
-        return problem(401, "the identity provider did not vouch for you", "sign in again")
+        return problem(401, "the identity provider refused the sign-in", "sign in again")
     name = access.provider.name_of(dict(token.get("userinfo") or {}))
     if not name:
-        logger.warning("session: somebody the provider knows may not come in")
-        return problem(403, "you may not come in", "ask who runs the collector to allow your address")
+        logger.warning("session: a user of the identity provider is not allowed to sign in")
+        return problem(
+            403, "you are not allowed to sign in", "ask the collector's administrator to allow your address"
+        )
     response = RedirectResponse("/", 303)
     _set(access, response, name, OIDC)
     logger.info("session: %s signed in", name)

@@ -29,7 +29,7 @@ TraceId = Annotated[str, Path(pattern="^[0-9a-fA-F]{32}$")]
 
 
 class Form(StrEnum):
-    """What a trace can be exported as."""
+    """Format of an exported trace."""
 
     OTLP_JSON = "otlp-json"
     CHROME = "chrome"
@@ -52,10 +52,10 @@ async def list_traces(
     before_ns: Annotated[int | None, Query(ge=1, le=_LONGEST_NS)] = None,
     limit: Limit = 50,
 ) -> Traces:
-    """Traces of the range (by default 24 h), newest first.
+    """List the traces of the range (by default 24 h), newest first.
 
-    `finding` asks for those that show it; `site`, a function or file, for those with a span whose call site is
-    there. `before_ns` is `next_before_ns` of the page before.
+    `finding` selects traces with that finding; `site`, a function or file, those with a span whose call site
+    is there. `before_ns` is `next_before_ns` of the previous page.
     """
     if before_ns is not None:
         before = Range(min(asked.range.since_ns, before_ns), min(asked.range.until_ns, before_ns))
@@ -80,7 +80,7 @@ async def find(
     trace_id: TraceId,
     limit: Annotated[int, Query(ge=1, le=20_000)] = 2_000,
 ) -> Trace:
-    """One trace's spans, and the spans of other traces that stood in its way."""
+    """Return one trace's spans, and the spans of other traces that delayed it."""
     found = await store.run(traces.find, store, trace_id.lower(), limit)
     if found is None:
         raise _unknown(trace_id)
@@ -95,7 +95,7 @@ async def find(
 async def export(
     store: Store, trace_id: TraceId, form: Annotated[Form, Query(alias="format")] = Form.OTLP_JSON
 ) -> Response:
-    """One trace as a file: OTLP JSON, or Chrome trace JSON for Perfetto and speedscope."""
+    """Return one trace as a file: OTLP JSON, or Chrome trace JSON for Perfetto and speedscope."""
     found = await store.run(exports.FORMS[form.value], store, trace_id.lower())
     if found is None:
         raise _unknown(trace_id)

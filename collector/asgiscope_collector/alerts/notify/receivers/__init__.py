@@ -1,1 +1,1 @@
-"""Who is told: one file a kind of receiver, each a pure function from a notification to what is sent."""
+"""Receivers: one module per type, each a pure function from a notification to the request to send."""

@@ -1,4 +1,4 @@
-"""Alertmanager's API, version 2: it groups, silences and routes further.
+"""Alertmanager's API, version 2: Alertmanager groups, silences and routes the alerts itself.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
@@ -17,9 +17,9 @@ _SLACK_NS: Final = 600 * _NS
 def request(
     config: Alertmanager, secrets: Mapping[str, str], notification: Notification, now_ns: int
 ) -> HttpRequest:
-    """The POST of all alerts of the group."""
-    # Without an end Alertmanager takes a firing alert for resolved after five minutes, because Prometheus tells
-    # it again every minute; we tell it again after the repeat interval.
+    """Return the POST of all alerts in the group."""
+    # Set an end: without one Alertmanager resolves a firing alert after five minutes, because Prometheus
+    # sends it every minute; we send it again after the repeat interval.
     until_ns = now_ns + notification.repeat_ns + _SLACK_NS
     auth = (config.username, secrets["password"]) if config.username else None
     body = [_alert(alert, notification.external_url, until_ns) for alert in notification.alerts]

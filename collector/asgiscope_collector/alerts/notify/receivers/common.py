@@ -1,4 +1,4 @@
-"""What the receivers share."""
+"""Code shared by the receivers."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A POST."""
+    """A POST request."""
 
     url: str
     body: bytes
@@ -24,24 +24,24 @@ class HttpRequest:
 def json_request(
     url: str, body: Any, headers: dict[str, str] | None = None, auth: tuple[str, str] | None = None
 ) -> HttpRequest:
-    """A POST of JSON."""
+    """Return a POST of JSON."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate, which a hostile span may carry, is no UTF-8.
+    # A lone surrogate, which a hostile span may contain, cannot be encoded in UTF-8.
     return HttpRequest(url, text.encode("utf-8", "replace"), {**_JSON, **(headers or {})}, auth)
 
 
 def moment(nanoseconds: int) -> str:
-    """RFC 3339; Go's zero time for 0, as Alertmanager writes an end that is not known."""
+    """Return a time in RFC 3339; Go's zero time for 0, as Alertmanager writes an unknown end."""
     return rfc3339(nanoseconds) if nanoseconds else "0001-01-01T00:00:00Z"
 
 
 def at(nanoseconds: int) -> datetime:
-    """In UTC."""
+    """Return a time as a datetime in UTC."""
     return datetime.fromtimestamp(nanoseconds // _NS, UTC)
 
 
 def shorten(text: str, length: int) -> str:
-    """At most so many characters; what is cut off is marked."""
+    """Shorten a text to `length` characters, with a mark if something is cut off."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -58,14 +58,14 @@ STATED: Final = (
     ("finding_url", "Finding"),
     ("trace_url", "Trace"),
 )
-"""What a message says of an alert, in this order, with its heading; after the summary."""
+"""The annotations of an alert after the summary, in this order, with their headings."""
 
 
 def lines(labels: dict[str, str], annotations: dict[str, str]) -> list[tuple[str, str]]:
-    """Heading and text of everything that is known, the rule's own annotations last."""
+    """Return the heading and the text of everything known, the rule's own annotations last."""
     known = {**labels, **annotations}
     stated = [(heading, known[name]) for name, heading in STATED if known.get(name)]
-    told = {name for name, _ in STATED} | {
+    included = {name for name, _ in STATED} | {
         "summary",
         "condition",
         "value",
@@ -74,4 +74,4 @@ def lines(labels: dict[str, str], annotations: dict[str, str]) -> list[tuple[str
         "advice_link",
         "alertname",
     }
-    return stated + [(name, text) for name, text in annotations.items() if name not in told]
+    return stated + [(name, text) for name, text in annotations.items() if name not in included]

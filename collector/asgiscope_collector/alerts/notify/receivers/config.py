@@ -1,4 +1,4 @@
-"""The receivers of the rules file, and the network they may reach."""
+"""Configuration of the receivers in the rules file, and of the network that they may reach."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,12 +19,12 @@ class _Strict(BaseModel):
 
 
 class Network(_Strict):
-    """Where messages may go. Redirects are never followed, and no proxy is used."""
+    """Allowed destinations of notifications. Redirects are never followed, and no proxy is used."""
 
     allowed_hosts: Names = []
-    """If there are any, no other host is sent to; `*` stands for any characters."""
+    """If not empty, only these hosts are allowed; `*` matches any characters."""
     allow_private: list[str] = []
-    """Networks of loopback, private and other addresses that are not public, as 127.0.0.0/8 or 10.0.0.0/8."""
+    """Allowed networks of loopback, private and other non-public addresses, as 127.0.0.0/8 or 10.0.0.0/8."""
 
     @field_validator("allow_private")
     @classmethod
@@ -42,7 +42,7 @@ class Network(_Strict):
 class _Receiver(_Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     timeout: Duration = Field(default=_DEFAULT_TIMEOUT, ge=_SECOND, le=20 * _SECOND)
-    """For one attempt."""
+    """Timeout of one attempt."""
 
 
 def _check_url(text: str) -> None:
@@ -50,7 +50,7 @@ def _check_url(text: str) -> None:
         return
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        # What was written may be a secret, as an incoming webhook's path: it is not repeated.
+        # The value may be a secret, such as the path of an incoming webhook: do not repeat it.
         raise ValueError("url is no http or https URL: write https://host/path")
 
 
@@ -62,9 +62,9 @@ class Webhook(_Receiver):
     url_file: Path | None = None
     secret: str = ""
     secret_file: Path | None = None
-    """Base64, with or without `whsec_` before it."""
+    """Base64, with or without the prefix `whsec_`."""
     max_alerts: int = Field(default=100, ge=1, le=10_000)
-    """In one message; of what is beyond, only the number is told."""
+    """Limit of alerts in one message; for the rest only their number is sent."""
 
     @model_validator(mode="after")
     def _secrets(self) -> "Webhook":
@@ -75,7 +75,7 @@ class Webhook(_Receiver):
 
 
 class Slack(_Receiver):
-    """An incoming webhook of Slack, or of what takes the same body."""
+    """An incoming webhook of Slack, or of a service that accepts the same body."""
 
     type: Literal["slack"]
     url: str = ""
@@ -103,11 +103,11 @@ class PagerDuty(_Receiver):
 
 
 class Alertmanager(_Receiver):
-    """Alertmanager's own API: it groups, silences and sends on."""
+    """Alertmanager's own API: it groups, silences and routes."""
 
     type: Literal["alertmanager"]
     url: str
-    """Without `/api/v2/alerts`."""
+    """Base URL, without `/api/v2/alerts`."""
     username: str = ""
     password: str = ""
     password_file: Path | None = None
@@ -120,7 +120,7 @@ class Alertmanager(_Receiver):
 
 
 class Email(_Receiver):
-    """SMTP. Without TLS only to an address that needs no network, or if `tls: none` says so."""
+    """SMTP. Without TLS only to a loopback address, or if `tls: none` is set."""
 
     type: Literal["email"]
     host: str = Field(min_length=1, max_length=253)

@@ -1,4 +1,4 @@
-"""E-mail by SMTP, in plain text: every mail program shows it, and nothing in it can run."""
+"""E-mail by SMTP, in plain text: every mail program shows it, and nothing in it can execute."""
 
 import asyncio
 import socket
@@ -18,14 +18,14 @@ from asgiscope_collector.alerts.notify.receivers.common import at, lines, shorte
 from asgiscope_collector.alerts.notify.receivers.config import Email, Network
 
 _SUBJECT_MAX: Final = 200
-_ALERTS_TOLD: Final = 50
+_ALERTS_MAX: Final = 50
 _PERMANENT: Final = range(500, 600)
 _OK: Final = 250
 _NS: Final = 1_000_000_000
 
 
 def compose(config: Email, notification: Notification, now_ns: int) -> EmailMessage:
-    """The mail. Its Message-ID is the message's id, so a mail program can tell a copy."""
+    """Compose the mail. Its Message-ID is the notification's id, by which mail programs recognise duplicates."""
     message = EmailMessage()
     message["Subject"] = shorten(_line(notification.title), _SUBJECT_MAX)
     message["From"] = config.sender
@@ -33,11 +33,11 @@ def compose(config: Email, notification: Notification, now_ns: int) -> EmailMess
     message["Date"] = format_datetime(at(now_ns))
     message["Message-ID"] = f"<{notification.id}@asgiscope>"
     message["Auto-Submitted"] = "auto-generated"
-    told = [_text(alert) for alert in notification.alerts[:_ALERTS_TOLD]]
-    if more := len(notification.alerts) - _ALERTS_TOLD + notification.truncated:
-        told += [f"and {more} more"] if more > 0 else []
-    told.append(f"All alerts: {notification.external_url}/#/alerts")
-    text = "\n\n".join(told) + "\n"
+    parts = [_text(alert) for alert in notification.alerts[:_ALERTS_MAX]]
+    if more := len(notification.alerts) - _ALERTS_MAX + notification.truncated:
+        parts += [f"and {more} more"] if more > 0 else []
+    parts.append(f"All alerts: {notification.external_url}/#/alerts")
+    text = "\n\n".join(parts) + "\n"
     message.set_content(text.encode("utf-8", "replace").decode())
     return message
 
@@ -52,7 +52,7 @@ async def send(
     network: Network,
     context: ssl.SSLContext,
 ) -> Answer:
-    """One attempt: connect to an address that is allowed, by its name in TLS."""
+    """Send once: connect to an allowed address, with the host's name in TLS."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
@@ -127,8 +127,8 @@ def _verdict(code: int) -> Verdict:
 
 def _text(alert: NotifiedAlert) -> str:
     head = f"{alert.status.upper()}: {alert.annotations.get('summary', alert.labels.get('alertname', ''))}"
-    told = lines(alert.labels, alert.annotations)
-    return "\n".join([_line(head), *(f"  {heading}: {_line(text)}" for heading, text in told)])
+    parts = lines(alert.labels, alert.annotations)
+    return "\n".join([_line(head), *(f"  {heading}: {_line(text)}" for heading, text in parts)])
 
 
 def _line(text: str) -> str:

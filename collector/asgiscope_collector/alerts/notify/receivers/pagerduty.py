@@ -2,8 +2,8 @@
 
 https://developer.pagerduty.com/docs/events-api-v2-overview
 
-A group of alerts is one incident: its key is the group's, so what is told again does not page again, and the
-resolution closes it.
+A group of alerts is one incident with the group's key, so a repeated notification does not page again, and
+the resolution closes it.
 """
 
 import json
@@ -23,14 +23,14 @@ from asgiscope_collector.alerts.notify.receivers.config import PagerDuty
 
 _SUMMARY_MAX: Final = 1024
 _EVENT_MAX: Final = 512_000
-_ALERTS_TOLD: Final = 20
+_ALERTS_MAX: Final = 20
 _SEVERITIES: Final = frozenset({"critical", "error", "warning", "info"})
 
 
 def request(
     config: PagerDuty, secrets: Mapping[str, str], notification: Notification, _now_ns: int
 ) -> HttpRequest:
-    """The POST of an event: `trigger` while anything fires, else `resolve`."""
+    """Return the POST of an event: `trigger` while any alert fires, else `resolve`."""
     first = notification.alerts[0]
     event: dict[str, Any] = {
         "routing_key": secrets["routing_key"],
@@ -49,14 +49,14 @@ def request(
             "custom_details": {
                 "firing": len(notification.firing),
                 "resolved": len(notification.resolved),
-                "not told": notification.truncated + max(0, len(notification.alerts) - _ALERTS_TOLD),
+                "not included": notification.truncated + max(0, len(notification.alerts) - _ALERTS_MAX),
                 "alerts": [
                     {
                         "status": alert.status,
                         "summary": alert.annotations.get("summary", ""),
                         **dict(lines(alert.labels, alert.annotations)),
                     }
-                    for alert in notification.alerts[:_ALERTS_TOLD]
+                    for alert in notification.alerts[:_ALERTS_MAX]
                 ],
             },
         },

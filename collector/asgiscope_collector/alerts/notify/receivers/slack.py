@@ -14,7 +14,7 @@ _SECTION_MAX: Final = 3000
 _HEADER_MAX: Final = 150
 _TEXT_MAX: Final = 3000
 _VALUE_MAX: Final = 700
-_ALERTS_TOLD: Final = 10
+_ALERTS_MAX: Final = 10
 _COLOURS: Final = {"critical": "#b3261e", "error": "#b3261e", "warning": "#b26a00", "info": "#3367d6"}
 _RESOLVED: Final = "#2e7d32"
 
@@ -22,16 +22,16 @@ _RESOLVED: Final = "#2e7d32"
 def request(
     _config: Slack, secrets: Mapping[str, str], notification: Notification, _now_ns: int
 ) -> HttpRequest:
-    """The POST. `text` is what a notification on a phone shows."""
-    told = notification.alerts[:_ALERTS_TOLD]
+    """Return the POST. A phone's notification shows its `text`."""
+    shown = notification.alerts[:_ALERTS_MAX]
     blocks: list[dict[str, object]] = [
         {
             "type": "header",
             "text": {"type": "plain_text", "text": shorten(notification.title, _HEADER_MAX), "emoji": False},
         }
     ]
-    blocks += [_section(alert) for alert in told]
-    if more := len(notification.alerts) - len(told) + notification.truncated:
+    blocks += [_section(alert) for alert in shown]
+    if more := len(notification.alerts) - len(shown) + notification.truncated:
         blocks.append(
             _text(f"and {more} more: {_link(f'{notification.external_url}/#/alerts', 'all alerts')}")
         )
@@ -48,21 +48,21 @@ def request(
 
 
 def escape(text: str) -> str:
-    """Slack's three control characters: without them a text names nobody and links nowhere."""
+    """Escape Slack's three control characters, so that a text cannot mention anyone or contain a link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _section(alert: NotifiedAlert) -> dict[str, object]:
     summary = escape(shorten(alert.annotations.get("summary", alert.labels.get("alertname", "")), _VALUE_MAX))
-    told = [f"*{alert.status}* {summary}"]
+    shown = [f"*{alert.status}* {summary}"]
     for heading, value in lines(alert.labels, alert.annotations):
         if heading in {"Finding", "Trace"}:
-            told.append(_link(value, heading))
+            shown.append(_link(value, heading))
         else:
-            told.append(f"*{escape(heading)}:* {escape(shorten(value, _VALUE_MAX))}")
-    text = told[0]
-    for line in told[1:]:
-        # A line is left out whole: half of a link or of an escape is none.
+            shown.append(f"*{escape(heading)}:* {escape(shorten(value, _VALUE_MAX))}")
+    text = shown[0]
+    for line in shown[1:]:
+        # Leave out whole lines: half of a link or of an escape would be invalid.
         if len(text) + 1 + len(line) <= _SECTION_MAX:
             text += f"\n{line}"
     return _text(text)

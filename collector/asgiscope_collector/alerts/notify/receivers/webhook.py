@@ -16,16 +16,16 @@ from asgiscope_collector.alerts.notify.receivers.config import Webhook
 def request(
     config: Webhook, secrets: Mapping[str, str], notification: Notification, now_ns: int
 ) -> HttpRequest:
-    """The POST. `webhook-id` is the message's id, the same for each attempt.
+    """Return the POST. `webhook-id` is the notification's id, the same for each attempt.
 
     Raises:
         ValueError: the secret is not base64.
     """
-    told = notification.alerts[: config.max_alerts]
+    included = notification.alerts[: config.max_alerts]
     body = {
         "version": "4",
         "groupKey": notification.group_key,
-        "truncatedAlerts": notification.truncated + len(notification.alerts) - len(told),
+        "truncatedAlerts": notification.truncated + len(notification.alerts) - len(included),
         "status": notification.status,
         "receiver": notification.receiver,
         "notificationReason": str(notification.reason),
@@ -33,7 +33,7 @@ def request(
         "commonLabels": common(alert.labels for alert in notification.alerts),
         "commonAnnotations": common(alert.annotations for alert in notification.alerts),
         "externalURL": notification.external_url,
-        "alerts": [_alert(alert, notification.external_url) for alert in told],
+        "alerts": [_alert(alert, notification.external_url) for alert in included],
     }
     text = json.dumps(body, separators=(",", ":"))
     headers = {"Content-Type": "application/json", "webhook-id": notification.id}

@@ -7,7 +7,6 @@ which is finer than anything drawn; durations are exact.
 
 from asgiscope_collector.schemas.blocking import Blocking, BlockingPoint, BlockingSite
 from asgiscope_collector.schemas.common import (
-    AllVictims,
     CallSite,
     Holder,
     Point,
@@ -80,7 +79,6 @@ from asgiscope_collector.schemas.traces import (
 
 __all__ = [
     "Advice",
-    "AllVictims",
     "Bar",
     "Blocking",
     "BlockingPoint",

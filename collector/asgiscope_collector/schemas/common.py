@@ -12,15 +12,10 @@ class CallSite(BaseModel):
 
 
 class Victims(BaseModel):
-    """Requests that a problem delayed or failed."""
+    """Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks."""
 
     requests: int
     total_ns: int = Field(description="time that the requests lost")
-
-
-class AllVictims(Victims):
-    """Requests that a finding delayed or failed, and separately messages of consumers and background tasks."""
-
     messages: int = Field(description="messages of WebSocket consumers")
     tasks: int = Field(description="background tasks")
     background_ns: int = Field(description="time that the messages and tasks lost")

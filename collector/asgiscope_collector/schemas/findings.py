@@ -5,7 +5,7 @@ from enum import StrEnum
 from asgiscope.semconv import FindingKind
 from pydantic import BaseModel, Field
 
-from asgiscope_collector.schemas.common import AllVictims, CallSite, Holder, Point, RouteCost
+from asgiscope_collector.schemas.common import CallSite, Holder, Point, RouteCost, Victims
 from asgiscope_collector.schemas.traces import TraceSummary
 
 
@@ -79,7 +79,7 @@ class Finding(BaseModel):
     p50_ns: int
     p95_ns: int
     max_ns: int
-    victims: AllVictims
+    victims: Victims
     impact_ns: int = Field(description="what users lost, by which lists are ranked; a refusal counts as 1 s")
     holders: list[Holder]
     operation: str = Field(description="what blocked, crossed or was refused, where known")

@@ -75,19 +75,6 @@ export interface Alerts {
   firing: number;
 }
 
-/** Requests that a finding delayed or failed, and separately messages of consumers and background tasks. */
-export interface AllVictims {
-  requests: number;
-  /** time that the requests lost */
-  total_ns: number;
-  /** messages of WebSocket consumers */
-  messages: number;
-  /** background tasks */
-  tasks: number;
-  /** time that the messages and tasks lost */
-  background_ns: number;
-}
-
 /** One attempt to deliver a notification, and the response. */
 export interface Attempt {
   number: number;
@@ -324,7 +311,7 @@ export interface Finding {
   p50_ns: number;
   p95_ns: number;
   max_ns: number;
-  victims: AllVictims;
+  victims: Victims;
   /** what users lost, by which lists are ranked; a refusal counts as 1 s */
   impact_ns: number;
   holders: Holder[];
@@ -407,7 +394,7 @@ export interface FindingDetail {
   p50_ns: number;
   p95_ns: number;
   max_ns: number;
-  victims: AllVictims;
+  victims: Victims;
   /** what users lost, by which lists are ranked; a refusal counts as 1 s */
   impact_ns: number;
   holders: Holder[];
@@ -1365,11 +1352,17 @@ export interface VictimRoute {
   trace_id: string;
 }
 
-/** Requests that a problem delayed or failed. */
+/** Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks. */
 export interface Victims {
   requests: number;
   /** time that the requests lost */
   total_ns: number;
+  /** messages of WebSocket consumers */
+  messages: number;
+  /** background tasks */
+  tasks: number;
+  /** time that the messages and tasks lost */
+  background_ns: number;
 }
 
 /** A bridge call that waited for another one: the part of its wait in which that one held the thread. */

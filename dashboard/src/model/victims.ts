@@ -1,7 +1,8 @@
-/** Whom a finding delayed beside requests. */
+/** Whom a finding delayed: requests, and apart from them messages and background tasks. */
 
+import type { Victims } from "../api/types";
 import { text } from "../text";
-import { plural } from "./format";
+import { count, duration, plural } from "./format";
 
 /** `2 messages, 1 task`; "" where only requests were delayed. */
 export function othersAffected({ messages, tasks }: { messages: number; tasks: number }): string {
@@ -9,4 +10,14 @@ export function othersAffected({ messages, tasks }: { messages: number; tasks: n
   if (messages > 0) parts.push(plural(messages, ...text.nouns.message));
   if (tasks > 0) parts.push(plural(tasks, ...text.nouns.task));
   return parts.join(", ");
+}
+
+/** `60 lost 5.31 s`: how many requests, and what they lost together; messages and tasks are named as such. */
+export function victimsText(victims: Victims): string {
+  const others = othersAffected(victims);
+  if (victims.requests === 0 && others === "") return "";
+  const lost = victims.total_ns + victims.background_ns;
+  const requests = others === "" ? count(victims.requests) : plural(victims.requests, ...text.nouns.request);
+  const who = [...(victims.requests > 0 ? [requests] : []), ...(others === "" ? [] : [others])].join(", ");
+  return lost > 0 ? text.findings.lost(who, duration(lost)) : who;
 }

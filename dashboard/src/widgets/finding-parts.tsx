@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import type { FindingDetail, FindingRelease, RouteCost, TraceSummary, VictimRoute } from "../api/types";
 import { count, duration, plural, significant } from "../model/format";
+import { victimsText } from "../model/victims";
 import { text } from "../text";
 import { linkTo } from "./location";
 import { AgoText, Cell, Meter, TraceLink } from "./words";
@@ -22,7 +23,7 @@ export function ByRoute({ rows, timed }: { rows: readonly RouteCost[]; timed: bo
               <th scope="col">{words.route}</th>
               <th scope="col" class="num">{words.times}</th>
               {timed && <th scope="col" class="num">{text.findings.columns.total}</th>}
-              <th scope="col" class="num">{words.lostColumn}</th>
+              <th scope="col" class="num">{text.findings.columns.hurt}</th>
             </tr>
           </thead>
           <tbody>
@@ -38,7 +39,7 @@ export function ByRoute({ rows, timed }: { rows: readonly RouteCost[]; timed: bo
                 </th>
                 <Cell label={words.times} text={count(row.count)} />
                 {timed && <Cell label={text.findings.columns.total} text={duration(row.total_ns)} />}
-                <Cell label={words.lostColumn} text={row.victims.total_ns > 0 ? duration(row.victims.total_ns) : ""} />
+                <Cell label={text.findings.columns.hurt} text={victimsText(row.victims)} />
               </tr>
             ))}
           </tbody>

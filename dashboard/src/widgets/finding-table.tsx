@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import type { Finding } from "../api/types";
 import { count, duration, plural } from "../model/format";
-import { othersAffected } from "../model/victims";
+import { victimsText } from "../model/victims";
 import { wordsOf } from "../model/kinds";
 import { text } from "../text";
 import { Sparkline } from "./bars";
@@ -45,16 +45,6 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
   );
 }
 
-/** `60 lost 5.31 s`: how many requests, and what they lost together; messages and tasks are named as such. */
-function victimsText({ victims }: Finding): string {
-  const others = othersAffected(victims);
-  if (victims.requests === 0 && others === "") return "";
-  const lost = victims.total_ns + victims.background_ns;
-  const requests = others === "" ? count(victims.requests) : plural(victims.requests, ...text.nouns.request);
-  const who = [...(victims.requests > 0 ? [requests] : []), ...(others === "" ? [] : [others])].join(", ");
-  return lost > 0 ? words.lost(who, duration(lost)) : who;
-}
-
 /** The costliest routes, and how many more there are. */
 function routesText({ routes }: Finding): string[] {
   const named = routes.filter((route) => route !== "");
@@ -90,7 +80,7 @@ function FindingRow({ finding, share }: { finding: Finding; share: number }): JS
       </td>
       <Cell label={columns.p95} text={time(finding.p95_ns)} />
       <Cell label={columns.max} text={time(finding.max_ns)} />
-      <Cell label={columns.hurt} text={victimsText(finding)} />
+      <Cell label={columns.hurt} text={victimsText(finding.victims)} />
       <td data-label={columns.trend}>
         <Sparkline values={finding.sparkline} />
       </td>

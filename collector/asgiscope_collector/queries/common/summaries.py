@@ -4,7 +4,7 @@ from typing import Final
 
 from asgiscope.semconv import FindingKind
 
-from asgiscope_collector.schemas import AllVictims, Outcome
+from asgiscope_collector.schemas import Outcome, Victims
 
 _UNITS: Final = (
     (86_400_000_000_000, "d"),
@@ -41,7 +41,7 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def affected_by(victims: AllVictims, others: str = "") -> str:
+def affected_by(victims: Victims, others: str = "") -> str:
     """Return the affected work, as `3 other requests, 1 message and 2 tasks`; "" if there is none."""
     counts = ((victims.requests, f"{others}request"), (victims.messages, "message"), (victims.tasks, "task"))
     parts = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
@@ -57,7 +57,7 @@ def summary(
     routes: list[str],
     count: int,
     total_ns: int,
-    victims: AllVictims,
+    victims: Victims,
     ongoing: int,
     ongoing_ns: int,
     holder: str,

@@ -5,15 +5,31 @@ from typing import Any, Final
 
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope, Steps
+from asgiscope_collector.queries.findings.background import background_victims, victims_of
 from asgiscope_collector.queries.findings.finding import route_cost
 from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.queries.statistics.histogram import quantile
-from asgiscope_collector.schemas import Blocking, BlockingPoint, BlockingSite, CallSite, RouteCost, Victims
+from asgiscope_collector.schemas import Blocking, BlockingPoint, BlockingSite, CallSite, RouteCost
 from asgiscope_collector.store.client import Engine
 
 _POINTS: Final = 120
 _NS: Final = 1_000_000_000
 
+_RANKED: Final = (
+    """
+SELECT FindingId AS finding_id, sum(TotalNs) AS total_ns, count() OVER () AS total
+FROM asgiscope_findings
+WHERE FindingKind = 'loop_blocked' AND """
+    + IN_MINUTES
+    + """
+GROUP BY FindingId
+HAVING {route:String} = '' OR countIf(Route = {route:String}) > 0
+ORDER BY total_ns DESC, finding_id
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
+"""
+)
+
+# Of a page alone: the histograms of all call sites cost ten times as much as their sums.
 _SITES: Final = (
     """
 SELECT
@@ -30,16 +46,13 @@ SELECT
     max(LargestNs) AS max_ns,
     sumMap(Buckets) AS histogram,
     sum(VictimRequests) AS victims,
-    sum(VictimNs) AS victims_ns,
-    count() OVER () AS total
+    sum(VictimNs) AS victims_ns
 FROM asgiscope_findings
-WHERE FindingKind = 'loop_blocked' AND """
+WHERE FindingId IN {ids:Array(String)} AND """
     + IN_MINUTES
     + """
 GROUP BY FindingId
-HAVING {route:String} = '' OR has(groupUniqArray(100)(Route), {route:String})
 ORDER BY total_ns DESC, finding_id
-LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
 )
 
@@ -69,12 +82,22 @@ def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
         "limit": limit,
         "offset": offset,
     }
-    sites = rollup_resolution.rows(engine, _SITES, parameters)
+    ranked = rollup_resolution.rows(engine, _RANKED, parameters)
+    total = ranked[0]["total"] if ranked else 0
+    if offset and not ranked:
+        first = rollup_resolution.rows(engine, _RANKED, {**parameters, "limit": 1, "offset": 0})
+        total = first[0]["total"] if first else 0
+    sites: list[dict[str, Any]] = []
     routes: defaultdict[str, list[RouteCost]] = defaultdict(list)
-    if sites:
-        ids = [row["finding_id"] for row in sites]
-        for row in rollup_resolution.rows(engine, _ROUTES, {**parameters, "ids": ids}):
-            routes[row["finding_id"]].append(route_cost(row))
+    background: dict[tuple[str, str | None], dict[str, int]] = {}
+    if ranked:
+        page = {**parameters, "ids": [row["finding_id"] for row in ranked]}
+        sites = rollup_resolution.rows(engine, _SITES, page)
+        background = background_victims(engine, {**page, "route": ""})
+        for row in rollup_resolution.rows(engine, _ROUTES, page):
+            routes[row["finding_id"]].append(
+                route_cost(row, background.get((row["finding_id"], row["route"])))
+            )
     loops: defaultdict[str, int] = defaultdict(int)
     points: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
     counted = TrafficTotals.over(engine, asked, step=steps.seconds)
@@ -89,8 +112,16 @@ def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
         loop_ns=loop_ns,
         blocked_ns=blocked_ns,
         loop_share=_share(blocked_ns, loop_ns),
-        sites=[_site(row, loops[row["service"]], routes[row["finding_id"]]) for row in sites],
-        total=sites[0]["total"] if sites else 0,
+        sites=[
+            _site(
+                row,
+                loops[row["service"]],
+                routes[row["finding_id"]],
+                background.get((row["finding_id"], None)),
+            )
+            for row in sites
+        ],
+        total=total,
         series=[
             BlockingPoint(
                 time_ns=time * _NS,
@@ -102,7 +133,9 @@ def blocking(engine: Engine, asked: Scope, route: str, *, limit: int, offset: in
     )
 
 
-def _site(row: dict[str, Any], loop_ns: int, routes: list[RouteCost]) -> BlockingSite:
+def _site(
+    row: dict[str, Any], loop_ns: int, routes: list[RouteCost], background: dict[str, int] | None
+) -> BlockingSite:
     return BlockingSite(
         finding_id=row["finding_id"],
         service=row["service"],
@@ -113,7 +146,7 @@ def _site(row: dict[str, Any], loop_ns: int, routes: list[RouteCost]) -> Blockin
         p95_ns=quantile(row["histogram"], 0.95, row["min_ns"], row["max_ns"]),
         max_ns=row["max_ns"],
         loop_share=_share(row["total_ns"], loop_ns),
-        victims=Victims(requests=row["victims"], total_ns=row["victims_ns"]),
+        victims=victims_of(row, background),
         routes=routes,
     )
 

@@ -161,18 +161,6 @@ WHERE FindingId IN {ids:Array(String)}
 GROUP BY FindingId
 """
 
-BACKGROUND: Final = """
-SELECT FindingId AS id, sum(Messages) AS messages, sum(Tasks) AS tasks, sum(LostNs) AS background_ns
-FROM asgiscope_background_victims
-WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND FindingId IN {ids:Array(String)}
-    AND ({environment:String} = '' OR Environment = {environment:String})
-    AND ({version:String} = '' OR Version = {version:String})
-    AND ({route:String} = '' OR Route = {route:String})
-GROUP BY FindingId
-"""
-
 HOLDERS: Final = """
 SELECT
     FindingId AS id,

@@ -8,6 +8,7 @@ from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Steps
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings import decisions
+from asgiscope_collector.queries.findings.background import background_victims, victims_of
 from asgiscope_collector.queries.findings.findings import Filter, FindingRow, load_findings
 from asgiscope_collector.queries.findings.source import source_of
 from asgiscope_collector.queries.findings.stall_evidence import evidence_of
@@ -23,7 +24,6 @@ from asgiscope_collector.schemas import (
     SourceContext,
     TraceSummary,
     VictimRoute,
-    Victims,
 )
 from asgiscope_collector.store.client import Engine
 
@@ -106,9 +106,10 @@ def load_history(engine: Engine, asked: Filter) -> FindingHistory:
     for (version,), sums in counted.requests("version").items():
         requests[version] = sums["requests"]
     victims = engine.rows(_VICTIMS, parameters)
+    background = background_victims(engine, parameters)
     return FindingHistory(
         series=[Point(time_ns=time * _NS, **points.get(time, {})) for time in steps.times],
-        by_route=[route_cost(row) for row in routes],
+        by_route=[route_cost(row, background.get((asked.ids[0], row["route"]))) for row in routes],
         by_route_total=routes_total,
         by_victim_route_total=victims[0]["routes"] if victims else 0,
         by_victim_route=[
@@ -147,13 +148,13 @@ def detail(found: FindingRow, evidence: list[TraceSummary], history: FindingHist
     )
 
 
-def route_cost(row: dict[str, Any]) -> RouteCost:
-    """Return a row by route as a model."""
+def route_cost(row: dict[str, Any], background: dict[str, int] | None) -> RouteCost:
+    """Return a row by route, with the victims on it that are no requests, as a model."""
     return RouteCost(
         route=row["route"],
         count=row["count"],
         total_ns=row["total_ns"],
-        victims=Victims(requests=row["victims"], total_ns=row["victims_ns"]),
+        victims=victims_of(row, background),
     )
 
 

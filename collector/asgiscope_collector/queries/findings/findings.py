@@ -24,10 +24,10 @@ from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings import columns as sql
 from asgiscope_collector.queries.findings import decisions
 from asgiscope_collector.queries.findings.advice import advise
+from asgiscope_collector.queries.findings.background import background_victims, victims_of
 from asgiscope_collector.queries.findings.decisions import Decided
 from asgiscope_collector.queries.statistics.histogram import quantile
 from asgiscope_collector.schemas import (
-    AllVictims,
     CallSite,
     Finding,
     Findings,
@@ -36,13 +36,13 @@ from asgiscope_collector.schemas import (
     Outcome,
     State,
     UserObject,
+    Victims,
 )
 from asgiscope_collector.store.client import Engine
 
 _TRACES_SHOWN: Final = 5
 _ROUTES_SHOWN: Final = 100
 _SPARKS: Final = 30
-_BACKGROUND: Final = ("messages", "tasks", "background_ns")
 _NO_DAYS: Final[dict[str, Any]] = {"day_first_ns": 0, "day_last_ns": 0, "versions": []}
 
 
@@ -149,9 +149,7 @@ def load_findings(engine: Engine, asked: Filter, decided: Decided | None = None)
     for row in rollup_resolution.rows(engine, sql.HOLDERS, parameters):
         if row["id"] in more:
             more[row["id"]].holders.append(holder_of(row))
-    for row in engine.rows(sql.BACKGROUND, parameters):
-        if row["id"] in more:
-            more[row["id"]].background = {name: row[name] for name in _BACKGROUND}
+    background = background_victims(engine, parameters)
     if any(row["ongoing_reports"] for row in rows):
         _add_ongoing(engine, parameters, more)
     found = {}
@@ -163,7 +161,8 @@ def load_findings(engine: Engine, asked: Filter, decided: Decided | None = None)
         more[row["id"]].routes = _routes(row)
         more[row["id"]].facts = facts.get(row["id"], {})
         state = decisions.state_of(decided.get(row["id"]), row["last_ns"])
-        found[row["id"]] = FindingRow(_finding(row, more[row["id"]], state), row["histogram"])
+        victims = victims_of(row, background.get((row["id"], None)))
+        found[row["id"]] = FindingRow(_finding(row, more[row["id"]], victims, state), row["histogram"])
     return found
 
 
@@ -195,18 +194,15 @@ class _Extras:
     holders: list[Holder] = field(default_factory=list)
     ongoing: int = 0
     ongoing_ns: int = 0
-    background: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_BACKGROUND, 0))
-    """Affected work that is not a request, as in `Victims`."""
     facts: dict[str, str] = field(default_factory=dict)
     """Attributes of the newest span."""
 
 
-def _finding(row: dict[str, Any], more: _Extras, state: FindingState) -> Finding:
+def _finding(row: dict[str, Any], more: _Extras, victims: Victims, state: FindingState) -> Finding:
     kind = FindingKind(row["kind"])
     chain = strings_of(row["chain"])
     histogram = row["histogram"]
     site = CallSite(function=row["function"], file=row["file"], line=row["line"])
-    victims = AllVictims(requests=row["victims"], total_ns=row["victims_ns"], **more.background)
     return Finding(
         id=row["id"],
         kind=kind,

@@ -12,7 +12,7 @@ class CallSite(BaseModel):
 
 
 class Victims(BaseModel):
-    """Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks."""
+    """Requests that a finding delayed or failed, and separately messages of consumers and background tasks."""
 
     requests: int
     total_ns: int = Field(description="time that the requests lost")

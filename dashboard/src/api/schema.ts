@@ -1352,7 +1352,7 @@ export interface VictimRoute {
   trace_id: string;
 }
 
-/** Requests that a finding delayed or failed, and apart from them messages of consumers and background tasks. */
+/** Requests that a finding delayed or failed, and separately messages of consumers and background tasks. */
 export interface Victims {
   requests: number;
   /** time that the requests lost */

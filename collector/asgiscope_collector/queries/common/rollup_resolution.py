@@ -29,10 +29,17 @@ def rows(
     Its minute is then a coarse row; a `STEP` of a long range is whole rows. `long_ns` is the shortest long
     range: less than the default if only sums are needed and no series.
     """
+    return engine.rows(*resolve(engine, sql, parameters, long_ns=long_ns))
+
+
+def resolve(
+    engine: Engine, sql: str, parameters: dict[str, Any], *, long_ns: int = LONG_NS
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement and the parameters that `rows` runs, to be a part of another statement."""
     if row_seconds(engine, parameters, long_ns=long_ns) < COARSE_SECONDS:
-        return engine.rows(sql, parameters)
+        return sql, parameters
     whole = Range(parameters["since_ns"], parameters["until_ns"]).in_rows()
-    return engine.rows(_coarse(sql), {**parameters, **whole.parameters})
+    return _coarse(sql), {**parameters, **whole.parameters}
 
 
 def rows_of_finding(engine: Engine, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

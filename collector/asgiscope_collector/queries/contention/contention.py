@@ -78,17 +78,27 @@ LIMIT 10000
 """
 )
 
-_STRIP: Final = (
-    "SELECT "
-    + STEP
-    + """ AS time, CalledFunction AS called, CodeFunction AS function, CodeFile AS file,
-    any(ServiceName) AS service, anyLast(Line) AS line,
+_OCCUPIED: Final = "FROM asgiscope_calls WHERE Executor = 'shared' AND " + IN_MINUTES
+
+_LONGEST: Final = f"""
+SELECT
+    CalledFunction AS called, CodeFunction AS function, CodeFile AS file, any(ServiceName) AS service,
+    argMax(Line, Minute) AS line, sum(RunNs) AS busy_ns, sum(Calls) AS calls
+{_OCCUPIED}
+GROUP BY CalledFunction, CodeFunction, CodeFile
+ORDER BY busy_ns DESC, called, function, file
+LIMIT {{limit:UInt32}}
+"""
+
+# A row a step for each call that is shown, and one for all others together.
+_STRIP: Final = f"""
+SELECT
+    {STEP} AS time,
+    indexOf({{shown:Array(Tuple(String, String, String))}}, (CalledFunction, CodeFunction, CodeFile)) AS place,
     sum(RunNs) AS busy_ns, sum(WaitNs) AS wait_ns, sum(Calls) AS calls
-FROM asgiscope_calls
-WHERE Executor = 'shared' AND """
-    + IN_MINUTES
-    + " GROUP BY time, CalledFunction, CodeFunction, CodeFile"
-)
+{_OCCUPIED}
+GROUP BY time, place
+"""
 
 _PROCESSES: Final = (
     f"SELECT toInt64(uniqMerge(Processes)) AS processes FROM asgiscope_services WHERE {IN_MINUTES}"
@@ -206,20 +216,20 @@ def _shared(engine: Engine, asked: Scope) -> Occupation:
         **asked.parameters,
         "step": steps.seconds,
     }
-    strip = rollup_resolution.rows(engine, _STRIP, parameters)
-    occupants = _occupants(strip)
-    places = {_key(row, "called"): place for place, row in enumerate(occupants)}
+    occupants = rollup_resolution.rows(engine, _LONGEST, {**parameters, "limit": _OCCUPANTS})
+    shown = [_key(row, "called") for row in occupants]
     points = {
-        time: OccupationStep(time_ns=time * _NS, busy_ns=0, wait_ns=0, calls=0, by=[0] * len(places))
+        time: OccupationStep(time_ns=time * _NS, busy_ns=0, wait_ns=0, calls=0, by=[0] * len(shown))
         for time in steps.times
     }
+    strip = rollup_resolution.rows(engine, _STRIP, {**parameters, "shown": shown}) if shown else []
     for row in strip:
         point = points[row["time"]]
         point.busy_ns += row["busy_ns"]
         point.wait_ns += row["wait_ns"]
         point.calls += row["calls"]
-        if (place := places.get(_key(row, "called"))) is not None:
-            point.by[place] += row["busy_ns"]
+        if row["place"]:
+            point.by[row["place"] - 1] += row["busy_ns"]
     (seen,) = engine.rows(_PROCESSES, parameters)
     return Occupation(
         step_ns=steps.ns,
@@ -236,17 +246,6 @@ def _shared(engine: Engine, asked: Scope) -> Occupation:
         ],
         steps=list(points.values()),
     )
-
-
-def _occupants(strip: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the functions that occupied the thread longest, over all steps."""
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in sorted(strip, key=lambda row: row["time"]):
-        known = found.setdefault(_key(row, "called"), {**row, "busy_ns": 0, "calls": 0})
-        known["line"] = row["line"]
-        known["busy_ns"] += row["busy_ns"]
-        known["calls"] += row["calls"]
-    return sorted(found.values(), key=lambda row: (-row["busy_ns"], _key(row, "called")))[:_OCCUPANTS]
 
 
 def _key(row: dict[str, Any], called: str) -> tuple[str, str, str]:

@@ -7,7 +7,8 @@ queried from all possible sources, and the results are added here.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -83,6 +84,9 @@ _OF_OTHERS: Final = (
 """
 )
 
+OF_PAGE: Final = "(ServiceName, Route) IN {page:Array(Tuple(String, String))}"
+"""Of the services and routes in the parameter `page`."""
+
 _KEYS: Final = {
     "service": "ServiceName",
     "environment": "Environment",
@@ -131,13 +135,19 @@ _REQUESTS: Final[_Question] = {
     ),
     _Source.OTHERS: ("asgiscope_other_requests", f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram"),
 }
-_BRIEF: Final = "sum(Requests) AS requests, max(LongestNs) AS longest_ns"
-_REQUESTS_BRIEF: Final[_Question] = {
-    _Source.SPANS: ("asgiscope_requests", f"{_BRIEF} {_SUMS_OF_REQUESTS}"),
-    _Source.TALLIES: ("asgiscope_tally_requests", f"{_BRIEF} {_SUMS_OF_REQUESTS}"),
-    _Source.OTHERS: ("asgiscope_other_requests", _BRIEF),
+_HOPS: Final[_Question] = {
+    source: (
+        _REQUESTS[source][0],
+        """sum(t.Hops) AS hops, sum(OverheadNs) AS overhead_ns, sum(WaitNs) + sum(ResumeNs) AS waited_ns,
+        sum(DurationNs) AS duration_ns""",
+    )
+    for source in (_Source.SPANS, _Source.TALLIES)
 }
-"""The same without errors, responses and histograms, the most expensive parts with many keys."""
+"""The sums that determine the order of routes; `_BY_HOPS` computes `Sums.overhead_ns` from them."""
+# As one type for all sources: those of other SDKs are weighed by their sampling.
+_REQUESTS_COUNTED: Final[_Question] = {
+    source: (table, "sum(toFloat64(Requests)) AS requests") for source, (table, _) in _REQUESTS.items()
+}
 _OF_WAITS: Final = "sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns"
 _WAITS: Final[_Question] = {
     _Source.SPANS: (
@@ -184,6 +194,18 @@ _LOOPS: Final[_Question] = {
         _OF_LOOPS,
     ),
 }
+
+
+_BY_HOPS: Final = """
+SELECT
+    $keys, count() OVER () AS total,
+    if(sum(overhead_ns) != 0, sum(overhead_ns), least(sum(waited_ns), sum(duration_ns))) AS lost_ns
+FROM ($counted)
+GROUP BY $keys
+ORDER BY lost_ns DESC, sum(hops) DESC, $keys
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
+"""
+_PARAMETER: Final = re.compile(r"\{(\w+):")
 
 
 @dataclass(slots=True)
@@ -249,7 +271,7 @@ class Sums:
         _add(self.responses, row.pop("responses", {}))
         if zeros := row.pop("zeros", 0):
             _add(self.histogram, {_ZERO: zeros})
-        self.longest_ns = max(self.longest_ns, row.pop("longest_ns"))
+        self.longest_ns = max(self.longest_ns, row.pop("longest_ns", 0))
         self.exact = self.exact and tallied
         _add(self.sums, row)
 
@@ -296,15 +318,42 @@ class TrafficTotals:
             sources.add(_Source.OTHERS)
         return cls(engine, known, minutes, sources, long_ns)
 
-    def requests(self, *by: str, where: str = "1", watched_only: bool = False, brief: bool = False) -> Found:
+    def requests(self, *by: str, where: str = "1", watched_only: bool = False) -> Found:
         """Return requests, errors, responses, hops, queries, wait_ns, run_ns, resume_ns and durations of requests.
 
-        `watched_only` leaves out services without asgiscope, whose hops are unknown. `brief` leaves out
-        errors, responses and durations.
+        `watched_only` leaves out services without asgiscope, whose hops are unknown.
         """
-        asked = _REQUESTS_BRIEF if brief else _REQUESTS
-        question = {name: of for name, of in asked.items() if not (watched_only and name == _Source.OTHERS)}
+        question = {
+            name: of for name, of in _REQUESTS.items() if not (watched_only and name == _Source.OTHERS)
+        }
         return self._ask(question, by, where)
+
+    def counts(self, *by: str, where: str = "1") -> Found:
+        """Return the numbers of requests alone: with many keys, the other sums are the most expensive part."""
+        return self._ask(_REQUESTS_COUNTED, by, where)
+
+    def by_hops(
+        self, *by: str, limit: int, offset: int, where: str = "1"
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Return a page of keys, those with the highest hop overhead first, and the number of keys.
+
+        The engine sorts them: there may be a million.
+        """
+        counted, parameters = self._union(_HOPS, by, where)
+        if not counted:
+            return [], 0
+        sql = _BY_HOPS.replace("$keys", ", ".join(by)).replace("$counted", counted)
+        rows = self.engine.rows(sql, {**parameters, "limit": limit, "offset": offset})
+        if offset and not rows:
+            return [], self.by_hops(*by, limit=1, offset=0, where=where)[1]
+        return [tuple(row[name] for name in by) for row in rows], rows[0]["total"] if rows else 0
+
+    def counts_union(self, *by: str, suffix: str) -> tuple[str, dict[str, Any]]:
+        """Return the statement of `counts`, '' if no source has data, and its parameters.
+
+        Their names end with `suffix`, so that several such statements can be parts of one.
+        """
+        return self._union(_REQUESTS_COUNTED, by, "1", suffix)
 
     def waits(self, *by: str, where: str = "1") -> Found:
         """Return totals of bridge calls and calls to pools: calls, wait_ns, run_ns, queue waits."""
@@ -323,6 +372,30 @@ class TrafficTotals:
 
     def _ask(self, question: _Question, by: Sequence[str], where: str) -> Found:
         found: Found = {}
+        for source, sql in self._statements(question, by, where):
+            for row in self.engine.rows(*self._resolved(sql, source)):
+                key = tuple(row.pop(name) for name in by)
+                if row.pop("rows"):
+                    found.setdefault(key, Sums()).add(row, source)
+        return found
+
+    def _union(
+        self, question: _Question, by: Sequence[str], where: str, suffix: str = ""
+    ) -> tuple[str, dict[str, Any]]:
+        """Return one statement with the rows of all sources, and its parameters, whose names end with `suffix`."""
+        parts: list[str] = []
+        parameters: dict[str, Any] = {}
+        for source, sql in self._statements(question, by, where):
+            text, values = self._resolved(sql, source)
+            # Each source has its own range: whole coarse rows, or minutes.
+            end = f"_{source}{suffix}"
+            parts.append(_PARAMETER.sub(rf"{{\1{end}:", text))
+            parameters |= {f"{name}{end}": value for name, value in values.items()}
+        return " UNION ALL ".join(parts), parameters
+
+    def _statements(
+        self, question: _Question, by: Sequence[str], where: str
+    ) -> Iterator[tuple[_Source, str]]:
         for source, (table, columns) in question.items():
             if source not in self.sources:
                 continue
@@ -332,17 +405,12 @@ class TrafficTotals:
             grouped = f" GROUP BY {', '.join(by)}" if by else ""
             inner = table.replace("{where}", condition)
             outer = where if inner != table else f"{condition} AND {where}"
-            sql = f"SELECT {keys}{columns}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
-            for row in self._rows(sql, source):
-                key = tuple(row.pop(name) for name in by)
-                if row.pop("rows"):
-                    found.setdefault(key, Sums()).add(row, source)
-        return found
+            yield source, f"SELECT {keys}{columns}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
 
-    def _rows(self, sql: str, source: _Source) -> list[dict[str, Any]]:
+    def _resolved(self, sql: str, source: _Source) -> tuple[str, dict[str, Any]]:
         # If tallies begin within the range, spans are counted up to that minute.
         since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
         begins = {_Source.SPANS: "begins", _Source.OTHERS: "watched_from"}.get(source)
         if begins is None or all(each <= since for each in self.parameters[begins]):
-            return rollup_resolution.rows(self.engine, sql, self.parameters, long_ns=self.long_ns)
-        return self.engine.rows(sql, self.parameters)
+            return rollup_resolution.resolve(self.engine, sql, self.parameters, long_ns=self.long_ns)
+        return sql, self.parameters

@@ -6,7 +6,7 @@ from typing import Any, Final
 from asgiscope_collector.definitions import per_request
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope
-from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.tallies import OF_PAGE, Sums, TrafficTotals
 from asgiscope_collector.schemas import CallSite, HopSite, RouteHops
 from asgiscope_collector.store.client import Engine
 
@@ -29,28 +29,22 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 
 
 _OF_ROUTE: Final = "({route:String} = '' OR Route = {route:String})"
-_OF_PAGE: Final = "(ServiceName, Route) IN {page:Array(Tuple(String, String))}"
 
 
 def routes(
     engine: Engine, asked: Scope, route: str, *, limit: int, offset: int
 ) -> tuple[list[RouteHops], int]:
-    """Return a page of routes, the most expensive first, and the number of routes.
-
-    First only the sums that determine the order are queried: there may be many thousands.
-    """
+    """Return a page of routes, the most expensive first, and the number of routes."""
     counted = TrafficTotals.over(engine, asked, route=route)
-    found = counted.requests("service", "route", where=_OF_ROUTE, watched_only=True, brief=True)
-    order: list[Any] = sorted(found, key=lambda key: (-found[key].overhead_ns, -found[key]["hops"], *key))
-    page = order[offset : offset + limit]
+    page, total = counted.by_hops("service", "route", limit=limit, offset=offset, where=_OF_ROUTE)
     if not page:
-        return [], len(order)
+        return [], total
     whole = replace(counted, parameters={**counted.parameters, "page": page}).requests(
-        "service", "route", where=_OF_PAGE, watched_only=True
+        "service", "route", where=OF_PAGE, watched_only=True
     )
     return [
         _route(service, path, whole[service, path]) for service, path in page if (service, path) in whole
-    ], len(order)
+    ], total
 
 
 def sites(engine: Engine, asked: Scope, route: str, *, limit: int, offset: int) -> tuple[list[HopSite], int]:

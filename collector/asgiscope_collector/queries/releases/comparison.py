@@ -1,7 +1,7 @@
 """Comparison of two versions or periods: new, worse, better and gone findings, with tests of significance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from asgiscope.semconv import FindingKind
@@ -9,7 +9,7 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.definitions import per_request, share
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope
-from asgiscope_collector.queries.metrics.tallies import Found, Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.tallies import OF_PAGE, Found, Sums, TrafficTotals
 from asgiscope_collector.queries.statistics import significance
 from asgiscope_collector.queries.statistics.histogram import quantile
 from asgiscope_collector.schemas import CallSite, Comparison, FindingChange, RouteTraffic, Side, Verdict
@@ -31,6 +31,7 @@ WHERE """
     + IN_MINUTES
 )
 
+# The costliest are chosen by their sums: what else there is of a finding costs ten times as much to read.
 _FINDINGS_OF: Final = (
     """
 SELECT
@@ -39,12 +40,21 @@ SELECT
     sum(Occurrences) AS count, sum(TotalNs) AS total_ns, min(SmallestNs) AS min_ns, max(LargestNs) AS max_ns,
     sumMap(Buckets) AS histogram
 FROM asgiscope_findings
-WHERE FindingKind IN {kinds:Array(String)} AND """
+WHERE """
+    + IN_MINUTES
+    + """ AND FindingId IN
+    (
+        SELECT FindingId
+        FROM asgiscope_findings
+        WHERE FindingKind IN {kinds:Array(String)} AND """
     + IN_MINUTES
     + """
+        GROUP BY FindingId
+        ORDER BY sum(TotalNs) DESC, sum(Occurrences) DESC, FindingId
+        LIMIT {limit:UInt32}
+    )
 GROUP BY FindingId
 ORDER BY total_ns DESC, count DESC, id
-LIMIT {limit:UInt32}
 """
 )
 
@@ -74,6 +84,18 @@ GROUP BY id
 """
 )
 
+# Requests of other SDKs are weighted by their sampling, so sums are rounded by key, as everywhere.
+_ROUTES_OF_BOTH: Final = """
+SELECT
+    service, route, toUInt64(round(sumIf(requests, side = 'base'))) AS base,
+    toUInt64(round(sumIf(requests, side = 'other'))) AS other, count() OVER () AS total,
+    sum(abs(other / {m:UInt64} - base / {n:UInt64})) OVER () / 2 AS distance
+FROM ($counted)
+GROUP BY service, route
+ORDER BY base + other DESC, service, route
+LIMIT {limit:UInt32}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SideData:
@@ -81,25 +103,25 @@ class SideData:
 
     side: Side
     findings: dict[str, dict[str, Any]]
-    routes: Found
+    totals: TrafficTotals
     minutes: int
 
 
-def compare(before: SideData, after: SideData, limit: int) -> Comparison:
+def compare(engine: Engine, before: SideData, after: SideData, limit: int) -> Comparison:
     """Compare two sides: one service in two versions or two periods.
 
     Return at most `limit` findings, changes first.
     """
     changes, dispersions = _changes(before, after)
     shown = [_bounded(change, before, after, dispersions[change.finding_id]) for change in changes[:limit]]
-    traffic, distance = _traffic(before, after)
+    traffic, traffic_total, distance = _traffic(engine, before, after)
     return Comparison(
         base=before.side,
         other=after.side,
         findings=shown,
         findings_total=len(changes),
         traffic=traffic,
-        traffic_total=len(before.routes.keys() | after.routes.keys()),
+        traffic_total=traffic_total,
         traffic_distance=distance,
         rate_test=significance.RATE_TEST,
         cost_test=significance.COST_TEST,
@@ -119,9 +141,9 @@ def load_side(engine: Engine, asked: Scope) -> SideData:
         for row in (rollup_resolution.rows(engine, _SQUARES, {**parameters, "ids": ids}) if ids else ())
     }
     counted = TrafficTotals.over(engine, asked, long_ns=LONG_NS)
-    routes = counted.requests("service", "route")
     requests, waits, loops = Sums(), Sums(), Sums()
-    for total, parts in ((requests, routes), (waits, counted.waits()), (loops, counted.loops())):
+    answers = (counted.requests(), counted.waits(), counted.loops())
+    for total, parts in zip((requests, waits, loops), answers, strict=True):
         for part in parts.values():
             total.merge(part)
     count = requests["requests"]
@@ -144,7 +166,7 @@ def load_side(engine: Engine, asked: Scope) -> SideData:
     return SideData(
         side,
         {row["id"]: row | {"weighed_squares": squares[row["id"]]} for row in found},
-        routes,
+        counted,
         seen["minutes"],
     )
 
@@ -284,29 +306,42 @@ def judge(
     return (Verdict.WORSE if worth > 1 else Verdict.BETTER), f"{', '.join(parts).capitalize()}."
 
 
-def _traffic(before: SideData, after: SideData) -> tuple[list[RouteTraffic], float]:
-    """Return the most frequent routes, and half the sum of the differences of all routes' shares."""
+def _traffic(engine: Engine, before: SideData, after: SideData) -> tuple[list[RouteTraffic], int, float]:
+    """Return the most frequent routes, the number of routes, and half the sum of the differences of all shares.
+
+    The engine sums and sorts, because there may be a million routes; durations are read for the shown routes only.
+    """
     n, m = before.side.requests or 1, after.side.requests or 1
+    parts: list[str] = []
+    parameters: dict[str, Any] = {"n": n, "m": m, "limit": _ROUTES}
+    for name, each in (("base", before), ("other", after)):
+        counted, of = each.totals.counts_union("service", "route", suffix=f"_{name}")
+        if counted:
+            parts.append(f"SELECT '{name}' AS side, service, route, requests FROM ({counted})")
+            parameters |= of
+    if not parts:
+        return [], 0, 0.0
+    counts = engine.rows(_ROUTES_OF_BOTH.replace("$counted", " UNION ALL ".join(parts)), parameters)
+    page = [(row["service"], row["route"]) for row in counts]
+    base, other = (_of_page(each.totals, page) for each in (before, after))
     nothing = Sums()
-    both = {
-        key: (before.routes.get(key, nothing), after.routes.get(key, nothing))
-        for key in dict.fromkeys([*before.routes, *after.routes])
-    }
-    distance = sum(abs(other["requests"] / m - base["requests"] / n) for base, other in both.values()) / 2
-    order = sorted(both, key=lambda key: (-sum(each["requests"] for each in both[key]), *key))
-    rows = []
-    for service, route in order[:_ROUTES]:
-        base, other = both[service, route]
-        rows.append(
-            RouteTraffic(
-                service=service,
-                route=route,
-                base_requests=base["requests"],
-                requests=other["requests"],
-                base_share=base["requests"] / n,
-                share=other["requests"] / m,
-                base_duration_p95_ns=base.quantile(0.95),
-                duration_p95_ns=other.quantile(0.95),
-            )
+    rows = [
+        RouteTraffic(
+            service=row["service"],
+            route=row["route"],
+            base_requests=row["base"],
+            requests=row["other"],
+            base_share=row["base"] / n,
+            share=row["other"] / m,
+            base_duration_p95_ns=base.get(key, nothing).quantile(0.95),
+            duration_p95_ns=other.get(key, nothing).quantile(0.95),
         )
-    return rows, distance
+        for key, row in zip(page, counts, strict=True)
+    ]
+    return rows, counts[0]["total"] if counts else 0, counts[0]["distance"] if counts else 0.0
+
+
+def _of_page(totals: TrafficTotals, page: list[tuple[str, str]]) -> Found:
+    """Return what was counted of some services and routes."""
+    asked = replace(totals, parameters={**totals.parameters, "page": page})
+    return asked.requests("service", "route", where=OF_PAGE)

@@ -55,7 +55,7 @@ def releases(engine: Engine, asked: Scope, *, limit: int, offset: int) -> Releas
     """Return a page of the versions seen in the range, the newest first."""
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters, "limit": limit, "offset": offset}
     rows = engine.rows(_RELEASES, parameters)
-    traffic = TrafficTotals.over(engine, asked).requests("service", "environment", "version")
+    traffic = TrafficTotals.over(engine, asked).counts("service", "environment", "version")
     return Releases(
         releases=[
             Release(

@@ -65,7 +65,7 @@ async def compare(
         store.run(comparison.load_side, store, replace(asked, range=base, version=base_version)),
         store.run(comparison.load_side, store, asked),
     )
-    return await store.run(comparison.compare, *sides, limit)
+    return await store.run(comparison.compare, store, *sides, limit)
 
 
 def _long(asked: Range) -> bool:

@@ -12,7 +12,8 @@ from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Scope, St
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings import findings
 from asgiscope_collector.queries.metrics.loop_share import PROCESS_NS, blocked_share
-from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.sums import Sums
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.queries.releases.releases import markers
 from asgiscope_collector.schemas import (
     Findings,

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 from asgiscope_collector.definitions import share
 from asgiscope_collector.queries.common.ranges import Range
 from asgiscope_collector.queries.common.scope import Scope
-from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.sums import Sums
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.store.client import Engine
 
 _NS: Final = 1_000_000_000

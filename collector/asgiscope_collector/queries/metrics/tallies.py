@@ -6,19 +6,16 @@ counts twice. The requests of a service without asgiscope are the server spans o
 queried from all possible sources, and the results are added here.
 """
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final
 
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.ranges import LONG_NS, Range
 from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP, Scope
-from asgiscope_collector.queries.statistics.histogram import quantile
-from asgiscope_collector.schemas import Responses
+from asgiscope_collector.queries.metrics.sums import Source, Sums
 from asgiscope_collector.store.client import Engine
 
 _NS: Final = 1_000_000_000
@@ -26,13 +23,6 @@ _BACK_SECONDS: Final = 600
 """Tallies are sent at least this often: a service that sent some this long before the range has them from its
 start.
 """
-_SECONDS_TO_NS: Final = 16 * math.log2(1e9) - 160
-"""Converts a tally's bucket, of seconds, to one of 003_rollups.sql, of ns from 2^10 on."""
-_ZERO: Final = -16_000.0
-"""The bucket of durations of zero."""
-_FELT_NS: Final = 1_000_000
-K = TypeVar("K")
-
 _BEGIN: Final = """
 SELECT
     service,
@@ -98,23 +88,12 @@ _KEYS: Final = {
 }
 
 
-class _Source(StrEnum):
-    """Source of a total."""
-
-    TALLIES = "tallies"
-    """asgiscope's own counts of everything."""
-    SPANS = "spans"
-    """asgiscope's spans of the sampled traces."""
-    OTHERS = "others"
-    """Server spans of other SDKs, weighted by their sampling threshold."""
-
-
 _CONDITIONS: Final = {
-    _Source.TALLIES: _OF_TALLIES,
-    _Source.SPANS: _OF_SPANS,
-    _Source.OTHERS: _OF_OTHERS,
+    Source.TALLIES: _OF_TALLIES,
+    Source.SPANS: _OF_SPANS,
+    Source.OTHERS: _OF_OTHERS,
 }
-_Question = dict[_Source, tuple[str, str]]
+_Question = dict[Source, tuple[str, str]]
 """The table and the columns for each source."""
 
 _OF_REQUESTS: Final = """
@@ -125,15 +104,15 @@ _SUMS_OF_REQUESTS: Final = """,
     sum(Queries) AS queries, sum(OverheadNs) AS overhead_ns, sum(DurationNs) AS duration_ns
 """
 _REQUESTS: Final[_Question] = {
-    _Source.SPANS: (
+    Source.SPANS: (
         "asgiscope_requests",
         f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram {_SUMS_OF_REQUESTS}",
     ),
-    _Source.TALLIES: (
+    Source.TALLIES: (
         "asgiscope_tally_requests",
         f"{_OF_REQUESTS}, sumMap(Histogram) AS histogram, sum(Zeros) AS zeros {_SUMS_OF_REQUESTS}",
     ),
-    _Source.OTHERS: ("asgiscope_other_requests", f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram"),
+    Source.OTHERS: ("asgiscope_other_requests", f"{_OF_REQUESTS}, sumMap(Buckets) AS histogram"),
 }
 _HOPS: Final[_Question] = {
     source: (
@@ -141,7 +120,7 @@ _HOPS: Final[_Question] = {
         """sum(t.Hops) AS hops, sum(OverheadNs) AS overhead_ns, sum(WaitNs) + sum(ResumeNs) AS waited_ns,
         sum(DurationNs) AS duration_ns""",
     )
-    for source in (_Source.SPANS, _Source.TALLIES)
+    for source in (Source.SPANS, Source.TALLIES)
 }
 """The sums that determine the order of routes; `_BY_HOPS` computes `Sums.overhead_ns` from them."""
 # As one type for all sources: those of other SDKs are weighed by their sampling.
@@ -150,11 +129,11 @@ _REQUESTS_COUNTED: Final[_Question] = {
 }
 _OF_WAITS: Final = "sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns"
 _WAITS: Final[_Question] = {
-    _Source.SPANS: (
+    Source.SPANS: (
         "asgiscope_waits",
         f"{_OF_WAITS}, sumMap(Buckets) AS histogram, max(LongestNs) AS longest_ns",
     ),
-    _Source.TALLIES: (
+    Source.TALLIES: (
         "asgiscope_tally_bridge",
         f"""{_OF_WAITS}, sumMap(WaitHistogram) AS histogram, sum(WaitZeros) AS zeros,
         max(LongestWaitNs) AS longest_ns""",
@@ -164,16 +143,16 @@ _OF_CALLS: Final = """
     sum(t.Calls) AS calls, sum(WaitNs) AS wait_ns, sum(RunNs) AS run_ns, sum(ResumeNs) AS resume_ns
 """
 _CALLS: Final[_Question] = {
-    _Source.SPANS: (
+    Source.SPANS: (
         "(SELECT *, CalledFunction AS Function FROM asgiscope_calls WHERE {where})",
         f"{_OF_CALLS}, max(LongestNs) AS longest_ns",
     ),
-    _Source.TALLIES: ("asgiscope_tally_bridge", f"{_OF_CALLS}, max(LongestWaitNs) AS longest_ns"),
+    Source.TALLIES: ("asgiscope_tally_bridge", f"{_OF_CALLS}, max(LongestWaitNs) AS longest_ns"),
 }
 # From tallies, the watched time of a minute; from spans, the whole minute for each process.
 _OF_LOOPS: Final = "sum(blocked) AS blocked_ns, max(longest) AS longest_ns, sum(watched) AS loop_ns"
 _LOOPS: Final[_Question] = {
-    _Source.SPANS: (
+    Source.SPANS: (
         """(
         SELECT
             Minute, ServiceName, Environment, sum(BlockedNs) AS blocked, max(LongestStallNs) AS longest,
@@ -184,7 +163,7 @@ _LOOPS: Final[_Question] = {
     )""",
         _OF_LOOPS,
     ),
-    _Source.TALLIES: (
+    Source.TALLIES: (
         """(
         SELECT
             Minute, ServiceName, Environment, BlockedNs AS blocked, LongestNs AS longest, WatchedNs AS watched
@@ -208,79 +187,6 @@ LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 _PARAMETER: Final = re.compile(r"\{(\w+):")
 
 
-@dataclass(slots=True)
-class Sums:
-    """The totals of one key."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    """Integers, except for weighted spans of other SDKs."""
-    responses: dict[int, float] = field(default_factory=dict)
-    """Requests by the first digit of their status; 0: no response was started."""
-    longest_ns: int = 0
-    histogram: dict[float, float] = field(default_factory=dict)
-    exact: bool = True
-    """Whether no span was counted."""
-
-    def __getitem__(self, name: str) -> int:
-        """Return a sum; 0 if there is none."""
-        return round(self.sums.get(name, 0))
-
-    @property
-    def overhead_ns(self) -> int:
-        """Time that requests lost to hops; if asgiscope did not send it, an estimate limited by their durations."""
-        told = self["overhead_ns"]
-        return told or min(self["wait_ns"] + self["resume_ns"], self["duration_ns"])
-
-    def quantile(self, level: float) -> int:
-        """Return the quantile of durations at `level`, in ns."""
-        return quantile(self.histogram, level, 0, self.longest_ns)
-
-    @property
-    def count_over_1ms(self) -> int:
-        """Number of durations of 1 ms or more."""
-        edge = (math.log2(_FELT_NS) - 10) * 16 - 1
-        return round(sum(count for bucket, count in self.histogram.items() if bucket > edge))
-
-    @property
-    def answered(self) -> Responses:
-        """The requests by the class of their status."""
-        known = {digit: round(count) for digit, count in self.responses.items()}
-        return Responses(
-            informational=known.get(1, 0),
-            successful=known.get(2, 0),
-            redirection=known.get(3, 0),
-            client_error=known.get(4, 0),
-            server_error=known.get(5, 0),
-            unanswered=known.get(0, 0),
-            unknown=max(0, self["requests"] - sum(known.values())),
-        )
-
-    def merge(self, other: "Sums") -> None:
-        """Add another key's totals."""
-        _add(self.histogram, other.histogram)
-        _add(self.responses, other.responses)
-        _add(self.sums, other.sums)
-        self.longest_ns = max(self.longest_ns, other.longest_ns)
-        self.exact = self.exact and other.exact
-
-    def add(self, row: dict[str, Any], source: _Source) -> None:
-        """Add a row of a source."""
-        tallied = source == _Source.TALLIES
-        shift = _SECONDS_TO_NS if tallied else 0
-        _add(self.histogram, {bucket + shift: count for bucket, count in row.pop("histogram", {}).items()})
-        _add(self.responses, row.pop("responses", {}))
-        if zeros := row.pop("zeros", 0):
-            _add(self.histogram, {_ZERO: zeros})
-        self.longest_ns = max(self.longest_ns, row.pop("longest_ns", 0))
-        self.exact = self.exact and tallied
-        _add(self.sums, row)
-
-
-def _add(sums: dict[K, float], more: Mapping[K, float]) -> None:
-    for key, value in more.items():
-        sums[key] = sums.get(key, 0) + value
-
-
 Found = dict[tuple[Any, ...], Sums]
 """Totals by the values of the requested keys, in their order."""
 
@@ -293,7 +199,7 @@ class TrafficTotals:
     parameters: dict[str, Any]
     minutes: dict[str, tuple[int, int]]
     """service -> first and last minute of the range with tallies, seconds since the epoch."""
-    sources: AbstractSet[_Source]
+    sources: AbstractSet[Source]
     """The sources that have data."""
     long_ns: int
     """The shortest range that is read from coarse rollups."""
@@ -311,11 +217,11 @@ class TrafficTotals:
         known |= {"watched": list(watched), "watched_from": list(watched.values())}
         minutes = {row["service"]: (row["first"], row["last"]) for row in rows if row["first"]}
         since = known["since_ns"] // _NS
-        sources = {_Source.TALLIES} if tallied else set()
+        sources = {Source.TALLIES} if tallied else set()
         if any(row["spans"] and not 0 < row["begins"] <= since for row in rows):
-            sources.add(_Source.SPANS)
+            sources.add(Source.SPANS)
         if any(not 0 < row["watched_from"] <= since for row in rows):
-            sources.add(_Source.OTHERS)
+            sources.add(Source.OTHERS)
         return cls(engine, known, minutes, sources, long_ns)
 
     def requests(self, *by: str, where: str = "1", watched_only: bool = False) -> Found:
@@ -324,7 +230,7 @@ class TrafficTotals:
         `watched_only` leaves out services without asgiscope, whose hops are unknown.
         """
         question = {
-            name: of for name, of in _REQUESTS.items() if not (watched_only and name == _Source.OTHERS)
+            name: of for name, of in _REQUESTS.items() if not (watched_only and name == Source.OTHERS)
         }
         return self._ask(question, by, where)
 
@@ -393,24 +299,22 @@ class TrafficTotals:
             parameters |= {f"{name}{end}": value for name, value in values.items()}
         return " UNION ALL ".join(parts), parameters
 
-    def _statements(
-        self, question: _Question, by: Sequence[str], where: str
-    ) -> Iterator[tuple[_Source, str]]:
+    def _statements(self, question: _Question, by: Sequence[str], where: str) -> Iterator[tuple[Source, str]]:
         for source, (table, columns) in question.items():
             if source not in self.sources:
                 continue
             condition = _CONDITIONS[source]
-            columns_of = {**_KEYS, "version": "ServiceVersion"} if source == _Source.TALLIES else _KEYS
+            columns_of = {**_KEYS, "version": "ServiceVersion"} if source == Source.TALLIES else _KEYS
             keys = "".join(f"{columns_of[key]} AS {key}, " for key in by)
             grouped = f" GROUP BY {', '.join(by)}" if by else ""
             inner = table.replace("{where}", condition)
             outer = where if inner != table else f"{condition} AND {where}"
             yield source, f"SELECT {keys}{columns}, count() AS rows FROM {inner} AS t WHERE {outer}{grouped}"
 
-    def _resolved(self, sql: str, source: _Source) -> tuple[str, dict[str, Any]]:
+    def _resolved(self, sql: str, source: Source) -> tuple[str, dict[str, Any]]:
         # If tallies begin within the range, spans are counted up to that minute.
         since = Range(self.parameters["since_ns"], self.parameters["until_ns"]).in_rows().since_ns // _NS
-        begins = {_Source.SPANS: "begins", _Source.OTHERS: "watched_from"}.get(source)
+        begins = {Source.SPANS: "begins", Source.OTHERS: "watched_from"}.get(source)
         if begins is None or all(each <= since for each in self.parameters[begins]):
             return rollup_resolution.resolve(self.engine, sql, self.parameters, long_ns=self.long_ns)
         return sql, self.parameters

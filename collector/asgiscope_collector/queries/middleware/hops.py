@@ -6,7 +6,8 @@ from typing import Any, Final
 from asgiscope_collector.definitions import per_request
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope
-from asgiscope_collector.queries.metrics.tallies import OF_PAGE, Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.sums import Sums
+from asgiscope_collector.queries.metrics.tallies import OF_PAGE, TrafficTotals
 from asgiscope_collector.schemas import CallSite, HopSite, RouteHops
 from asgiscope_collector.store.client import Engine
 

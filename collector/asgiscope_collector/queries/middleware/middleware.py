@@ -13,7 +13,8 @@ from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, OF, Scope
 from asgiscope_collector.queries.common.times import rfc3339
 from asgiscope_collector.queries.findings.findings import strings_of
-from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.sums import Sums
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.schemas import Chain, Change, Layer, Middleware
 from asgiscope_collector.store.client import Engine
 

@@ -9,7 +9,8 @@ from asgiscope.semconv import FindingKind
 from asgiscope_collector.definitions import per_request, share
 from asgiscope_collector.queries.common import rollup_resolution
 from asgiscope_collector.queries.common.scope import IN_MINUTES, Scope
-from asgiscope_collector.queries.metrics.tallies import OF_PAGE, Found, Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.sums import Sums
+from asgiscope_collector.queries.metrics.tallies import OF_PAGE, Found, TrafficTotals
 from asgiscope_collector.queries.statistics import significance
 from asgiscope_collector.queries.statistics.histogram import quantile
 from asgiscope_collector.schemas import CallSite, Comparison, FindingChange, RouteTraffic, Side, Verdict

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from asgiscope_collector.queries.common.scope import OF, Scope
 from asgiscope_collector.queries.common.times import rfc3339
-from asgiscope_collector.queries.metrics.tallies import Sums, TrafficTotals
+from asgiscope_collector.queries.metrics.sums import Sums
+from asgiscope_collector.queries.metrics.tallies import TrafficTotals
 from asgiscope_collector.schemas import Release, ReleaseMarker, Releases
 from asgiscope_collector.store.client import Engine
 

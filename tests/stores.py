@@ -23,6 +23,9 @@ _PACKAGE: Final = ROOT / "collector/asgiscope_collector"
 _OF_ITS_OWN: Final = ("session.key", "collector.lock", "control.sock")
 """Files that two stores must not have in common."""
 
+PROMPT: Final = {"ASGISCOPE_COLLECTOR_LOAD_INTERVAL_MS": "20"}
+"""For collectors whose tests send a little and wait until it is stored."""
+
 
 def prepare(data: Path) -> Path:
     """Put a migrated store into the folder `data`, unless there is one. Returns the folder."""

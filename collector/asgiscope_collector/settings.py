@@ -58,7 +58,7 @@ class Settings:
     segment_bytes: int = _setting(32 * _MIB, 1024)
     """A segment of the spool is loaded when it reaches this size, or ..."""
     load_interval_ms: int = _setting(250, 10, 60_000)
-    """... when this time has passed since its first body was written."""
+    """... when this time has passed since its first body was written. See `rest_after` for slow inserts."""
 
     query_threads: int = _setting(4, 1, 64)
     query_backlog: int = _setting(64, 1)

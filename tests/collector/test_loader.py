@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from asgiscope_collector.ingest.loader import rest_after
 from asgiscope_collector.store.threads import LOAD_NICE, MERGE_NICE, MERGES
 from asgiscope_collector.wal.journal import Journal
 from asgiscope_collector.wal.segment import encode_record, iter_records
@@ -141,6 +142,15 @@ def test_load_mark_of_an_earlier_version_is_kept_over_a_restart(tmp_path: Path) 
         assert not spool.begin_load(segment)
     finally:
         spool.close()
+
+
+def test_rest_after_an_insert_grows_with_it_and_is_bounded_by_the_interval() -> None:
+    """An interval that is shorter than the default bounds it further, a longer one does not lengthen it."""
+    assert rest_after("traces", 0.1, interval=0.25) == pytest.approx(0.2)
+    assert rest_after("metrics", 0.1, interval=0.25) == pytest.approx(0.4)
+    assert rest_after("traces", 60, interval=0.25) == pytest.approx(5)
+    assert rest_after("traces", 60, interval=0.02) == pytest.approx(0.4)
+    assert rest_after("traces", 60, interval=60) == pytest.approx(5)
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 3_000_000])

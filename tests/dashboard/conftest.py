@@ -19,7 +19,7 @@ from tests.dashboard.opened import Opened
 from tests.dashboard.otlp import Trace, body
 from tests.dashboard.shop import SERVICE, bad_half_hour
 from tests.servers import Server, free_port
-from tests.stores import prepare
+from tests.stores import PROMPT, prepare
 
 CHROMIUM_ARGS: Final = (
     "--headless",
@@ -47,6 +47,7 @@ def collector(data: Path, port: int | None = None, env: Mapping[str, str] | None
     command += ["--host", "127.0.0.1", "--port", str(port), "--data", str(data)]
     prepare(data)
     log = data.parent / "collector.log"
+    env = {**PROMPT, **(env or {})}
     return Server(command, port, cwd=data.parent, env=env, log=log, ready="/readyz", ready_status=200)
 
 

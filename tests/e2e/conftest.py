@@ -13,7 +13,7 @@ from tests.e2e.api import Api
 from tests.e2e.environments import Environment, make
 from tests.e2e.running import Site, without_settings
 from tests.servers import Server, free_port
-from tests.stores import prepare
+from tests.stores import PROMPT, prepare
 
 
 class StartSite(Protocol):
@@ -52,7 +52,13 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     serve = ["serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(folder / "data")]
     command = [sys.executable, "-m", "asgiscope_collector", *serve]
     with Server(
-        command, port, cwd=folder, log=folder / "collector.log", ready="/readyz", ready_status=200
+        command,
+        port,
+        cwd=folder,
+        env=PROMPT,
+        log=folder / "collector.log",
+        ready="/readyz",
+        ready_status=200,
     ) as server:
         yield server
 

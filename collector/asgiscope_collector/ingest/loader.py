@@ -42,6 +42,8 @@ grow. An insert costs a tenth of a second of CPU or more, however little it hold
 processes send one by one, costs four times that.
 """
 _REST_MAX: Final = 5.0
+_REST_INTERVALS: Final = 20
+"""How many times the load interval a segment is left to grow at most: who sets a short one wants to see soon."""
 _THREADS: Final = 2
 """The first thread loads every segment; the others help only with full segments, because an insert uses one
 core.
@@ -219,7 +221,7 @@ class Loader:
             began = time.monotonic()
             self._engine.load(signal, file, segment.name)
             ended = time.monotonic()
-        self._rested[signal] = ended + min(_REST[signal] * (ended - began), _REST_MAX)
+        self._rested[signal] = ended + rest_after(signal, ended - began, self._interval)
 
     def _take_apart(self, segment: Path) -> bool:
         """Remove the bodies that the engine refuses from a segment; return False if the data is not the cause.
@@ -306,3 +308,8 @@ class Loader:
             logger.warning("loader: %d bodies are refused: %s", len(part), text[:300])
             return False
         return True
+
+
+def rest_after(signal: str, insert: float, interval: float) -> float:
+    """Return for how long the next segment is left to grow after an insert that took so long; all in seconds."""
+    return min(_REST[signal] * insert, _REST_MAX, _REST_INTERVALS * interval)

@@ -221,6 +221,7 @@ def install() -> bool:
             return False
         if config.disabled:
             return False
+        _warn_of_empty_settings()
         try:
             made = Instrumentation(config)
             made.install()
@@ -230,6 +231,19 @@ def install() -> bool:
         _active = made
         atexit.register(remove)
         return True
+
+
+def _warn_of_empty_settings() -> None:
+    """Warn of a site that runs without its settings, because they were configured before they had a name."""
+    module = os.environ.get("DJANGO_SETTINGS_MODULE")
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    if module and settings is not None and settings.configured and not hasattr(settings, "ROOT_URLCONF"):
+        logger.warning(
+            "Django runs with empty settings: they were configured before DJANGO_SETTINGS_MODULE was set, so "
+            "%s was never imported. opentelemetry-instrument does so where asgi.py sets it: set it in the "
+            "environment.",
+            module,
+        )
 
 
 def remove() -> None:

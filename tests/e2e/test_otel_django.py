@@ -308,3 +308,33 @@ def test_the_middleware_is_what_the_probe_was_written_for(version: str) -> None:
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer.pop("missing") == []
     assert all(answer.values()), answer
+
+
+def test_a_site_that_opentelemetry_left_without_settings_is_told_why(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """`opentelemetry-instrument` reads settings before asgi.py names them, and configures empty ones."""
+    (tmp_path / "shop_settings.py").write_text(
+        'SECRET_KEY = "none"\nROOT_URLCONF = "shop_settings"\nurlpatterns = []\n'
+    )
+    (tmp_path / "asgi.py").write_text(
+        'import os\n\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop_settings")\n'
+        "from django.core.asgi import get_asgi_application\n\napplication = get_asgi_application()\n"
+    )
+    command = [str(environment.folder / "bin" / "opentelemetry-instrument"), environment.python, "asgi.py"]
+
+    def logged(**env: str) -> str:
+        environ = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
+        quiet = {
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_METRICS_EXPORTER": "none",
+            "ASGISCOPE_EXIT_TIMEOUT_MS": "100",
+        }
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**environ, **quiet, **env}, capture_output=True, text=True, check=True
+        )
+        return done.stderr
+
+    assert logged().count("Django runs with empty settings") == 1
+    assert "shop_settings was never imported" in logged()
+    assert "empty settings" not in logged(DJANGO_SETTINGS_MODULE="shop_settings")

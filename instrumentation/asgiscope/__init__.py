@@ -1,10 +1,10 @@
-"""asgiscope: see what blocks the event loop, and who holds the thread, in Django on ASGI.
+"""asgiscope: find what blocks the event loop, and what holds the thread, in Django on ASGI.
 
-Importing this package imports neither Django nor OpenTelemetry: the collector reads `asgiscope.semconv`
-through it, and a site that switches asgiscope off must not pay for it.
+Importing this package imports neither Django nor OpenTelemetry: the collector imports `asgiscope.semconv`,
+and a site that disables asgiscope must not pay for the imports.
 
-PYTEST_DONT_REWRITE: pytest would rewrite this package's assertions, of which there are none, because its plugin is
-in it, and warn where the package has been imported already.
+PYTEST_DONT_REWRITE: pytest would rewrite this package's assertions, of which there are none, because it
+contains a plugin, and would warn if the package has already been imported.
 """
 
 __all__ = ["__version__", "instrument", "uninstrument"]
@@ -13,10 +13,10 @@ __version__ = "0.1.0"
 
 
 def instrument() -> bool:
-    """Install every probe that this process can take, once, as soon as Django has loaded its models.
+    """Install every probe that this process supports, once, as soon as Django has loaded its models.
 
-    The same as the app in `INSTALLED_APPS`, `asgiscope run` and `opentelemetry-instrument`. Calling it again
-    does nothing. It never raises: a part that cannot be instrumented is left alone, with one warning.
+    Equivalent to the app in `INSTALLED_APPS`, `asgiscope run` and `opentelemetry-instrument`. Calling it
+    again does nothing. It never raises: a part that cannot be instrumented is left out, with one warning.
 
     Returns:
         Whether asgiscope is active, or will be when Django is ready (False under `ASGISCOPE_DISABLED=1`).
@@ -31,7 +31,7 @@ def instrument() -> bool:
 
 
 def uninstrument() -> None:
-    """Take every patch off again, send what is recorded, and stop the threads."""
+    """Remove every patch, send what is recorded, and stop the threads."""
     from asgiscope import autoload  # noqa: PLC0415 - see the module docstring
 
     autoload.stop_waiting()

@@ -1,10 +1,10 @@
-"""What to change about a finding: one text for each kind of problem and operation.
+"""Advice: what to change about a finding, one text per kind of problem and operation.
 
 Read by the collector (`asgiscope_collector.queries.findings.advice`) and by the pytest plugin
-(`asgiscope.testing`). A text is chosen by what a probe saw (`Seen`), never by words in the name of a function, a
-table or a file. No text makes anything less safe: a database connection, a session and most of Django's caches
-belong to one thread, so ORM work is never sent to `thread_sensitive=False`, and `DJANGO_ALLOW_ASYNC_UNSAFE` is
-never the answer.
+(`asgiscope.testing`). A text is chosen by what a probe recorded (`Seen`), never by words in the name of a
+function, a table or a file. No text makes anything less safe: a database connection, a session and most of
+Django's caches belong to one thread, so ORM work is never sent to `thread_sensitive=False`, and
+`DJANGO_ALLOW_ASYNC_UNSAFE` is never recommended.
 
 Longer than 400 lines because it is one table.
 """
@@ -26,16 +26,16 @@ from asgiscope.semconv import (
 
 
 class Advice(NamedTuple):
-    """One text."""
+    """One advice text."""
 
     title: str
     reason: str
     steps: tuple[str, ...]
     code: str = ""
-    """A sketch, as the body of an async function; "" for none."""
+    """Example code, as the body of an async function; "" for none."""
     link: str = ""
     brief: str = ""
-    """What follows the title where there is room for one line: a failed test."""
+    """Follows the title if there is room for only one line, as in a failed test."""
 
     @property
     def line(self) -> str:
@@ -44,7 +44,7 @@ class Advice(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the probes saw of a finding; an empty field means that it is unknown or does not apply."""
+    """What the probes recorded of a finding; an empty field is unknown or does not apply."""
 
     operation: str = ""
     """An `OperationKind`."""
@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 
 
 def seen(attributes: Mapping[str, Any]) -> Seen:
-    """Return what the attributes of a span say for the choice of advice."""
+    """Return the facts for the choice of advice from a span's attributes."""
     names = (OPERATION_KIND, REFUSAL_KIND, EXECUTOR_ROLE, USER_OBJECT_KIND)
     return Seen(*(str(attributes.get(name) or "") for name in names))
 
@@ -66,7 +66,7 @@ NOTHING_SEEN: Final = Seen()
 
 
 def advise(kind: FindingKind, about: Seen = NOTHING_SEEN) -> Advice:
-    """Return the advice for a kind of finding: the first row of the table that agrees with what was seen."""
+    """Return the advice for a kind of finding: the first row of the table that matches."""
     for row in TABLE[kind]:
         if all(not wanted or wanted == value for wanted, value in zip(row.seen, about, strict=True)):
             return row.advice
@@ -74,7 +74,7 @@ def advise(kind: FindingKind, about: Seen = NOTHING_SEEN) -> Advice:
 
 
 class Row(NamedTuple):
-    """A row of the table: it applies where every field of `seen` that is not empty agrees."""
+    """A row of the table: it matches if every field of `seen` that is not empty is equal."""
 
     seen: Seen
     advice: Advice
@@ -853,4 +853,4 @@ TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
         ),
     ),
 }
-"""By kind of finding, the special rows first; the last row of each kind applies to all that is left."""
+"""Rows by kind of finding, specific ones first; the last row of each kind matches everything else."""

@@ -1,4 +1,4 @@
-"""`INSTALLED_APPS += ["asgiscope"]`."""
+"""The app of `INSTALLED_APPS += ["asgiscope"]`."""
 
 from django.apps import AppConfig
 
@@ -6,11 +6,11 @@ import asgiscope
 
 
 class AsgiscopeConfig(AppConfig):
-    """Installs the probes when Django has loaded its apps."""
+    """Installs the probes after Django has loaded its apps."""
 
     name = "asgiscope"
     verbose_name = "asgiscope"
 
     def ready(self) -> None:
-        """Install; a site that lists the app wants it."""
+        """Install asgiscope; listing the app asks for it."""
         asgiscope.instrument()

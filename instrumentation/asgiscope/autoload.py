@@ -1,11 +1,11 @@
-"""Installs asgiscope as soon as Django has loaded its models, whichever way in asks for it and however early.
+"""Installs asgiscope as soon as Django has loaded its models, whichever entry point asks for it and however early.
 
-Before that, settings may not be importable yet (`asgiscope run` and `opentelemetry-instrument` come before the
-site's folder is on the path) or not be named yet (a call at the top of asgi.py): to install then would read them
-before their time, miss `settings.ASGISCOPE`, and find no session engine. This is the moment at which Django calls
-`ready()` of its apps, ours among them, so that every way in finds the same.
+Before that, settings may not be importable yet (`asgiscope run` and `opentelemetry-instrument` run before the
+site's folder is on the path) or not be named yet (a call at the top of asgi.py): an earlier install would
+read them too early, miss `settings.ASGISCOPE`, and find no session engine. At this moment Django calls
+`ready()` of its apps, including ours, so that every entry point behaves the same.
 
-Owns: `django.apps.registry.Apps.get_app_configs`, which `populate` asks for the apps to call, until it has.
+Owns: `django.apps.registry.Apps.get_app_configs`, which `populate` calls to find the apps, until it has.
 Overhead model: one import hook until Django is imported; nothing in a process that never imports it.
 """
 
@@ -26,12 +26,12 @@ _wanted = False
 
 
 def install_when_ready() -> bool:
-    """Install asgiscope once Django's models are loaded: at once if they are. Never raises.
+    """Install asgiscope once Django's models are loaded: immediately if they are. Never raises.
 
     Returns:
-        False if it was tried and asgiscope is not active.
+        False if installing failed or is not possible here.
     """
-    global _wanted  # noqa: PLW0603 - one wish a process
+    global _wanted  # noqa: PLW0603 - one request per process
     if is_subinterpreter():
         _refuse_subinterpreter()
         return False
@@ -42,7 +42,7 @@ def install_when_ready() -> bool:
 
 @functools.cache
 def _refuse_subinterpreter() -> None:
-    """Say once why nothing is seen here."""
+    """Warn once why this interpreter cannot be instrumented."""
     logger.warning(
         "asgiscope is not active: this is a subinterpreter, which cannot run its threads. Serve the site with "
         "processes or threads as workers to have it seen."
@@ -50,8 +50,8 @@ def _refuse_subinterpreter() -> None:
 
 
 def is_subinterpreter() -> bool:
-    """Whether this is another interpreter than the process's main one: it may start no daemon threads, or none."""
-    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
+    """Return whether this is not the main interpreter: others may start no daemon threads, or none at all."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # Python 3.13 and newer, then older
         try:
             known = importlib.import_module(name)
             return bool(known.get_current() != known.get_main())
@@ -61,7 +61,7 @@ def is_subinterpreter() -> bool:
 
 
 def stop_waiting() -> None:
-    """Forget the wish."""
+    """Cancel the pending install."""
     global _wanted  # noqa: PLW0603
     _wanted = False
     while _waiting:
@@ -69,7 +69,7 @@ def stop_waiting() -> None:
 
 
 def _imported(registry: Any) -> None:
-    """Django's registry has been imported; what raises here would make that import fail."""
+    """Patch Django's registry after its import; an exception here would make that import fail."""
     try:
         if not _wanted or _waiting:
             return
@@ -85,7 +85,7 @@ def _imported(registry: Any) -> None:
 
 def _asked(apps: Any, patches: Patches) -> Callable[..., Any]:
     def get_app_configs(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        # Migrations make registries of their own.
+        # Migrations create registries of their own.
         if instance is apps and apps.models_ready and patches in _waiting:
             _waiting.remove(patches)
             patches.remove()
@@ -96,7 +96,7 @@ def _asked(apps: Any, patches: Patches) -> Callable[..., Any]:
 
 
 def _install() -> None:
-    from asgiscope.instrumentor import install  # noqa: PLC0415 - OpenTelemetry comes with it
+    from asgiscope.instrumentor import install  # noqa: PLC0415 - imports OpenTelemetry
 
     global _wanted  # noqa: PLW0603
     _wanted = install()

@@ -13,7 +13,7 @@ from asgiscope import __version__
 USAGE = 2
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
-"""What shells and `env` exit with for a command that is a file but no program, and for one that is not there."""
+"""Exit codes of shells and `env` for a command that is not executable, and for one that does not exist."""
 BOOTSTRAP = str(Path(__file__).resolve().parent / "bootstrap")
 _RUN = """\
 Start a command with asgiscope installed, without editing the site:
@@ -39,13 +39,13 @@ settings module, or Django does not start with it).
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line and return the exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.command == "run":
         return run(options.argv, os.environ)
     if options.command == "doctor":
-        from asgiscope.doctor import examine  # noqa: PLC0415 - `run` must not pay for it
+        from asgiscope.doctor import examine  # noqa: PLC0415 - not needed for `run`
 
         return examine(settings=options.settings, as_json=options.json, timeout_s=options.timeout)
     parser.print_help(sys.stderr)
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Become the command; returns an exit code only if that is not possible."""
+    """Replace this process by the command; return an exit code only if that fails."""
     command = list(argv[1:] if argv[:1] == ["--"] else argv)
     if not command:
         return _complain("no command. For example: asgiscope run -- uvicorn mysite.asgi:application", USAGE)
@@ -96,7 +96,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the command starts with."""
+    """Return the environment variables for the command."""
     given = environ.get("PYTHONPATH", "")
     others = [entry for entry in given.split(os.pathsep) if entry != BOOTSTRAP] if given else []
     path = os.pathsep.join([BOOTSTRAP, *others])
@@ -107,7 +107,7 @@ def _become(program: str, command: Sequence[str], env: Mapping[str, str]) -> NoR
     """Replace this process by the command."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(program, list(command), dict(env))  # noqa: S606 - to run what the user names is the point
+    os.execve(program, list(command), dict(env))  # noqa: S606 - runs the command that the user gave
 
 
 def _not_a_program(name: str) -> int:
@@ -122,5 +122,5 @@ def _not_a_program(name: str) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"asgiscope run: {message}", file=sys.stderr)  # noqa: T201 - a command line's own words
+    print(f"asgiscope run: {message}", file=sys.stderr)  # noqa: T201 - the command's own output
     return code

@@ -1,7 +1,7 @@
 """Settings: `ASGISCOPE_*` variables, or the `ASGISCOPE` dict in Django settings (the variable wins).
 
-`OTEL_*` variables keep the meaning OpenTelemetry gives them; those read here decide whether there is anything to do
-at all, and how often.
+`OTEL_*` variables keep the meaning that OpenTelemetry gives them; those read here decide whether anything is
+sent, and how often.
 """
 
 import os
@@ -15,7 +15,7 @@ _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
 class SettingError(ValueError):
-    """A setting has a value that cannot be used. The message names the setting and what it takes."""
+    """A setting has an invalid value. The message names the setting and the values that it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def load(
 
 
 def switched_off(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether the environment alone says so: then nothing else needs to be read or imported."""
+    """Return whether the environment alone disables asgiscope: then nothing else is read or imported."""
     env = os.environ if environ is None else environ
     return env.get(PREFIX + "DISABLED", "").strip().lower() in _TRUE or _sdk_disabled(env)
 
@@ -101,7 +101,7 @@ def switched_off(environ: Mapping[str, str] | None = None) -> bool:
 def sources(
     environ: Mapping[str, str] | None = None, django_settings: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    """Where `load` takes each field from: the name of the variable, `settings.ASGISCOPE`, or `default`."""
+    """Return the source of each field for `load`: the name of the variable, `settings.ASGISCOPE`, or `default`."""
     env = os.environ if environ is None else environ
     given = django_settings or {}
     found = {}

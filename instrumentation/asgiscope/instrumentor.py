@@ -1,4 +1,4 @@
-"""Puts the parts together, once a process, and takes them apart again."""
+"""Creates and removes asgiscope's parts, once per process."""
 
 import atexit
 import logging
@@ -56,30 +56,30 @@ logger = logging.getLogger("asgiscope")
 
 
 class Sender(handler.Tracing, otel_django.Tracing, Protocol):
-    """What becomes of records: `Pipeline` sends them, `asgiscope.testing` keeps them."""
+    """Destination of records: `Pipeline` sends them, `asgiscope.testing` keeps them."""
 
     @property
     def outbox(self) -> Outbox:
-        """Where finished scopes go."""
+        """The queue for finished records."""
 
     def sample(self, scope: Scope) -> bool:
-        """Whether the trace that a scope begins outside any request is sampled."""
+        """Return whether the trace that a record starts outside any request is sampled."""
 
     def connect(self, recorder: Recorder) -> None:
-        """Give the recorder what only this side knows."""
+        """Set the recorder's callbacks that depend on the destination."""
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that is recorded has left; False if the time ran out."""
+        """Wait until all records have been sent; return False on timeout."""
 
     def after_fork(self) -> None:
-        """In a forked child: nothing is shared with the parent from here on."""
+        """Detach from the parent's resources, in a forked child."""
 
     def close(self, timeout_s: float) -> None:
-        """Send what is left and stop."""
+        """Send the remaining records and stop."""
 
 
 class Instrumentation:
-    """One installation of asgiscope in this process; `pipeline` is made of the settings if none is given."""
+    """One installation of asgiscope in this process; `pipeline` is created from the settings by default."""
 
     def __init__(
         self, config: Config, pipeline: Sender | None = None, *, warn: Callable[..., object] = logger.warning
@@ -96,14 +96,14 @@ class Instrumentation:
         self.ongoing = Ongoing(self.recorder, self.watchdog, self.pools.waiting)
         self.arrivals = Arrivals(self.recorder, self.watchdog)
         self.connections = connections.Connections(self.recorder, self.pools)
-        self.watchdog.periodic_tasks += [self.ongoing.look, self.arrivals.look, self.connections.look]
+        self.watchdog.periodic_tasks += [self.ongoing.check, self.arrivals.send_due, self.connections.check]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
         self.refused: dict[str, str] = {}
         """Probe -> why it could not be installed."""
 
     def probes(self) -> dict[str, Callable[[], Patches]]:
-        """Every probe in the order of installation. Later ones may lean on what earlier ones set."""
+        """Every probe in the order of installation. Later ones may depend on earlier ones."""
         recorder, middleware = self.recorder, self.middleware
         return {
             "asgiref": lambda: asgiref.install(recorder, self.watchdog, middleware),
@@ -136,7 +136,7 @@ class Instrumentation:
         self.pipeline.flush(self.config.exit_timeout_ms / 1e3)
 
     def install(self) -> None:
-        """Install what can be installed; warn once of what cannot."""
+        """Install the probes that can be installed; warn once about each other one."""
         skip = {name.strip() for name in self.config.skip_probes.split(",") if name.strip()}
         for name, probe in self.probes().items():
             if name in skip:
@@ -152,23 +152,23 @@ class Instrumentation:
                 internal_errors.report(f"install {name}")
 
     def pause(self) -> None:
-        """Take the patches off, last in first out, and look at no loop."""
+        """Remove the patches, last in first out, and stop watching loops."""
         for patches in reversed(self.installed.values()):
             patches.remove()
         self.installed.clear()
         try:
             self.watchdog.stop()
             self.arrivals.release()
-        except Exception:  # noqa: BLE001 - one that fails must not keep the rest from ending
+        except Exception:  # noqa: BLE001 - the other probes must still be removed
             internal_errors.report("pause")
 
     def resume(self) -> None:
-        """Put the patches on again."""
+        """Install the patches again."""
         self.watchdog.reset()
         self.install()
 
     def remove(self) -> None:
-        """Take everything off, send what is left, stop the threads."""
+        """Remove all patches, send the remaining records, stop the threads."""
         self.pause()
         try:
             self.pipeline.close(self.config.exit_timeout_ms / 1e3)
@@ -181,13 +181,13 @@ _active: Instrumentation | None = None  # guarded by _lock
 
 
 def active() -> Instrumentation | None:
-    """The installation of this process, if there is one."""
+    """Return the installation of this process, or None."""
     return _active
 
 
 @contextmanager
 def instead(made: Instrumentation) -> Iterator[None]:
-    """Have `made` in the place of this process's installation, if it has one, which is paused meanwhile."""
+    """Use `made` instead of this process's installation, which is paused meanwhile."""
     global _active  # noqa: PLW0603
     with _lock:
         before, _active = _active, made
@@ -207,7 +207,7 @@ def instead(made: Instrumentation) -> Iterator[None]:
 
 def install() -> bool:
     """Install asgiscope once; see `asgiscope.instrument`."""
-    global _active  # noqa: PLW0603 - there is one installation a process
+    global _active  # noqa: PLW0603 - one installation per process
     with _lock:
         if _active is not None:
             return True
@@ -247,7 +247,7 @@ def _warn_of_empty_settings() -> None:
 
 
 def remove() -> None:
-    """Take asgiscope off; see `asgiscope.uninstrument`."""
+    """Remove asgiscope; see `asgiscope.uninstrument`."""
     global _active
     with _lock:
         made, _active = _active, None
@@ -257,17 +257,17 @@ def remove() -> None:
 
 
 def django_ready() -> bool:
-    """Whether Django has loaded its apps in this process. It is not imported to find out."""
+    """Return whether Django has loaded its apps in this process, without importing it."""
     registry = sys.modules.get("django.apps.registry")
     return registry is not None and bool(registry.apps.ready)
 
 
 def django_settings() -> dict[str, Any]:
-    """`settings.ASGISCOPE`, or nothing where Django is missing or not configured."""
+    """Return `settings.ASGISCOPE`, or {} if Django is missing or not configured."""
     if "django" not in sys.modules and "DJANGO_SETTINGS_MODULE" not in os.environ:
         return {}
     try:
-        from django.conf import settings  # noqa: PLC0415 - only where the site uses Django
+        from django.conf import settings  # noqa: PLC0415 - only if the site uses Django
         from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     except ImportError:
         return {}
@@ -278,7 +278,7 @@ def django_settings() -> dict[str, Any]:
 
 
 def _after_fork() -> None:
-    """In a forked child: locks may have been held by threads that are gone, and identifiers must differ."""
+    """Reset locks and identifiers in a forked child: threads that held a lock are gone, and ids must differ."""
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
     ids.reseed()
@@ -300,7 +300,7 @@ class AsgiscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc] # untyped b
     """The entry point for `opentelemetry-instrument`: `asgiscope.instrument()` as soon as Django is ready."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What must be installed for it to be worth anything."""
+        """Return the packages without which there is nothing to instrument."""
         return ("django >= 5.2", "asgiref >= 3.8.1")
 
     def _instrument(self, **_kwargs: Any) -> None:

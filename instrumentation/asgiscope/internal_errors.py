@@ -1,4 +1,4 @@
-"""What goes wrong in asgiscope itself: counted, logged once, never raised into the application."""
+"""Exceptions in asgiscope itself: counted, logged once, never raised into the application."""
 
 import logging
 from collections import Counter
@@ -6,11 +6,11 @@ from collections import Counter
 logger = logging.getLogger("asgiscope")
 
 counts: Counter[str] = Counter()
-"""Faults by place. Increments race without a lock: a lost count costs nothing, a lock on every path would."""
+"""Exceptions by place. Not locked: a lost count is harmless, a lock on every path would be expensive."""
 
 
 def report(where: str) -> None:
-    """Count the exception being handled under `where`; log it with its traceback the first time.
+    """Count the current exception under `where`; log it with its traceback the first time.
 
     Call it from an `except Exception` block around asgiscope's own code, never around the application's.
     """

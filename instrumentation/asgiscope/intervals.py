@@ -1,7 +1,7 @@
-"""Intervals of time: unions that count each instant once, what one leaves uncovered of another, and overlaps.
+"""Time intervals: unions that count each instant once, differences and overlaps.
 
-Pure: no clock, no lock. A union is bounded in size: beyond `MAX_STRETCHES` the two stretches with the smallest gap
-become one, so that what is added later is rather counted too short than twice.
+Pure: no clock, no lock. A union is bounded in size: above `MAX_STRETCHES` the two stretches with the smallest
+gap are merged, so that time added later may be counted too short, but never twice.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,11 +13,11 @@ from typing import Final
 MAX_STRETCHES: Final = 64
 
 Interval = tuple[int, int]
-"""Beginning and end, in ns."""
+"""Start and end, in ns."""
 
 
 class IntervalSet:
-    """Disjoint stretches of time in order, in ns. Touching stretches are one."""
+    """Disjoint stretches of time in order, in ns. Adjacent stretches are merged."""
 
     __slots__ = ("_ends", "_starts")
 
@@ -26,7 +26,7 @@ class IntervalSet:
         self._ends: list[int] = []
 
     def add(self, start: int, end: int) -> int:
-        """Add the stretch from `start` to `end` and return how much of it was in no stretch before, in ns."""
+        """Add a stretch and return how much of it was not covered before, in ns."""
         if end <= start:
             return 0
         starts, ends = self._starts, self._ends
@@ -45,7 +45,7 @@ class IntervalSet:
         return end - start - known
 
     def copy(self) -> "IntervalSet":
-        """Return another set of the same stretches."""
+        """Return a copy."""
         other = IntervalSet()
         other._starts, other._ends = self._starts[:], self._ends[:]
         return other
@@ -66,11 +66,11 @@ def counted_once(
     since: int,
     until: int,
 ) -> tuple[list[int] | None, int]:
-    """Return what each of some calls adds to the time that somebody waited for them, and when the last one ended.
+    """Return what each call adds to the time that was waited for these calls, and when the last one ended.
 
-    A call waits from its start, runs, and waits again to be resumed, all in ns. Each instant between `since` and
-    `until` (0: no end) counts for the call that waited in it first. None is all of each call's waits, as it is
-    where calls are made one after another: that is found out by loops that run in C.
+    A call waits from its start, runs, and waits again to be resumed, all in ns. Each instant between `since`
+    and `until` (0: no end) counts for the first call that waited in it. None means that the whole wait of
+    each call counts, as when calls are made one after another; loops in C detect that.
     """
     ends = list(map(add, map(add, starts, waits), map(add, runs, resumes)))
     last = max(ends)
@@ -102,7 +102,7 @@ def uncovered(start: int, end: int, covered: list[Interval]) -> list[Interval]:
 
 
 def overlap(gaps: list[Interval], covered: list[Interval]) -> int:
-    """Return how much of the gaps is covered by intervals that do not overlap each other."""
+    """Return how much of the gaps is covered by disjoint intervals."""
     return sum(max(min(end, until) - max(begin, start), 0) for start, end in gaps for begin, until in covered)
 
 
@@ -113,5 +113,5 @@ def clip(gaps: list[Interval], start: int, end: int) -> list[Interval]:
 
 
 def total(gaps: list[Interval]) -> int:
-    """Return how long they are together."""
+    """Return the total length."""
     return sum(end - begin for begin, end in gaps)

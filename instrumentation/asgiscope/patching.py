@@ -1,9 +1,9 @@
-"""Patches that pass through, come off again, and never raise into the application.
+"""Patches that pass through, can be removed, and never raise into the application.
 
-A patch replaces one attribute of a foreign object by a `wrapt.FunctionWrapper`, which keeps the function's
-signature, flags and identity for `inspect`; on the hottest paths by a plain function. If somebody else has wrapped
-the attribute after us, ours cannot be cut out of the middle without breaking theirs: it then stays and passes
-straight through.
+A patch replaces one attribute of a foreign object with a `wrapt.FunctionWrapper`, which keeps the function's
+signature, flags and identity for `inspect`; on the hottest paths with a plain function. If another tool has
+wrapped the attribute after us, our wrapper cannot be removed from below theirs: it stays and only passes
+calls through.
 """
 
 import functools
@@ -19,10 +19,12 @@ from asgiscope import internal_errors
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 Around = Callable[[Callable[..., Any], Sized], Callable[..., Any]]
-"""Makes the function that goes around another. It passes straight through when the second argument is empty."""
+"""Creates the function that wraps another one. It only passes calls through while the second argument is
+empty.
+"""
 _MISSING = object()
 _awaited: dict[str, list[tuple["Patches", Callable[[Any], object]]]] = {}
-"""A module that was not imported when somebody asked for it -> who asked, and what patches it."""
+"""Module that was not imported yet -> the waiting patches and their functions."""
 
 
 def _frames_up() -> int:
@@ -39,8 +41,9 @@ def _frames_up() -> int:
 
 
 CALLER: Final = _frames_up()
-"""How far up a wrapper's caller is: 1, and more where wrapt has no C extension (as on builds without a GIL) and
-stands between them in Python."""
+"""How many frames up a wrapper's caller is: 1, or more if wrapt has no C extension (as on builds without a
+GIL) and adds Python frames.
+"""
 
 
 class Patches:
@@ -49,11 +52,13 @@ class Patches:
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
         self._on: list[None] = [None]
-        """Empty when they are off. wrapt looks at its truth, where a function would be called each time."""
+        """Empty when the patches are removed. wrapt tests its truth value, which is cheaper than calling a
+        function.
+        """
 
     @property
     def enabled(self) -> bool:
-        """Whether they are on, or may yet be added to."""
+        """Whether the patches are installed, or may still be added."""
         return bool(self._on)
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> Self:
@@ -63,39 +68,39 @@ class Patches:
             AttributeError: there is no such attribute; the probe's version check was wrong.
         """
         inherited = vars(owner).get(name, _MISSING)
-        # As it stands in the class that defines it: bound, another class's wrapper would be wrapped with it.
+        # From the class that defines it: the bound attribute might include another class's wrapper.
         original = inherited if inherited is not _MISSING else inspect.getattr_static(owner, name)
-        ours = wrapt.FunctionWrapper(original, wrapper, enabled=self._on)  # type: ignore[arg-type] # any truth will do
+        ours = wrapt.FunctionWrapper(original, wrapper, enabled=self._on)  # type: ignore[arg-type] # any truth value
         return self._put(owner, name, inherited, ours)
 
     def around(self, owner: type, name: str, make: Around) -> Self:
-        """Put a plain function around the method `owner.name`: a call through wrapt costs half a microsecond more.
+        """Wrap the method `owner.name` with a plain function: a call through wrapt costs half a microsecond more.
 
-        `make(original, on)` gives it; both are called with the instance first. Not for coroutine functions: what
-        `inspect` says of those is read from their code.
+        `make(original, on)` returns it; both are called with the instance first. Not for coroutine functions:
+        `inspect` decides those by their code.
 
         Raises:
             KeyError: the class does not define it; the probe's version check was wrong.
         """
         found = vars(owner)[name]
-        original = found if type(found) is FunctionType else _bound(found)  # wrapt's, of another tool
+        original = found if type(found) is FunctionType else _bound(found)  # a wrapt wrapper of another tool
         return self._put(owner, name, found, functools.wraps(found)(make(original, self._on)))
 
     def replace(self, owner: Any, name: str, replacement: Any) -> Self:
-        """Put `replacement` in the place of `owner.name` (a module's global, for the most part)."""
+        """Replace `owner.name`, usually a module's global."""
         return self._put(owner, name, vars(owner).get(name, _MISSING), replacement)
 
     def when_imported(self, name: str, patch: Callable[[Any], object]) -> Self:
-        """Have `patch` called with a module: now, or when it is imported while these patches are on.
+        """Call `patch` with a module: now, or when it is imported while these patches are installed.
 
-        What it raises is counted: it would make the import fail.
+        Its exceptions are counted: they would make the import fail.
         """
         if name in sys.modules:
             _patch(patch, sys.modules[name])
             return self
         if name not in _awaited:
             _awaited[name] = []
-            wrapt.register_post_import_hook(_imported, name)  # it cannot be taken back
+            wrapt.register_post_import_hook(_imported, name)  # cannot be unregistered
         asked, here = _awaited[name], (self, patch)
         asked.append(here)
         return self.on_remove(lambda: asked.remove(here))
@@ -115,17 +120,17 @@ class Patches:
         return self
 
     def on_remove(self, undo: Callable[[], None]) -> Self:
-        """Have `undo` called when the patches come off (a signal to disconnect, say)."""
+        """Call `undo` when the patches are removed, for example to disconnect a signal."""
         self._undo.append(undo)
         return self
 
     def remove(self) -> None:
-        """Take them off."""
+        """Remove the patches."""
         self._on.clear()
         while self._undo:
             try:
                 self._undo.pop()()
-            except Exception:  # noqa: BLE001 - one that sticks must not keep the rest on
+            except Exception:  # noqa: BLE001 - the other patches must still be removed
                 internal_errors.report("patching.remove")
 
 
@@ -143,7 +148,7 @@ def _patch(patch: Callable[[Any], object], module: Any) -> None:
 
 
 def _bound(descriptor: Any) -> Callable[..., Any]:
-    """A method that is no plain function, called with its instance first."""
+    """Return a function for a method that is not a plain function, called with its instance first."""
 
     def call(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
         return descriptor.__get__(instance, type(instance))(*args, **kwargs)

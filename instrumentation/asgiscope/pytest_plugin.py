@@ -1,7 +1,7 @@
-"""The pytest plugin: the mark `asgiscope` and the fixture of the same name.
+"""The pytest plugin: the marker `asgiscope` and the fixture of the same name.
 
-pytest loads this module through its entry point; nothing else does, and pytest is no dependency of asgiscope. Until
-a test uses the mark or the fixture, nothing of asgiscope or of Django is imported here.
+pytest loads this module through its entry point; pytest is not a dependency of asgiscope. Until a test uses
+the marker or the fixture, nothing else of asgiscope and nothing of Django is imported here.
 """
 
 from collections.abc import Generator, Iterator
@@ -21,13 +21,13 @@ _MARK = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARK)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Hold a test with the mark to its bounds."""
+    """Check the limits of a test with the marker."""
     marks = list(item.iter_markers("asgiscope"))
     if not marks:
         return (yield)
@@ -44,7 +44,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
             result = yield
     except BaseException:
         message = limits.complaint(seen)
-        if message:  # it failed of itself; what was seen may well be why
+        if message:  # it already failed; the recording may explain why
             item.add_report_section("call", "asgiscope", message)
         raise
     message = limits.complaint(seen)
@@ -54,7 +54,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _limits(marks: list[pytest.Mark]) -> "Limits":
-    """The bounds of a test: what its own mark says, then its class's, then its module's."""
+    """Return the limits of a test: those of its own marker, then its class's, then its module's."""
     from asgiscope.testing import Limits  # noqa: PLC0415 - see the module docstring
 
     given: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def _limits(marks: list[pytest.Mark]) -> "Limits":
 
 @pytest.fixture
 def asgiscope() -> "Iterator[Recording]":
-    """What asgiscope sees while the test runs: an `asgiscope.testing.Recording`."""
+    """Record while the test runs: an `asgiscope.testing.Recording`."""
     from asgiscope.testing import NotReady, record  # noqa: PLC0415 - see the module docstring
 
     stack = ExitStack()

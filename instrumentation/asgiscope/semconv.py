@@ -1,9 +1,8 @@
 """The wire contract: every span name, attribute and value that asgiscope sends.
 
-Longer than 400 lines because the contract is one list: to read half of it is to miss a name.
 The collector imports this module and nothing else of this distribution, so it depends on nothing.
-Names that OpenTelemetry defines are OpenTelemetry's (semantic conventions 1.38); what it has no name for
-stands under `asgiref.`, `asyncio.` and `asgiscope.`. Durations are integer nanoseconds and end in `_ns`.
+Names that OpenTelemetry defines are OpenTelemetry's (semantic conventions 1.38); other names are
+under `asgiref.`, `asyncio.` and `asgiscope.`. Durations are integer nanoseconds and end in `_ns`.
 
 Every span of asgiscope, of any name, may carry a *finding*: `asgiscope.finding` names the kind, and the
 call site (`code.*`) and `http.route` beside it say where. A span without it is context, not a problem.
@@ -37,8 +36,9 @@ DB_SUMMARY: Final = "db.query.summary"
 DB_TEXT: Final = "db.query.text"
 DB_ROWS: Final = "db.response.returned_rows"
 ORIGINAL: Final = "asgiscope.original."
-"""Before another attribute's name: its value as it was sent, where the collector calls that `(other)` because a
-minute has more distinct ones than it keeps apart. Set by the collector, never sent."""
+"""Before another attribute's name: its value as it was sent, where the collector calls that `(other)`
+because a minute has more distinct ones than it keeps apart. Set by the collector, never sent.
+"""
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 
@@ -60,8 +60,9 @@ class ThreadRole(StrEnum):
     REQUEST = "request"
     """The one thread of a `ThreadSensitiveContext`."""
     CONTEXT = "context"
-    """A thread that the application gave to its contexts (`ThreadSensitiveContext(executor=...)`): several requests
-    may share it."""
+    """A thread that the application gave to its contexts (`ThreadSensitiveContext(executor=...)`): several
+    requests may share it.
+    """
     SHARED = "shared"
     """asgiref's one process-wide thread."""
     PARENT = "parent"
@@ -79,39 +80,51 @@ FINDING: Final = "asgiscope.finding"
 FINDING_COST_NS: Final = "asgiscope.finding.cost_ns"
 """int: the time this occurrence cost (blocked, waited, parked, spent on hops); 0 for a refusal."""
 FINDING_VICTIMS: Final = "asgiscope.finding.victims"
-"""int: distinct requests that this span adds to those its finding (kind and call site) has delayed or failed: a
-request that an earlier span of the finding named already is not in it, so that the sum over the spans of a finding
-is its number of requests. All of them count, also beyond the links kept."""
+"""int: distinct requests that this span adds to those its finding (kind and call site) has delayed or
+failed: a request that an earlier span of the finding named already is not in it, so that the sum over the
+spans of a finding is its number of requests. All of them count, also beyond the links kept.
+"""
 FINDING_VICTIMS_NS: Final = "asgiscope.finding.victims_ns"
-"""int: the time those requests lost, and earlier victims lost again, that no earlier span of the finding reported.
-The stretches of a request are united (of 200 waits side by side each instant counts once), begin when its bytes
-came and end when its answer left or its client did: its sum per finding is never above its duration."""
+"""int: the time those requests lost, and earlier victims lost again, that no earlier span of the finding
+reported. The stretches of a request are united (of 200 waits side by side each instant counts once), begin
+when its bytes came and end when its answer left or its client did: its sum per finding is never above its
+duration.
+"""
 FINDING_VICTIMS_UNKNOWN: Final = "asgiscope.finding.victims_unknown"
-"""int, where not 0: requests that began right after a stall and may have waited for it. The kernel does not say, so
-they are in neither of the two above."""
+"""int, where not 0: requests that began right after a stall and may have waited for it. The kernel does not
+say, so they are in neither of the two above.
+"""
 FINDING_MESSAGES: Final = "asgiscope.finding.messages"
 FINDING_TASKS: Final = "asgiscope.finding.tasks"
-"""int, where not 0: messages of WebSocket consumers, and background tasks, that this span adds to those its finding
-has delayed. Counted as `asgiscope.finding.victims` is, and not in it."""
+"""int, where not 0: messages of WebSocket consumers, and background tasks, that this span adds to those its
+finding has delayed. Counted as `asgiscope.finding.victims` is, and not in it.
+"""
 FINDING_BACKGROUND_NS: Final = "asgiscope.finding.background_ns"
-"""int, where not 0: the time those messages and tasks lost, as `asgiscope.finding.victims_ns`, and not in it."""
+"""int, where not 0: the time those messages and tasks lost, as `asgiscope.finding.victims_ns`, and not in
+it.
+"""
 FINDING_DELAYED: Final = "asgiscope.finding.delayed"
-"""int: requests that this very occurrence delayed or failed, whether or not earlier ones did. Not to be summed."""
+"""int: requests that this very occurrence delayed or failed, whether or not earlier ones did. Not to be
+summed.
+"""
 KIND_VICTIMS: Final = "asgiscope.kind.victims"
 KIND_VICTIMS_NS: Final = "asgiscope.kind.victims_ns"
-"""int: the two above, of all findings of one kind: what this span adds to them. They are what can be summed over
-several findings of a kind: a request that waited at two call sites is one."""
+"""int: the two above, of all findings of one kind: what this span adds to them. They are what can be summed
+over several findings of a kind: a request that waited at two call sites is one.
+"""
 SOURCE: Final = "asgiscope.source"
 SOURCE_LINE: Final = "asgiscope.source.line"
-"""str[], int: if `ASGISCOPE_SOURCE_LINES` asks, lines around `code.line.number`, and which line the first is."""
+"""str[], int: if `ASGISCOPE_SOURCE_LINES` asks, lines around `code.line.number`, and which line the first
+is.
+"""
 ONGOING: Final = "asgiscope.ongoing"
 """bool: reported while it lasts; the same span id comes again, whole, when it ends."""
 ONGOING_STATE: Final = "asgiscope.ongoing.state"
 """An `OngoingState`, on an ongoing report: what had not ended."""
 ONGOING_REPORT: Final = "asgiscope.ongoing.report"
-"""int, on an ongoing report: the how many-th of this span; they come at doubling ages."""
+"""int, on an ongoing report: its number for this span, from 1; reports are sent at doubling ages."""
 THREADS: Final = "asgiscope.threads"
-"""str[], on the first ongoing reports of a look: every thread's stack, outermost line first, at most 64."""
+"""str[], on the first ongoing reports of a check: every thread's stack, outermost line first, at most 64."""
 TASKS: Final = "asgiscope.tasks"
 """str[], beside `asgiscope.threads`: the chain of coroutines of every task; those with the same together."""
 DEADLOCK: Final = "asgiscope.deadlock"
@@ -119,7 +132,7 @@ DEADLOCK: Final = "asgiscope.deadlock"
 
 
 class UnitKind(StrEnum):
-    """What somebody waits for, and can be delayed."""
+    """Kind of a unit of work that can be delayed."""
 
     REQUEST = "request"
     MESSAGE = "message"
@@ -129,7 +142,7 @@ class UnitKind(StrEnum):
 
 
 class OngoingState(StrEnum):
-    """What an ongoing report tells of."""
+    """State of the work in an ongoing report."""
 
     WAITING = "waiting"
     """A call waits for a thread."""
@@ -137,18 +150,19 @@ class OngoingState(StrEnum):
     RESUMING = "resuming"
     """The call has returned, and its caller has not run since: the loop is busy."""
     PARKED = "parked"
-    """A thread stands in `async_to_sync`."""
+    """A thread is parked in `async_to_sync`."""
     BLOCKED = "blocked"
     """An event loop cannot run anything else."""
     ABANDONED = "abandoned"
-    """A call waits in a queue that no thread serves any more; or a thread stands in `async_to_sync` for a coroutine
-    that has died without an answer (`exception.type` says of what)."""
+    """A call waits in a queue that no thread serves any more; or a thread is parked in `async_to_sync` for
+    a coroutine that has died without an answer (`exception.type` says of what).
+    """
     IN_FLIGHT = "in_flight"
     """A request within which one of the others goes on."""
 
 
 class FindingKind(StrEnum):
-    """The problems asgiscope names."""
+    """The kinds of problems that asgiscope reports."""
 
     LOOP_BLOCKED = "loop_blocked"
     """Synchronous work ran on a thread whose event loop was running. Cost: `asgiscope.blocked_ns`."""
@@ -161,34 +175,43 @@ class FindingKind(StrEnum):
     SYNC_MIDDLEWARE = "sync_middleware"
     """A sync-only middleware sent the request through a thread. Cost: wait + resume delay of the hop."""
     PARKED_THREAD = "parked_thread"
-    """A thread stood in `async_to_sync` beyond the bound. Cost: the time it was parked; below a sync-only
-    middleware, which alone makes it park, what the parking adds: the handing over to the loop and back."""
+    """A thread was parked in `async_to_sync` longer than the threshold. Cost: the time it was parked; below
+    a sync-only middleware, which alone makes it park, what the parking adds: the way to the loop and back.
+    """
     DEADLOCK = "deadlock"
-    """Calls wait for one another in a circle: none of them can go on. Cost: as for the same span without it."""
+    """Calls wait for one another in a cycle: none of them can continue. Cost: as for the same span without
+    it.
+    """
     CONNECTION_WAIT = "connection_wait"
     """Work waited for a connection of Django's pool, all of which were in use. Cost: the wait."""
     CONNECTION_LEFT = "connection_left"
     """A database connection was left open in a thread that has ended. Cost: 0."""
     CONNECTION_IDLE = "connection_idle"
-    """A database connection is open in a worker of a thread pool that has nothing to do. Cost: 0."""
+    """A database connection is open in an idle worker of a thread pool. Cost: 0."""
     HOP_STORM = "hop_storm"
     """One call site crossed the bridge many times in one request. Cost: wait + resume delay of its hops."""
     STREAM_READ_WHOLE = "stream_read_whole"
-    """A synchronous iterator was streamed under ASGI: Django read all of it in a thread before the first part left.
-    The call site is where the response was made. Cost: `asgiref.run_ns` of that read."""
+    """A synchronous iterator was streamed under ASGI: Django read all of it in a thread before the first
+    part was sent. The call site is where the response was made. Cost: `asgiref.run_ns` of that read.
+    """
     SESSION_SAVED = "session_saved"
-    """The session is saved on every request to a route that only reads (GET, HEAD), or though nothing in it has
-    changed. The call site is where it was changed. Cost: the time the save took."""
+    """The session is saved on every request to a route that only reads (GET, HEAD), or though nothing in it
+    has changed. The call site is where it was changed. Cost: the time the save took.
+    """
 
 
 USER_OBJECT: Final = "asgiscope.user_object"
-"""str, on a finding: dotted name of the outermost object that the site declares and that the work was done for."""
+"""str, on a finding: dotted name of the outermost object that the site declares and that the work was done
+for.
+"""
 USER_OBJECT_KIND: Final = "asgiscope.user_object.kind"
 """An `ObjectKind`, beside `asgiscope.user_object`."""
 
 
 LIBRARY_SITE: Final = "asgiscope.library_site"
-"""str, where the call site is not where it happened: `file:line function` of the package that worked for it."""
+"""str, where the call site is not where it happened: `file:line function` of the package that worked for
+it.
+"""
 
 
 class ObjectKind(StrEnum):
@@ -223,21 +246,23 @@ REQUEST_RESUME_NS: Final = "asgiscope.request.resume_ns"
 REQUEST_LOOP_CAUSED_NS: Final = "asgiscope.request.loop_caused_ns"
 """int: how long this request's own code blocked the event loop."""
 REQUEST_LOOP_SUFFERED_NS: Final = "asgiscope.request.loop_suffered_ns"
-"""int: how long this request stood still because others blocked the event loop."""
+"""int: how long this request was delayed because others blocked the event loop."""
 REQUEST_ACCEPT_DELAY_NS: Final = "asgiscope.request.accept_delay_ns"
-"""int: how long it lay in the kernel, at least, while the event loop was blocked, before the server read it.
+"""int: how long it waited in the kernel, at least, while the event loop was blocked, before the server read
+it.
 
 Spans in older stores have it as `asgiscope.request.unseen_ns`."""
 REQUEST_OVERHEAD_NS: Final = "asgiscope.request.overhead_ns"
-"""int: how long it waited for its hops, each instant once: the union of the queue waits and resume delays of its
-bridge calls. Never above its duration, however many calls wait side by side."""
+"""int: how long it waited for its hops, each instant once: the union of the queue waits and resume delays
+of its bridge calls. Never above its duration, however many calls wait side by side.
+"""
 REQUEST_QUERIES: Final = "asgiscope.request.queries"
 REQUEST_QUERY_NS: Final = "asgiscope.request.query_ns"
 REQUEST_REFUSALS: Final = "asgiscope.request.refusals"
 REQUEST_DURATION_NS: Final = "asgiscope.request.duration_ns"
 """int, where the server span is OpenTelemetry's: the whole request; that span leaves out what is streamed."""
 REQUEST_DISCONNECTED: Final = "asgiscope.request.disconnected"
-"""bool: the client went away before the response had been sent; without a status, before it had begun."""
+"""bool: the client disconnected before the response had been sent; without a status, before it had begun."""
 REQUEST_HOPS_AT_SITE: Final = "asgiscope.request.hops_at_site"
 """int, on a hop storm: the hops made at the call site named in `code.*`."""
 
@@ -266,8 +291,9 @@ RESUME_NS: Final = "asgiref.resume_ns"
 OUTCOME: Final = "asgiref.outcome"
 """An `Outcome`, on a bridge call that was submitted: how its wait ended, or that it has not."""
 OVERHEAD_NS: Final = "asgiref.overhead_ns"
-"""int: the part of the wait and the resume delay in which no call of the same request, sent earlier, waited too;
-absent where that is all of them."""
+"""int: the part of the wait and the resume delay in which no call of the same request, sent earlier, waited
+too; absent where that is all of them.
+"""
 IDLE_NS: Final = "asgiref.wait_idle_ns"
 """int: the part of the queue wait in which no call held the thread. wait = sum of overlaps + idle,
 but for a wait behind more than 512 calls, of which the first and the last are told apart."""
@@ -285,7 +311,7 @@ MIDDLEWARE: Final = "asgiscope.middleware"
 
 
 class Outcome(StrEnum):
-    """What became of a bridge call. Its wait lasts until then, and its holders are named whatever it is."""
+    """Outcome of a bridge call. Its wait ends with it, and its holders are reported whatever the outcome."""
 
     RAN = "ran"
     """Its function ran, and its caller waited for it."""
@@ -294,9 +320,11 @@ class Outcome(StrEnum):
     CANCELLED_WHILE_RUNNING = "cancelled_while_running"
     """Its caller gave up while the function ran, and the function ran on."""
     ABANDONED = "abandoned"
-    """No thread serves its queue any more (the thread that stood in `async_to_sync` has gone, or a pool broke)."""
+    """No thread serves its queue any more (the thread parked in `async_to_sync` has ended, or a pool
+    broke).
+    """
     WAITING = "waiting"
-    """On an ongoing report: it is in its queue still."""
+    """On an ongoing report: it is still in its queue."""
     RUNNING = "running"
     """On an ongoing report: its function runs."""
 
@@ -330,7 +358,9 @@ class HopReason(StrEnum):
 LINK: Final = "asgiscope.link"
 OVERLAP_NS: Final = "asgiscope.overlap_ns"
 OVERLAP_MAX_NS: Final = "asgiscope.overlap_max_ns"
-"""int, on a link to a victim of which the kernel does not tell: its most; its least is 0, and it is not counted."""
+"""int, on a link to a victim for which the kernel does not say: its maximum; its minimum is 0, and it is
+not counted.
+"""
 LINK_ADDED: Final = "asgiscope.link.added"
 """bool, on a link to a victim: no earlier span of the finding had it among its victims."""
 LINK_ADDED_NS: Final = "asgiscope.link.added_ns"
@@ -350,15 +380,16 @@ class LinkKind(StrEnum):
     DELAYED = "delayed"
     """From a stall to a victim (span id of the victim's server span)."""
     STARTED_BY = "started_by"
-    """From what a task does after the request that started it has ended, to that request (its server span)."""
+    """From what a task does after the request that started it has ended, to that request (its server span).
+    """
 
 
 class Victim(StrEnum):
-    """How far a request had come when the stall delayed it."""
+    """State of a request when the stall delayed it."""
 
     IN_FLIGHT = "in_flight"
     NOT_ACCEPTED = "not_accepted"
-    """The server had not read it yet: its bytes lay in the kernel."""
+    """The server had not read it yet: its bytes were in the kernel."""
 
 
 # --- Stalls (`event_loop blocked`) ----------------------------------------------------------------------
@@ -367,12 +398,15 @@ SPAN_BLOCKED: Final = "event_loop blocked"
 BLOCKED_NS: Final = "asgiscope.blocked_ns"
 CAUSE: Final = "asgiscope.cause"
 SAMPLES: Final = "asgiscope.samples"
-"""int: stack samples the watchdog took during the stall; 0 where only a probe saw it. With samples, the stack and
-the call site are those that most samples agree on."""
+"""int: stack samples the watchdog took during the stall; 0 where only a probe saw it. With samples, the
+stack and the call site are those that most samples agree on.
+"""
 BLOCKING_OPERATION: Final = "asgiscope.operation"
-"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...); nested: the outermost."""
+"""str: what blocked, where a probe saw it (`SELECT shop_product`, `session load`, ...); nested: the
+outermost.
+"""
 OPERATION_KIND: Final = "asgiscope.operation.kind"
-"""An `OperationKind`, on a stall and on a refusal: what a probe saw, or what the sampled stack stood in. Advice
+"""An `OperationKind`, on a stall and on a refusal: what a probe saw, or what was on the sampled stack. Advice
 depends on it, never on the words of a name."""
 
 
@@ -409,7 +443,7 @@ class OperationKind(StrEnum):
 
 
 class Cause(StrEnum):
-    """How a stall is known."""
+    """How a stall was detected."""
 
     CALL = "call"
     """A probe saw the blocking call: the length is exact."""
@@ -425,10 +459,11 @@ AWAITED: Final = "asgiscope.awaited"
 """An `Awaited`: the loop's thread waited for something of another thread's, and for what."""
 AWAITED_THREAD_ID: Final = "asgiscope.awaited.thread.id"
 AWAITED_THREAD_NAME: Final = "asgiscope.awaited.thread.name"
-"""int, str: the thread that had to act for the wait to end (joined, running the future, holding the lock). Absent
-where nobody can know it."""
+"""int, str: the thread that had to act for the wait to end (joined, running the future, holding the lock).
+Absent where nobody can know it.
+"""
 AWAITED_SITE: Final = "asgiscope.awaited.code"
-"""str: where that thread stood: `function (file:line)`; of native code the function alone."""
+"""str: where that thread was: `function (file:line)`; for native code the function alone."""
 AWAITED_STACK: Final = "asgiscope.awaited.stacktrace"
 """str: its stack, as `code.stacktrace`."""
 STARVED_OF: Final = "asgiscope.stall.starved_of"
@@ -440,15 +475,19 @@ STALL_THREAD_CPU_NS: Final = "asgiscope.stall.thread_cpu_ns"
 STALL_PROCESS_CPU_NS: Final = "asgiscope.stall.process_cpu_ns"
 """int: processor time of the whole process, that thread included."""
 STALL_DELAY_NS: Final = "asgiscope.stall.scheduler_delay_ns"
-"""int, Linux: how long the loop's thread was ready and waited for a processor, once it had been asked to answer."""
+"""int, Linux: how long the loop's thread was ready and waited for a processor, once it had been asked to
+answer.
+"""
 STALL_TIMESLICES: Final = "asgiscope.stall.timeslices"
-"""int, Linux: how often it got one in that time. One that waits for the GIL wakes up every few milliseconds."""
+"""int, Linux: how often it got one in that time. One that waits for the GIL wakes up every few
+milliseconds.
+"""
 STALL_OVERSLEPT_NS: Final = "asgiscope.stall.watchdog_overslept_ns"
-"""int: how much longer than it wanted the watchdog's own thread slept."""
+"""int: by how much the watchdog's own thread overslept."""
 
 
 class Awaited(StrEnum):
-    """What a thread can wait for that another has to give."""
+    """What a thread can wait for that another thread must provide."""
 
     THREAD = "thread"
     """Another thread's end: a join, or an executor that is shut down."""
@@ -475,7 +514,7 @@ class Starvation(StrEnum):
     STOPPED = "stopped"
     """The whole process did not run: stopped, suspended, or its machine was."""
     UNKNOWN = "unknown"
-    """It stood where a loop rests, used no processor, and nothing says why."""
+    """It was where a loop rests, used no processor time, and no counter explains it."""
 
 
 # --- Refusals (`async_unsafe refused`) ------------------------------------------------------------------
@@ -488,7 +527,9 @@ REFUSED_BY: Final = "asgiscope.refused_by"
 REFUSAL_KIND: Final = "asgiscope.refusal.kind"
 """A `RefusalKind`."""
 REFUSAL_CAUGHT: Final = "asgiscope.refusal.caught"
-"""bool, where the refusal belongs to a request: the error did not reach Django's handler, so it failed nothing."""
+"""bool, where the refusal belongs to a request: the error did not reach Django's handler, so it failed
+nothing.
+"""
 REFUSAL_STATUS: Final = "asgiscope.refusal.status"
 """int: the status that its request answered; absent where it has not answered."""
 
@@ -518,12 +559,15 @@ SPAN_MIDDLEWARE_CHAIN: Final = "middleware chain"
 CHAIN_NAMES: Final = "asgiscope.middleware.names"
 """str[]: dotted paths, outermost first; the last is `view`, Django's own dispatch to the view."""
 CHAIN_MODES: Final = "asgiscope.middleware.modes"
-"""str[]: `async`, `sync` or `both`: what each is capable of."""
+"""str[]: `async`, `sync` or `both`: what each supports."""
 CHAIN_HOOKS: Final = "asgiscope.middleware.hooks"
-"""str[]: of each the hooks that it has or inherits (`process_request`, `process_view`, ...), as `asgiref.function`
-names them on the hops that they cost, with a space between two."""
+"""str[]: of each the hooks that it has or inherits (`process_request`, `process_view`, ...), as
+`asgiref.function` names them on the hops that they cost, with a space between two.
+"""
 CHAIN_ADAPTED: Final = "asgiscope.middleware.adapted"
-"""str[]: `""`, `sync_to_async` or `async_to_sync`: what Django put around each for the one outside to call it."""
+"""str[]: `""`, `sync_to_async` or `async_to_sync`: what Django put around each for the one outside to call
+it.
+"""
 
 # --- Sessions -------------------------------------------------------------------------------------------
 
@@ -554,7 +598,7 @@ TEMPLATE_ENGINE: Final = "asgiscope.template.engine"
 SPAN_SIGNAL: Final = "signal"
 """`signal {name}`: all receivers of one sending; a span from a millisecond on."""
 SIGNAL_NAME: Final = "asgiscope.signal.name"
-"""str: what the module that sends it calls it."""
+"""str: its name in the module that sends it."""
 SIGNAL_RECEIVERS: Final = "asgiscope.signal.receivers"
 """int: receivers connected, of any sender."""
 SPAN_HASH: Final = "password hash"
@@ -563,8 +607,9 @@ HASH_ALGORITHM: Final = "asgiscope.hash.algorithm"
 HASH_OPERATION: Final = "asgiscope.hash.operation"
 """str: `encode`, `verify` or `harden_runtime`."""
 SPAN_FILE: Final = "file"
-"""`file {operation}`: open, save, delete, exists, listdir, size, ... of a storage; read, write, ... of a file,
-these on the event loop only."""
+"""`file {operation}`: open, save, delete, exists, listdir, size, ... of a storage; read, write, ... of a
+file, these on the event loop only.
+"""
 FILE_OPERATION: Final = "asgiscope.file.operation"
 FILE_STORAGE: Final = "asgiscope.file.storage"
 """str: dotted path of the storage's class."""
@@ -596,14 +641,15 @@ SPAN_CONNECTION_IDLE: Final = "connection idle"
 DB_CONNECTIONS_LEFT: Final = "asgiscope.db.connections_left"
 """int: connections of the process that are open in threads that have ended."""
 DB_CONNECTIONS_IDLE: Final = "asgiscope.db.connections_idle"
-"""int: connections of the process that are open in workers of thread pools that have nothing to do."""
+"""int: connections of the process that are open in idle workers of thread pools."""
 DB_POOL_NAME: Final = "db.client.connection.pool.name"
 DB_POOL_SIZE: Final = "asgiscope.db.pool.size"
 DB_POOL_WAITING: Final = "asgiscope.db.pool.waiting"
-"""int: who waited already when this one came."""
+"""int: number of waiting calls when this one started to wait."""
 DB_POOL_HOLDERS: Final = "asgiscope.db.pool.holders"
-"""str[], where every connection was in use: who had them, each with its thread or task, its line and its route.
-The span links to each (`held_by`)."""
+"""str[], where every connection was in use: the holders, each with its thread or task, its line and its
+route. The span links to each (`held_by`).
+"""
 
 # --- Metrics: tallies of everything recorded, exact whatever the sampling -------------------------------
 # Sent as deltas: a point covers the time since the last one that the receiver acknowledged, so nothing is
@@ -616,12 +662,16 @@ METRIC_REQUEST_SUMS: Final = "asgiscope.request."
 """Sums by `http.route`, one a request sum: hops, queries, refusals ({1}); wait, run, resume, loop_caused,
 loop_suffered, overhead, query_time (s)."""
 METRIC_REQUEST_ERRORS: Final = "asgiscope.request.errors"
-"""Sum, {request}, by `http.route`: requests answered with a status of 500 or above, or ended by an exception."""
+"""Sum, {request}, by `http.route`: requests answered with a status of 500 or above, or ended by an
+exception.
+"""
 METRIC_REQUEST_RESPONSES: Final = "asgiscope.request.responses"
 """Sum, {request}, by `http.route` and `asgiscope.response.class`: every request, by what it was answered."""
 RESPONSE_CLASS: Final = "asgiscope.response.class"
 RESPONSE_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-"""The values of `asgiscope.response.class`, in the order of the status' first digit; `none`: no answer began."""
+"""The values of `asgiscope.response.class`, in the order of the status' first digit; `none`: no answer
+began.
+"""
 METRIC_BRIDGE_WAIT: Final = "asgiscope.bridge.wait"
 """Histogram, s, by `asgiref.function`, `asgiref.executor`, `http.route`: every bridge call's queue wait."""
 METRIC_BRIDGE_RUN: Final = "asgiscope.bridge.run"
@@ -629,21 +679,22 @@ METRIC_BRIDGE_RUN: Final = "asgiscope.bridge.run"
 METRIC_BRIDGE_RESUME: Final = "asgiscope.bridge.resume"
 """Sum, s, by the same."""
 METRIC_BRIDGE_OVERHEAD: Final = "asgiscope.bridge.overhead"
-"""Sum, s, by the same: wait and resume delay, of calls of one request side by side each instant once. Its sum over
-all functions is the time that requests lost to hops."""
+"""Sum, s, by the same: wait and resume delay, of calls of one request side by side each instant once. Its
+sum over all functions is the time that requests lost to hops.
+"""
 METRIC_LOOP_BLOCKED: Final = "asgiscope.loop.blocked"
 """Histogram, s, by `asgiscope.cause`: every stall that was noticed, in seconds of a blocked loop."""
 METRIC_LOOP_TIME: Final = "asgiscope.loop.time"
 """Sum, s: how long event loops were watched; the denominator of the share of time they were blocked."""
 METRIC_LOOP_LAG: Final = "asgiscope.loop.lag"
-"""Histogram, s: how late the watchdog's beats came."""
+"""Histogram, s: how late the watchdog's callbacks ran."""
 METRIC_DROPPED: Final = "asgiscope.dropped"
-"""Sum, {record}: records that found no room in the outbox."""
+"""Sum, {record}: records dropped because the export queue was full."""
 METRIC_FAULTS: Final = "asgiscope.faults"
 """Sum, {fault}, by `asgiscope.fault`: exceptions in asgiscope's own code, none of which reached the site."""
 FAULT: Final = "asgiscope.fault"
 OVERFLOW: Final = "(other)"
-"""The value of `http.route` and `asgiref.function` of the row that takes what no row was left for."""
+"""The value of `http.route` and `asgiref.function` of the row for everything above the limit of rows."""
 
 # --- Resource -------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def in_a_thread(function):
     thread.join()
 def left():
     made.connections._next = 0
-    made.connections.look(made.recorder.clock())
+    made.connections.check(made.recorder.clock())
     return [scope for scope in told if getattr(scope, "kind", "") == "connection"]
 """
 

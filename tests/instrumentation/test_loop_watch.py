@@ -255,11 +255,11 @@ def test_a_loop_that_is_not_run_is_not_blocked(scene: Scene) -> None:
 
 def test_the_watchdogs_sleeps_count_from_the_one_before_the_loop_was_asked(scene: Scene) -> None:
     """Those of a loop that turned in between say nothing of this stall."""
-    scene.watch.slept(900 * MS, 0)
-    scene.watch.look(scene.now)
-    scene.watch.slept(5 * MS, 0)
+    scene.watch.record_oversleep(900 * MS, 0)
+    scene.watch.check(scene.now)
+    scene.watch.record_oversleep(5 * MS, 0)
     scene.stand(stack(VIEW, HANDLE), 100, cpu=1)
-    scene.watch.slept(7 * MS, 0)
+    scene.watch.record_oversleep(7 * MS, 0)
     before, since = scene.watch.counted(scene.now)
     assert (before.overslept_ns, since.overslept_ns) == (5 * MS, 7 * MS)
     assert threading.get_ident() == scene.watch.thread_id

@@ -168,7 +168,7 @@ class World:
             self._submit(tick)
             self._start(tick)
             self._write_down(tick)
-            self.arrivals.look(tick * MS)
+            self.arrivals.send_due(tick * MS)
         self.arrivals.release()
         reports = [copy.copy(scope) for scope in self.sent[::3]]
         for report in reports:  # as they would have left while they lasted: nothing of them is counted

@@ -78,7 +78,7 @@ class Scene:
             self.cpu += int(PERIOD * cpu)
             self.process += int(PERIOD * (cpu + others_cpu))
             self.threads = {self.watch.thread_id: loop, **({OTHER: other} if other is not None else {})}
-            self.watch.look(self.now)
+            self.watch.check(self.now)
 
     def answer(self) -> list[Stall]:
         """Let the loop run what it was asked: the stalls that are sent."""

@@ -4,8 +4,7 @@ A table `otel_traces` of the files in schema/ becomes two tables on every node: 
 replicated within its shard, and `otel_traces`, which distributes writes over the shards and reads from all of
 them. So queries and other modules do not depend on whether there is a cluster.
 
-|- A table with rows becomes both. Rows are distributed by trace id if they have one, so a trace is on one
-shard.
+- A table with rows becomes both. Rows are distributed by trace id if they have one, so a trace is on one shard.
 - A table without rows (ENGINE = Null) stays as it is, on every node.
 - A view that reads such a table writes to the distributed table, once, and the rows go to their shard. Every
   other view reads and writes its own shard, so rollups are beside their spans and nothing is sent twice.

@@ -446,7 +446,7 @@ export interface FindingDetail {
   decisions: Decision[];
 }
 
-/** The problems asgiscope names. */
+/** The kinds of problems that asgiscope reports. */
 export type FindingKind =
   | "loop_blocked"
   | "contention"

@@ -1,1 +1,1 @@
-"""The folder that `asgiscope run` puts on PYTHONPATH. It holds one module, which Python itself imports."""
+"""The folder that `asgiscope run` adds to PYTHONPATH. It holds one module, which Python imports at its start."""

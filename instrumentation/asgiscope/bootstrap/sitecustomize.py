@@ -1,8 +1,8 @@
 """Imported by Python at the start of every process below `asgiscope run`, because this folder is on PYTHONPATH.
 
-Arranges for asgiscope to be installed as soon as Django has loaded its apps, and runs the `sitecustomize` that this
-one stands before, if there is one. It imports nothing of the site's and raises nothing of its own: most processes
-below a server are not Django at all.
+Schedules the install of asgiscope for when Django has loaded its apps, and runs the `sitecustomize` that this
+one shadows, if there is one. It imports nothing of the site's and never raises: most processes below a server
+do not use Django at all.
 """
 
 import os
@@ -18,9 +18,9 @@ def _arrange() -> None:
         import asgiscope  # noqa: PLC0415 - may be missing, see below
 
         asgiscope.instrument()
-    except Exception as error:  # noqa: BLE001 - a process must start whatever happens here
-        # Another interpreter further down (a tool, a script) has no asgiscope and should not hear of it; the
-        # process that was asked for must.
+    except Exception as error:  # noqa: BLE001 - the process must start in any case
+        # Warn only in the process that `asgiscope run` started: another interpreter further down (a tool, a
+        # script) may have no asgiscope for good reason.
         if os.environ.get("ASGISCOPE_RUN_PID") == str(os.getpid()):
             print(  # noqa: T201 - logging is not configured yet, and may never be
                 f"asgiscope is not active: {sys.executable} cannot import it ({error}). "
@@ -30,7 +30,7 @@ def _arrange() -> None:
 
 
 def _chain() -> None:
-    """Run the next `sitecustomize` on the path as if this one were not there."""
+    """Run the next `sitecustomize` on the path as if this one did not exist."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != FOLDER]  # noqa: PTH100
     spec = PathFinder.find_spec("sitecustomize", sys.path)
     if spec is not None and spec.loader is not None:

@@ -1,4 +1,4 @@
-"""What is told once in a while: for findings of traces that are not sampled, whose number says nothing more.
+"""A rate limit per key, for findings of traces that are not sampled: more of them would add no information.
 
 Pure; the clock is injected. Overhead model: a dictionary look-up and a clock reading.
 """
@@ -7,14 +7,14 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 AGAIN_NS: Final = 60_000_000_000
-"""How long a key has to wait for its next turn."""
+"""Interval between two turns of a key."""
 _MAX_KEYS: Final = 1000
 
 
 class RateLimiter:
-    """Gives each key a turn, and the next one a minute later. Two threads at once may both get it: it is rare.
+    """Allows each key one turn per minute. Two threads at once may both get it; that is rare and harmless.
 
-    Beyond 1,000 keys all are forgotten: then each has a turn at once, and memory stays bounded.
+    Above 1,000 keys all are dropped, so that memory stays bounded: then each key has a turn at once.
     """
 
     def __init__(self, clock: Callable[[], int], again_ns: int = AGAIN_NS) -> None:
@@ -23,11 +23,11 @@ class RateLimiter:
         self._next: dict[Hashable, int] = {}
 
     def due(self, key: Hashable) -> bool:
-        """Whether it is this key's turn; it stays so until it is taken."""
+        """Return whether the key may have a turn; does not take it."""
         return self._clock() >= self._next.get(key, 0)
 
     def take(self, key: Hashable) -> bool:
-        """Whether it is this key's turn, which is taken with that."""
+        """Return whether the key may have a turn, and take it."""
         if not self.due(key):
             return False
         if len(self._next) >= _MAX_KEYS:

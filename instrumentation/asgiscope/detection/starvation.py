@@ -35,24 +35,25 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 STOPPED_NS: Final = 100_000_000
-"""A sleep that took so much too long, with no processor time used anywhere, is no crowded machine."""
+"""A sleep that took this much too long, without processor time used anywhere, is not due to a busy machine.
+"""
 _RUSAGE_THREAD: Final = getattr(resource, "RUSAGE_THREAD", None)
 
 
 class Reading(NamedTuple):
-    """What the system had counted at one moment; None where it does not count that."""
+    """The system's counters at one moment; None for those it does not have."""
 
     at: int
     """On the recorder's clock."""
     thread_cpu_ns: int | None
     process_cpu_ns: int
     delay_ns: int | None = None
-    """Time ready to run and not running."""
+    """Time ready to run but not running."""
     timeslices: int | None = None
 
 
 class Counts(NamedTuple):
-    """What was counted over an interval in which a loop did not answer."""
+    """The counters over an interval in which a loop did not respond."""
 
     length_ns: int = 0
     thread_cpu_ns: int | None = 0
@@ -60,39 +61,39 @@ class Counts(NamedTuple):
     delay_ns: int | None = None
     timeslices: int | None = None
     overslept_ns: int = 0
-    """How much longer than it wanted the watchdog slept."""
+    """By how much the watchdog's sleeps were longer than requested."""
     overslept_awake_ns: int = 0
-    """The part of that in which it woke up again and again: it waited for the GIL."""
+    """The part of that during which it woke up again and again: it waited for the GIL."""
     overslept_longest_ns: int = 0
     """The longest of those sleeps."""
     asleep_ns: int = 0
-    """How long the thread is known to have slept, at least."""
+    """Lower bound of the time that the thread slept."""
 
 
 class Interpreter(NamedTuple):
-    """What the interpreter does with threads that are ready."""
+    """How the interpreter schedules threads that are ready."""
 
     gil: bool
     switch_ns: int
-    """After how long a thread that waits for the GIL asks for it again."""
+    """Switch interval: how long a thread waits for the GIL before it asks for it again."""
 
 
 class Lost(NamedTuple):
-    """How much of an interval a loop was ready and did not run, and why."""
+    """How long a loop was ready but did not run, and why."""
 
     ns: int = 0
     cause: Starvation = Starvation.PROCESSOR
 
 
 def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
-    """Return how much of an interval the thread was ready to run and did not."""
+    """Return how long the thread was ready to run but did not."""
     length, cpu = counts.length_ns, counts.thread_cpu_ns or 0
     delay = min(counts.delay_ns or 0, max(length - counts.asleep_ns, 0))
     others_cpu = max(counts.process_cpu_ns - cpu, 0)
     found = Lost(delay)
     asleep = max(length - cpu - delay, 0)
-    # Asleep, and awake again at least every other switch interval: what it wanted was the interpreter, if others
-    # used that meanwhile, or got no processor to use it with, as the watchdog's sleeps tell.
+    # Sleeping, and awake at least every other switch interval: it waited for the GIL if other threads
+    # computed meanwhile, or else for a processor, as the watchdog's sleeps show.
     asked = (counts.timeslices or 0) * interpreter.switch_ns * 2
     busy = others_cpu + counts.overslept_ns
     if interpreter.gil and asked >= asleep > 0 and busy * 2 >= asleep:
@@ -102,7 +103,8 @@ def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
     awake = interpreter.gil and counts.overslept_awake_ns * 2 >= counts.overslept_ns
     stopped = counts.process_cpu_ns * 4 <= length and not awake
     if counts.delay_ns is not None:
-        # The thread's own counters say more than the watchdog's sleeps, but not that the process was stopped.
+        # The thread's own counters are more precise than the watchdog's sleeps, but do not show that the
+        # process was stopped.
         longest = min(counts.overslept_longest_ns, max(length - cpu, 0))
         if stopped and longest >= STOPPED_NS and longest * 2 >= length:
             return Lost(longest, Starvation.STOPPED)
@@ -114,9 +116,10 @@ def lost_of(counts: Counts, interpreter: Interpreter) -> Lost:
 
 
 def judge(intervals: Sequence[Counts], least_ns: int, interpreter: Interpreter) -> Starvation | None:
-    """Return what a loop was starved of that did not answer during some intervals, None if it was not.
+    """Return what a loop that did not respond in these intervals was starved of, or None if it was not.
 
-    It was if it lost half of the time, or at least a quarter and what is left is no stall (`least_ns`).
+    It was starved if it lost half of the time, or at least a quarter and the rest is shorter than a stall
+    (`least_ns`).
     """
     lost = [lost_of(counts, interpreter) for counts in intervals]
     total, length = sum(one.ns for one in lost), sum(counts.length_ns for counts in intervals)
@@ -126,14 +129,14 @@ def judge(intervals: Sequence[Counts], least_ns: int, interpreter: Interpreter) 
 
 
 def computed_share(intervals: Sequence[Counts]) -> float:
-    """Return the share of some intervals, 0 to 1, in which the loop's thread computed; 0 where nobody knows."""
+    """Return the share of the intervals, 0 to 1, in which the loop's thread computed; 0 if unknown."""
     length = sum(counts.length_ns for counts in intervals)
     computed = sum(counts.thread_cpu_ns or 0 for counts in intervals)
     return min(computed / length, 1.0) if length > 0 else 0.0
 
 
 class ThreadMeter:
-    """Reads what the system has counted of one thread, from any thread. Made on that thread."""
+    """Reads the system's counters of one thread, from any thread. Created on that thread."""
 
     def __init__(self) -> None:
         self._clock = _cpu_clock(threading.get_ident())
@@ -142,17 +145,17 @@ class ThreadMeter:
         self._stat = f"{folder}stat" if folder else ""
 
     def read(self, at: int, *, whole: bool) -> Reading:
-        """Read the clocks, and if `whole` the scheduler's counters too."""
+        """Read the clocks, and with `whole` the scheduler's counters too."""
         delay, timeslices = self._scheduled() if whole and self._schedstat else (None, None)
         return Reading(at, self._thread_cpu(), time.process_time_ns(), delay, timeslices)
 
     def is_asleep(self) -> bool:
-        """Return whether the thread sleeps; False where the system does not say."""
+        """Return whether the thread sleeps; False if the system does not say."""
         if not self._stat:
             return False
         try:
             with open(self._stat, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
-                _, _, rest = file.read(256).rpartition(b")")  # after the name, which may hold anything
+                _, _, rest = file.read(256).rpartition(b")")  # after the name, which may contain anything
         except OSError:  # the thread has ended
             return False
         return rest[1:2] == b"S"
@@ -164,23 +167,23 @@ class ThreadMeter:
             return None
 
     def _scheduled(self) -> tuple[int | None, int | None]:
-        """Delay in ns and time slices, (None, None) where they cannot be read."""
+        """Return the delay in ns and the number of time slices, (None, None) if they cannot be read."""
         try:
             with open(self._schedstat, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
                 _, delay, slices = file.read(128).split()
-        except (OSError, ValueError):  # the thread has ended, or a kernel of another kind
+        except (OSError, ValueError):  # the thread has ended, or the kernel differs
             return None, None
         return int(delay), int(slices)
 
 
 def _cpu_clock(thread_id: int) -> int | None:
-    """Return the clock of a thread's processor time, for other threads to read; not every system has one."""
+    """Return the clock of a thread's processor time, readable from other threads; None if the system has none."""
     of_thread = getattr(time, "pthread_getcpuclockid", None)
     return of_thread(thread_id) if of_thread is not None else None
 
 
 def counts_between(first: Reading, last: Reading, overslept: "Oversleep", asleep_ns: int = 0) -> Counts:
-    """Return what was counted between two readings; the thread is known to have slept for `asleep_ns` of it."""
+    """Return the counters between two readings; the thread is known to have slept for `asleep_ns` of the time."""
     return Counts(
         last.at - first.at,
         _difference(first.thread_cpu_ns, last.thread_cpu_ns),
@@ -199,7 +202,7 @@ def _difference(first: int | None, last: int | None) -> int | None:
 
 
 class Oversleep:
-    """How much longer than it wanted the watchdog's thread slept, since it was last reset."""
+    """By how much the watchdog's sleeps were longer than requested, since the last reset."""
 
     __slots__ = ("awake_ns", "longest_ns", "total_ns")
 
@@ -207,7 +210,7 @@ class Oversleep:
         self.total_ns = self.awake_ns = self.longest_ns = 0
 
     def add(self, over_ns: int, switches: int, switch_ns: int) -> None:
-        """Count one sleep that took `over_ns` too long, in which the thread was switched out so many times."""
+        """Add one sleep that took `over_ns` too long, with the number of context switches during it."""
         if over_ns <= 0:
             return
         self.total_ns += over_ns
@@ -216,12 +219,12 @@ class Oversleep:
             self.awake_ns += over_ns
 
     def reset(self) -> None:
-        """Start anew."""
+        """Start again at zero."""
         self.total_ns = self.awake_ns = self.longest_ns = 0
 
 
 class Sleep:
-    """How long a thread is known to have slept, from looks at it."""
+    """Known sleep time of a thread, from samples of its state."""
 
     __slots__ = ("_last", "total_ns")
 
@@ -230,20 +233,20 @@ class Sleep:
         self._last: Reading | None = None
 
     def add(self, now: Reading, *, is_asleep: bool) -> None:
-        """Count the time since the last look if the thread was asleep then, is now, and did not run between."""
+        """Add the time since the last sample if the thread slept at both and did not run in between."""
         last = self._last
         if last is not None and is_asleep and last.thread_cpu_ns == now.thread_cpu_ns is not None:
             self.total_ns += now.at - last.at
         self._last = now if is_asleep else None
 
     def reset(self) -> None:
-        """Forget all looks."""
+        """Drop all samples."""
         self.total_ns = 0
         self._last = None
 
 
 def own_switches() -> int:
-    """Return how often the calling thread has given up the processor by itself, 0 where that is not counted."""
+    """Return how often the calling thread has voluntarily given up the processor, 0 if that is not counted."""
     if _RUSAGE_THREAD is None:
         return 0
     return int(resource.getrusage(_RUSAGE_THREAD).ru_nvcsw)
@@ -257,7 +260,7 @@ class OwnUse(NamedTuple):
 
 
 def own_use() -> OwnUse | None:
-    """Return what the calling thread has used so far, None where the system does not count it (not Linux)."""
+    """Return what the calling thread has used so far, None if the system does not count it (not Linux)."""
     if _RUSAGE_THREAD is None:
         return None
     used = resource.getrusage(_RUSAGE_THREAD)
@@ -265,10 +268,10 @@ def own_use() -> OwnUse | None:
 
 
 def starved_between(before: OwnUse | None, after: OwnUse | None, least_ns: int) -> Starvation | None:
-    """Return what the calling thread was starved of between two moments, None if it worked or waited.
+    """Return what the calling thread was starved of between two moments, or None if it worked or waited.
 
-    It was starved of the processor if it computed for less than `least_ns` and never gave the processor up by
-    itself: who waits for a socket, a lock or the GIL gives it up.
+    It was starved of the processor if it computed for less than `least_ns` and never gave the processor up
+    voluntarily: a thread that waits for a socket, a lock or the GIL does.
     """
     if before is None or after is None or after.voluntary_switches != before.voluntary_switches:
         return None

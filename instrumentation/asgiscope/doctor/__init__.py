@@ -1,4 +1,4 @@
-"""`asgiscope doctor`: loads a site as a server would, and prints what is wrong."""
+"""`asgiscope doctor`: load a site as a server would, and print its problems."""
 
 import dataclasses
 import json
@@ -14,24 +14,25 @@ CANNOT_LOOK = 2
 
 
 def examine(*, settings: str | None = None, as_json: bool = False, timeout_s: float = 5.0) -> int:
-    """Print the report; the exit code (0: no problem, 1: a problem, 2: it could not check)."""
+    """Print the report and return the exit code (0: no problem, 1: a problem, 2: the check was not possible)."""
     try:
-        report = look(settings=settings, timeout_s=timeout_s)
+        report = build_report(settings=settings, timeout_s=timeout_s)
     except CannotLook as error:
         print(json.dumps({"error": str(error)}) if as_json else f"asgiscope doctor: {error}", file=sys.stderr)  # noqa: T201
         return CANNOT_LOOK
     if as_json:
-        print(json.dumps(dataclasses.asdict(report), indent=2))  # noqa: T201 - the report is what it is for
+        print(json.dumps(dataclasses.asdict(report), indent=2))  # noqa: T201 - the output
     else:
         print(render(report))  # noqa: T201
     return PROBLEMS if report.problems else OK
 
 
-def look(*, settings: str | None = None, timeout_s: float = 5.0) -> Report:
+def build_report(*, settings: str | None = None, timeout_s: float = 5.0) -> Report:
     """Examine the site and the collector.
 
     Raises:
-        CannotLook: there is no settings module, or Django does not start with it; the message says what to do.
+        CannotLook: there is no settings module, or Django does not start with it; the message says what to
+            do.
     """
     report = Report()
     site.find_settings(report, settings)

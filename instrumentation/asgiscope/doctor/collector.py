@@ -1,4 +1,4 @@
-"""Whether the collector answers: an OTLP request that holds no span, sent as the exporter would send it."""
+"""Check of the collector: send an OTLP request without spans, as the exporter would send it."""
 
 import http.client
 import os
@@ -28,7 +28,7 @@ _STATUS = {
 
 
 def ask(report: Report, config: Config, timeout_s: float) -> None:
-    """Put the collector's answer into the report."""
+    """Add the collector's answer to the report."""
     endpoint = Sender("traces", config.endpoint).url
     found = report.collector = Collector(endpoint=_shown(endpoint))
     parts = urlsplit(endpoint)
@@ -97,6 +97,6 @@ def _about(status: int) -> str:
 
 
 def _shown(endpoint: str) -> str:
-    """Without a user's name and password."""
+    """Return the endpoint without user name and password."""
     parts = urlsplit(endpoint)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

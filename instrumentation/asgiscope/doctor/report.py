@@ -1,4 +1,4 @@
-"""What the doctor found: the data, which `--json` prints as it is, and the same for people."""
+"""The doctor's report: as data, which `--json` prints, and as text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Probe:
 
 @dataclass
 class Setting:
-    """A setting in force. `source`: a variable, `settings.ASGISCOPE` or `default`."""
+    """An active setting. `source`: a variable, `settings.ASGISCOPE` or `default`."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Setting:
 
 @dataclass
 class Step:
-    """A middleware, or the view. `hops`: crossings to a thread that a request pays here."""
+    """A middleware, or the view. `hops`: crossings to a thread that it costs each request."""
 
     name: str
     capable: str
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass
 class Collector:
-    """The collector's answer. `status`: the HTTP status, 0 where there was none."""
+    """The collector's answer. `status`: the HTTP status, 0 if there was no answer."""
 
     endpoint: str = ""
     answers: bool = False
@@ -50,7 +50,7 @@ class Collector:
 
 @dataclass
 class Report:
-    """Everything the doctor found. `problems` want mending; `notes` are worth knowing."""
+    """All results of the doctor. `problems` should be fixed; `notes` are information."""
 
     settings_module: str = ""
     settings_found: str = ""
@@ -68,7 +68,7 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """The report as text."""
+    """Return the report as text."""
     sections = {
         "Site": [
             f"settings     {report.settings_module} ({report.settings_found})",

@@ -1,6 +1,6 @@
 """The site as Django loads it: settings, versions, probes, middleware.
 
-Nothing here is sent or kept: asgiscope is switched off while Django starts, and the probes are put on and taken off
+Nothing is sent or kept: asgiscope is disabled while Django starts, and the probes are installed and removed
 with a sender that drops everything.
 """
 
@@ -46,10 +46,10 @@ class CannotLook(Exception):  # noqa: N818 - an outcome; the message says what t
 
 
 def find_settings(report: Report, given: str | None) -> None:
-    """Which settings module: the one given, the variable's, or the one that manage.py names.
+    """Find the settings module: the given one, the environment variable's, or the one named in manage.py.
 
     Raises:
-        CannotLook: none of these.
+        CannotLook: there is none.
     """
     manage = next((p for f in (Path.cwd(), *Path.cwd().parents) if (p := f / "manage.py").is_file()), None)
     named = _named_by(manage) if manage is not None else ""
@@ -73,7 +73,7 @@ def find_settings(report: Report, given: str | None) -> None:
 
 
 def _named_by(manage: Path) -> str:
-    """The module in `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "...")`, or in an assignment to it."""
+    """Return the module in `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "...")`, or in an assignment to it."""
     try:
         tree = ast.parse(manage.read_text())
     except (OSError, SyntaxError, ValueError):
@@ -93,7 +93,7 @@ def _named_by(manage: Path) -> str:
 
 
 def load_django(report: Report) -> None:
-    """Start Django, with asgiscope switched off.
+    """Start Django with asgiscope disabled.
 
     Raises:
         CannotLook: Django is missing, or does not start.
@@ -123,7 +123,7 @@ def load_django(report: Report) -> None:
 
 
 def read_settings(report: Report) -> Config:
-    """The settings in force; a wrong one is a problem, and the defaults stand for it."""
+    """Return the active settings; an invalid one is reported as a problem, and the defaults are returned."""
     from django.conf import settings  # noqa: PLC0415 - Django is loaded by now
 
     given = dict(getattr(settings, "ASGISCOPE", None) or {})
@@ -156,7 +156,7 @@ def _plain(value: Any) -> str:
 
 
 def _without_user(text: str) -> str:
-    """A URL without its user's name and password."""
+    """Return a URL without user name and password."""
     scheme, found, rest = text.partition("://")
     if not found:
         return text
@@ -165,7 +165,7 @@ def _without_user(text: str) -> str:
 
 
 def read_versions(report: Report) -> None:
-    """Python and everything whose version matters, as far as it is installed."""
+    """Report the versions of Python and of relevant packages that are installed."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     report.versions["Python"] = (
         f"{platform.python_implementation()} {platform.python_version()}{'' if gil else ', without GIL'}"
@@ -194,7 +194,7 @@ def read_versions(report: Report) -> None:
 
 
 def loop_notes(servers: set[str]) -> list[str]:
-    """Return what an installed server can be told to run that asgiscope does not see, a sentence each."""
+    """Return one sentence per server that can run in a mode that asgiscope does not support."""
     notes = []
     if "hypercorn" in servers and importlib.util.find_spec("trio") is not None:
         notes.append(
@@ -209,20 +209,20 @@ def loop_notes(servers: set[str]) -> list[str]:
 
 
 def try_probes(report: Report, config: Config) -> None:
-    """Put every probe on and take it off again."""
+    """Install every probe and remove it again."""
     made = Instrumentation(dataclasses.replace(config, disabled=False), Memory(), warn=logger.debug)
     with instead(made):
         report.probes = [
             Probe(name, name in made.installed, made.refused.get(name, "")) for name in made.probes()
         ]
-        read_middleware(report)  # as it runs while they are on
+        read_middleware(report)  # needs the probes to be installed
     for probe in report.probes:
         if not probe.installed and PREFIX not in probe.refused:
             report.problems.append(f"The probe {probe.name} would be left out: {probe.refused}.")
 
 
 def read_middleware(report: Report) -> None:
-    """The chain, how each runs, and the hops that a request pays for it under ASGI."""
+    """Report the middleware chain, the mode of each, and the hops that it costs a request under ASGI."""
     try:
         chain = handler.describe(0, handler.Middleware(), is_async=True)
     except ImportError as error:
@@ -235,13 +235,13 @@ def read_middleware(report: Report) -> None:
         report.middleware.append(Step(name, capable, "async" if runs_async else "sync", adaptation, hops))
         if capable == "sync" and name != handler.VIEW:
             report.notes.append(f"{name} is sync-only: it sends every request through a thread.")
-    # And each: a hop for the synchronous receivers of request_started, one to close the response.
+    # For each: a hop for the synchronous receivers of request_started, and one to close the response.
     report.hops_async_view = sum(step.hops for step in report.middleware) + _signal_hops() + 1
     report.hops_sync_view = report.hops_async_view + 1
 
 
 def _own_hops(name: str, *, runs_async: bool) -> int:
-    """The hops that Django makes inside a middleware: its synchronous hooks run in a thread each."""
+    """Return the hops that Django makes inside a middleware: each synchronous hook runs in a thread."""
     from django.utils.deprecation import MiddlewareMixin  # noqa: PLC0415 - Django is loaded by now
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
@@ -266,7 +266,10 @@ def _signal_hops() -> int:
 
 
 def read_ways_in(report: Report) -> None:
-    """What of the project switches asgiscope on; `asgiscope run` and `opentelemetry-instrument` need nothing."""
+    """Report what in the project enables asgiscope.
+
+    `asgiscope run` and `opentelemetry-instrument` need nothing there.
+    """
     from django.apps import apps  # noqa: PLC0415 - Django is loaded by now
 
     if apps.is_installed("asgiscope"):
@@ -284,7 +287,7 @@ def read_ways_in(report: Report) -> None:
 
 
 def _calls_instrument(module: str) -> bool:
-    """Whether a module's source calls `asgiscope.instrument()`. It is read, not run."""
+    """Return whether a module's source calls `asgiscope.instrument()`. It is parsed, not executed."""
     try:
         spec = importlib.util.find_spec(module)
         source = Path(spec.origin).read_text() if spec is not None and spec.origin else ""

@@ -1,1 +1,1 @@
-"""The event loop from outside: the watchdog, stalls, starvation, deadlocks, ongoing trouble, accept delay."""
+"""Observation of event loops: the watchdog, stalls, deadlocks, ongoing reports, accept delay."""

@@ -1,16 +1,16 @@
-"""Deadlocks between bridges: who waits for whom, followed until it comes back to where it began.
+"""Detection of deadlocks between bridges: follows who waits for whom until it returns to the start.
 
-A thread-sensitive call waits for a thread; the thread stands in `async_to_sync`; that waits for a task; the task
-awaits, however indirectly, the call. Or a loop joins a thread that needs that loop. Nothing in the circle can
-go on, and neither asgiref nor asyncio says so.
+A thread-sensitive call waits for a thread; that thread is parked in `async_to_sync`; that waits for a task;
+and the task awaits the call, directly or not. Or a loop joins a thread that needs that loop. Nothing in the
+cycle can continue, and neither asgiref nor asyncio reports it.
 
-What is followed is certain: a queue whose every worker is stuck, a coroutine that awaits a call, a task, `gather`,
-`TaskGroup`, `asyncio.wait` or `wait_for` of them; a task whose loop does not run; a thread that joins a
-thread, waits for a future whose worker or task is known, or for a lock whose owner is known (`thread_waits`).
-What cannot be followed (an event, a plain lock, a queue, a socket) counts as able to go on, so that nothing is
-called a deadlock that may end by itself, but by a timeout.
+Only certain dependencies are followed: a queue whose every worker is stuck; a coroutine that awaits a call, a
+task, `gather`, `TaskGroup`, `asyncio.wait` or `wait_for` of them; a task whose loop does not run; a thread
+that joins a thread, waits for a future whose worker or task is known, or for a lock whose owner is known
+(`thread_waits`). Anything else (an event, a plain lock, a queue, a socket) counts as able to continue, so
+that only a timeout could end a reported deadlock.
 
-Overhead model: nothing until a call has waited beyond the bound of ongoing reports.
+Overhead model: nothing until a call has waited longer than the threshold of ongoing reports.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from asgiscope.stack import call_site, dump, thread_waits
 from asgiscope.stack.call_site import Frame
 
 _MAX_NODES = 5_000
-"""Followed from one call; of more, those beyond count as able to go on."""
+"""Limit of nodes followed from one call; further ones count as able to continue."""
 _THREADS = {
     ThreadRole.REQUEST: "the request's thread",
     ThreadRole.CONTEXT: "its context's thread",
@@ -41,15 +41,15 @@ _THREADS = {
 }
 
 Circle = list[tuple[Scope | None, str]]
-"""Each step's scope, if it is one, and the step in words; the last waits for the first."""
+"""Each step's scope, if it has one, and its description; the last step waits for the first."""
 
 
 class _Needs(NamedTuple):
     step: str
-    """In words; '' for what needs no step of its own."""
+    """Description; '' if this is not a step of its own."""
     nodes: Sequence[object]
     every: bool = False
-    """Whether one of the nodes is enough to go on; else all must."""
+    """False if one of the nodes is enough to continue; True if all must."""
 
 
 class _Node(NamedTuple):
@@ -58,7 +58,7 @@ class _Node(NamedTuple):
 
 
 class BlockedLoop(NamedTuple):
-    """A loop that does not run at present."""
+    """A loop that is not running at present."""
 
     loop: asyncio.AbstractEventLoop
     thread_id: int
@@ -66,7 +66,7 @@ class BlockedLoop(NamedTuple):
 
 
 class _Thread(NamedTuple):
-    """A thread that somebody waits for."""
+    """A thread that something waits for."""
 
     ident: int
 
@@ -77,11 +77,11 @@ _WORDS = {
     Awaited.LOCK: "waits for a lock",
     Awaited.IMPORT: "waits for an import",
 }
-"""Waits whose other end is known."""
+"""Waits for which the thread that must act is known."""
 
 
 class Waits:
-    """What waits for what, at one moment."""
+    """All dependencies at one moment."""
 
     def __init__(
         self,
@@ -91,14 +91,14 @@ class Waits:
         blocked: Sequence[BlockedLoop] = (),
     ) -> None:
         self.loops = {one.loop: one for one in blocked}
-        """The loops that do not run."""
-        self._frames = sys._current_frames()  # noqa: SLF001 - the only way to others' stacks
+        """The loops that are not running."""
+        self._frames = sys._current_frames()  # noqa: SLF001 - the only way to other threads' stacks
         self._threads: dict[int, _Thread] = {}
         self.callers: dict[Call, tuple[asyncio.Task[Any], list[Frame]]] = {}
         """Call -> the task that awaits it, with its chain of coroutines, innermost first."""
         self._innermost = samples.scopes_on_threads(ledger)
         self._served: dict[Parked, list[object]] = {}
-        """Parked thread -> the coroutines it stands still for."""
+        """Parked thread -> the coroutines that it waits for."""
         self._parked_on = ledger.parked.copy()
         for parked in self._parked_on:
             if isinstance(parked, Parked) and parked.awaited is not None:
@@ -127,25 +127,28 @@ class Waits:
                 self._served.setdefault(scope, []).append(task)
 
     def circle(self, call: Call | Parked | BlockedLoop) -> Circle:
-        """The shortest circle that a call, a parked thread or a loop is part of; [] if it is in none."""
+        """Return the shortest cycle that contains a call, a parked thread or a loop; [] if there is none."""
         graph = self._reached(call)
         free = _free(graph)
         if id(call) not in graph or id(call) in free:
             return []
-        before: dict[int, int] = {}  # the way on which each was reached first
+        before: dict[int, int] = {}  # predecessor on the first path found
         ahead = deque([id(call)])
         while ahead:
             at = ahead.popleft()
             for needed in map(id, graph[at].needs.nodes):
                 if needed == id(call):
-                    return _told(graph, before, at, id(call))
+                    return _describe_cycle(graph, before, at, id(call))
                 if needed in graph and needed not in free and needed not in before:
                     before[needed] = at
                     ahead.append(needed)
         return []
 
     def _reached(self, call: object) -> "dict[int, _Node]":
-        """All that a call's going on depends on, and itself, by `id()`; what needs nothing known is left out."""
+        """Return all nodes that a call depends on, and itself, by `id()`.
+
+        Nodes without known dependencies are left out.
+        """
         graph: dict[int, _Node] = {}
         ahead: list[object] = [call]
         while ahead and len(graph) < _MAX_NODES:
@@ -157,7 +160,7 @@ class Waits:
         return graph
 
     def _needs(self, node: object) -> _Needs | None:
-        """What must go on before `node` can; None if nothing that is known here."""
+        """Return what must continue before `node` can; None if nothing is known."""
         match node:
             case Call():
                 return self._needs_of_call(node)
@@ -176,7 +179,7 @@ class Waits:
                 return _needs_of(*dump.chain(node))
 
     def _needs_of_call(self, call: Call) -> _Needs | None:
-        """What must go on before a call can: all who hold its executor's threads, or what runs inside it."""
+        """Return what must continue before a call can: the holders of its executor, or what runs inside it."""
         queue = call.queue
         if call.state is State.WAITING and queue is not None:
             holders = list(queue.running.copy())
@@ -191,7 +194,7 @@ class Waits:
         return None
 
     def _needs_of_thread(self, node: "BlockedLoop | _Thread | Future[Any]") -> _Needs | None:
-        """What must go on before a loop's thread, another thread or what one has promised can."""
+        """Return what must continue before a loop's thread, another thread or the result of a future can."""
         if isinstance(node, Future):
             return self._promised(node) if not node.done() else None
         if isinstance(node, BlockedLoop):
@@ -202,7 +205,7 @@ class Waits:
         return self._waiting(node.ident, _thread_name(node.ident))
 
     def _waiting(self, ident: int, who: str) -> _Needs | None:
-        """What a thread waits for in its own code, where that is known."""
+        """Return what a thread waits for in its own code, if known."""
         frame = self._frames.get(ident)
         wait = thread_waits.wait_of(frame, self._frames) if frame is not None else None
         if wait is None or wait.kind not in _WORDS:
@@ -221,7 +224,7 @@ class Waits:
         return self._threads.setdefault(ident, _Thread(ident))
 
     def _promised(self, future: "Future[Any]") -> _Needs | None:
-        """What must go on before a future has a result: its call, its task or that task's loop, its worker."""
+        """Return what must continue before a future has a result: its call, its task or its loop, its worker."""
         call = _call_of(future)
         if call is not None:
             return _Needs("", [call])
@@ -235,7 +238,7 @@ class Waits:
         return _Needs("", [self.loops[loop]]) if loop is not None else None
 
     def _loop_of(self, parked: Parked) -> list[BlockedLoop]:
-        """The loop that a parked thread has given its coroutine to, if that does not run: it has no task yet."""
+        """Return the stopped loop that a parked thread has submitted its coroutine to, before there is a task."""
         frame = self._frames.get(self._parked_on.get(parked, 0))
         while frame is not None:
             if _is(frame, "asgiref", "AsyncToSync.__call__"):
@@ -250,7 +253,7 @@ class Waits:
 
 
 def _free(graph: dict[int, _Node]) -> set[int]:
-    """Those that can go on, or might: what is left when nobody else can be set free waits for ever."""
+    """Return the nodes that can continue, or might; all others wait forever."""
     free: set[int] = set()
     grown = True
     while grown:
@@ -263,13 +266,14 @@ def _free(graph: dict[int, _Node]) -> set[int]:
     return free
 
 
-def _told(graph: dict[int, _Node], before: dict[int, int], at: int, origin: int) -> Circle:
-    """The circle in words, each step waiting for the next and the last for the first."""
+def _describe_cycle(graph: dict[int, _Node], before: dict[int, int], at: int, origin: int) -> Circle:
+    """Return the cycle with descriptions, each step waiting for the next and the last for the first."""
     path = [at]
     while path[-1] != origin:
         path.append(before[path[-1]])
     nodes = [graph[key] for key in reversed(path)]
-    # The same for every part of it: from a call that waits in a queue on, or from a loop that does not run.
+    # Start at the same node for every part of the cycle: a call that waits in a queue, or a loop that is not
+    # running.
     first = min(range(len(nodes)), key=lambda index: _rank(nodes[index].node))
     nodes = nodes[first:] + nodes[:first]
     return [(_scope(node), needs.step) for node, needs in nodes if needs.step]
@@ -282,7 +286,7 @@ def _rank(node: object) -> int:
 
 
 def _scope(node: object) -> Scope | None:
-    """What is reported of a node, if anything is."""
+    """Return the record of a node, if it has one."""
     if isinstance(node, BlockedLoop):
         return node.stall
     return node if isinstance(node, Scope) else None
@@ -293,7 +297,7 @@ def _thread_name(ident: int) -> str:
 
 
 def _call_of(future: "Future[Any]") -> Call | None:
-    """The call that an executor promised a future for: our callback on it carries the call."""
+    """Return the call behind a future of an executor: our callback on the future refers to it."""
     for callback in tuple(getattr(future, "_done_callbacks", ())):
         if isinstance(callback, functools.partial):
             for given in callback.args:
@@ -303,7 +307,7 @@ def _call_of(future: "Future[Any]") -> Call | None:
 
 
 def _needs_of(frames: list[FrameType], future: "asyncio.Future[Any] | None") -> _Needs | None:
-    """What a coroutine waits for, by the frames of its chain."""
+    """Return what a coroutine waits for, from the frames of its chain."""
     call = _call_in(frames)
     if call is not None or not frames:
         return _Needs("", [call]) if call is not None else None
@@ -312,7 +316,7 @@ def _needs_of(frames: list[FrameType], future: "asyncio.Future[Any] | None") -> 
         waited = [one for one in last.f_locals.get("fs", ()) if not one.done()]
         return _Needs("", waited, every=last.f_locals.get("return_when") == asyncio.FIRST_COMPLETED)
     nodes: list[object] = [future]
-    if _is(last, "asyncio", "wait_for"):  # Python 3.11's, which makes a task of what it waits for
+    if _is(last, "asyncio", "wait_for"):  # Python 3.11's, which wraps what it waits for in a task
         nodes = [last.f_locals.get("fut")]
     elif last.f_code.co_qualname.startswith("TaskGroup."):
         nodes = list(getattr(last.f_locals.get("self"), "_tasks", ()))
@@ -320,7 +324,7 @@ def _needs_of(frames: list[FrameType], future: "asyncio.Future[Any] | None") -> 
 
 
 def _call_in(frames: list[FrameType]) -> Call | None:
-    """The bridge call that a chain of coroutines awaits: ours is the innermost but for asgiref's own."""
+    """Return the bridge call that a chain of coroutines awaits: our frame is the innermost except asgiref's own."""
     for frame in reversed(frames[-3:]):
         if call_site.is_internal(frame.f_code):
             call = frame.f_locals.get("call")
@@ -335,7 +339,7 @@ def _is(frame: FrameType, package: str, qualname: str) -> bool:
 
 
 def _children(future: "asyncio.Future[Any]") -> list[object]:
-    """The futures that `gather` waits for; [] for a future that somebody sets."""
+    """Return the futures that `gather` waits for; [] for any other future."""
     return [child for child in getattr(future, "_children", ()) if not child.done()]
 
 

@@ -1,19 +1,20 @@
-"""Ongoing trouble: what has not ended is reported while it lasts, because it may never end.
+"""Ongoing reports: what has not ended is reported while it lasts, because it may never end.
 
-Longer than 400 lines because what is looked for and how it is copied while it goes on belong together.
-Twice a second, or more often where the bound is below a second, the watchdog's thread looks at the ledger's queues,
-the parked threads and the late loops. What is older than the bound leaves at once as a report: a copy of the
-record as it stands, with the stacks of all threads and tasks; again at twice that age, four times, and so on; and
-whole when it ends, by the ordinary way, under the same span id. The requests and calls around it are reported with
-it, so that the trace can be shown.
+Twice a second, or more often if the threshold is below a second, the watchdog's thread checks the ledger's
+queues, the parked threads and the late loops. Anything older than the threshold is reported at once: a copy
+of the record as it is, with the stacks of all threads and tasks; again at twice that age, four times, and so
+on; and complete when it ends, in the normal way, under the same span id. The enclosing requests and calls are
+reported with it, so that the trace can be shown.
 
-Overhead model: a look at a quiet process walks its queues; stacks are taken only when something is reported, and
-then once for all. A call that merely takes long, with nobody waiting for its thread, has its own stack taken, and
-those of all others at most every ten seconds. Nothing on the application's path: a scope that has been reported is
-marked as sampled, with those around it, which is all that is needed for its end to be sent.
-Known limitations: a loop blocked by native code that keeps the GIL is seen when it lets go, not before. Of the
-calls that wait for one queue the first eight are reported, of all troubles of one look the 32 oldest, stalls and
-waits first.
+Overhead model: a check of an idle process walks its queues; stacks are taken only for a report, and then once
+for all. A call that just takes long, with nothing waiting for its thread, is reported with its own stack, and
+with those of all others at most every ten seconds. Nothing on the application's path: a reported scope and
+those around it are marked as sampled, which is enough for their end to be sent. Known limitations: a loop
+blocked by native code that keeps the GIL is seen only when it releases it. Of the calls that wait for one
+queue the first eight are reported, of all calls and stalls in one check the 32 oldest, stalls and waits
+first.
+
+Longer than 400 lines because the search and the copying of running records belong together.
 """
 
 import asyncio
@@ -42,11 +43,11 @@ from asgiscope.stack import call_site, dump
 from asgiscope.stack.call_site import Frame
 
 MAX_REPORTS = 32
-"""Troubles reported at one look; those around them come on top."""
+"""Limit of reports per check, not counting enclosing scopes."""
 MAX_DUMPS = 4
-"""Reports of one look that carry the stacks of all threads and tasks; each carries its own."""
+"""Limit of reports per check with the stacks of all threads and tasks; each report has its own."""
 MAX_WAITERS = 8
-"""Calls of one queue that are reported as waiting: the others wait for the same."""
+"""Limit of reported waiting calls per queue: the others wait for the same."""
 _LOOK_NS = 500_000_000
 _DUMP_NS = 10_000_000_000
 
@@ -55,7 +56,7 @@ _QUEUED = (OngoingState.WAITING, OngoingState.ABANDONED)
 
 
 class Report:
-    """A scope that has not ended, as it stood at one moment. `live` is the scope itself."""
+    """An unfinished scope as it was at one moment. `live` is the scope itself."""
 
     __slots__ = ("deadlock", "frames", "live", "number", "scope", "state", "tasks", "threads")
 
@@ -65,7 +66,7 @@ class Report:
         self.state = state
         self.number = number
         self.frames: list[Frame] = []
-        """Where it stands now, innermost first."""
+        """Its current stack, innermost first."""
         self.threads: list[str] = []
         self.tasks: list[str] = []
         self.deadlock: list[str] = []
@@ -77,11 +78,11 @@ class _Trouble(NamedTuple):
     scope: Scope
     watch: LoopWatch | None = None
     alone: bool = False
-    """Nobody is known to wait for it."""
+    """Nothing is known to wait for it."""
 
 
 class Ongoing:
-    """The look at what has not ended. Everything here runs on the watchdog's thread."""
+    """The check for what has not ended. Runs on the watchdog's thread."""
 
     def __init__(
         self,
@@ -96,23 +97,25 @@ class Ongoing:
         self._every = min(_LOOK_NS, max(self._bound // 2, 1))
         self._next = 0
         self._next_dump = 0
-        self._told: dict[Scope, tuple[int, int]] = {}
-        """What has been reported and not ended: how often, and the age at which it is reported again, in ns."""
+        self._reports: dict[Scope, tuple[int, int]] = {}
+        """Scopes that have been reported and not ended: number of reports, and the age of the next one, in
+        ns.
+        """
 
     def reset(self) -> None:
-        """In a forked child: nothing of the parent's goes on here."""
-        self._told = {}
+        """Drop the parent's scopes in a forked child."""
+        self._reports = {}
         self._next = 0
 
-    def look(self, now: int) -> None:
-        """Report what is due. Returns at once where the last look was less than half a second ago."""
+    def check(self, now: int) -> None:
+        """Report what is due. Returns at once if the last check was less than half a second ago."""
         if now < self._next:
             return
         self._next = now + self._every
         self._forget()
         for request in [*self._recorder.ledger.requests]:
             if request.refused and now - request.started >= self._bound:
-                self._recorder.on_answer(request)  # it has gone on for so long that something caught them
+                self._recorder.on_answer(request)  # it has lasted long enough that something caught the error
         troubles = list(self._troubles(now))
         due = [trouble for trouble in troubles if trouble.age >= self._due(trouble.scope)]
         if due:
@@ -120,20 +123,20 @@ class Ongoing:
             dumps = any(not trouble.alone for trouble in due) or now >= self._next_dump
             if dumps:
                 self._next_dump = now + _DUMP_NS
-            look = _Look(self._recorder, self._watchdog, self._told, now, MAX_DUMPS if dumps else 0)
+            check = _Check(self._recorder, self._watchdog, self._reports, now, MAX_DUMPS if dumps else 0)
             blocked = [trouble for trouble in troubles if trouble.state is OngoingState.BLOCKED]
-            look.report(due[:MAX_REPORTS], blocked)
+            check.report(due[:MAX_REPORTS], blocked)
 
     def _forget(self) -> None:
         stalls = {stall for _, watch in self._watchdog.watches() for stall in watch.ongoing}
-        self._told = {
-            scope: told
-            for scope, told in self._told.items()
+        self._reports = {
+            scope: entry
+            for scope, entry in self._reports.items()
             if (scope in stalls if isinstance(scope, Stall) else not _is_over(scope))
         }
 
     def _due(self, scope: Scope) -> int:
-        return self._told.get(scope, (0, self._bound))[1]
+        return self._reports.get(scope, (0, self._bound))[1]
 
     def _troubles(self, now: int) -> Iterator[_Trouble]:
         for queue in self._recorder.ledger.queues():
@@ -152,15 +155,15 @@ class Ongoing:
         for wait in islice([*self._pool_waits], MAX_WAITERS):
             yield _Trouble(now - wait.started, OngoingState.WAITING, wait)
         for _, watch in self._watchdog.watches():
-            late = now - watch.asked
-            if watch.asked and late >= self._bound and not watch.stopped:
+            late = now - watch.pending_since
+            if watch.pending_since and late >= self._bound and not watch.stopped:
                 stall = watch.ongoing[0] if watch.ongoing else watch.current_stall(now)
                 if stall is not None:
                     yield _Trouble(late, OngoingState.BLOCKED, stall, watch)
 
 
 def _is_awaited(call: Call) -> bool:
-    """Whether somebody waits for a call: not for what Django does once the answer or the client has left."""
+    """Return whether something waits for a call: not for Django's work after the response or a disconnect."""
     request = call.within
     return request is None or not 0 < request.released <= call.started
 
@@ -174,27 +177,27 @@ _ORDER = {
 }
 
 
-class _Look:
-    """One look that found something: the stacks are taken once, and each scope is reported once."""
+class _Check:
+    """One check that found something: stacks are taken once, and each scope is reported once."""
 
     def __init__(
         self,
         recorder: Recorder,
         watchdog: Watchdog,
-        told: dict[Scope, tuple[int, int]],
+        entry: dict[Scope, tuple[int, int]],
         now: int,
         dumps: int,
     ) -> None:
         self._recorder = recorder
-        self._told = told
+        self._reports = entry
         self._now = now
         self._dumps = dumps
         self._done: set[Scope] = set()
         self._loops = {loop: watch.thread_id for loop, watch in watchdog.watches()}
         self._blocked: dict[Scope, BlockedLoop] = {}
-        """The loops that do not run, by the stalls that are reported of them."""
+        """The loops that are not running, by their reported stalls."""
         self._circles: dict[Scope, Circle] = {}
-        """The deadlocks found, by each scope that is part of one."""
+        """The deadlocks, by each scope that is part of one."""
 
     @cached_property
     def _tasks(self) -> "list[asyncio.Task[Any]]":
@@ -209,9 +212,9 @@ class _Look:
         return dump.threads(), dump.tasks(self._tasks)
 
     def report(self, due: list[_Trouble], blocked: list[_Trouble]) -> None:
-        """Report these, the calls that hold what they wait for, and all that encloses them.
+        """Report these, the calls that hold what they wait for, and all enclosing scopes.
 
-        `blocked` are the loops that do not run, whether or not they are due.
+        `blocked` are the loops that are not running, due or not.
         """
         stalls = {trouble.scope: trouble for trouble in blocked}
         for trouble in blocked:
@@ -234,11 +237,11 @@ class _Look:
         ]:
             try:
                 self._trouble(trouble, [text for _, text in circles.get(trouble.scope, ())])
-            except Exception:  # noqa: BLE001 - one that cannot be told of must not hide the others
+            except Exception:  # noqa: BLE001 - the others must still be reported
                 internal_errors.report("ongoing.trouble")
 
     def _circle(self, trouble: _Trouble) -> Circle:
-        """The deadlock that a trouble is part of, [] for none. What runs or resumes waits for nobody."""
+        """Return the deadlock that contains this scope, or []. Running and resuming calls wait for nothing."""
         scope = trouble.scope
         if isinstance(scope, Call):
             return self._waits.circle(scope) if trouble.state in _QUEUED else []
@@ -251,7 +254,7 @@ class _Look:
         scope = trouble.scope
         around = list(_around(scope))
         for one in (scope, *around):
-            one.sampled = True  # from here on it is sent when it ends, and so is what it is part of
+            one.sampled = True  # from here on it is sent when it ends, and so are its enclosing scopes
         if scope.request is not None:
             scope.request.notable = True
         report = self._freeze(trouble)
@@ -261,28 +264,29 @@ class _Look:
         if self._dumps:
             self._dumps -= 1
             report.threads, report.tasks = self._dump
-        self._told[scope] = (report.number, trouble.age * 2)
+        self._reports[scope] = (report.number, trouble.age * 2)
         self._done.add(scope)
         self._recorder.outbox.put(report)
         for one in around:
-            if one not in self._done and one not in self._circles:  # part of a deadlock is reported as that
+            # as part of a deadlock it is reported as that
+            if one not in self._done and one not in self._circles:
                 self._done.add(one)
                 self._context(one)
 
     def _context(self, scope: Scope) -> None:
-        """A scope around a trouble: reported with it, so that the trace can be shown."""
+        """Report an enclosing scope too, so that the trace can be shown."""
         report = self._freeze(_Trouble(0, _state(scope), scope))
         if report is not None:
-            number, again = self._told.get(scope, (0, 0))
+            number, again = self._reports.get(scope, (0, 0))
             if again:
-                self._told[scope] = (number + 1, again)
+                self._reports[scope] = (number + 1, again)
             self._recorder.outbox.put(report)
 
     # --- a copy of a scope, as if it ended now --------------------------------------------------------------
 
     def _freeze(self, trouble: _Trouble) -> Report | None:
         scope, now = trouble.scope, self._now
-        _ = (scope.trace_id, scope.span_id)  # drawn before they are copied
+        _ = (scope.trace_id, scope.span_id)  # create the ids before they are copied
         frozen: Scope | None
         match scope:
             case Call():
@@ -300,7 +304,7 @@ class _Look:
         if frozen is None or (_is_over(scope) and not isinstance(scope, Stall)):
             return None
         frozen.ended = now
-        number = self._told.get(scope, (0, 0))[0] + 1
+        number = self._reports.get(scope, (0, 0))[0] + 1
         report = Report(scope, frozen, trouble.state, number)
         report.frames = frames
         return report
@@ -333,7 +337,7 @@ class _Look:
         return self._bare(frozen, frames, task), frames
 
     def _bare(self, frozen: Call, frames: list[Frame], task: "asyncio.Task[Any] | None") -> Call:
-        """Take from a copy of a call what would keep the application's objects alive, and give it its tags."""
+        """Remove from a copy of a call what would keep the application's objects alive, and set its tags."""
         if not frozen.stack and call_site.lacks_application(frozen.site):
             frozen.stack = frames
         if frozen.ahead is not None:
@@ -389,7 +393,7 @@ class _Look:
     def _request(self, request: Request) -> Request:
         self._recorder.tallies.add(request)
         frozen = copy.copy(request)
-        frozen.crossings = []  # what it took since is the living one's to add up
+        frozen.crossings = []  # its later time is added up by the live one
         frozen.frozen = True
         frozen.sites, frozen.unsited = {}, []
         if request.extra:
@@ -397,7 +401,7 @@ class _Look:
         return frozen
 
     def _tags(self, call: Call, task: "asyncio.Task[Any] | None") -> Tags:
-        """The tags of a call's submitter that had not been taken: its trace was not sampled then."""
+        """Return the tags of a call's submitter if they were not recorded, because its trace was not sampled."""
         ident = call.request.thread_id if call.request is not None else 0
         if task is not None:
             ident = self._loops.get(task.get_loop(), ident)
@@ -413,7 +417,7 @@ class _Look:
 
 
 def _is_over(scope: Scope) -> bool:
-    """Return whether it has ended. A call whose caller has given up goes on while its function runs."""
+    """Return whether it has ended. A call whose caller has given up lasts as long as its function runs."""
     return scope.state is State.ENDED if isinstance(scope, Call) and scope.cancelled else bool(scope.ended)
 
 
@@ -425,7 +429,7 @@ def _state(scope: Scope) -> OngoingState:
 
 
 def _around(scope: Scope) -> Iterator[Scope]:
-    """What encloses a scope and has not ended, from the inside out."""
+    """Yield the enclosing scopes that have not ended, from inside outwards."""
     around = scope.parent
     while around is not None:
         if not around.ended:

@@ -1,11 +1,11 @@
-"""Samples of a loop's thread while it does not answer, and what most of them agree on.
+"""Samples of a loop's thread while it does not respond, and what most of them agree on.
 
-A sample is the thread's stack, what that thread waits for, and where the thread stands that it waits for: a
+A sample is the thread's stack, what that thread waits for, and the stack of the thread that it waits for: a
 loop that joins a thread is blocked by what the joined thread does.
 
 The call site of a stall is the application's innermost line on the loop's stack; without one, that of the
-thread the loop waits for; then that of a middleware or a library: where the stack enters it, because its innermost
-line differs from sample to sample and would make many findings of one piece of work.
+thread the loop waits for; then the line that enters a middleware or a library, because their innermost lines
+differ between samples and would make many findings of one piece of work.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ from asgiscope.stack.call_site import NO_BASE, Base, Frame, Owner
 
 
 class Sample(NamedTuple):
-    """A loop thread's stack at an instant."""
+    """A loop thread's stack at one moment."""
 
     time: int
     frames: list[Frame]
     """Innermost first; never empty."""
     scope: Scope | None
     task: int
-    """The `id()` of the task that ran, 0 for none: a callback."""
+    """The `id()` of the running task, 0 for a callback."""
     awaited: AwaitedThread | None = None
 
     @property
     def is_resting(self) -> bool:
-        """Whether a loop that is ready to run, or a thread that starts another, stands here: nothing to blame."""
+        """Return whether the loop's thread is only ready to run, or starting another one: nothing to report."""
         code = self.frames[0].code
         starts = self.awaited is not None and self.awaited.kind is Awaited.THREAD_START
         return starts or is_selector(code.co_name, code.co_filename) or is_loop_itself(code)
@@ -49,7 +49,7 @@ NOTHING = Explanation([], None, None, None)
 
 
 def is_selector(name: str, file: str) -> bool:
-    """Whether code of this name and file is where asyncio waits for events."""
+    """Return whether code of this name and file is where asyncio waits for events."""
     return name == "select" and file.endswith("selectors.py")
 
 
@@ -62,7 +62,7 @@ _LOOP_ITSELF: Final = frozenset(
         "BaseEventLoop._add_callback",
     }
 )
-"""asyncio's own work between callbacks. A loop found there is ready to run, and waits for its turn."""
+"""asyncio's own code between callbacks. A loop found there is ready to run, and waits for its turn."""
 
 
 def is_loop_itself(code: CodeType) -> bool:
@@ -81,7 +81,7 @@ def take(
 ) -> Sample | None:
     """Return a sample of the loop's thread whose innermost frame is `frame`, None if nothing runs on the loop.
 
-    `threads` are all threads' innermost frames, `scope_on` says what a thread does, `base` is the frame that
+    `threads` are all threads' innermost frames, `scope_on` returns a thread's scope, `base` is the frame that
     runs the loop.
     """
     frames = call_site.stack(frame, base)
@@ -108,7 +108,7 @@ def within(gaps: list[Interval], samples: Sequence[Sample]) -> list[Sample]:
 
 
 def split_by_task(gaps: list[Interval], samples: Sequence[Sample]) -> list[Interval]:
-    """Return the gaps, cut where a task gave way to the next: a loop answers when all that were ready have run."""
+    """Return the gaps, cut where the task changes: a loop turns only after all ready tasks have run."""
     pieces = []
     for begin, end in gaps:
         at = begin
@@ -135,7 +135,7 @@ def explain(samples: Sequence[Sample]) -> Explanation:
 
 
 def site_of(sample: Sample) -> Frame:
-    """Return the line to name for a sample; see the module's own words."""
+    """Return the frame to report for a sample; see the module's docstring."""
     awaited = sample.awaited.frames if sample.awaited is not None else []
     found = [call_site.select_call_site(sample.frames), call_site.select_call_site(awaited)]
     for frame in found:
@@ -148,7 +148,7 @@ def site_of(sample: Sample) -> Frame:
 
 
 def _scope_of(sample: Sample) -> Scope | None:
-    """Return what the loop is blocked by: the awaited thread's work where it is known, else the task's."""
+    """Return the scope that blocks the loop: the awaited thread's if known, else the task's."""
     if sample.awaited is not None and sample.awaited.scope is not None:
         site = call_site.select_call_site(sample.frames)
         if site is None or call_site.owner(site.code) is not Owner.APPLICATION:
@@ -156,14 +156,15 @@ def _scope_of(sample: Sample) -> Scope | None:
     return sample.scope
 
 
-# --- what is where ---------------------------------------------------------------------------------------
+# --- helpers ------------------------------------------------------------------------------------------------
 
 
 def base_of(frame: FrameType | None) -> Base:
     """Return what identifies the frame that called a loop's callback: the stack of what the loop runs ends there.
 
-    Of a loop in native code that frame is what runs the loop, and stays the same object as long as it does.
-    Only its `id()` is kept, so that none of its locals is. A loop written in Python is known by its files.
+    For a loop in native code, that frame is what runs the loop, and stays the same object while it does. Only
+    its `id()` is kept, so that its locals are not kept alive. A loop written in Python is identified by its
+    files.
     """
     if frame is None or call_site.owner(frame.f_code) is Owner.BOUNDARY:
         return NO_BASE
@@ -171,7 +172,7 @@ def base_of(frame: FrameType | None) -> Base:
 
 
 def scopes_on_threads(ledger: Ledger) -> dict[int, Scope]:
-    """Return for each thread the last call or parked `async_to_sync` that began there and has not ended."""
+    """Return for each thread the last call or parked `async_to_sync` that started there and has not ended."""
     innermost: dict[int, tuple[int, Scope]] = {}
     for queue in ledger.queues():
         for call in queue.running.copy():
@@ -185,9 +186,10 @@ def scopes_on_threads(ledger: Ledger) -> dict[int, Scope]:
 
 
 def scope_of(task: "asyncio.Task[Any] | None") -> Scope | None:
-    """Return the scope in force in a task, from another thread.
+    """Return the current scope of a task, from another thread.
 
-    `Task.get_context()` exists from Python 3.12; before, the collector's view of the task leads to it.
+    `Task.get_context()` exists from Python 3.12; before, the garbage collector's references lead to the
+    context.
     """
     if task is None:
         return None

@@ -1,10 +1,10 @@
-"""What the kernel knows of a connection: when its last bytes came, however late the process reads them.
+"""Arrival times from the kernel: when a connection received its last bytes, however late the process reads them.
 
-Linux keeps that time for every TCP socket (`tcp_info.tcpi_last_data_recv`, in ms, as coarse as the kernel's own
-tick: at most 10 ms). It is read from the server's own socket where the server shows it, else asked of the
-kernel's socket diagnostics (`sock_diag(7)`) by the addresses of the ASGI scope.
-Known limitations: no Unix sockets, no other system than Linux; behind a proxy whose `X-Forwarded-For` the server
-has put in the place of the address only where the server shows its socket (uvicorn does).
+Linux keeps that time for every TCP socket (`tcp_info.tcpi_last_data_recv`, in ms, with the precision of the
+kernel's tick: at most 10 ms). It is read from the server's own socket if the server exposes it, else from the
+kernel's socket diagnostics (`sock_diag(7)`) by the addresses in the ASGI scope. Known limitations: Linux
+only, no Unix sockets; behind a proxy whose `X-Forwarded-For` replaces the address, only if the server exposes
+its socket (uvicorn does).
 """
 
 import socket
@@ -14,19 +14,21 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 TICK_NS: Final = 10_000_000
-"""How coarse the kernel's time may be."""
+"""Precision of the kernel's time."""
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _LAST_DATA_RECV: Final = 8 + 11 * 4
-"""Offset in `struct tcp_info` (linux/tcp.h): eight bytes, then numbers of four, of which it is the twelfth."""
+"""Offset in `struct tcp_info` (linux/tcp.h): eight bytes, then four-byte integers, of which it is the
+twelfth.
+"""
 _SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
 _INET_DIAG_INFO: Final = 2
 _HEADERS: Final = 16 + 72
-"""Of an answer: `struct nlmsghdr` and `struct inet_diag_msg`; attributes follow."""
+"""Header size of an answer: `struct nlmsghdr` and `struct inet_diag_msg`; attributes follow."""
 
 
 def age_of_last_bytes(scope: dict[str, Any], receive: object) -> int | None:
-    """How long ago the connection of an ASGI request got its last bytes, in ns; None where nobody says."""
+    """Return how long ago the connection of an ASGI request received its last bytes, in ns; None if unknown."""
     if _TCP_INFO is None:
         return None
     try:
@@ -50,7 +52,7 @@ def _of_socket(receive: object) -> bytes | None:
 
 
 def _of_addresses(client: Any, server: Any) -> bytes | None:
-    """Ask `sock_diag` for the one socket with these addresses. Granian gives ports as text."""
+    """Ask `sock_diag` for the socket with these addresses. Granian passes ports as text."""
     if not client or not server or not client[1] or not server[1]:
         return None
     our_port, their_port = int(server[1]), int(client[1])

@@ -1,1 +1,1 @@
-"""From finished scopes to OTLP: everything here runs on the sending thread, never on the application's."""
+"""From finished records to OTLP: all of it runs on the sending thread, never on the application's threads."""

@@ -1,9 +1,9 @@
-"""Spans as OTLP protobuf bytes.
+"""Encoding of spans as OTLP protobuf bytes.
 
-Written for the few messages that are sent, because it is what a span costs most: OpenTelemetry's encoder makes an
-object a field, then walks them. Here an attribute that was sent before is a look-up and an append, and what many
-spans have in common (`Block`) is encoded once for all of them. What it writes is held against opentelemetry-proto's
-own parser by a test.
+Written for the few message types in use, because encoding is the largest cost of a span: OpenTelemetry's
+encoder creates an object per field and then walks them. Here an attribute that was encoded before is a
+look-up and an append, and attributes shared by many spans (`Block`) are encoded once. A test compares the
+output with opentelemetry-proto's own parser.
 
 Field numbers: opentelemetry/proto/{trace,common,resource}/v1 of opentelemetry-proto 1.x, which never change.
 """
@@ -17,9 +17,9 @@ from asgiscope.records.tags import Tags
 from asgiscope.semconv import CONTEXT_ID, ON_EVENT_LOOP, TASK_NAME, THREAD_ID, THREAD_NAME, THREAD_ROLE
 
 MAX_VALUE: Final = 16_384
-"""Characters kept of a name or an attribute."""
+"""Limit of characters of a name or an attribute."""
 _CACHED_VALUE: Final = 512
-"""Characters of a value worth remembering."""
+"""Longest value that is cached, in characters."""
 _CACHED: Final = 16_384
 _INT64: Final = 1 << 63
 _UINT64: Final = (1 << 64) - 1
@@ -46,18 +46,18 @@ class SpanLink(NamedTuple):
 
 
 class SpanEvent(NamedTuple):
-    """Something that happened during a span, such as an exception."""
+    """An event during a span, such as an exception."""
 
     time: int
-    """Nanoseconds since the epoch."""
+    """ns since the epoch."""
     name: str
     attributes: Attributes
 
 
 class Block:
-    """Attributes that many spans have in common: those of a call site, of a thread, of a statement.
+    """Attributes that many spans share: those of a call site, of a thread, of a statement.
 
-    Kept by who makes the spans, for as long as more may come. Not to be changed once a span has it.
+    Kept by the creator of the spans while more may come. Must not change once a span uses it.
     """
 
     __slots__ = ("attributes", "encoded")
@@ -65,7 +65,7 @@ class Block:
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
         self.encoded: bytes | None = None
-        """As elements of `Span.attributes`; written by the encoder."""
+        """Encoded as elements of `Span.attributes`; set by the encoder."""
 
 
 class SpanData(NamedTuple):
@@ -79,21 +79,21 @@ class SpanData(NamedTuple):
     kind: int
     """As in OTLP: 1 internal, 2 server, 3 client."""
     start: int
-    """Nanoseconds since the epoch, as `end`."""
+    """ns since the epoch, as `end`."""
     end: int
     attributes: Attributes
     tags: Tags | None
     links: Iterable[SpanLink]
     failed: bool
     shared: tuple[Block, ...] = ()
-    """More attributes; none is in two of the blocks, or in `attributes` as well."""
+    """Further attributes; no key may be in two of the blocks, or also in `attributes`."""
     events: Sequence[SpanEvent] = ()
     status: tuple[int, str] | None = None
-    """Code and message as in OTLP, for a span of another library's making; it wins over `failed`."""
+    """Code and message as in OTLP, for a span of another library; overrides `failed`."""
 
 
 def varint(value: int) -> bytes:
-    """An unsigned integer in base 128, low digits first."""
+    """Encode an unsigned integer as a varint."""
     if value < 1 << 7:
         return _SMALL[value]
     if value < 1 << 14:
@@ -106,23 +106,23 @@ def varint(value: int) -> bytes:
 
 @functools.lru_cache(256)
 def _high(value: int) -> bytes:
-    """`varint`, of what nanoseconds since the epoch or a thread's identifier have in common."""
+    """Encode the high bits of a varint, cached: times and thread ids share them."""
     return varint(value)
 
 
 def delimited(tag: bytes, payload: bytes) -> bytes:
-    """A length-delimited field."""
+    """Encode a length-delimited field."""
     return tag + varint(len(payload)) + payload
 
 
 def clean(text: str) -> str:
-    """Text that UTF-8 can carry: one lone surrogate would make a whole batch fail."""
+    """Return text that can be encoded in UTF-8: a lone surrogate would make a whole batch fail."""
     text = text[:MAX_VALUE]
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def any_value(value: object) -> bytes | None:
-    """An `AnyValue`, or None for what OTLP has no value for: an application may set anything on its span."""
+    """Encode an `AnyValue`; return None for a type that OTLP lacks: an application may set anything on its span."""
     encoded: bytes | None = None
     if isinstance(value, str):
         encoded = delimited(b"\x0a", clean(value).encode())
@@ -142,19 +142,19 @@ def any_value(value: object) -> bytes | None:
 
 
 class Encoder:
-    """Encodes spans. Used by one thread at a time: it remembers what it has encoded."""
+    """Encodes spans. Used by one thread at a time: it caches what it has encoded."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, str | bool], bytes] = {}
         self._names: dict[str, bytes] = {}
         self._keys: dict[str, bytes] = {}
-        """An attribute's key -> the field that holds it."""
+        """Attribute key -> the encoded key field."""
         self._heads: dict[str, list[bytes]] = {}
-        """An attribute's key -> what stands before an integer, by the integer's length."""
+        """Attribute key -> the bytes before an integer, by the integer's length."""
         self._tags: dict[Tags, bytes] = {}
 
     def span(self, span: SpanData) -> bytes:
-        """A span as an element of `ScopeSpans.spans`."""
+        """Encode a span as an element of `ScopeSpans.spans`."""
         name, trace_id, span_id, parent_id, kind, start, end, attributes, tags, links, failed, shared = span[
             :12
         ]
@@ -186,17 +186,17 @@ class Encoder:
         return delimited(b"\x12", b"".join(parts))
 
     def _linked(self, link: SpanLink) -> bytes:
-        """An element of `Span.links`."""
-        told = [b"\x0a\x10", link.trace_id.to_bytes(16, "big"), b"\x12\x08", link.span_id.to_bytes(8, "big")]
+        """Encode an element of `Span.links`."""
+        out = [b"\x0a\x10", link.trace_id.to_bytes(16, "big"), b"\x12\x08", link.span_id.to_bytes(8, "big")]
         for key, value in link.attributes.items():
             one = self._attribute(key, value)
             if one:
-                told += (b"\x22", one[1:])  # the same `KeyValue` in a field of another number
-        told.append(_LINK_FLAGS)
-        return delimited(b"\x6a", b"".join(told))
+                out += (b"\x22", one[1:])  # the same `KeyValue` in a field of another number
+        out.append(_LINK_FLAGS)
+        return delimited(b"\x6a", b"".join(out))
 
     def _attribute(self, key: str, value: object) -> bytes:
-        """An element of `Span.attributes`; nothing for what is absent or cannot be sent."""
+        """Encode an element of `Span.attributes`; b"" for a value that is absent or cannot be sent."""
         kind = type(value)
         if kind is str or kind is bool:
             if value == "":
@@ -212,7 +212,7 @@ class Encoder:
         return made
 
     def _text(self, key: str, value: str) -> bytes:
-        """An element of `Span.attributes` for a text; most are names, short and of ASCII, and each comes once."""
+        """Encode an element of `Span.attributes` with text; most values are short ASCII names, and occur once."""
         name = self._keys.get(key)
         if name is None:
             if len(self._keys) >= _CACHED // 8:
@@ -238,7 +238,7 @@ class Encoder:
     def _tagged(self, tags: Tags) -> bytes:
         if len(self._tags) >= _CACHED // 8:
             self._tags.clear()
-        # Threads and tasks are many, and most are named in a few spans only: what is remembered has better use.
+        # Not cached: there are many threads and tasks, and most occur in a few spans only.
         ident, thread, role, on_loop, task, context = tags
         number = varint(ident)
         made = b"".join(
@@ -256,7 +256,7 @@ class Encoder:
         return made
 
     def _named(self, name: str) -> bytes:
-        """`Span.name`."""
+        """Encode `Span.name`."""
         made = delimited(b"\x2a", clean(name).encode())
         if len(name) <= _CACHED_VALUE:
             if len(self._names) >= _CACHED // 8:
@@ -265,7 +265,7 @@ class Encoder:
         return made
 
     def _head(self, key: str) -> list[bytes]:
-        """What stands before the digits of an integer, for any number of digits."""
+        """Return the bytes before the digits of an integer, for any number of digits."""
         if len(self._heads) >= _CACHED // 8:
             self._heads.clear()
         name = delimited(b"\x0a", clean(key).encode())
@@ -277,24 +277,24 @@ class Encoder:
 
 
 def _encode_event(event: SpanEvent) -> bytes:
-    """An element of `Span.events`."""
+    """Encode an element of `Span.events`."""
     parts = [b"\x09", fixed64(event.time & _UINT64), delimited(b"\x12", clean(event.name).encode())]
     parts += [encode_attribute(b"\x1a", key, value) for key, value in event.attributes.items()]
     return delimited(b"\x5a", b"".join(parts))
 
 
 def _encode_outcome(span: SpanData) -> bytes:
-    """`Span.events` and `Span.status`."""
+    """Encode `Span.events` and `Span.status`."""
     events = b"".join(map(_encode_event, span.events))
     if span.status is None:
         return events + _ERROR if span.failed else events
     code, message = span.status
-    told = delimited(b"\x12", clean(message).encode()) if message else b""
-    return events + delimited(b"\x7a", told + b"\x18" + varint(code))
+    out = delimited(b"\x12", clean(message).encode()) if message else b""
+    return events + delimited(b"\x7a", out + b"\x18" + varint(code))
 
 
 def encode_attribute(tag: bytes, key: str, value: object) -> bytes:
-    """A `KeyValue` in the field of this tag; nothing for what cannot be sent."""
+    """Encode a `KeyValue` in the field of this tag; b"" for a value that cannot be sent."""
     encoded = any_value(value)
     if encoded is None:
         return b""
@@ -302,21 +302,21 @@ def encode_attribute(tag: bytes, key: str, value: object) -> bytes:
 
 
 def resource(attributes: Attributes) -> bytes:
-    """A `Resource` as the field 1 of `ResourceSpans` or `ResourceMetrics`."""
+    """Encode a `Resource` as field 1 of `ResourceSpans` or `ResourceMetrics`."""
     return delimited(
         b"\x0a", b"".join(encode_attribute(b"\x0a", key, value) for key, value in attributes.items())
     )
 
 
 def scope(name: str, version: str) -> bytes:
-    """An `InstrumentationScope` as the field 1 of `ScopeSpans` or `ScopeMetrics`."""
+    """Encode an `InstrumentationScope` as field 1 of `ScopeSpans` or `ScopeMetrics`."""
     return delimited(b"\x0a", delimited(b"\x0a", name.encode()) + delimited(b"\x12", version.encode()))
 
 
 def request(resource_field: bytes, scope_field: bytes, elements: Iterable[bytes], schema_url: str) -> bytes:
-    """An `ExportTraceServiceRequest` or `ExportMetricsServiceRequest` of one resource and one scope.
+    """Encode an `ExportTraceServiceRequest` or `ExportMetricsServiceRequest` of one resource and one scope.
 
-    Two such bodies one after the other are one with both, as protobuf has it.
+    Concatenating two such bodies gives one with both, as protobuf defines it.
     """
     schema = delimited(b"\x1a", schema_url.encode())
     spans = b"".join(elements)

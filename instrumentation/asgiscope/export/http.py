@@ -1,8 +1,8 @@
-"""OTLP over HTTP: posts bodies that are encoded already, as OpenTelemetry's exporters post theirs.
+"""OTLP over HTTP: posts encoded bodies, like OpenTelemetry's exporters.
 
-Reads the same variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_CERTIFICATE`,
-`_CLIENT_CERTIFICATE`, `_CLIENT_KEY`, and for one signal `OTEL_EXPORTER_OTLP_TRACES_...`), and tries again what the
-specification says may be tried again (opentelemetry.io/docs/specs/otlp, "Failures").
+Reads the same variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`,
+`_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY`, and per signal `OTEL_EXPORTER_OTLP_TRACES_...`), and
+retries what the specification declares retryable (opentelemetry.io/docs/specs/otlp, "Failures").
 """
 
 import gzip
@@ -32,20 +32,23 @@ _COMPRESSIONS: Final[dict[str, Callable[[bytes], bytes]]] = {"gzip": gzip.compre
 
 
 class ExportResult(Enum):
-    """What became of a body."""
+    """Outcome of a body."""
 
     SUCCESS = "success"
     REFUSED = "refused"
-    """For good: sending it again would change nothing."""
+    """Refused permanently: sending it again would change nothing."""
     UNREACHABLE = "unreachable"
-    """Nobody answered, or not now, until the time was up."""
+    """No answer, or not retryable in time."""
 
 
 class Sender:
     """Posts one signal's bodies. Used by one thread at a time; `close` may come from any."""
 
     def __init__(self, signal: str, base: str = "") -> None:
-        """Read the variables for `signal`, `traces` or `metrics`; `base` goes before the endpoint's variable."""
+        """Read the variables for `signal`, `traces` or `metrics`.
+
+        `base` has precedence over the endpoint's variable.
+        """
         own = _variable(signal, "ENDPOINT", general=False)
         if base:
             self.url = f"{base.rstrip('/')}/v1/{signal}"
@@ -65,14 +68,14 @@ class Sender:
         certificate, key = _variable(signal, "CLIENT_CERTIFICATE"), _variable(signal, "CLIENT_KEY")
         self._cert = (certificate, key) if certificate and key else certificate or None
         self.rejected = 0
-        """Spans or points that the collector left out of bodies that it accepted ("partial success")."""
+        """Number of spans or points that the collector dropped from accepted bodies ("partial success")."""
         self.rejected_why = ""
-        """What it said about the newest of them."""
+        """The collector's message about the newest of them."""
         self._session = requests.Session()
         self._closed = threading.Event()
 
     def post(self, body: bytes, attempts: int = 1 << 30) -> ExportResult:
-        """Post a body; try again for as long as the timeout says, with growing pauses."""
+        """Post a body; retry until the timeout, with growing delays."""
         data = self._compress(body) if self._compress is not None else body
         deadline = time.monotonic() + self._timeout_s
         pause = 1.0
@@ -87,7 +90,7 @@ class Sender:
             pause *= 2
 
     def _try(self, data: bytes, timeout_s: float) -> tuple[ExportResult, float]:
-        """What one attempt came to, and how long the collector asks to wait before another, in seconds."""
+        """Try once; return the result and the delay in seconds that the collector asks for."""
         try:
             with self._session.post(
                 self.url,
@@ -108,19 +111,19 @@ class Sender:
             return ExportResult.UNREACHABLE, 0
 
     def _read_partial_success(self, response: requests.Response) -> None:
-        """Count what the collector left out. The answers of all signals have these two fields in one place."""
+        """Count what the collector dropped. The responses of all signals share these two fields."""
         if not response.content or "protobuf" not in response.headers.get("Content-Type", ""):
             return
         try:
             partial = ExportTraceServiceResponse.FromString(response.content).partial_success
         except DecodeError:
-            return  # a proxy's answer; the body itself has been taken
+            return  # a proxy's response; the body itself was accepted
         if partial.rejected_spans > 0:
             self.rejected += partial.rejected_spans
             self.rejected_why = partial.error_message
 
     def close(self) -> None:
-        """End the waiting between attempts, for good."""
+        """Stop waiting between attempts, permanently."""
         self._closed.set()
 
 
@@ -132,7 +135,7 @@ def _variable(signal: str, name: str, *, general: bool = True) -> str:
 
 
 def _seconds(text: str) -> float:
-    """The exporters of OpenTelemetry Python take seconds here, whatever the specification says of milliseconds."""
+    """Parse a timeout in seconds, as OpenTelemetry Python's exporters do, although the specification says ms."""
     if not text:
         return _DEFAULT_TIMEOUT_S
     try:
@@ -142,5 +145,5 @@ def _seconds(text: str) -> float:
 
 
 def _retry_after(text: str) -> float:
-    """Seconds of a `Retry-After` header; a date is left to our own pauses."""
+    """Return the seconds of a `Retry-After` header; 0 for a date, for which our own delays are used."""
     return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() else 0.0

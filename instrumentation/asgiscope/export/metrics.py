@@ -1,4 +1,4 @@
-"""Tallies as OTLP metrics (semconv, "Metrics"): deltas, each point covering one stretch of time."""
+"""Encoding of tallies as OTLP metrics (semconv, "Metrics"): deltas, each point covering one interval."""
 
 import os
 import struct
@@ -14,7 +14,7 @@ from asgiscope.export.http import ExportResult, Sender
 from asgiscope.metrics.aggregator import SCALE, Aggregator, Histogram, Rows
 
 _DELTA: Final = b"\x10\x01"
-"""`aggregation_temporality` = AGGREGATION_TEMPORALITY_DELTA, in `Sum` and `ExponentialHistogram` alike."""
+"""`aggregation_temporality` = AGGREGATION_TEMPORALITY_DELTA, in both `Sum` and `ExponentialHistogram`."""
 _MONOTONIC: Final = b"\x18\x01"
 _SECONDS: Final = frozenset(
     {"wait_ns", "run_ns", "resume_ns", "overhead_ns", "loop_caused", "loop_suffered", "query_ns"}
@@ -26,17 +26,17 @@ _NAMES: Final = {
     "overhead_ns": "overhead",
     "query_ns": "query_time",
 }
-"""Sums of a request that are called otherwise as a metric."""
+"""Sums of a request whose metric has another name."""
 _UNITS: Final = {"hops": "{hop}", "queries": "{query}", "refusals": "{refusal}"}
 
 Labels = Mapping[str, str]
 
 
 class Meter:
-    """Sends the tallies now and then. Used by the sending thread alone.
+    """Sends the tallies periodically. Used by the sending thread alone.
 
-    A body that was not taken is kept and posted again as it is, so that a receiver that did take it knows it again;
-    meanwhile the tallies grow on.
+    A body that was not acknowledged is kept and posted again unchanged, so that a receiver that did accept it
+    recognises it; meanwhile the tallies continue.
     """
 
     def __init__(self, config: Config, tallies: Aggregator) -> None:
@@ -51,7 +51,7 @@ class Meter:
         self._kept = b""
 
     def turn(self, body: Callable[[Sequence[bytes]], bytes], dropped: int, *, now: bool) -> None:
-        """Add up what waits, and send if it is time, or `now`. `body` makes a request of metrics."""
+        """Aggregate waiting records, and send if it is time, or if `now`. `body` builds a request of metrics."""
         if not self._enabled:
             self._tallies.take()
             return
@@ -72,7 +72,7 @@ class Meter:
             self._post()
 
     def _post(self) -> bool:
-        """Post what is kept, once; let go of it unless nobody answered."""
+        """Post the kept body once; drop it unless there was no answer."""
         if self._sender.post(self._kept, attempts=1) is ExportResult.UNREACHABLE:
             return False
         self._kept = b""
@@ -80,14 +80,14 @@ class Meter:
 
 
 class Stretch:
-    """Encodes what was tallied between two instants (nanoseconds since the epoch)."""
+    """Encodes the tallies between two times (ns since the epoch)."""
 
     def __init__(self, start: int, end: int) -> None:
         self._times = b"\x11" + fixed64(start) + b"\x19" + fixed64(end)
         """`start_time_unix_nano` and `time_unix_nano`, fields 2 and 3 of every kind of point."""
 
     def metrics(self, rows: Rows, dropped: int, failed: Mapping[str, int]) -> list[bytes]:
-        """Elements of `ScopeMetrics.metrics`, one a metric that has anything to say."""
+        """Encode elements of `ScopeMetrics.metrics`, one per metric that has points."""
         found = [
             self._histograms(
                 sc.METRIC_REQUEST, [({sc.HTTP_ROUTE: r}, row.duration) for r, row in rows.requests.items()]
@@ -142,7 +142,7 @@ class Stretch:
         yield self._sums(sc.METRIC_BRIDGE_OVERHEAD, "s", overheads)
 
     def _sums(self, name: str, unit: str, points: Sequence[tuple[Labels, int]]) -> bytes:
-        """A monotonic `Sum`: of nanoseconds as seconds, of all else as integers."""
+        """Encode a monotonic `Sum`: durations in seconds, everything else as integers."""
         if not points:
             return b""
         payload = b"".join(
@@ -157,7 +157,7 @@ class Stretch:
         return _metric(name, unit, b"\x3a", payload + _DELTA + _MONOTONIC)
 
     def _histograms(self, name: str, points: Sequence[tuple[Labels, Histogram]]) -> bytes:
-        """An `ExponentialHistogram` of seconds."""
+        """Encode an `ExponentialHistogram` of seconds."""
         if not points:
             return b""
         payload = b"".join(
@@ -168,7 +168,7 @@ class Stretch:
 
 
 def _metric(name: str, unit: str, tag: bytes, payload: bytes) -> bytes:
-    """An element of `ScopeMetrics.metrics`."""
+    """Encode an element of `ScopeMetrics.metrics`."""
     return delimited(
         b"\x12",
         delimited(b"\x0a", name.encode()) + delimited(b"\x1a", unit.encode()) + delimited(tag, payload),
@@ -180,7 +180,7 @@ def _labels(tag: bytes, labels: Labels) -> bytes:
 
 
 def _point(histogram: Histogram) -> bytes:
-    """The rest of an `ExponentialHistogramDataPoint`: count, sum, scale, zeros, buckets, least and greatest."""
+    """Encode the rest of an `ExponentialHistogramDataPoint`: count, sum, scale, zeros, buckets, min and max."""
     buckets = b""
     if histogram.buckets:
         first, last = min(histogram.buckets), max(histogram.buckets)

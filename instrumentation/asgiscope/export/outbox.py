@@ -1,12 +1,12 @@
-"""The outbox: finished scopes wait here for the sending thread, first to be encoded, then to be sent.
+"""The export queue: finished records wait here for the sending thread, which encodes and sends them.
 
-They are encoded a few at a time, soon after they have come. To encode all that come between two sendings at once
-would keep the interpreter's lock for tens of milliseconds, in which the application's threads get it every five.
-And records that wait are walked by the garbage collector, where bytes are not.
+They are encoded a few at a time, soon after they arrive. Encoding all records of an interval at once would
+hold the GIL for tens of milliseconds, in which the application's threads get it only every five. And the
+garbage collector walks waiting records, but not bytes.
 
-Bounded: when the collector is slow or gone, the newest records are dropped and counted, and what was dropped is
-told to the collector when it answers again. Putting never blocks. After a fork the child starts with an empty
-outbox and a thread of its own; what the parent had not sent stays the parent's.
+Bounded: when the collector is slow or gone, the newest records are dropped and counted, and the count is sent
+to the collector when it answers again. Putting never blocks. After a fork the child starts with an empty
+queue and its own thread; the parent keeps what it has not sent.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ from asgiscope import internal_errors
 logger = logging.getLogger("asgiscope")
 
 BATCH = 1024
-"""Records sent at once: some 0.8 MB. A body costs half a millisecond whatever its size."""
+"""Records per request: about 0.8 MB. A body costs half a millisecond, whatever its size."""
 PORTION = 128
-"""Records encoded at once: two milliseconds. Fewer cost more switches between threads than they are worth."""
+"""Records encoded at once: two milliseconds. With fewer, switching between threads costs too much."""
 _PAUSE_S = 0.001
-"""Between two portions, for the application's threads."""
+"""Pause between two portions, for the application's threads."""
 _RETRY_S = 1.0
 
 
 class Wakeup:
-    """Wakes a thread that waits, or keeps its next wait from lasting.
+    """Wakes a thread that waits, or makes its next wait return at once.
 
-    Unlike `threading.Event`, it may be rung in the middle of being rung: a signal's handler or a finalizer that the
-    garbage collector runs just then may put a record too.
+    Unlike `threading.Event` it is reentrant: a signal handler or a finalizer run by the garbage collector may
+    put a record during a call.
     """
 
     def __init__(self) -> None:
@@ -45,23 +45,23 @@ class Wakeup:
         self._silent.acquire()
 
     def ring(self) -> None:
-        """Wake it."""
+        """Wake the thread."""
         if self._silent.locked():
-            with contextlib.suppress(RuntimeError):  # somebody else has rung just now
+            with contextlib.suppress(RuntimeError):  # another thread or handler has just rung
                 self._silent.release()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until it rings, or has rung since the last time."""
+        """Wait until it rings, or return at once if it has rung since the last wait."""
         self._silent.acquire(timeout=timeout_s)
 
 
 class Outbox:
     """A bounded queue and the thread that empties it.
 
-    `encode` makes of a record what is sent. `deliver` is given a list of what was made and answers whether it
-    arrived. It may take its time. It is called every `interval_s`, and sooner when a batch is full. A record that
-    is not `ready` is encoded when it is, or else for the next sending. After that `each_turn` is called, on the
-    same thread, and told whether it may wait no longer: somebody flushes, or it is the last time.
+    `encode` converts a record to what is sent. `deliver` gets a list of those and returns whether it arrived;
+    it may block. It is called every `interval_s`, and earlier if a batch is full. A record that is not
+    `ready` is encoded once it is, or else at the next sending. After that `each_turn` is called on the same
+    thread, with whether it must not wait any longer: on flush, or at the end.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class Outbox:
         self._size = size
         self._interval_s = interval_s
         self.dropped: int
-        """Records that found the outbox full."""
+        """Number of records dropped because the queue was full."""
         self.lost: int
-        """Records that could not be encoded or delivered."""
+        """Number of records that could not be encoded or delivered."""
         self.delivered: int
         self._reset()
         reference = weakref.WeakMethod(self._reset)
@@ -93,20 +93,21 @@ class Outbox:
 
     def _reset(self) -> None:
         self.dropped = self.lost = self.delivered = 0
-        self._records: deque[Any] = deque()  # appended by anybody, taken by the thread: both atomic
+        # appended by any thread, taken by the sending thread: both atomic
+        self._records: deque[Any] = deque()
         self._deferred: list[Any] = []
-        """Taken and not ready. This and the next are the thread's own."""
+        """Taken but not ready. This and the next one belong to the thread."""
         self._encoded: list[Any] = []
         self._wake = Wakeup()
         self._closed = False
         self._lock = threading.RLock()
-        self._asked = 0  # times that somebody flushed, guarded by _lock
-        self._flushed = 0  # how many of them are done, written by the thread
+        self._asked = 0  # number of flush requests, guarded by _lock
+        self._flushed = 0  # number of completed ones, written by the thread
         self._thread: threading.Thread | None = None  # guarded by _lock
         self._retry_at = 0.0  # guarded by _lock: when to try again to start the thread
 
     def put(self, scope: Any) -> bool:
-        """Take a record, or drop it and count it where there is no room. Never blocks."""
+        """Put a record, or drop and count it if the queue is full. Never blocks."""
         records = self._records
         if len(records) >= self._size or self._closed:
             self.dropped += 1
@@ -120,7 +121,7 @@ class Outbox:
 
     @property
     def started(self) -> bool:
-        """Whether its thread has been started."""
+        """Whether the thread has been started."""
         return self._thread is not None
 
     def start(self) -> None:
@@ -133,11 +134,12 @@ class Outbox:
                     self._thread = thread
                 except RuntimeError:
                     internal_errors.report("outbox.start")
-                    self._closed = sys.is_finalizing()  # else there are too many threads now, and fewer later
+                    # otherwise there are too many threads, and there may be fewer later
+                    self._closed = sys.is_finalizing()
                     self._retry_at = time.monotonic() + _RETRY_S
 
     def flush(self, timeout_s: float) -> bool:
-        """Have each turn's work done now, and wait until all is sent or lost; False if the time ran out."""
+        """Process everything now, and wait until it is sent or lost; return False on timeout."""
         deadline = time.monotonic() + timeout_s
         with self._lock:
             self._asked += 1
@@ -152,7 +154,7 @@ class Outbox:
         return True
 
     def close(self, timeout_s: float) -> None:
-        """Send what is left, within the time, and stop."""
+        """Send the remaining records within the time, and stop."""
         self._closed = True
         self._wake.ring()
         with self._lock:
@@ -160,7 +162,7 @@ class Outbox:
         if thread is None:
             return
         thread.join(timeout_s)
-        self._shutdown()  # ends an exporter's waiting between retries
+        self._shutdown()  # interrupts the exporter's wait between retries
         thread.join(0.2)
 
     def _run(self) -> None:
@@ -170,7 +172,7 @@ class Outbox:
             closed, asked = (
                 self._closed,
                 self._asked,
-            )  # before, so that what comes meanwhile gets a turn of its own
+            )  # read before processing, so that later requests get a turn of their own
             now = closed or asked > self._flushed
             if not now and time.monotonic() < due:
                 self._encode_waiting()
@@ -179,7 +181,7 @@ class Outbox:
             self._send(flush=True)
             try:
                 self._each_turn(now)
-            except Exception:  # noqa: BLE001 - the thread goes on
+            except Exception:  # noqa: BLE001 - the thread continues
                 internal_errors.report("outbox.turn")
             self._flushed = asked
             due = time.monotonic() + self._interval_s
@@ -187,7 +189,7 @@ class Outbox:
                 return
 
     def _encode_waiting(self, *, early_too: bool = False, at_once: bool = False) -> None:
-        """Encode what waits, and send what fills a batch. What comes meanwhile waits for the next time."""
+        """Encode waiting records, and send full batches. Later records are left for the next call."""
         waiting = len(self._records)
         while waiting > 0 or (early_too and self._deferred):
             portion = [*self._deferred, *(self._records.popleft() for _ in range(min(waiting, PORTION)))]
@@ -205,17 +207,17 @@ class Outbox:
                 self._deferred.append(record)
                 return
             self._encoded.append(self._encode(record))
-        except Exception:  # noqa: BLE001 - one bad record must not take the others with it
+        except Exception:  # noqa: BLE001 - the other records must still be sent
             internal_errors.report("outbox.encode")
             self.lost += 1
 
     def _send(self, *, flush: bool = False) -> None:
-        """Deliver full batches, and the rest only where that is asked for: a body costs as much as fifty spans."""
+        """Deliver full batches, and the rest only with `flush`: a body costs as much as fifty spans."""
         while len(self._encoded) >= (1 if flush else BATCH):
             batch, self._encoded = self._encoded[:BATCH], self._encoded[BATCH:]
             try:
                 arrived = self._deliver(batch)
-            except Exception:  # noqa: BLE001 - whatever the exporter raises, the thread goes on
+            except Exception:  # noqa: BLE001 - the thread continues after any error of the exporter
                 internal_errors.report("outbox.deliver")
                 arrived = False
             if arrived:

@@ -1,8 +1,8 @@
-"""OpenTelemetry's side: sampling, context propagation, other libraries' spans, and the exporter.
+"""Integration with OpenTelemetry: sampling, context propagation, other libraries' spans, and the exporter.
 
-Where the application has a TracerProvider, its spans keep going where they went: ours are not made current, so
-that nothing in its traces hangs from a span its backend never sees. Where it has none by the time of the first
-request, asgiscope provides one, and the spans of other instrumentations go to the collector with ours.
+If the application has a TracerProvider, its spans are exported as before: ours are not made current, so that
+none of its spans has a parent that its backend never gets. If it has none by the first request, asgiscope
+sets one, and the spans of other instrumentations go to the collector with ours.
 """
 
 import logging
@@ -56,7 +56,7 @@ _EMPTY = Context()
 RATIO_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
 _SCOPE = scope_field(SCOPE_NAME, __version__)
 _ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
-"""Providers that asgiscope made known to OpenTelemetry, which keeps the first for the life of the process."""
+"""Providers that asgiscope has set globally; OpenTelemetry keeps the first for the life of the process."""
 
 
 class ServerSpan(NonRecordingSpan):
@@ -67,21 +67,21 @@ class ServerSpan(NonRecordingSpan):
         self._request = request
 
     def get_span_context(self) -> SpanContext:
-        """Made when asked for: most requests run without anybody asking."""
+        """Return the context, created on demand: most requests never need it."""
         request = self._request
         flags = TraceFlags(TraceFlags.SAMPLED if request.sampled else TraceFlags.DEFAULT)
         return SpanContext(request.trace_id, request.span_id, is_remote=False, trace_flags=flags)
 
     def is_recording(self) -> bool:
-        """Whether what is set on it will be sent."""
+        """Return whether its attributes will be sent."""
         return self._request.sampled
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Keep an attribute for the server span."""
+        """Set an attribute of the server span."""
         self.set_attributes({key: value})
 
     def set_attributes(self, attributes: Any) -> None:
-        """Keep attributes for the server span."""
+        """Set attributes of the server span."""
         request = self._request
         if request.extra is None:
             request.extra = {}
@@ -89,9 +89,9 @@ class ServerSpan(NonRecordingSpan):
 
 
 class _OurContext(Context):
-    """A context whose current span is a `ServerSpan`. What others put on top of it is a `Context` again.
+    """A context whose current span is a `ServerSpan`. A context that others derive from it is a plain `Context`.
 
-    Told by its type, because each scope that is sent asks whose span is current, and to look costs five calls.
+    Identified by its type, because each sent scope checks the current span, and a look-up costs five calls.
     """
 
 
@@ -99,12 +99,12 @@ class _Headers(Getter[Callable[[str], list[str]]]):
     def get(self, carrier: Callable[[str], list[str]], key: str) -> list[str] | None:
         return carrier(key) or None
 
-    def keys(self, carrier: Callable[[str], list[str]]) -> list[str]:  # noqa: ARG002 - the interface's
+    def keys(self, carrier: Callable[[str], list[str]]) -> list[str]:  # noqa: ARG002 - interface
         return []
 
 
 class Pipeline:
-    """Everything between the recorder and the collector."""
+    """Connects the recorder to the collector."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -114,17 +114,17 @@ class Pipeline:
         self._excluded = get_excluded_urls("DJANGO")
         self._getter = _Headers()
         self._resource = _resource()
-        # Made at once, because its sampler is the one that OTEL_TRACES_SAMPLER asks for; made known to
-        # OpenTelemetry only if the application turns out to have none.
+        # Created at once, for its sampler, which OTEL_TRACES_SAMPLER configures; set globally only if the
+        # application turns out to have none.
         self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
         self._sampler: Sampler = self._provider.sampler
         self._bound = ratio_bound(self._sampler)
         self._fields: tuple[str, ...] = ()
-        """Headers in which a caller's trace context may come."""
+        """Headers that may carry a caller's trace context."""
         self._recorder: Recorder | None = None
         self._processors: list[_Tagger] = []
         self._server_spans = ServerSpans()
-        self._told = False
+        self._is_reported = False
         self._rejection_logged = False
         self._sender = Sender("traces", config.endpoint)
         self._encoder = Encoder()
@@ -149,7 +149,7 @@ class Pipeline:
             self._recorder.tallies.add(request)
 
     def after_fork(self) -> None:
-        """In a forked child: a connection of its own, and its own process in the resource."""
+        """Reset in a forked child: its own connection, and its own process in the resource."""
         self._sender = Sender("traces", self.config.endpoint)
         self._encoder = Encoder()
         self._lock = threading.RLock()
@@ -160,7 +160,7 @@ class Pipeline:
             self._meter = Meter(self.config, self._recorder.tallies)
 
     def connect(self, recorder: Recorder) -> None:
-        """Give the recorder what only OpenTelemetry knows."""
+        """Set the recorder's callbacks that depend on OpenTelemetry."""
         self._recorder = recorder
         recorder.otel = self._other_span
         self._meter = Meter(self.config, recorder.tallies)
@@ -168,11 +168,11 @@ class Pipeline:
     # --- requests ---------------------------------------------------------------------------------------
 
     def excluded(self, path: str) -> bool:
-        """Whether requests to this path are left alone."""
+        """Return whether requests to this path are excluded."""
         return bool(self._excluded.url_disabled(path))
 
     def begin(self, request: Request, headers: Callable[[str], list[str]]) -> object:
-        """Take the caller's trace context, decide on sampling, make the request's span the current one."""
+        """Extract the caller's trace context, decide on sampling, and make the request's span current."""
         if not self.outbox.started:
             self.outbox.start()
         if not self._provider_checked:
@@ -197,12 +197,12 @@ class Pipeline:
         return otel_context.attach(_OurContext(trace.set_span_in_context(ServerSpan(request))))
 
     def end(self, token: object) -> None:
-        """Make the span that was current before current again."""
+        """Restore the previous current span."""
         if token is not None:
             otel_context.detach(token)  # type: ignore[arg-type] # the API's Token is a contextvars.Token
 
     def expect_server_spans(self) -> None:
-        """Leave the server span of every request to DjangoInstrumentor from now on."""
+        """From now on, let DjangoInstrumentor create the server span of every request."""
         self._server_spans.expected = True
 
     def lend_ids(self, request: Request, tracer: Any, patches: Patches) -> AbstractContextManager[object]:
@@ -221,7 +221,7 @@ class Pipeline:
             span.set_attributes({key: value for key, value in sums.items() if value != ""})
 
     def sample(self, scope: Scope) -> bool:
-        """Whether the trace that a scope begins outside any request is sampled."""
+        """Return whether the trace that a scope starts outside any request is sampled."""
         around = self._other_span()
         if around is not None:
             return bool(around.trace_flags.sampled)
@@ -235,7 +235,7 @@ class Pipeline:
         return result.decision is Decision.RECORD_AND_SAMPLE
 
     def _other_span(self) -> Any:
-        """The SpanContext of the current span if another library made it and it will be sent."""
+        """Return the SpanContext of the current span if another library created it and it will be sent."""
         known = otel_context.get_current()
         if not known or type(known) is _OurContext:
             return None
@@ -248,7 +248,7 @@ class Pipeline:
     # --- the provider -----------------------------------------------------------------------------------
 
     def _find_provider(self) -> None:
-        """Once, at the first request: by then an application that has a TracerProvider has set it."""
+        """Find the provider, once, at the first request: an application that has one has set it by then."""
         if self._provider_checked:
             return
         with self._lock:
@@ -263,7 +263,8 @@ class Pipeline:
                     self._owns_provider = True
                     trace.set_tracer_provider(provider)
                     _ours.add(provider)
-                elif provider in _ours:  # installed, removed, installed again: a provider stays for good
+                # asgiscope was removed and installed again: a provider cannot be replaced
+                elif provider in _ours:
                     self._owns_provider = True
                 if isinstance(provider, TracerProvider):
                     self._sampler = provider.sampler
@@ -281,7 +282,7 @@ class Pipeline:
 
     def _encode(self, record: Any) -> bytes | ReadableSpan:
         if isinstance(record, ReadableSpan):
-            return record  # encoded with others of its kind, by OpenTelemetry's own encoder
+            return record  # encoded in a batch, by OpenTelemetry's own encoder
         return self._encoder.span(self.reports.make(record))
 
     def _deliver(self, records: Sequence[bytes | ReadableSpan]) -> bool:
@@ -292,8 +293,8 @@ class Pipeline:
             body += encode_spans(others).SerializeToString()
         with suppress_instrumentation():
             answer = self._sender.post(body)
-        if answer is not ExportResult.SUCCESS and not self._told:
-            self._told = True
+        if answer is not ExportResult.SUCCESS and not self._is_reported:
+            self._is_reported = True
             logger.warning(
                 "asgiscope cannot hand its spans to %s (%s); the application is not affected, spans are dropped "
                 "and counted, and this is logged once. Is OTEL_EXPORTER_OTLP_ENDPOINT right?",
@@ -314,32 +315,32 @@ class Pipeline:
         return request_body(resource_field(self._resource.attributes), _SCOPE, elements, SCHEMA_URL)
 
     def _turn(self, now: bool) -> None:
-        """Between sendings: add up what was tallied, and send it when it is time, or now."""
+        """Between requests: aggregate the tallies, and send them if it is time, or `now`."""
         self.maker.anchor()
         if self._meter is not None:
             with suppress_instrumentation():
                 self._meter.turn(self._body, self._dropped(), now=now)
 
     def _dropped(self) -> int:
-        """Return how many records have not been stored: no room, refused, or left out by the collector."""
+        """Return the number of records not stored: no room, refused, or dropped by the collector."""
         return self.outbox.dropped + self.outbox.lost + self._sender.rejected
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that is recorded has left; False if the time ran out."""
+        """Wait until all records have been sent; return False on timeout."""
         return self.outbox.flush(timeout_s)
 
     def close(self, timeout_s: float) -> None:
-        """Send what is left and stop."""
+        """Send the remaining records and stop."""
         for processor in self._processors:
             processor.enabled = False
         self.outbox.close(timeout_s)
 
 
 def ratio_bound(sampler: Sampler) -> int | None:
-    """For OpenTelemetry's own samplers, the bound below which the low bits of a root's trace id are sampled.
+    """Return, for OpenTelemetry's own samplers, the bound below which a root trace id's low bits are sampled.
 
-    They say the same (`TraceIdRatioBased.should_sample`), at a tenth of the cost. None for any other sampler, which
-    is then asked.
+    Equivalent to `TraceIdRatioBased.should_sample`, at a tenth of the cost. None for any other sampler, which
+    is then called.
     """
     if type(sampler) in {ParentBased, ParentBasedTraceIdRatio}:
         sampler = getattr(sampler, "_root", sampler)
@@ -354,7 +355,7 @@ def ratio_bound(sampler: Sampler) -> int | None:
 
 
 class _Tagger(SpanProcessor):
-    """Puts the context and thread tags on other libraries' spans; forwards them where the provider is ours."""
+    """Sets the context and thread tags on other libraries' spans; exports them if the provider is ours."""
 
     def __init__(self, pipeline: Pipeline, forward: bool) -> None:
         self.enabled = True
@@ -373,13 +374,13 @@ class _Tagger(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         if not self.enabled or self._pipeline._server_spans.take(span):  # noqa: SLF001 - same module
-            return  # a request's own: it leaves as the request, once that has ended
+            return  # the request's own span: it is sent with the request, once that has ended
         if self._forward:
             self._pipeline.outbox.put(span)
 
 
 def _resource() -> Resource:
-    """Service, process and runtime, as OpenTelemetry detects them, and the frameworks' versions."""
+    """Return service, process and runtime, as OpenTelemetry detects them, and the frameworks' versions."""
     detected = (
         Resource.create().merge(ProcessResourceDetector().detect()).merge(OTELResourceDetector().detect())
     )

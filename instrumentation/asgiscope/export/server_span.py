@@ -1,10 +1,11 @@
-"""A request whose server span is OpenTelemetry's: one span, with the same ids, in both places.
+"""Requests whose server span is OpenTelemetry's: one span, with the same ids, in both places.
 
-DjangoInstrumentor starts its span after asgiscope's request has begun, so the request draws the ids first (from the
-provider's own generator: some back ends read a time in them) and lends them to the tracer. What asgiscope sends is
-OpenTelemetry's span as it ended, with the sums that the request had when Django was done with it.
+DjangoInstrumentor starts its span after asgiscope's request has started, so the request generates the ids
+first (with the provider's own generator: some backends encode a time in them) and lends them to the tracer.
+asgiscope sends OpenTelemetry's span as it ended, with the request's sums when Django was done.
 
-Overhead model: nothing until DjangoInstrumentor's middleware is in a chain; then a dictionary entry a request.
+Overhead model: nothing until DjangoInstrumentor's middleware is in a chain; then a dictionary entry per
+request.
 """
 
 import contextlib
@@ -24,11 +25,11 @@ from asgiscope.semconv import HTTP_ROUTE, REQUEST_DURATION_NS
 
 _SERVER: Final = 2
 _lent: contextvars.ContextVar[Request | None] = contextvars.ContextVar("asgiscope_lent_ids", default=None)
-"""The request whose ids the next span takes."""
+"""The request whose ids the next span gets."""
 
 
 class ServerSpans:
-    """Which requests have a server span of OpenTelemetry's. Used by the application's threads."""
+    """The requests with a server span of OpenTelemetry. Used by the application's threads."""
 
     def __init__(self) -> None:
         self.expected = False
@@ -39,14 +40,15 @@ class ServerSpans:
         self._adopted: weakref.WeakValueDictionary[int, Request] = weakref.WeakValueDictionary()
 
     def draw_ids(self, request: Request) -> None:
-        """Give a request that continues no caller's trace ids as the provider draws them."""
+        """Generate the ids of a request that does not continue a caller's trace, with the provider's generator."""
         if self.ids is not None:
             request.take_ids(self.ids.generate_trace_id(), self.ids.generate_span_id())
 
     @contextlib.contextmanager
     def lend_ids(self, request: Request, tracer: Any, patches: Patches) -> Iterator[None]:
         """Give the next span that the tracer starts the ids of a request."""
-        real = getattr(tracer, "_tracer", tracer)  # OpenTelemetry's proxy, made before there was a provider
+        # OpenTelemetry's proxy, created before there was a provider
+        real = getattr(tracer, "_tracer", tracer)
         ids = getattr(real, "id_generator", None)
         if isinstance(ids, IdGenerator) and not isinstance(ids, _LentIds):
             patches.replace(real, "id_generator", _LentIds(ids))
@@ -63,13 +65,13 @@ class ServerSpans:
             return
         request.take_ids(context.trace_id, context.span_id)
         request.sampled = bool(context.trace_flags.sampled)
-        parent = getattr(span, "parent", request.foreign)  # a span that is not recorded knows no parent
+        parent = getattr(span, "parent", request.foreign)  # a span that is not recorded has no parent
         request.foreign = parent if isinstance(parent, SpanContext) and parent.is_valid else None
         if span.is_recording():
             self._adopted[context.span_id] = request
 
     def take(self, span: ReadableSpan) -> bool:
-        """Keep a span that has ended if it is a request's; False if it is any other."""
+        """Keep an ended span if it is a request's; return False for any other."""
         context = span.context
         request = self._adopted.pop(context.span_id, None) if context is not None and self._adopted else None
         if request is None:
@@ -79,7 +81,7 @@ class ServerSpans:
 
 
 class _LentIds(IdGenerator):
-    """A tracer's id generator that gives a request's ids while they are lent."""
+    """A tracer's id generator that returns a request's ids while they are lent."""
 
     def __init__(self, inner: IdGenerator) -> None:
         self._inner = inner
@@ -88,7 +90,7 @@ class _LentIds(IdGenerator):
         request = _lent.get()
         if request is None:
             return self._inner.generate_span_id()
-        _lent.set(None)  # once: what a sampler or a processor starts meanwhile is another span
+        _lent.set(None)  # once: spans that a sampler or a processor starts meanwhile are different ones
         return request.span_id
 
     def generate_trace_id(self) -> int:
@@ -96,16 +98,17 @@ class _LentIds(IdGenerator):
         return self._inner.generate_trace_id() if request is None else request.trace_id
 
     def is_trace_id_random(self) -> bool:
-        """Whether the trace's ids are random, as the wrapped generator says; older ones do not say."""
+        """Return whether the trace's ids are random, as the wrapped generator says; older ones do not say."""
         known: Callable[[], bool] | None = getattr(self._inner, "is_trace_id_random", None)
         return bool(known()) if known is not None else False
 
 
 def merged(ours: SpanData, theirs: ReadableSpan, request: Request) -> SpanData:
-    """Return OpenTelemetry's span with what asgiscope knows of the request beside its own attributes.
+    """Return OpenTelemetry's span with asgiscope's attributes of the request added.
 
-    The times are OpenTelemetry's, which ends the span when the middleware has a response; how long the request took
-    in all, streaming included, is `asgiscope.request.duration_ns`. `http.route` is ours, which begins with a slash.
+    The times are OpenTelemetry's, which ends the span when the middleware has a response; the duration of the
+    request including streaming is `asgiscope.request.duration_ns`. `http.route` is ours, which starts with a
+    slash.
     """
     attributes = {**ours.attributes, **(theirs.attributes or {})}
     if HTTP_ROUTE in ours.attributes:

@@ -1,6 +1,6 @@
-"""A finished scope as an OpenTelemetry span: the only place that writes the wire contract's attributes.
+"""Conversion of finished records to spans: the only module that sets the wire contract's attributes.
 
-Longer than 400 lines because it is that one place: a method a kind of record, and what all spans have in common.
+Longer than 400 lines because of that: a method per kind of record, and what all spans share.
 """
 
 import time
@@ -37,7 +37,7 @@ from asgiscope.stack import call_site
 from asgiscope.stack.call_site import Frame, Site
 
 MAX_LINKS = 32
-"""Holders or victims linked from one span, the worst ones; the totals on the span count them all."""
+"""Limit of holders or victims linked from one span, the longest ones; the totals on the span count all."""
 INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
@@ -46,7 +46,7 @@ Attributes = dict[str, Any]
 
 
 class SpanMaker:
-    """Makes spans of scopes."""
+    """Creates spans of records."""
 
     def __init__(self, config: Config, add_up: Callable[[Request], None]) -> None:
         self._wait_ns = int(config.wait_ms * 1e6)
@@ -72,10 +72,11 @@ class SpanMaker:
         }
 
     def anchor(self) -> None:
-        """Measure again how the monotonic clock lies to the time of day; the two drift apart.
+        """Measure the offset of the monotonic clock to the time of day again; the two drift apart.
 
-        The thread may be held up between the two readings: the tightest of three tries is right. What differs less
-        than a try can tell is left as it was: spans of one trace that leave apart lie to each other as they did.
+        The thread may be preempted between the two readings, so the tightest of three tries is used.
+        Differences within a try's precision are ignored: spans of one trace that are sent separately keep
+        their relation.
         """
         tries = []
         for _ in range(3):
@@ -95,9 +96,9 @@ class SpanMaker:
     ) -> SpanData:
         """Return the span of a scope.
 
-        Of one that has not ended, a finding says what it would add if it ended now, and nothing of it is counted.
-        `kind` is what a finding on it is, whatever the scope would say by itself; `reported` is the finding where
-        the scope says that there is none, because it was reported as that while it lasted.
+        For an unfinished one, a finding has what it would add if it ended now, and nothing of it is counted.
+        `kind` overrides the kind of a finding; `reported` is the finding to use if the scope has none,
+        because it was reported with it while it lasted.
         """
         self._ongoing, self._kind, self._reported = ongoing, kind, reported
         return self._makers[type(scope)](scope)
@@ -122,7 +123,8 @@ class SpanMaker:
                 attributes["server.port"] = request.server[1]
         if request.status:
             attributes[sc.HTTP_STATUS] = request.status
-        # A request that a middleware refused has no route: its path, as the tallies have it, so that it is found.
+        # A request that a middleware refused has no route: use its path, as the tallies do, so that it can be
+        # found.
         attributes[sc.HTTP_ROUTE] = request.path_or_route
         if request.error:
             attributes["error.type"] = request.error
@@ -135,7 +137,7 @@ class SpanMaker:
             kind = classify.classify_request(most_hops, self._hop_storm).kind
             if kind is not None:
                 attributes[sc.REQUEST_HOPS_AT_SITE] = most_hops
-                # One storm a request: a stretch as long as the union of its waits says as much as all of them.
+                # One storm per request: use a single interval as long as the union of its waits.
                 lost = ((request.started, request.started + cost),)
                 found = Found(kind, cost, [Loss(request, lost)])
                 attributes |= self._of_storm(request, site)
@@ -145,10 +147,10 @@ class SpanMaker:
 
     @staticmethod
     def _of_storm(request: Request, site: Frame) -> Attributes:
-        """Return the call site of a storm, and for what of the site it was.
+        """Return the call site of a storm, and the application object that it was for.
 
-        Where a package makes the hops, the application's line further out is named, or else the definition of what
-        the package works for: its own line stands beside it.
+        If a package makes the hops, the application's line further out is reported, or else the definition of
+        the object that the package works for, with the package's own line.
         """
         storm = request.storm
         about = declared.attributes(storm.declared if storm is not None else None)
@@ -190,18 +192,18 @@ class SpanMaker:
                 worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
                 links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
             if wait >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
-                for block in shared:  # what was found may have another line, and its source goes with it
+                for block in shared:  # the finding may have another line, and its source with it
                     attributes |= block.attributes
                 shared = ()
                 found = self._found(call, held.idle_ns, attributes)
         return self._span(call, known.name, attributes, links=links, shared=shared, found=found)
 
     def _found(self, call: Call, idle_ns: int, attributes: Attributes) -> Found | None:
-        """Return what a bridge call whose wait has ended is evidence of; where it stands goes into `attributes`."""
+        """Return what a bridge call whose wait has ended is evidence of; its call site is added to `attributes`."""
         request = call.within
         submitted, until = call.started, call.waited_until
         wait = until - submitted
-        awaited = wait  # by somebody: an answer that has left waits for nothing, nor does a client that has
+        awaited = wait  # after the response or a disconnect nothing waits for the call
         if request is not None and request.until:
             awaited = min(until, request.until) - submitted
         facts = classify.BridgeCallFacts(
@@ -226,7 +228,7 @@ class SpanMaker:
         )
 
     def stream_read(self, call: Call) -> Attributes:
-        """Return what a call that has not ended is evidence of if it reads a stream whole, else nothing."""
+        """Return what an unfinished call is evidence of if it reads a whole stream, else {}."""
         self._ongoing = True
         attributes: Attributes = {}
         found = _stream_read(call, attributes)
@@ -253,7 +255,7 @@ class SpanMaker:
         links = [
             self._victim(*one, more)
             for one, more in zip(hit, added, strict=True)
-            if one[0].unit is sc.UnitKind.REQUEST  # the others have no span that a link could lead to
+            if one[0].unit is sc.UnitKind.REQUEST  # only these have a span to link to
         ]
         links += [self._victim(*one, NOTHING_ADDED) for one in unknown]
         links.sort(
@@ -274,7 +276,7 @@ class SpanMaker:
             sc.CODE_STACKTRACE: call_site.render(refusal.frames),
         }
         about = refusal.declared or declared.middleware_in(refusal.frames)
-        # The line that touched what is refused: each such line of a package is a mistake of its own.
+        # The line that used what is refused: each such line of a package is a separate mistake.
         frame = call_site.select_call_site_or_innermost(refusal.frames)
         if frame is not None:
             attributes |= declared.instead_of(frame, refusal.declared)
@@ -308,7 +310,7 @@ class SpanMaker:
         kind = classify.classify_parked_thread(facts, self._parked_ns).kind
         found: Found | None = None
         if kind is not None:
-            # The coroutine would take as long where it is awaited: parking adds the handing over, to and fro.
+            # An awaited coroutine would take as long: parking adds only the way to the loop and back.
             began = parked.run_started or parked.started
             added = ((parked.started, began), (parked.run_ended or parked.ended, parked.ended))
             cost = parked.parked_ns
@@ -409,7 +411,7 @@ class SpanMaker:
         )
 
     def _describe(self, found: Found, attributes: Attributes) -> list[Added]:
-        """Put a finding at the call site in `attributes` there, and return what each of its losses adds."""
+        """Add a finding at the call site in `attributes` to them, and return what each of its losses adds."""
         if self._kind is not None:
             found = found._replace(kind=self._kind)
         site = (str(attributes.get(sc.CODE_FUNCTION, "")), str(attributes.get(sc.CODE_FILE, "")))
@@ -429,10 +431,10 @@ class SpanMaker:
     def _holder(self, share: Share) -> SpanLink:
         hold = share.hold
         site = _frame_site(hold.site)
-        # What took a connection outside any request has no span; its link still says who it was.
+        # A holder outside any request has no span; its link still identifies it.
         scope = hold.scope or Operation(None, hold.started, "pool", sc.SPAN_POOL)
-        told = {sc.LINK_FUNCTION: site.function if site is not None else hold.thread, **code(site)}
-        return self._link(scope, sc.LinkKind.HELD_BY, share.overlap_ns, **told)
+        attributes = {sc.LINK_FUNCTION: site.function if site is not None else hold.thread, **code(site)}
+        return self._link(scope, sc.LinkKind.HELD_BY, share.overlap_ns, **attributes)
 
     def _link(self, scope: Scope, kind: sc.LinkKind, overlap: int, **more: Any) -> SpanLink:
         attributes = {sc.LINK: str(kind), sc.OVERLAP_NS: overlap, sc.HTTP_ROUTE: scope.route, **more}
@@ -443,7 +445,7 @@ class SpanMaker:
 
 
 def request_sums(request: Request) -> Attributes:
-    """Return what a request has gathered so far, as attributes of its server span."""
+    """Return the request's sums so far, as attributes of its server span."""
     return {
         sc.REQUEST_HOPS: request.hops,
         sc.REQUEST_WAIT_NS: request.wait_ns,
@@ -460,7 +462,7 @@ def request_sums(request: Request) -> Attributes:
 
 
 def _stream_read(call: Call, attributes: Attributes) -> Found | None:
-    """Return the finding of a call that reads a stream whole, with its call site in `attributes`; else None."""
+    """Return the finding of a call that reads a whole stream, with its call site in `attributes`; else None."""
     if not hops.reads_stream(call):
         return None
     request = call.within
@@ -474,12 +476,12 @@ def _frame_site(frame: Frame | None) -> Site | None:
 
 
 def _call_site(call: Call) -> Site | None:
-    """The line that made the call; where the stack no longer tells, the function it called."""
+    """Return the line that made the call; if the stack no longer has it, the function it called."""
     return _frame_site(frame_of(call)) or call_site.definition(call.func)
 
 
 def _parent_id(scope: Scope) -> int:
-    """The nearest enclosing span that is sent: in a trace that is not sampled, only the request's is sure to be."""
+    """Return the nearest enclosing span that is sent; without sampling, only the request's span is certain."""
     if scope.foreign is not None:
         return int(scope.foreign.span_id)
     parent = scope.parent

@@ -1,1 +1,1 @@
-"""Stacks: which line of the application, which object of the site, what a thread waits for."""
+"""Stacks: the application's line, the application object, and what a thread waits for."""

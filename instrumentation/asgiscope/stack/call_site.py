@@ -1,8 +1,8 @@
-"""Which line of the application: classifies frames, and finds the innermost that belongs to it.
+"""Call sites: classifies frames, and finds the innermost one that belongs to the application.
 
-Overhead model: a frame costs one dictionary look-up once its file is known; walks are bounded.
-Known limitation: an application installed into site-packages counts as a third-party package unless its folder
-is named in `ASGISCOPE_APP_PATHS`.
+Overhead model: a frame costs one dictionary look-up once its file is known; walks are bounded. Known
+limitation: an application installed into site-packages counts as a third-party package unless its folder is
+named in `ASGISCOPE_APP_PATHS`.
 
 Longer than 400 lines because all walks over a stack follow the one classification of frames.
 """
@@ -24,25 +24,25 @@ import asgiscope
 from asgiscope.stack import servers
 
 MAX_DEPTH = 128
-"""Frames looked at in one walk. A Django request on ASGI is some 40 deep."""
+"""Limit of frames in one walk. A Django request on ASGI is some 40 deep."""
 MAX_STACK = 48
-"""Frames kept of a stack."""
+"""Limit of frames kept of a stack."""
 _MAX_FILES = 50_000
 _MAX_SITES = 10_000
 
 
 class Owner(IntEnum):
-    """Whose code a frame runs. Ordered: the higher one is the better call site."""
+    """Whose code a frame runs, in ascending order of preference for a call site."""
 
     STDLIB = 0
     BOUNDARY = 1
-    """The event loop, the thread pool, the script that started the process: no stack is followed beyond."""
+    """The event loop, the thread pool, the script that started the process: no walk goes beyond."""
     OWN = 2
-    """asgiscope's, or what holds it in its place: looked past, as if it were not on the stack."""
+    """asgiscope, or a wrapper around it: skipped, as if it were not on the stack."""
     FRAMEWORK = 3
     """Django, asgiref, the server (see `servers`): never a call site."""
     LAYER = 4
-    """Django's wrapper around each middleware, its test client: who stands beyond it only passed a request on."""
+    """Django's wrapper around each middleware, its test client: frames beyond it only passed a request on."""
     THIRD_PARTY = 5
     APPLICATION = 6
 
@@ -56,15 +56,15 @@ class Site(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A frame reduced to what outlives it: holding a real frame would keep its locals alive."""
+    """A frame reduced to its code and instruction: a real frame would keep its locals alive."""
 
     code: CodeType
     lasti: int
-    """The instruction it stood at. What line that is costs a walk, left to those who ask."""
+    """The current instruction. Its line number costs a walk, so it is computed on demand."""
 
     @property
     def line(self) -> int:
-        """The line it stood at."""
+        """The line number."""
         for begin, end, line in self.code.co_lines():
             if begin <= self.lasti < end and line is not None:
                 return line
@@ -72,11 +72,11 @@ class Frame(NamedTuple):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells it from another while both are kept: code objects are slow to hash."""
+        """A key that is unique while both are kept: code objects are slow to hash."""
         return id(self.code), self.lasti
 
 
-# A member of an enumeration is slow to look up; these are read several times a call.
+# Looking up a member of an enumeration is slow, and these are read several times per call.
 _BOUNDARY: Final = Owner.BOUNDARY
 _OWN: Final = Owner.OWN
 _LAYER: Final = Owner.LAYER
@@ -87,7 +87,7 @@ _new: Final = tuple.__new__
 _owners: dict[str, Owner] = {}
 """By file name: its hash is cached, a code object's is not, and equal code in two files compares equal."""
 _sites: dict[tuple[int, int], Frame] = {}
-"""Lines of the application that made calls, by `Frame.key`: the same object each time for the same line."""
+"""Lines of the application that made calls, by `Frame.key`: the same object for the same line."""
 _app_paths: tuple[str, ...] = ()
 _stdlib = tuple(
     {
@@ -97,7 +97,7 @@ _stdlib = tuple(
     }
 )
 _own = tuple(str(Path(file).resolve().parent) + os.sep for file in (asgiscope.__file__, wrapt.__file__))
-"""Without its C extension wrapt stands between us and what we wrap."""
+"""Without its C extension, wrapt adds Python frames between us and the functions that we wrap."""
 _FRAMEWORKS = ("django", "asgiref", "asgiscope", "wrapt", "opentelemetry")
 _BOUNDARIES = (
     f"{os.sep}asyncio{os.sep}base_events.py",
@@ -106,12 +106,12 @@ _BOUNDARIES = (
     f"{os.sep}concurrent{os.sep}futures{os.sep}thread.py",
     f"{os.sep}uvloop{os.sep}__init__.py",
 )
-"""Where a stack ends for our purposes: what lies beyond started the loop or the thread, not the work."""
+"""Where a stack ends: frames beyond started the loop or the thread, not the work."""
 _CALLED: Final = frozenset(
     {"shutdown", "submit", "__exit__", "run_in_executor", "shutdown_default_executor", "_do_shutdown"}
     | {"call_soon", "call_soon_threadsafe", "create_task", "create_connection", "getaddrinfo"}
 )
-"""Functions of those files that an application calls: a stack goes through them."""
+"""Functions in those files that an application calls: a walk continues through them."""
 _LAYERS = (
     *(f"{os.sep}django{os.sep}core{os.sep}handlers{os.sep}{name}.py" for name in ("asgi", "exception")),
     f"{os.sep}django{os.sep}test{os.sep}client.py",
@@ -124,7 +124,7 @@ _COMPREHENSION = re.compile(r"(\.<locals>\.<(?:genexpr|listcomp|setcomp|dictcomp
 
 
 def configure(app_paths: str) -> None:
-    """Set the folders that are the application's wherever they lie (separated by `os.pathsep`)."""
+    """Set the folders that belong to the application wherever they are (separated by `os.pathsep`)."""
     global _app_paths  # noqa: PLW0603 - set once, before any probe is installed
     servers.recognise_process()
     _app_paths = tuple(str(Path(p).resolve()) + os.sep for p in app_paths.split(os.pathsep) if p)
@@ -133,18 +133,18 @@ def configure(app_paths: str) -> None:
 
 
 def recognise_server(loop: object, frame: FrameType | None) -> None:
-    """Learn what serves the site from a running loop and the stack around a call of the ASGI application."""
+    """Detect the server from a running loop and the stack around a call of the ASGI application."""
     of_loop = servers.recognise_loop(loop)
     if servers.recognise_callers(frame) or of_loop:
-        _owners.clear()  # the next look at a file of theirs sees whose it is
+        _owners.clear()  # classify their files again
 
 
 def owner(code: CodeType) -> Owner:
-    """Whose code this is."""
+    """Return whose code this is."""
     filename = code.co_filename
     known = _owners.get(filename)
     if known is None:
-        if len(_owners) >= _MAX_FILES:  # code made at run time has names made at run time
+        if len(_owners) >= _MAX_FILES:  # code created at run time has new names each time
             _owners.clear()
         known = _owners[filename] = _classify(filename)
     return known
@@ -169,26 +169,26 @@ def _classify(filename: str) -> Owner:
 
 
 def of_application(file: str) -> bool:
-    """Whether code of this file is the application's. Nothing is remembered: ask once a file."""
+    """Return whether code of this file belongs to the application. Not cached: call it once per file."""
     return _classify(file) is Owner.APPLICATION
 
 
 def is_internal(code: CodeType) -> bool:
-    """Whether it is asgiscope's own code, or what holds it in its place."""
+    """Return whether it is asgiscope's own code, or a wrapper around it."""
     return owner(code) is _OWN
 
 
 def nearest_app_frame(frame: FrameType | None, depth: int = 8) -> Frame | None:
-    """The innermost application frame within `depth` frames, or None: cheap enough for every bridge call.
+    """Return the innermost application frame within `depth` frames, or None: cheap enough for every bridge call.
 
-    Our own frames do not count, so that nobody has to know how many there are.
+    Our own frames do not count, so that callers need not know their number.
     """
     found = nearest_app_frame_or_library(frame, depth)
     return None if lacks_application(found) else found
 
 
 def nearest_app_frame_or_library(frame: FrameType | None, depth: int = 8) -> Frame | None:
-    """Return what `near` does; without an application frame, the innermost of a third-party package."""
+    """Return the same as `nearest_app_frame`; without an application frame, the innermost third-party frame."""
     library: FrameType | None = None
     while frame is not None and depth:
         code = frame.f_code
@@ -212,37 +212,37 @@ def nearest_app_frame_or_library(frame: FrameType | None, depth: int = 8) -> Fra
 
 
 def is_end(code: CodeType) -> bool:
-    """Return whether a stack is not followed beyond a frame of this code."""
+    """Return whether no walk goes beyond a frame of this code."""
     return owner(code) is _BOUNDARY and code.co_name not in _CALLED
 
 
 def lacks_application(site: Frame | None) -> bool:
-    """Return whether the application's line is still to be looked for beyond a call site that was found near."""
+    """Return whether the application's line must still be searched beyond this call site."""
     return site is None or owner(site.code) is not _APPLICATION
 
 
 def is_application(frame: Frame) -> bool:
-    """Return whether a frame is of the application's code."""
+    """Return whether a frame runs the application's code."""
     return owner(frame.code) is _APPLICATION
 
 
 def is_layer(frame: Frame) -> bool:
-    """Return whether a frame is Django's around a middleware or the view: what stands beyond only passed it on."""
+    """Return whether a frame is Django's wrapper around a middleware or the view, which passes requests on."""
     return owner(frame.code) is _LAYER and not _is_passed(frame.code)
 
 
 def _is_passed(code: CodeType) -> bool:
-    """Return whether code in a layer's file is no layer: Django's request lives beside its handler."""
+    """Return whether code in a layer's file is not a layer: Django's request class is in its handler's file."""
     return code.co_qualname.startswith(_REQUEST)
 
 
 def kept(frame: Frame) -> Frame:
-    """Return the object that stands for a line each time."""
+    """Return the same object for the same line each time."""
     return _sites.get(frame.key) or _site(*frame)
 
 
 def _site(code: CodeType, lasti: int) -> Frame:
-    """A line that is seen for the first time. What is kept keeps its code, so that its `id()` stays its own."""
+    """Return a new frame and keep it with its code, so that the `id()` of the code stays unique."""
     if len(_sites) >= _MAX_SITES:
         _sites.clear()
     frame = Frame(code, lasti)
@@ -251,7 +251,7 @@ def _site(code: CodeType, lasti: int) -> Frame:
 
 
 def stack(frame: FrameType | None, base: Base = NO_BASE) -> list[Frame]:
-    """The stack from `frame` outwards, innermost first, without asgiscope's own frames; not beyond `base`."""
+    """Return the stack from `frame` outwards, innermost first, without asgiscope's own frames, up to `base`."""
     frames: list[Frame] = []
     depth = MAX_DEPTH
     end, end_code = base
@@ -265,21 +265,22 @@ def stack(frame: FrameType | None, base: Base = NO_BASE) -> list[Frame]:
         if who is _BOUNDARY and code.co_name not in _CALLED:
             break
         if who is not _OWN:
-            frames.append(_new(Frame, (code, frame.f_lasti)))  # without the function that `Frame(...)` is
+            # skips the function that `Frame(...)` would call
+            frames.append(_new(Frame, (code, frame.f_lasti)))
         frame = frame.f_back
         depth -= 1
     return frames
 
 
 def record(frame: FrameType) -> Frame:
-    """Return what is kept of a live frame: the only way to one, beside the walks here, which inline it."""
+    """Return the reduced frame of a live one: the only way to create one, besides the inlined walks here."""
     return _new(Frame, (frame.f_code, frame.f_lasti))
 
 
 def capture_raw(frame: FrameType | None) -> list[Any]:
-    """What `frames` makes the stack of, from `frame` outwards: code, instruction, code, instruction, and so on.
+    """Return the raw stack from `frame` outwards: code, instruction, code, instruction, and so on.
 
-    For a stack that is seldom looked at: nobody's code is told from anybody's, and one object is made of it all.
+    For a stack that is rarely used: frames are not classified, and only one object is created.
     """
     found: list[Any] = []
     depth = MAX_DEPTH
@@ -291,7 +292,7 @@ def capture_raw(frame: FrameType | None) -> list[Any]:
 
 
 def resolve(found: Sequence[Any]) -> list[Frame]:
-    """The stack of which `trace` is: what `stack` would have given."""
+    """Return the stack of a raw one: what `stack` would have returned."""
     kept = []
     for code, lasti in zip(found[::2], found[1::2], strict=True):
         who = owner(code)
@@ -303,14 +304,14 @@ def resolve(found: Sequence[Any]) -> list[Frame]:
 
 
 def current_stack() -> list[Frame]:
-    """The stack of the calling thread, innermost first, without asgiscope's own frames."""
+    """Return the stack of the calling thread, innermost first, without asgiscope's own frames."""
     return stack(sys._getframe())  # noqa: SLF001 - the documented way to one's own stack
 
 
 def select_call_site(frames: Sequence[Frame]) -> Frame | None:
-    """The call site among `frames` (innermost first): the application's, else a third-party package's.
+    """Return the call site among `frames` (innermost first): the application's, else a third-party package's.
 
-    Not beyond the middleware or the view that is running: an outer one is no more to blame than the server.
+    Not beyond the running middleware or view: an outer one is no more the cause than the server.
     """
     best: Frame | None = None
     for frame in frames:
@@ -325,7 +326,7 @@ def select_call_site(frames: Sequence[Frame]) -> Frame | None:
 
 
 def select_call_site_or_innermost(frames: Sequence[Frame]) -> Frame | None:
-    """The call site, or where there is none, the framework's innermost line, or the innermost of all."""
+    """Return the call site, or else the framework's innermost line, or else the innermost of all."""
     found = select_call_site(frames)
     if found is not None or not frames:
         return found
@@ -333,11 +334,11 @@ def select_call_site_or_innermost(frames: Sequence[Frame]) -> Frame | None:
 
 
 def entry(frames: Sequence[Frame], found: Frame) -> Frame:
-    """Where a stack (innermost first) enters the package that one of its frames is of.
+    """Return where a stack (innermost first) enters the package of one of its frames.
 
-    A library's innermost line is another each time one looks; that by which it was entered stays the same. Looks
-    through the standard library and Django, which calls a package's code for the package (a panel's method from its
-    template), and not beyond the middleware or the view that runs.
+    A library's innermost line differs between samples; the line that entered it stays the same. Skips the
+    standard library and Django, which call a package's code for the package (a panel's method from its
+    template), and does not go beyond the running middleware or view.
     """
     who, package = owner(found.code), servers.package_of(found.code.co_filename)
     outermost = found
@@ -355,23 +356,23 @@ def entry(frames: Sequence[Frame], found: Frame) -> Frame:
 
 
 def site_of(frame: Frame) -> Site:
-    """A frame as it is reported. A comprehension is part of its function, as it is from Python 3.12 on."""
+    """Return a frame as a reported site. A comprehension is part of its function, as from Python 3.12 on."""
     return Site(_COMPREHENSION.sub("", frame.code.co_qualname), frame.code.co_filename, frame.line)
 
 
 def identity_of(func: object) -> object:
-    """What names a callable and keeps nothing of it alive: its code, or its name where it has none.
+    """Return what identifies a callable without keeping it alive: its code, or its name if it has none.
 
-    A bound method, a partial or a closure holds the application's objects, which must not live until a record
-    of the call has been sent.
+    A bound method, a partial or a closure refers to the application's objects, which must not live until a
+    record of the call has been sent.
     """
-    if type(func) is FunctionType and not hasattr(func, "__wrapped__"):  # as most are
+    if type(func) is FunctionType and not hasattr(func, "__wrapped__"):  # the most common case
         return func.__code__
     seen: Any = func
     for _ in range(8):
         kind = type(seen)
         if kind is FunctionType:
-            wrapped = getattr(seen, "__wrapped__", None)  # its `__dict__` is not asked: to ask makes one
+            wrapped = getattr(seen, "__wrapped__", None)  # its `__dict__` is not read: reading it creates one
             if wrapped is None:
                 return seen.__code__
             seen = wrapped
@@ -391,15 +392,15 @@ def identity_of(func: object) -> object:
 
 
 def callable_name(func: object) -> str:
-    """A callable's qualified name, or that of what it was reduced to."""
+    """Return the qualified name of a callable, or of its identity."""
     known = identity_of(func)
     return known.co_qualname if type(known) is CodeType else str(known)
 
 
 def definition(func: object) -> Site | None:
-    """Where a callable is defined, or None for one that has no Python code."""
+    """Return where a callable is defined, or None for one without Python code."""
     seen = func
-    for _ in range(8):  # partials and decorated functions, a few deep
+    for _ in range(8):  # partials and decorated functions, a few levels
         inner = getattr(seen, "__wrapped__", None) or getattr(seen, "func", None)
         if inner is None:
             break
@@ -411,7 +412,7 @@ def definition(func: object) -> Site | None:
 
 
 def render(frames: list[Frame]) -> str:
-    """A stack as text, outermost first, as a Python traceback orders it; source lines are left out."""
+    """Return a stack as text, outermost first, in the order of a Python traceback; without source lines."""
     return "\n".join(
         f'File "{frame.code.co_filename}", line {frame.line}, in {frame.code.co_qualname}'
         for frame in reversed(frames[:MAX_STACK])

@@ -1,10 +1,11 @@
-"""For what of the site the running code works: the outermost object that the site declares and a framework calls.
+"""The outermost object that the site declares and a framework calls, for the running code.
 
-Where only a package's code is on the stack, its line alone says little: the view, the operation of an API, the
-field of a schema, the serializer or the consumer that the site declared is named beside it. It is read from the
-live frames of the calling thread, by the files and functions of the frameworks that are known here.
+If only a package's code is on the stack, its line alone says little: so the view, the API operation, the
+schema's field, the serializer or the consumer that the site declared is reported with it. It is read from the
+live frames of the calling thread, by the files and functions of known frameworks.
 
-Middleware is known by its code, from the settings: its work is not the view's, which runs within it.
+Middleware is identified by its code, from the settings: its work is not that of the view, which runs within
+it.
 
 Overhead model: nothing until something is found; then one walk over a stack.
 """
@@ -26,13 +27,13 @@ class Declared(NamedTuple):
 
     kind: ObjectKind
     name: str
-    """Dotted, with its module."""
+    """Dotted name, with its module."""
     site: Site | None
-    """Where it is defined, if that is the application's code."""
+    """Where it is defined, if that is in the application's code."""
 
 
 def unwrapped(view: Any) -> Any:
-    """Return the function or class that a view was made of: behind decorators, partials and `as_view`."""
+    """Return the function or class of a view, without decorators, partials and `as_view`."""
     for _ in range(_MAX_WRAPPERS):
         held: Mapping[str, Any] = getattr(view, "__dict__", {})
         inner = held.get("view_class") or held.get("cls") or held.get("__wrapped__")
@@ -45,7 +46,7 @@ def unwrapped(view: Any) -> Any:
 
 
 def of_view(view: Any) -> Declared | None:
-    """Return what Django resolved a path to, as the site declared it."""
+    """Return the declared object that Django resolved a path to."""
     if view is None:
         return None
     target = unwrapped(view)
@@ -53,9 +54,9 @@ def of_view(view: Any) -> Declared | None:
 
 
 def of_stack(frame: FrameType | None) -> Declared | None:
-    """Return the outermost declared object that a stack is within, None where none is known.
+    """Return the outermost declared object on a stack, or None.
 
-    A context variable that asgiref copies comes before all others: it is what has to be changed.
+    A context variable that asgiref copies has precedence: it is what must be changed.
     """
     found: Declared | None = None
     depth = call_site.MAX_DEPTH
@@ -73,7 +74,7 @@ def of_stack(frame: FrameType | None) -> Declared | None:
 
 
 def of_error(error: BaseException) -> Declared | None:
-    """Return the outermost declared object in which an exception was raised, None where none is known."""
+    """Return the outermost declared object in which an exception was raised, or None."""
     step = error.__traceback__
     while step is not None:
         found = _read(step.tb_frame)
@@ -94,12 +95,12 @@ def _read(frame: FrameType) -> Declared | None:
 # --- middleware ------------------------------------------------------------------------------------------
 
 _middleware: dict[str, list[tuple[str, Declared]]] = {}
-"""By file: the qualified name of each class or function of `settings.MIDDLEWARE`, and of the classes it extends."""
+"""File -> the qualified name of each class or function in `settings.MIDDLEWARE`, and of its base classes."""
 _SHARED_BASES: Final = ("object", "MiddlewareMixin")
 
 
 def learn_middleware(path: str, factory: Any) -> None:
-    """Remember what is defined in which file for a middleware of `settings.MIDDLEWARE`, by its dotted path."""
+    """Record which files define a middleware of `settings.MIDDLEWARE`, by its dotted path."""
     for one in factory.__mro__ if isinstance(factory, type) else (unwrapped(factory),):
         name = getattr(one, "__qualname__", "")
         site = _site(one, None) if name and name not in _SHARED_BASES else None
@@ -116,7 +117,7 @@ def learn_middleware(path: str, factory: Any) -> None:
 def middleware_of(frames: Sequence[Frame]) -> tuple[Frame, Declared] | None:
     """Return the middleware whose own work a stack (innermost first) is, with the frame that entered it.
 
-    None for the work of a view: the middleware around it stands beyond Django's dispatch.
+    None for the work of a view: the middleware around it is beyond Django's dispatch.
     """
     found: tuple[Frame, Declared] | None = None
     for frame in frames:
@@ -129,10 +130,10 @@ def middleware_of(frames: Sequence[Frame]) -> tuple[Frame, Declared] | None:
 
 
 def select_site(frames: Sequence[Frame]) -> Frame | None:
-    """Return the line to name for a stack (innermost first); None for an empty one.
+    """Return the frame to report for a stack (innermost first); None for an empty one.
 
-    It is the application's innermost line. Without one it is where the stack enters the middleware whose work it
-    is, else the package: their inner lines are others each time, and would make many findings of one cause.
+    It is the application's innermost frame. Without one, it is where the stack enters the running middleware,
+    else the package: their inner lines differ between samples, and would make many findings of one cause.
     """
     found = call_site.select_call_site(frames)
     if found is not None and call_site.is_application(found):
@@ -160,7 +161,7 @@ def _declared(kind: ObjectKind, target: Any, member: str = "") -> Declared | Non
 
 
 def _site(target: Any, member: Any) -> Site | None:
-    """Return where a function, a method or a class is defined: a class knows its file by its methods alone."""
+    """Return where a function, a method or a class is defined: only its methods give the file of a class."""
     found = call_site.definition(member if member is not None else target)
     if found is not None or not isinstance(target, type):
         return found
@@ -168,7 +169,7 @@ def _site(target: Any, member: Any) -> Site | None:
         code = getattr(value, "__code__", None)
         if isinstance(code, CodeType):
             return Site(target.__qualname__, code.co_filename, code.co_firstlineno)
-    import inspect  # noqa: PLC0415 - for a class without methods; seldom
+    import inspect  # noqa: PLC0415 - for a class without methods; rare
 
     try:
         lines, first = inspect.getsourcelines(target)
@@ -194,7 +195,7 @@ def _serializer(names: Mapping[str, Any]) -> Declared | None:
 
 
 def _of_site(kind: ObjectKind, target: type) -> Declared | None:
-    """Return a class that the site declares, None for one that a package brings."""
+    """Return a class that the site declares, or None for a package's class."""
     found = _declared(kind, target)
     return found if found is not None and found.site is not None else None
 
@@ -214,10 +215,10 @@ def _tag(names: Mapping[str, Any]) -> Declared | None:
 
 
 def consumer_method(consumer: Any, message: Any) -> Declared | None:
-    """Return the method of a consumer of Channels that handles a message, by the rule of its `get_handler_name`.
+    """Return the method of a Channels consumer that handles a message, by the rule of its `get_handler_name`.
 
-    Channels' generic consumers handle `websocket.receive` themselves, in `websocket_receive`, and hand it on to the
-    application's `receive` or `receive_json`: then that one.
+    Channels' generic consumers handle `websocket.receive` themselves, in `websocket_receive`, and pass it on
+    to the application's `receive` or `receive_json`: then that method.
     """
     name = str(message.get("type", "")).replace(".", "_") if isinstance(message, dict) else ""
     kind = type(consumer)
@@ -246,7 +247,7 @@ def _own_site(kind: type) -> Site | None:
 
 
 _Reader = Callable[[Mapping[str, Any]], Declared | None]
-# Function -> where it is defined, and what its local names say.
+# Function -> where it is defined, and a reader of its local variables.
 _READERS: Final[Mapping[str, tuple[tuple[str, _Reader], ...]]] = {
     "run": (("/ninja/operation.py", _operation),),
     "execute_field": (

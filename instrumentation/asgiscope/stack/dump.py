@@ -1,8 +1,8 @@
-"""Every thread's and every task's stack, as text: what an ongoing report carries.
+"""Every thread's and every task's stack as text, for ongoing reports.
 
-Overhead model: nothing until somebody asks; then one walk a thread and a task, on the asking thread.
-Known limitations: a task that is running shows only the coroutines outside the running one (the rest is on its
-thread's stack); native frames are not seen.
+Overhead model: nothing until called; then one walk per thread and task, on the calling thread. Known
+limitations: a running task shows only the coroutines outside the running one (the rest is on its thread's
+stack); native frames are not visible.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from asgiscope.stack.call_site import Frame
 
 MAX_THREADS = 64
 MAX_TASKS = 128
-"""Entries, after tasks with the same chain have been put together."""
+"""Limit of entries, after tasks with the same chain have been combined."""
 MAX_WALKED = 5_000
-"""Tasks looked at."""
+"""Limit of tasks examined."""
 _NAMED = 5
-"""Tasks named of those that share a chain."""
+"""Number of names shown for tasks that share a chain."""
 _MAX_CHAIN = 64
 _OWN_THREADS = "asgiscope-"
 
 
 class Chain(NamedTuple):
-    """A coroutine and what it awaits, followed inwards."""
+    """A coroutine and what it awaits, from outside inwards."""
 
     frames: list[FrameType]
-    """Of the coroutines and generators, outermost first."""
+    """Frames of the coroutines and generators, outermost first."""
     future: "asyncio.Future[Any] | None"
-    """What the innermost awaits, if that is a future or a task."""
+    """The future or task that the innermost coroutine awaits."""
 
 
 def chain(awaitable: object) -> Chain:
-    """Follow a coroutine, or an awaitable in its place, to what it waits for. It may run meanwhile."""
+    """Follow a coroutine, or another awaitable, to what it waits for. It may run meanwhile."""
     frames: list[FrameType] = []
     seen: object = awaitable
     for _ in range(_MAX_CHAIN):
@@ -61,7 +61,7 @@ _STEPS = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 def _within(awaitable: object) -> object:
-    """What an awaitable without attributes stands for: `anext()` of a generator, a future's iterator."""
+    """Return what an awaitable without attributes wraps: `anext()` of a generator, a future's iterator."""
     if isinstance(awaitable, asyncio.Future):
         return awaitable
     for held in gc.get_referents(awaitable):
@@ -71,12 +71,12 @@ def _within(awaitable: object) -> object:
 
 
 def tasks_of(loops: Iterable[asyncio.AbstractEventLoop]) -> "list[asyncio.Task[Any]]":
-    """The tasks of the loops that have not ended, from another thread; a loop that does not hold still has none."""
+    """Return the unfinished tasks of the loops, from another thread; none of a loop that creates them too fast."""
     found: list[asyncio.Task[Any]] = []
     for loop in loops:
         try:
             found.extend(asyncio.all_tasks(loop))
-        except RuntimeError:  # it made tasks faster than they can be listed
+        except RuntimeError:  # tasks are created faster than they can be listed
             continue
         if len(found) >= MAX_WALKED:
             break
@@ -84,18 +84,18 @@ def tasks_of(loops: Iterable[asyncio.AbstractEventLoop]) -> "list[asyncio.Task[A
 
 
 def of_thread(ident: int) -> list[Frame]:
-    """A thread's stack now, innermost first, cut as call sites are; [] if it has ended."""
-    frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another's stack
+    """Return a thread's current stack, innermost first, ending where call sites do; [] if the thread has ended."""
+    frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another thread's stack
     return call_site.stack(frame) if frame is not None else []
 
 
 def name_of(ident: int) -> str:
-    """A thread's name, '' for one that has ended or that Python did not start."""
+    """Return a thread's name, '' for one that has ended or that Python did not start."""
     return next((thread.name for thread in threading.enumerate() if thread.ident == ident), "")
 
 
 def threads() -> list[str]:
-    """Every thread's stack but asgiscope's own, the main thread's first."""
+    """Return every thread's stack except asgiscope's own, the main thread's first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     main = threading.main_thread().ident
     current = sorted(sys._current_frames().items(), key=lambda item: (item[0] != main, item[0]))  # noqa: SLF001
@@ -122,7 +122,7 @@ def _render(innermost_first: list[Frame]) -> str:
 
 
 def tasks(found: "list[asyncio.Task[Any]]") -> list[str]:
-    """The chain of coroutines of every task, those with the same chain together, the most common first."""
+    """Return the chain of coroutines of every task; tasks with the same chain combined, the most common first."""
     alike: dict[str, list[str]] = {}
     for task in found:
         frames = [

@@ -1,15 +1,15 @@
-"""What serves the site: the program that started the process, its server and its event loop.
+"""The server of the site: the program that started the process, its server and its event loop.
 
-Their frames stand under every request, so none of them is a call site. They are recognised by what is known of the
-process, not by a list of names:
+Their frames are below every request, so none of them is a call site. They are detected from the process, not
+by a list of names:
 
-- the console script or the module that started it (`sys.argv[0]`): a script in an environment's scripts folder is a
-  launcher; the distribution that declares it, and those it requires, are the server;
+- the console script or the module that started it (`sys.argv[0]`): a script in an environment's scripts
+  folder is a launcher; the distribution that declares it, and its requirements, are the server;
 - the package of the event loop's class;
 - at the first request of a loop, the packages on the stack around the application: whatever called it.
 
 Overhead model: the metadata is read once, when asgiscope is installed; each loop and its first request once.
-Known limitation: a server that the site starts from its own code is known from the first request on, not before.
+Known limitation: a server that the site starts from its own code is known only from the first request on.
 """
 
 import os
@@ -23,7 +23,8 @@ from typing import Final
 
 _SITE_PACKAGES: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _NOT_SERVERS: Final = frozenset({"django", "asgiref", "asgiscope", "channels"})
-"""Their own commands start processes, or their routers pass requests on: what they require is not a server."""
+"""Their own commands start processes, or their routers pass requests on: their requirements are not servers.
+"""
 _MAX_FRAMES: Final = 128
 
 _packages: set[str] = set()
@@ -31,7 +32,7 @@ _packages: set[str] = set()
 
 
 def package_of(path: str) -> str:
-    """Return the import name of the installed package that a file belongs to, '' for any other file."""
+    """Return the import name of the installed package of a file, '' for any other file."""
     for marker in _SITE_PACKAGES:
         _, found, inside = path.rpartition(marker)
         if found:
@@ -40,12 +41,12 @@ def package_of(path: str) -> str:
 
 
 def is_server(package: str) -> bool:
-    """Whether an installed package serves this process."""
+    """Return whether an installed package serves this process."""
     return package in _packages
 
 
 def is_launcher(path: str) -> bool:
-    """Whether a file lies in a scripts folder: it started a program and is part of none."""
+    """Return whether a file is in a scripts folder: it started a program and belongs to no package."""
     return path.startswith(_script_folders())
 
 
@@ -64,12 +65,12 @@ _recognised = False
 
 
 def recognise_process() -> None:
-    """Learn the server from the script or module that started this process, once. Never raises."""
-    global _recognised  # noqa: PLW0603 - the process has been started once
+    """Detect the server from the script or module that started this process, once. Never raises."""
+    global _recognised  # noqa: PLW0603 - a process is started once
     if _recognised:
         return
     _recognised = True
-    with suppress(Exception):  # broken metadata of any package: then the first request tells
+    with suppress(Exception):  # broken metadata of any package: the first request still detects the server
         _packages.update(started_by(sys.argv[0] if sys.argv else "") - _site_packages())
 
 
@@ -77,14 +78,14 @@ def started_by(script: str) -> set[str]:
     """Return the import names of the packages that a script (`sys.argv[0]`) belongs to or requires."""
     from importlib import metadata  # noqa: PLC0415 - slow to import, used once
 
-    path = os.path.abspath(script)  # noqa: PTH100 - the link in the scripts folder is what counts
+    path = os.path.abspath(script)  # noqa: PTH100 - the link in the scripts folder counts
     module = package_of(path)
     if module:  # `python -m server`
         owners = _owners(module)
         found = {module}
     else:
         name = Path(path).name.removesuffix(".exe").removesuffix("-script.py")
-        # A command of the same name may lie anywhere; without a folder it was found on the PATH.
+        # A command of the same name may be anywhere; without a folder it was found on the PATH.
         scripts = metadata.entry_points(group="console_scripts", name=name) if is_launcher(path) else ()
         owners = [point.dist.name for point in scripts if point.dist is not None]
         found = {point.module.split(".")[0] for point in scripts}
@@ -98,7 +99,7 @@ def started_by(script: str) -> set[str]:
 
 
 def _owners(module: str) -> Sequence[str]:
-    """Return the distributions that install a module; most are named as it is, and to look at all takes long."""
+    """Return the distributions that install a module; try the module's own name first, because a search is slow."""
     from importlib import metadata  # noqa: PLC0415
 
     try:
@@ -108,13 +109,13 @@ def _owners(module: str) -> Sequence[str]:
 
 
 def _project_name(requirement: str) -> str:
-    """Return the project that a requirement (`h11>=0.8; python_version > "3"`) names."""
+    """Return the project name in a requirement (`h11>=0.8; python_version > "3"`)."""
     end = next((at for at, char in enumerate(requirement) if not (char.isalnum() or char in "-_.")), None)
     return requirement[:end]
 
 
 def _import_names(project: str) -> set[str]:
-    """Return what a distribution installs at the top of site-packages, empty where it is not installed."""
+    """Return what a distribution installs at the top of site-packages, empty if it is not installed."""
     from importlib import metadata  # noqa: PLC0415
 
     try:
@@ -126,16 +127,16 @@ def _import_names(project: str) -> set[str]:
 
 
 def recognise_loop(loop: object) -> bool:
-    """Learn the packages of an event loop's class; return whether any of them is new."""
+    """Detect the packages of an event loop's class; return whether any of them is new."""
     names = {base.__module__.split(".")[0] for base in type(loop).__mro__}
     return _learn(name for name in names if name not in sys.stdlib_module_names)
 
 
 def recognise_callers(frame: FrameType | None) -> bool:
-    """Learn the server from the stack around a call of the ASGI application; return whether anything is new.
+    """Detect the server from the stack around a call of the ASGI application; return whether anything is new.
 
-    Every installed package on it has passed a request on: the server, what it runs on, middleware around the
-    application.
+    Every installed package on it has passed the request on: the server, its dependencies, middleware around
+    the application.
     """
     found: list[str] = []
     for _ in range(_MAX_FRAMES):
@@ -153,6 +154,6 @@ def _learn(names: Iterable[str]) -> bool:
 
 
 def _site_packages() -> set[str]:
-    """Return the packages that are the site itself, wherever they are installed and whoever started it."""
+    """Return the packages that are the site itself, wherever they are installed and whatever started it."""
     settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     return {settings.split(".")[0]} if settings else set()

@@ -1,14 +1,13 @@
 """What a thread waits for, read from its live stack: a join, a future, a lock, an event, a queue, an import.
 
-Python blocks in a handful of places: `threading`, `concurrent.futures`, `queue`, the import system, and a
-lock's own `acquire`, which is native code called from the line that wanted it. Where the frame still holds
-what is waited for, the thread that has to act is known: the joined thread, the worker that runs the future,
-the owner of an `RLock` or of a module's import lock. Who will set an event or fill a queue nobody can know.
+Python blocks in few places: `threading`, `concurrent.futures`, `queue`, the import system, and a lock's own
+`acquire`, which is native code called from the waiting line. If the frame still holds the awaited object, the
+thread that must act is known: the joined thread, the worker that runs the future, the owner of an `RLock` or
+of a module's import lock. Who will set an event or fill a queue cannot be known.
 
-Overhead model: nothing until a loop is late; then a look at a few frames a sample. A line's locks are found in its
-bytecode once.
-Known limitations: a plain `Lock` does not know its holder; of a future only the worker of a
-`ThreadPoolExecutor`, and the task behind `run_coroutine_threadsafe`, are found.
+Overhead model: nothing until a loop is late; then a look at a few frames per sample. A line's locks are read
+from its bytecode once. Known limitations: a plain `Lock` does not know its holder; for a future, only the
+worker of a `ThreadPoolExecutor` and the task behind `run_coroutine_threadsafe` are found.
 """
 
 import asyncio
@@ -26,17 +25,17 @@ from asgiscope.semconv import Awaited
 from asgiscope.stack import call_site
 
 _MAX_FRAMES: Final = 24
-"""Of one stack, from its innermost frame outwards."""
+"""Limit of frames of one stack, from the innermost outwards."""
 
 
 class Wait(NamedTuple):
-    """What a thread waits for. Holds live objects: use it and let it go."""
+    """What a thread waits for. Holds live objects: do not keep it."""
 
     kind: Awaited
     awaited: Any
-    """The thread, the future, the lock, ... itself."""
+    """The awaited thread, future, lock, ..."""
     thread_id: int
-    """The thread that has to act, 0 where that is not known."""
+    """The thread that must act, 0 if unknown."""
 
 
 _PLACES: Final[Mapping[tuple[str, str], Awaited]] = {
@@ -54,14 +53,14 @@ _PLACES: Final[Mapping[tuple[str, str], Awaited]] = {
     ("queue.py", "Queue.join"): Awaited.QUEUE,
     ("<frozen importlib._bootstrap>", "_ModuleLock.acquire"): Awaited.IMPORT,
 }
-"""Last part of the file and qualified name of the functions that wait; `self` is what they wait for."""
+"""Last part of the file and qualified name of the functions that wait; `self` is the awaited object."""
 _FILES: Final = frozenset(file for file, _ in _PLACES) | {"thread.py"}
-"""Between two of them a stack may pass through helpers of the same modules."""
+"""Between two of them, a stack may pass through helpers of the same modules."""
 _OWNER: Final = re.compile(r"owner=(\d+)")
 
 
 def wait_of(frame: FrameType, frames: Mapping[int, FrameType]) -> Wait | None:
-    """Return what the thread whose innermost frame this is waits for, None if it does not or cannot be told.
+    """Return what the thread with this innermost frame waits for, or None if it does not wait or that is unknown.
 
     `frames` are all threads' innermost frames (`sys._current_frames()`), to find a future's worker.
     """
@@ -76,7 +75,7 @@ def wait_of(frame: FrameType, frames: Mapping[int, FrameType]) -> Wait | None:
             found = (
                 kind,
                 seen.f_locals.get("self"),
-            )  # the outermost says what was meant: a result, not its condition
+            )  # the outermost is what was meant: a result, not its condition
         elif file not in _FILES and not call_site.is_internal(code):
             break
         seen = seen.f_back
@@ -91,7 +90,7 @@ def wait_of(frame: FrameType, frames: Mapping[int, FrameType]) -> Wait | None:
 
 
 def _thread_of(kind: Awaited, awaited: Any, frames: Mapping[int, FrameType]) -> int:
-    """Return the thread that must act for a wait to end, 0 for unknown."""
+    """Return the thread that must act to end a wait, 0 if unknown."""
     match kind:
         case Awaited.THREAD | Awaited.THREAD_START:
             return int(getattr(awaited, "ident", None) or 0)
@@ -116,16 +115,16 @@ def worker_of(future: object, frames: Mapping[int, FrameType]) -> int:
             if code.co_name == "run" and code.co_qualname == "_WorkItem.run":
                 if getattr(frame.f_locals.get("self"), "future", None) is future:
                     return ident
-                break  # a worker's outermost work item is its only one
+                break  # only a worker's outermost work item is its own
             frame = frame.f_back
             depth -= 1
     return 0
 
 
 def owner_of(lock: object) -> int:
-    """Return the thread that holds a reentrant lock, or the lock of a condition, 0 for unknown.
+    """Return the thread that holds a reentrant lock, or the lock of a condition, 0 if unknown.
 
-    The interpreter shows the owner of an `RLock` only in its text.
+    The interpreter shows the owner of an `RLock` only in its repr.
     """
     inner = getattr(lock, "_lock", lock) if isinstance(lock, threading.Condition) else lock
     found = _OWNER.search(repr(inner)) if type(inner).__name__ in ("RLock", "_RLock") else None
@@ -133,7 +132,7 @@ def owner_of(lock: object) -> int:
 
 
 def task_behind(future: object) -> "asyncio.Task[Any] | None":
-    """Return the task whose result a future of `run_coroutine_threadsafe` will be given, None for any other."""
+    """Return the task that will set a future of `run_coroutine_threadsafe`, None for any other future."""
     for callback in tuple(getattr(future, "_done_callbacks", ())):
         for cell in _cells(callback):
             if isinstance(cell, asyncio.Task):
@@ -144,10 +143,10 @@ def task_behind(future: object) -> "asyncio.Task[Any] | None":
 def loop_behind(
     future: object, loops: "Collection[asyncio.AbstractEventLoop]"
 ) -> "asyncio.AbstractEventLoop | None":
-    """Return the loop that has yet to make the task behind a future: a callback waits there with that future.
+    """Return the loop that has not yet created the task behind a future: it has a pending callback with it.
 
-    A loop in native code does not show its callbacks: the garbage collector's view leads from the future to
-    it, which takes as long as a collection.
+    A loop in native code does not show its callbacks: the garbage collector's references lead from the future
+    to it, which takes as long as a collection.
     """
     for loop in loops:
         for handle in tuple(getattr(loop, "_ready", ())):
@@ -178,7 +177,7 @@ def _cells(function: object) -> list[object]:
     return found
 
 
-# --- the lock that a line of code wants ------------------------------------------------------------------
+# --- the lock that a line of code waits for --------------------------------------------------------------
 
 _LOADS: Final = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF")
 _CALLS: Final = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "BEFORE_WITH", "PRECALL", "LOAD_SPECIAL")
@@ -186,9 +185,9 @@ _LOCKS: Final = ("lock", "RLock", "_RLock", "Condition", "Semaphore", "BoundedSe
 
 
 def lock_at(frame: FrameType) -> Any:
-    """Return the lock that a frame stands in `with lock:` or `lock.acquire()` for, None if it stands elsewhere.
+    """Return the lock that a frame waits for in `with lock:` or `lock.acquire()`, or None.
 
-    Names and attributes are looked up without running any code of the application's.
+    Names and attributes are looked up without running any of the application's code.
     """
     path = _lock_path(frame.f_code, frame.f_lasti)
     if not path:
@@ -206,7 +205,7 @@ def lock_at(frame: FrameType) -> Any:
 
 
 def _plain_attribute(owner: object, name: str) -> Any:
-    """Return an attribute that is simply there: in the object's dictionary, or in its class's."""
+    """Return an attribute from the object's dictionary or its class's, without descriptors."""
     try:
         own = object.__getattribute__(owner, "__dict__")
     except AttributeError:
@@ -222,7 +221,7 @@ def _lock_path(code: CodeType, lasti: int) -> tuple[str, ...]:
     before = [one for one in dis.get_instructions(code) if one.offset <= lasti and one.opname != "CACHE"]
     if not before or before[-1].opname not in _CALLS:
         return ()
-    # A call's arguments come after the method: the nearest `acquire` before it is the one that is called.
+    # A call's arguments are loaded after the method: the nearest `acquire` before it is the called one.
     at = len(before) - 1
     if before[at].opname not in ("BEFORE_WITH", "LOAD_SPECIAL"):
         while at >= 0 and before[at].argval not in ("acquire", "__enter__"):
@@ -236,7 +235,7 @@ def _lock_path(code: CodeType, lasti: int) -> tuple[str, ...]:
         if one.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             path.insert(0, str(one.argval))
         elif one.opname.startswith(_LOADS):
-            # Python 3.13 loads two variables at once; the last is the one on top.
+            # Python 3.13 loads two variables at once; the last one is on top of the stack.
             path.insert(0, str(one.argval[-1] if isinstance(one.argval, tuple) else one.argval))
             return tuple(path)
         elif one.opname not in ("PUSH_NULL", "COPY", "SWAP", "RESUME"):
@@ -245,5 +244,5 @@ def _lock_path(code: CodeType, lasti: int) -> tuple[str, ...]:
 
 
 def is_pending(future: object) -> bool:
-    """Whether a future has no result yet."""
+    """Return whether a future has no result yet."""
     return isinstance(future, Future) and not future.done()

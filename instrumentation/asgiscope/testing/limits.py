@@ -1,4 +1,4 @@
-"""What a test allows, and what it says when that is passed: which line, and what to do."""
+"""The limits of a test, and the message if one is exceeded: which line, and how to fix it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     from asgiscope.testing.results import BridgeCall, CallSite
 
 _SHOWN = 5
-"""Problems of one kind that a message tells of; it says how many more there are."""
+"""Number of problems of one kind in a message; the rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds, each of which may be None for none."""
+    """Limits, each of which may be None for no limit."""
 
     blocking_ms: float | None = 50.0
-    """How long the event loop may be blocked at a time. 0: not by any call that a probe sees, however short."""
+    """How long the event loop may be blocked at a time. 0: no call that a probe sees may block it, however
+    short.
+    """
     refusals: int | None = 0
-    """How many refusals there may be, caught ones too."""
+    """Allowed number of refusals, caught ones included."""
     queue_wait_ms: float | None = None
-    """How long a bridge call may wait for its thread because others hold it."""
+    """How long a bridge call may wait for its thread because other calls hold it."""
     hops: int | None = None
-    """How often one request may cross to a thread; without any request, how often the test may."""
+    """How often one request may cross to a thread; without a request, how often the test may."""
 
     def complaint(self, seen: "Recording") -> str:
-        """What passed a bound, '' for nothing."""
+        """Return a message about the exceeded limits, '' if there are none."""
         problems: list[str] = []
         for found in (self._blocking(seen), self._refusals(seen), self._waits(seen), self._hops(seen)):
             kind = list(found)
@@ -46,7 +48,7 @@ class Limits:
         stalls = [one for one in seen.stalls if not one.importing and not one.starved]
         for stall in sorted(stalls, key=lambda one: -one.blocked_ms):
             if stall.blocked_ms > self.blocking_ms:
-                yield _told(
+                yield _problem(
                     f"The event loop was blocked for {_ms(stall.blocked_ms)} (at most {_ms(self.blocking_ms)}).",
                     stall.site,
                     stall.route,
@@ -60,7 +62,7 @@ class Limits:
             return
         allowed = f"{len(found)} of at most {self.refusals}"
         for refusal in found:
-            yield _told(
+            yield _problem(
                 f"Refused ({allowed}): {refusal.message}",
                 refusal.site,
                 refusal.route,
@@ -83,7 +85,7 @@ class Limits:
                 held = f"held {_ms(holder.overlap_ms)} by {holder.function}" if holder is not None else ""
                 if holder is not None and holder.site is not None:
                     held += f" ({holder.site})"
-                yield _told(
+                yield _problem(
                     f"{call.function} waited {_ms(call.wait_ms)} for its thread (at most "
                     f"{_ms(self.queue_wait_ms)}).",
                     call.site,
@@ -114,7 +116,7 @@ class Limits:
         return "\n".join([crossed, *lines, f"  fix: {advise(kind).line}"])
 
 
-def _told(what: str, site: "CallSite | None", route: str, how: str, remedy: str) -> str:
+def _problem(what: str, site: "CallSite | None", route: str, how: str, remedy: str) -> str:
     where = f"{site}" if site is not None else "no line of the application is on the stack"
     lines = [f"at {where}" + (f", {route}" if route else "")]
     if site is not None and site.source:
@@ -132,4 +134,4 @@ def _place(call: "BridgeCall") -> str:
 
 
 def _ms(value: float) -> str:
-    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"  # noqa: PLR2004 - how much a reader wants
+    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"  # noqa: PLR2004 - two digits are enough

@@ -1,4 +1,4 @@
-"""`record()`: what happens in this process while it is open."""
+"""`record()`: everything that happens in this process while it is open."""
 
 import logging
 import threading
@@ -19,7 +19,9 @@ from asgiscope.testing.results import BridgeCall, Query, Refusal, Request, Stall
 
 logger = logging.getLogger("asgiscope")
 STALL_MS = 20.0
-"""A stall from which the watchdog records it in tests; what a probe sees is recorded however short it is."""
+"""A stall from this length is recorded by the watchdog in tests; one that a probe sees is recorded however
+short.
+"""
 SAMPLE_MS = 5.0
 _View = TypeVar("_View")
 
@@ -29,7 +31,7 @@ class NotReady(RuntimeError):  # noqa: N818 - a condition; the message says what
 
 
 class Recording:
-    """What was recorded, in the order in which it ended. It may be read while it is open, and after."""
+    """What was recorded, in the order in which it ended. Can be read while it is open, and after."""
 
     def __init__(self, session: "_Session") -> None:
         self._session = session
@@ -38,27 +40,27 @@ class Recording:
 
     @property
     def requests(self) -> list[Request]:
-        """Every request."""
+        """Return every request."""
         return self._all(results.request_of)
 
     @property
     def calls(self) -> list[BridgeCall]:
-        """Every crossing from an event loop to a thread."""
+        """Return every crossing from an event loop to a thread."""
         return self._all(results.call_of)
 
     @property
     def stalls(self) -> list[Stall]:
-        """Every time that an event loop was blocked."""
+        """Return every time that an event loop was blocked."""
         return self._all(results.stall_of)
 
     @property
     def refusals(self) -> list[Refusal]:
-        """Every refusal, also those that something caught."""
+        """Return every refusal, including caught ones."""
         return self._all(results.refusal_of)
 
     @property
     def queries(self) -> list[Query]:
-        """Every statement, on whichever thread."""
+        """Return every statement, on any thread."""
         return self._all(results.query_of)
 
     def check(
@@ -69,10 +71,10 @@ class Recording:
         queue_wait_ms: float | None = None,
         hops: int | None = None,
     ) -> None:
-        """Fail if a bound was passed; None is no bound. See `Limits` for what each means.
+        """Fail if a limit is exceeded; None is no limit. See `Limits` for the meaning of each.
 
         Raises:
-            AssertionError: the message names each line, and what to do about it.
+            AssertionError: the message names each line, and how to fix it.
         """
         limits = Limits(blocking_ms=blocking_ms, refusals=refusals, queue_wait_ms=queue_wait_ms, hops=hops)
         message = limits.complaint(self)
@@ -80,12 +82,12 @@ class Recording:
             raise AssertionError(message)
 
     def stop(self) -> None:
-        """Take in nothing more."""
+        """Record nothing more."""
         if self._last is None:
             self._last = self._first + len(self._spans())
 
     def _all(self, view: Callable[[SpanData], _View | None]) -> list[_View]:
-        # What was reported while it lasted comes again, whole, under the same id.
+        # What was reported while it lasted is recorded again, complete, under the same id.
         spans = {span.span_id: span for span in self._spans()}
         return [found for span in spans.values() if (found := view(span)) is not None]
 
@@ -97,7 +99,7 @@ class Recording:
 
 
 class _Session:
-    """The probes, for as long as anybody records."""
+    """The installed probes, for as long as any recording is open."""
 
     def __init__(self) -> None:
         config = load(django_settings=instrumentor.django_settings())
@@ -115,7 +117,7 @@ class _Session:
         try:
             testclient.warm()
             handler.describe(made.recorder.clock(), made.middleware, is_async=True)
-        except Exception:  # what the site cannot import is for its own requests to say
+        except Exception:  # the site's own requests report what cannot be imported
             logger.debug("asgiscope could not load the site's URLs or middleware", exc_info=True)
 
 
@@ -127,14 +129,14 @@ _session: _Session | None = None  # guarded by _lock
 def record() -> Iterator[Recording]:
     """Record what happens in this process, on all its threads, until the block is left.
 
-    In a test that is a plain function or a coroutine, inside other recordings or not. Nothing is sent: an
-    installation of asgiscope that the settings ask for is paused meanwhile. `ASGISCOPE_DISABLED` is not heeded.
+    For tests that are plain functions or coroutines, inside other recordings or not. Nothing is sent: an
+    installation of asgiscope that the settings ask for is paused meanwhile. `ASGISCOPE_DISABLED` is ignored.
 
     Raises:
         NotReady: Django is not set up.
-        SettingError: a setting of asgiscope has a value that cannot be used.
+        SettingError: a setting of asgiscope has an invalid value.
     """
-    global _session  # noqa: PLW0603 - the probes are on once a process
+    global _session  # noqa: PLW0603 - the probes are installed once per process
     if not instrumentor.django_ready():
         raise NotReady(
             "asgiscope records what Django does, and Django is not set up: set DJANGO_SETTINGS_MODULE and call "

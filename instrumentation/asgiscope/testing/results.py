@@ -1,6 +1,6 @@
-"""What a recording holds, typed. Times are milliseconds.
+"""The typed results of a recording. Times are in ms.
 
-Made of the spans that would be sent, by the names of the wire contract (`asgiscope.semconv`).
+Built from the spans that would be sent, by the names of the wire contract (`asgiscope.semconv`).
 """
 
 import linecache
@@ -34,7 +34,7 @@ class CallSite:
 
     @property
     def source(self) -> str:
-        """The line itself, '' where it cannot be read."""
+        """Return the line's source code, '' if it cannot be read."""
         return linecache.getline(self.file, self.line).strip()
 
 
@@ -45,13 +45,13 @@ class Request:
     method: str
     path: str
     route: str
-    """The route that matched, with a slash in front, or the path where none did."""
+    """The matched route, with a leading slash, or else the path."""
     status: int
     duration_ms: float
     hops: int
-    """Crossings from the event loop to a thread."""
+    """Number of crossings from the event loop to a thread."""
     wait_ms: float
-    """Queue waits of its bridge calls, summed."""
+    """Sum of the queue waits of its bridge calls."""
     blocked_ms: float
     """How long its own code blocked the event loop."""
     queries: int
@@ -76,12 +76,12 @@ class BridgeCall:
     site: CallSite | None
     route: str
     thread: str
-    """The role of the thread: `shared`, `request`, `parent` or `pool` (`asgiscope.semconv.ThreadRole`)."""
+    """Role of the thread: `shared`, `request`, `parent` or `pool` (`asgiscope.semconv.ThreadRole`)."""
     wait_ms: float
     run_ms: float
     resume_ms: float
     held_by: tuple[Holder, ...]
-    """Who held the thread meanwhile, the longest first."""
+    """Calls that held the thread meanwhile, the longest first."""
     middleware: str
     """The sync-only middleware that forced the call; empty for any other call."""
     trace_id: int
@@ -89,25 +89,27 @@ class BridgeCall:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A time in which the event loop could run nothing else: a blocking call."""
+    """A period in which the event loop could run nothing else: a blocking call."""
 
     blocked_ms: float
     operation: str
-    """What blocked: a query's summary, `session load`, or the function that the call site called."""
+    """What blocked: a query's summary, `session load`, or the function called at the call site."""
     site: CallSite | None
     route: str
     exact: bool
-    """A probe saw the call; otherwise the watchdog did, to one of its periods (5 ms here)."""
+    """True if a probe saw the call; otherwise the watchdog did, with the precision of its interval (5 ms
+    here).
+    """
     importing: bool
-    """A module was being imported. Only the first test that needs it pays that: `check` leaves it out."""
+    """A module was being imported. Only the first test that needs it is affected: `check` ignores it."""
     starved: bool
-    """The loop was ready and got no processor: the machine is to blame. `check` leaves it out."""
+    """The loop was ready and got no processor: the machine was busy. `check` ignores it."""
     stack: str
     """Outermost first."""
     victims: int
-    """Other requests that were held up."""
+    """Number of other requests that were delayed."""
     kind: str = ""
-    """What blocked (`asgiscope.semconv.OperationKind`), "" where that is not known."""
+    """What blocked (`asgiscope.semconv.OperationKind`), "" if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +121,16 @@ class Refusal:
     site: CallSite | None
     route: str
     chain: tuple[str, ...]
-    """What led there, outermost first."""
+    """The calls that led there, outermost first."""
     kind: str = ""
-    """Which rule was broken (`asgiscope.semconv.RefusalKind`)."""
+    """The violated rule (`asgiscope.semconv.RefusalKind`)."""
     operation_kind: str = ""
-    """What was refused (`asgiscope.semconv.OperationKind`), where Django refused."""
+    """What was refused (`asgiscope.semconv.OperationKind`), if Django refused it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement that ran. `text` has its literals masked, and parameters are never seen."""
+    """An executed statement. `text` has its literals masked; parameters are never recorded."""
 
     summary: str
     text: str
@@ -140,7 +142,7 @@ class Query:
 
 
 def request_of(span: SpanData) -> Request | None:
-    """The span as a request, None if it is none."""
+    """Return the span as a request, or None if it is not one."""
     if span.kind != SERVER:
         return None
     get = _attributes(span).get
@@ -161,7 +163,7 @@ def request_of(span: SpanData) -> Request | None:
 
 
 def call_of(span: SpanData) -> BridgeCall | None:
-    """The span as a bridge call, None if it is none."""
+    """Return the span as a bridge call, or None if it is not one."""
     if span.name.partition(" ")[0] not in _BRIDGES:
         return None
     attributes = _attributes(span)
@@ -184,7 +186,7 @@ def call_of(span: SpanData) -> BridgeCall | None:
 
 
 def stall_of(span: SpanData) -> Stall | None:
-    """The span as a stall, None if it is none."""
+    """Return the span as a stall, or None if it is not one."""
     if span.name != sc.SPAN_BLOCKED:
         return None
     attributes = _attributes(span)
@@ -205,7 +207,7 @@ def stall_of(span: SpanData) -> Stall | None:
 
 
 def refusal_of(span: SpanData) -> Refusal | None:
-    """The span as a refusal, None if it is none."""
+    """Return the span as a refusal, or None if it is not one."""
     if span.name != sc.SPAN_REFUSED:
         return None
     attributes = _attributes(span)
@@ -222,7 +224,7 @@ def refusal_of(span: SpanData) -> Refusal | None:
 
 
 def query_of(span: SpanData) -> Query | None:
-    """The span as a query, None if it is none."""
+    """Return the span as a query, or None if it is not one."""
     attributes = _attributes(span)
     get = attributes.get
     if sc.DB_TEXT not in attributes:

@@ -1,1 +1,1 @@
-"""From a record to the facts that its span states."""
+"""Resolution of a record to the attributes of its span."""

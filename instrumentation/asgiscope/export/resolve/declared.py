@@ -1,4 +1,4 @@
-"""What a finding says of the object that the site declared, beside its call site."""
+"""Attributes of a finding about the object that the site declared."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from asgiscope.stack.declared import Declared, middleware_of, of_view
 
 
 def attributes(declared: Declared | None) -> dict[str, Any]:
-    """Return its kind and name; nothing where none is known."""
+    """Return its kind and name; {} if unknown."""
     if declared is None:
         return {}
     return {sc.USER_OBJECT_KIND: str(declared.kind), sc.USER_OBJECT: declared.name}
 
 
 def of_scope(scope: Scope) -> Declared | None:
-    """Return what a record was made for: as its probe knows, or as the storm that it is part of, or its view."""
+    """Return the object that a record worked for: known to its probe, that of its storm, or its view."""
     if isinstance(scope, Call) and scope.declared is not None:
         return scope.declared
     request = scope.request
@@ -38,13 +38,13 @@ def middleware_in(frames: Sequence[Frame]) -> Declared | None:
 
 
 def instead_of(frame: Frame, declared: Declared | None) -> dict[str, Any]:
-    """Return the call site at a frame; of a package's frame, the definition of what the package works for."""
+    """Return the call site of a frame; for a package's frame, the definition of the object that it works for."""
     if declared is None or declared.site is None or call_site.is_application(frame):
         return code(call_site.site_of(frame))
     return {**code(declared.site), **library(frame)}
 
 
 def library(frame: Frame) -> dict[str, Any]:
-    """Return the package's line that stands beside a call site of the application."""
+    """Return the package's line that is reported with a call site of the application."""
     site = call_site.site_of(frame)
     return {sc.LIBRARY_SITE: f"{site.file}:{site.line} {site.function}"}

@@ -1,4 +1,4 @@
-"""Why a hop was made: from the code that made the call, and the function that it sent to a thread."""
+"""The reason of a hop, from the code that made the call, and the function that it sent to a thread."""
 
 from types import CodeType
 
@@ -6,7 +6,7 @@ from asgiscope.contention.queue import Call
 from asgiscope.semconv import HOP_REASON, SPAN_SYNC_TO_ASYNC, HopReason
 from asgiscope.stack.call_site import Owner, owner
 
-# File of Django, or folder -> the reason; the first that matches.
+# Django's file or folder -> the reason; the first match counts.
 _MAKERS = (
     ("core/handlers/exception.py", HopReason.MIDDLEWARE),
     ("utils/deprecation.py", HopReason.MIDDLEWARE),
@@ -34,12 +34,12 @@ _STREAM = "StreamingHttpResponse.__aiter__"
 
 
 def attributes(call: Call, function: str) -> dict[str, str]:
-    """The reason as an attribute; a call that no `SyncToAsync` made has none."""
+    """Return the reason as an attribute; {} for a call that was not made by `SyncToAsync`."""
     return {HOP_REASON: str(reason(call, function))} if call.kind == SPAN_SYNC_TO_ASYNC else {}
 
 
 def reason(call: Call, function: str) -> HopReason:
-    """Whose code sent `function` to a thread."""
+    """Return whose code sent `function` to a thread."""
     if call.middleware is not None:
         return HopReason.MIDDLEWARE
     file = _of_django(call.maker)
@@ -56,13 +56,13 @@ def reason(call: Call, function: str) -> HopReason:
 
 
 def reads_stream(call: Call) -> bool:
-    """Whether it is Django's reading of a whole synchronous iterator that was to be streamed."""
+    """Return whether Django reads a whole synchronous iterator that was to be streamed."""
     maker = call.maker
     return maker is not None and maker.co_qualname == _STREAM and _of_django(maker) == "http/response.py"
 
 
 def _of_django(code: CodeType | None) -> str | None:
-    """The path of a file of Django's within it, None for any other."""
+    """Return the path of a file within Django, None for any other."""
     if code is None or owner(code) not in {Owner.FRAMEWORK, Owner.LAYER}:
         return None
     _, found, inside = code.co_filename.replace("\\", "/").rpartition("/django/")

@@ -1,4 +1,4 @@
-"""What things are called in spans, and what the process says of itself."""
+"""Names in spans, and the resource attributes of the process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from asgiscope.records.scope import Operation
 
 
 def work_name(work: Operation | None) -> str:
-    """What a probe saw block: a query by its summary, everything else by its name."""
+    """Return the name of an operation that a probe saw: a query's summary, or the operation's name."""
     if work is None:
         return ""
     if work.kind == "query":
@@ -19,7 +19,7 @@ def work_name(work: Operation | None) -> str:
 
 
 def module_of(filename: str) -> str:
-    """A dotted module name for a file of a package or of the standard library."""
+    """Return a dotted module name for a file of a package or of the standard library."""
     for marker in ("/site-packages/", "/dist-packages/"):
         _, found, inside = filename.rpartition(marker)
         if found:
@@ -31,7 +31,7 @@ def module_of(filename: str) -> str:
 
 
 def resource_attributes(base: Mapping[str, Any]) -> dict[str, Any]:
-    """The resource of this process: OpenTelemetry's own detection with the frameworks' versions added."""
+    """Return the resource of this process: OpenTelemetry's own detection with the frameworks' versions added."""
     from importlib import metadata  # noqa: PLC0415 - slow to import, used once
 
     found: dict[str, Any] = dict(base)

@@ -1,7 +1,7 @@
-"""Which kind of operation blocked the loop: from the probe that saw it, or from the code on the sampled stack.
+"""The kind of operation that blocked a loop: from the probe that saw it, or from the code on the sampled stack.
 
-A stack is judged by whose code is on it (a module of the standard library, of Django or of a package), and a C
-function, which has no frame, by the object that the calling line names. A word within a name says nothing.
+A stack is classified by the modules of its code (the standard library, Django, packages), and a C function,
+which has no frame, by the object that the calling line names. Words within a name are never used.
 """
 
 import sys
@@ -31,10 +31,10 @@ _WORK: Final = {
     sc.SPAN_MAIL: Kind.MAIL,
     sc.SPAN_BODY: Kind.REQUEST_BODY,
 }
-"""`Operation.kind` -> what it is called in a span."""
+"""`Operation.kind` -> its value in a span."""
 
-# Module, or package with a dot at the end -> what it does. The outermost module inside the call site decides: mail
-# that is sent through a socket is mail.
+# Module, or package with a dot at the end -> its kind. The outermost module inside the call site decides:
+# mail that is sent through a socket is mail.
 _MODULES: Final = (
     ("django.core.mail.", Kind.MAIL),
     ("smtplib", Kind.MAIL),
@@ -68,7 +68,7 @@ _MODULES: Final = (
     ("zipfile", Kind.FILE),
     ("tarfile", Kind.FILE),
 )
-# Module that a C function says it is of -> what it does.
+# Module of a C function -> its kind.
 _BUILTINS: Final = {
     "_io": Kind.FILE,
     "io": Kind.FILE,
@@ -81,11 +81,11 @@ _BUILTINS: Final = {
 _IMPORT: Final = "<frozen importlib._bootstrap>"
 _MAX_CALLS: Final = 2_000
 _UNIT: Final = 2
-"""Bytes of an instruction."""
+"""Size of an instruction in bytes."""
 
 
 def kind_of_stall(stall: Stall) -> str:
-    """Return the `OperationKind` of what blocked, "" where nothing is known of it."""
+    """Return the `OperationKind` of what blocked, "" if unknown."""
     if stall.starved:
         return ""
     if is_import(stall.frames):
@@ -115,7 +115,7 @@ def is_import(frames: Sequence[Frame]) -> bool:
 
 
 def kind_of_stack(frames: Sequence[Frame]) -> Kind:
-    """Return what a stack (innermost first) stood in, judged inside of its call site; else `CPU`."""
+    """Return the kind of a stack (innermost first), classified inside of its call site; else `CPU`."""
     site = call_site.select_call_site(frames)
     inside = []
     for frame in frames:
@@ -132,7 +132,7 @@ def kind_of_stack(frames: Sequence[Frame]) -> Kind:
 
 
 def name_of_stack(frames: Sequence[Frame]) -> str:
-    """Return what the call site called that blocked, "" where that was its own code.
+    """Return what the blocking call site called, "" for its own code.
 
     An import is named by its module, a C function by the expression that names it.
     """
@@ -153,7 +153,7 @@ def name_of_stack(frames: Sequence[Frame]) -> str:
 
 
 def _imported(frames: Sequence[Frame]) -> str:
-    """Return the module whose import contains all others on the stack."""
+    """Return the outermost module whose import is on the stack."""
     outermost = max(index for index, frame in enumerate(frames) if frame.code.co_filename == _IMPORT)
     for frame in reversed(frames[:outermost]):
         if frame.code.co_name == "<module>":
@@ -181,8 +181,8 @@ def _kind_of_call(frame: Frame) -> Kind:
 def _called(code: CodeType, lasti: int) -> tuple[str, BuiltinFunctionType] | None:
     """Return the dotted name and the object of the C function that is called at an instruction.
 
-    Only names of the module and their attributes are followed, in modules and classes: to read an attribute of
-    anything else could run its code.
+    Only names of the module and their attributes are followed, in modules and classes: reading an attribute
+    of anything else could run its code.
     """
     names, module = _loaded(code, lasti), _module_of_code(code)
     if not names or module is None:
@@ -197,12 +197,12 @@ def _called(code: CodeType, lasti: int) -> tuple[str, BuiltinFunctionType] | Non
 
 
 def _loaded(code: CodeType, lasti: int) -> list[str]:
-    """Return the names by which the function is loaded that is called at an instruction, [] if it has none.
+    """Return the names by which the called function is loaded at an instruction, [] if it has none.
 
-    A C function has no frame: the innermost one stands at the call instruction. The expression that loads it begins
-    where the call does in the source.
+    A C function has no frame: the innermost one is at the call instruction. The expression that loads the
+    function starts where the call does in the source.
     """
-    import dis  # noqa: PLC0415 - needed for the first stall only
+    import dis  # noqa: PLC0415 - only for the first stall
 
     names: list[str] = []
     position = _position(code, lasti)
@@ -222,7 +222,7 @@ def _loaded(code: CodeType, lasti: int) -> list[str]:
 
 
 def _position(code: CodeType, lasti: int) -> tuple[int, int] | None:
-    """Return line and column at which the expression at an instruction begins."""
+    """Return line and column at which the expression at an instruction starts."""
     for index, (line, _, column, _) in enumerate(code.co_positions()):
         if index * _UNIT == lasti:
             return (line, column) if line is not None and column is not None else None
@@ -239,7 +239,7 @@ def _module_of_code(code: CodeType) -> Mapping[str, Any] | None:
 
 
 def _names_of(value: object) -> Mapping[str, Any] | None:
-    """Return what a module or a class holds, None for anything else; a lazy module is not made to load."""
+    """Return the names in a module or a class, None for anything else; does not load a lazy module."""
     if issubclass(type(value), ModuleType):
         held: dict[str, Any] = object.__getattribute__(value, "__dict__")
         return held

@@ -1,4 +1,4 @@
-"""Ongoing reports as spans: the span of a record as it stands, with the stacks; and what a deadlock ended as."""
+"""Ongoing reports as spans: the span of an unfinished record, with the stacks; and the end of a deadlock."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from asgiscope.records.scope import Scope
 from asgiscope.stack import call_site
 
 _CONTEXT = frozenset({sc.OngoingState.RUNNING, sc.OngoingState.RESUMING, sc.OngoingState.IN_FLIGHT})
-"""States that are no problem of their own: a call that runs may hold, a request is where it happens."""
+"""States that are not a problem by themselves: a running call may hold others, a request only encloses them.
+"""
 _MAX_REPORTED = 1_000
 
 
@@ -24,16 +25,17 @@ class _Reported(NamedTuple):
 
 
 class ReportMaker:
-    """Makes spans of scopes and of reports on scopes. Used by the sending thread alone."""
+    """Creates spans of scopes and of reports. Used by the sending thread alone."""
 
     def __init__(self, maker: SpanMaker) -> None:
         self._maker = maker
         self._reported: dict[int, _Reported] = {}
-        """Spans that were reported as a problem, by id, until they end: their end says so too. A stall ends as
-        another scope than the one that was reported, under the same id."""
+        """Spans that were reported as a problem, by id, until they end: their end has the finding too. A
+        stall ends as another scope than the reported one, under the same id.
+        """
 
     def make(self, record: Any) -> SpanData:
-        """The span of a finished scope, or of a report on one that has not ended."""
+        """Return the span of a finished scope, or of a report on an unfinished one."""
         if isinstance(record, Report):
             return self._report(record)
         known = self._reported.pop(record.span_id, None) if self._reported else None
@@ -52,7 +54,7 @@ class ReportMaker:
         if report.state in _CONTEXT:
             for key in FINDING_ATTRIBUTES:
                 attributes.pop(key, None)
-            # A read that has not ended may never end, and then this is all that tells of it.
+            # A read that has not ended may never end, and then only this report shows it.
             if report.state is sc.OngoingState.RUNNING and isinstance(report.scope, Call):
                 attributes |= self._maker.stream_read(report.scope)
         found = None
@@ -76,7 +78,7 @@ class ReportMaker:
 
 
 def ready(record: Any) -> bool:
-    """Whether the span of a record can be made as it will stay: until Django resolves a path there is no route."""
+    """Return whether the span of a record is final: before Django resolves a path there is no route."""
     scope = record.scope if isinstance(record, Report) else record
     request = scope.request if isinstance(scope, Scope) else None
     return request is None or bool(request.template or request.ended)

@@ -1,7 +1,7 @@
-"""What the spans of one call site, of one thread or of one statement have in common, worked out once.
+"""Attributes that the spans of one call site, one thread or one statement share, computed once.
 
-Used by the sending thread alone. Code and lines are found by their `id()`, because code is slow to hash; an entry
-keeps what it is found by, so that nothing else can have its `id()` meanwhile.
+Used by the sending thread alone. Entries are found by the `id()` of code and frames, because code is slow to
+hash; an entry keeps its key object alive, so that its `id()` is not reused.
 """
 
 from typing import Any, Final, NamedTuple, TypeVar
@@ -17,20 +17,20 @@ from asgiscope.stack.call_site import Frame, Site
 _CACHED: Final = 4_096
 _NOWHERE: Final = (0, 0)
 _STATEMENT: Final = (sc.DB_SYSTEM, sc.DB_ALIAS, sc.DB_IN_TRANSACTION)
-"""What a probe tells of a statement that is the same for many, beside its text."""
+"""Attributes of a statement that are the same for many queries, besides its text."""
 
 
 class Known(NamedTuple):
-    """A name for spans, and what they have in common."""
+    """A span name, and the shared attributes."""
 
     name: str
     block: Block
     keeps: object
-    """What it was found by."""
+    """The key object."""
 
 
 class Shared:
-    """Remembers what spans have in common."""
+    """Caches shared attributes."""
 
     def __init__(self) -> None:
         self._calls: dict[tuple[Any, ...], Known] = {}
@@ -38,7 +38,7 @@ class Shared:
         self._statements: dict[tuple[Any, ...], Known] = {}
 
     def call(self, call: Call) -> Known:
-        """Of the bridge calls that one line makes of one function: both, and why it is a hop."""
+        """Return those of the bridge calls that one line makes of one function: both, and the hop's reason."""
         frame = frame_of(call)
         key = (id(call.func), frame.key if frame is not None else _NOWHERE, id(call.maker), call.kind)
         known = None if call.middleware is not None else self._calls.get(key)
@@ -52,7 +52,7 @@ class Shared:
         return known
 
     def thread(self, queue: Queue, run_tags: tuple[int, str] | None, outcome: sc.Outcome | None) -> Block:
-        """Of the calls that a thread ran for an executor: both, and what became of the calls."""
+        """Return those of the calls that a thread ran for an executor: both, and the outcome."""
         key = (queue.id, queue.role, run_tags, outcome)
         known = self._threads.get(key)
         if known is None:
@@ -70,11 +70,11 @@ class Shared:
         return known
 
     def statement(self, operation: Operation, attributes: dict[str, Any]) -> Known:
-        """Of the queries of one statement that one line makes. Takes what they share out of `attributes`."""
+        """Return those of one line's queries with one statement. Removes them from `attributes`."""
         text = attributes.pop("sql", "")
-        told = [attributes.pop(key, None) for key in _STATEMENT]
+        values = [attributes.pop(key, None) for key in _STATEMENT]
         frame = operation.site
-        key = (text, *told, frame.key if frame is not None else _NOWHERE)
+        key = (text, *values, frame.key if frame is not None else _NOWHERE)
         known = self._statements.get(key)
         if known is None:
             statement = sql.describe(str(text))
@@ -83,7 +83,7 @@ class Shared:
                 sc.DB_SUMMARY: statement.summary,
                 sc.DB_TEXT: statement.text,
                 sc.DB_COLLECTION: statement.collection,
-                **dict(zip(_STATEMENT, told, strict=True)),
+                **dict(zip(_STATEMENT, values, strict=True)),
                 **(code(call_site.site_of(frame)) if frame is not None else {}),
             }
             block = Block({name: value for name, value in described.items() if value not in ("", None)})
@@ -92,7 +92,7 @@ class Shared:
 
 
 def code(site: Site | None) -> dict[str, Any]:
-    """A line as attributes."""
+    """Return a line as attributes."""
     if site is None:
         return {}
     return {sc.CODE_FUNCTION: site.function, sc.CODE_FILE: site.file, sc.CODE_LINE: site.line}
@@ -102,7 +102,7 @@ V = TypeVar("V")
 
 
 def frame_of(call: Call) -> Frame | None:
-    """Return the line that made a call: the application's, also where it was found by a look further out."""
+    """Return the line that made a call: the application's, also if it was found further out."""
     site = call.site
     if not call.stack or not call_site.lacks_application(site):
         return site

@@ -1,8 +1,8 @@
-"""The lines of source around a call site, where the site asks for them to be sent (`ASGISCOPE_SOURCE_LINES`).
+"""The source code around a call site, if the site opts in (`ASGISCOPE_SOURCE_LINES`).
 
 Overhead model: a file is read once, on the sending thread; a call site that was sent before is a look-up.
-Known limitation: a file that was changed after asgiscope was installed is not read, because its lines may no longer
-be those that run.
+Known limitation: a file that was changed after asgiscope was installed is not read, because its lines may
+differ from those that run.
 """
 
 import linecache
@@ -14,14 +14,14 @@ from asgiscope import semconv as sc
 from asgiscope.stack import call_site
 
 MOST_LINES: Final = 20
-"""Either side of the call site, whatever the setting asks for."""
+"""Limit of lines before and after the call site."""
 MOST_CHARACTERS: Final = 200
-"""Kept of a line."""
+"""Limit of a line's length."""
 _CACHED: Final = 1_024
 
 
 class Source:
-    """Reads source around lines. Used by one thread at a time."""
+    """Reads source code around lines. Used by one thread at a time."""
 
     def __init__(self, lines: int) -> None:
         self._lines = min(lines, MOST_LINES)
@@ -29,7 +29,10 @@ class Source:
         self._known: dict[tuple[str, int], dict[str, Any]] = {}
 
     def around(self, file: str, line: int) -> dict[str, Any]:
-        """Attributes with the lines around `line`; none for code that is not the application's, or has no file."""
+        """Return attributes with the lines around `line`.
+
+        {} for code that is not the application's, or has no file.
+        """
         if not self._lines:
             return {}
         known = self._known.get((file, line))
@@ -40,11 +43,11 @@ class Source:
         return known
 
     def _read(self, file: str, line: int) -> dict[str, Any]:
-        # Only modules: the code that a template was compiled to has other lines than the file it names.
+        # Only modules: code compiled from a template has other lines than the file it names.
         if not (file.endswith(".py") and os.path.isabs(file) and call_site.of_application(file)):  # noqa: PTH117
             return {}
         try:
-            if os.stat(file).st_mtime > self._since:  # noqa: PTH116 - as linecache has it
+            if os.stat(file).st_mtime > self._since:  # noqa: PTH116 - as linecache does
                 return {}
         except OSError:  # code from an archive, or a file that was deleted
             return {}

@@ -1,7 +1,7 @@
-"""What a statement does and to what, and its text without literals.
+"""The operation and the table of a statement, and its text without literals.
 
-Written for what Django's compilers produce; other SQL gets its first keyword and the first table named. Results
-are cached by statement: Django's statements repeat, since parameters travel beside them.
+Written for the SQL of Django's compilers; for other SQL the first keyword and the first table are returned.
+Results are cached by statement: Django's statements repeat, since parameters are separate.
 """
 
 import functools
@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 MAX_TEXT = 2048
-"""Characters kept of a statement."""
+"""Limit of characters kept of a statement."""
 
 _IDENTIFIER = r"""(?:"(?P<dq>[^"]+)"|`(?P<bt>[^`]+)`|\[(?P<br>[^\]]+)\]|(?P<bare>[\w$]+))"""
 _QUALIFIED = rf"(?:(?:\"[^\"]+\"|`[^`]+`|\[[^\]]+\]|[\w$]+)\s*\.\s*)*{_IDENTIFIER}"
@@ -21,8 +21,8 @@ _TABLE = {
     "REPLACE": re.compile(rf"\bINTO\s+{_QUALIFIED}", re.IGNORECASE),
     "UPDATE": re.compile(rf"\bUPDATE\s+(?:ONLY\s+)?{_QUALIFIED}", re.IGNORECASE),
 }
-# Databases disagree whether a backslash escapes within a literal, so from a literal that has one the rest of the
-# statement is masked; but for the clause that Django writes after every LIKE.
+# Databases disagree whether a backslash escapes within a literal, so after a literal with a backslash the
+# rest of the statement is masked, except for the clause that Django writes after every LIKE.
 _LITERALS = re.compile(
     r"""
       (?P<keep> \bESCAPE\s+'\\{1,2}'
@@ -39,7 +39,7 @@ _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class Statement(NamedTuple):
-    """A statement as it may be shown."""
+    """A statement in a form that can be sent."""
 
     operation: str
     collection: str
@@ -47,12 +47,12 @@ class Statement(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """`{operation} {collection}`, the low-cardinality name of the query."""
+        """Return `{operation} {collection}`, the low-cardinality name of the query."""
         return f"{self.operation} {self.collection}".strip()
 
 
 def describe(sql: str) -> Statement:
-    """Describe a statement. Comments are dropped with the literals: both may hold data."""
+    """Describe a statement. Comments are removed with the literals: both may contain data."""
     return _describe(sql[: MAX_TEXT * 4])
 
 
@@ -71,5 +71,5 @@ def _describe(sql: str) -> Statement:
 
 
 def mask(sql: str) -> str:
-    """The statement with `?` for every literal; placeholders and quoted identifiers stay."""
+    """Return the statement with `?` for every literal; placeholders and quoted identifiers stay."""
     return _LITERALS.sub(lambda match: match["keep"] if match["keep"] is not None else "?", sql)

@@ -1,4 +1,4 @@
-"""A stall's own attributes: what blocked the loop, what it waited for, and the evidence that it was not starved."""
+"""Attributes of a stall: what blocked the loop, what it waited for, and the evidence that it was not starved."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from asgiscope.stack.declared import select_site
 
 
 def attributes_of(stall: Stall) -> dict[str, Any]:
-    """Return everything about a stall but its finding and its victims."""
+    """Return all attributes of a stall except its finding and the affected requests."""
     site = stall.site or select_site(stall.frames)
     found: dict[str, Any] = {
         sc.BLOCKED_NS: stall.blocked_ns,
@@ -37,11 +37,11 @@ def attributes_of(stall: Stall) -> dict[str, Any]:
 
 
 def _operation(frames: list[Frame], site: Frame | None) -> str:
-    """Return what was called that blocked: by the call site, or where that is another thread's, by the loop."""
+    """Return the blocking function: called by the call site, or by the loop if that is on another thread."""
     operation = operations.name_of_stack(frames)
     if operation or not frames or call_site.select_call_site(frames) is not None or site in frames:
         return operation
-    # What the loop ran: the outermost of its frames, up to the middleware or the view.
+    # What the loop ran: its outermost frame, up to the middleware or the view.
     entered = call_site.entry(frames, call_site.select_call_site_or_innermost(frames) or frames[0])
     return f"{module_of(entered.code.co_filename)}.{entered.code.co_qualname}".lstrip(".")
 
@@ -71,7 +71,7 @@ def _evidence(counted: list[Counts]) -> dict[str, Any]:
     }
     if all(one.thread_cpu_ns is not None for one in counted):
         found[sc.STALL_THREAD_CPU_NS] = sum(one.thread_cpu_ns or 0 for one in counted)
-    last = counted[-1]  # counted from the moment the loop was asked
+    last = counted[-1]  # counted from when the callback was scheduled
     if last.delay_ns is not None and last.timeslices is not None:
         found[sc.STALL_DELAY_NS], found[sc.STALL_TIMESLICES] = last.delay_ns, last.timeslices
     return found

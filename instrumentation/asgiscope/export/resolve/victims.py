@@ -1,12 +1,12 @@
-"""Whom a finding delayed: each request, message and task once, and each instant of it once.
+"""What a finding delayed: each request, message and task once, and each instant of it once.
 
-Every span of a finding says what it *adds* to the finding: requests, messages and tasks, apart, that no earlier one
-had among its victims, and time that none had reported of them. So what is sent can be summed. What has been
-reported of a unit of work is kept on its record, and goes with it; the sending thread alone reads and writes it.
+Every span of a finding has what it *adds* to the finding: requests, messages and tasks that no earlier span
+had among its victims, and time that no earlier span had reported. So the values can be summed. What has been
+reported of a unit of work is kept on its record; only the sending thread reads and writes it.
 
-Overhead model: on the sending thread, a look into a dictionary and a union of stretches a victim.
-Known limitation: of one request `MAX_ACCOUNTS` findings are told apart; to those beyond it adds nothing, and to the
-sums of their kinds what it should.
+Overhead model: on the sending thread, a dictionary look-up and a union of intervals per victim. Known
+limitation: of one request `MAX_ACCOUNTS` findings are distinguished; further ones are counted only in the
+sums of their kinds.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ FINDING_ATTRIBUTES: Final = (
 
 
 class Loss(NamedTuple):
-    """A unit of work that something delayed, and the stretches of time it lost; none where it lost no time."""
+    """A unit of work that was delayed, and the intervals that it lost; () if it lost no time."""
 
     unit: Unit
     stretches: Sequence[tuple[int, int]] = ()
@@ -49,7 +49,7 @@ class Found(NamedTuple):
     cost_ns: int
     losses: Sequence[Loss] = ()
     unknown: int = 0
-    """Requests of which nobody knows whether they were delayed."""
+    """Number of requests that may have been delayed; the kernel does not say."""
 
 
 class Added(NamedTuple):
@@ -63,7 +63,7 @@ NOTHING_ADDED: Final = Added(is_new=False, lost_ns=0)
 
 
 def unit_of(scope: Scope | None) -> Unit | None:
-    """Return the request, message or background task that a record belongs to, None where none is known."""
+    """Return the request, message or background task that a record belongs to, None if unknown."""
     if scope is not None and scope.request is not None:
         return scope.request
     while scope is not None:
@@ -74,14 +74,14 @@ def unit_of(scope: Scope | None) -> Unit | None:
 
 
 def losses_of(unit: Unit | None, *stretches: tuple[int, int]) -> list[Loss]:
-    """Return the unit of work of a finding as its one victim; none where there is no unit."""
+    """Return a finding's own unit of work as its one victim; [] without one."""
     return [Loss(unit, stretches)] if unit is not None else []
 
 
 def overhead_of(request: Request, call: Call, waited_ns: int) -> int:
-    """Return how much of a hop's wait and resume delay no hop of its request that was sent earlier had, in ns.
+    """Return the part of a hop's wait and resume delay in which no earlier hop of its request waited too, in ns.
 
-    Mostly hops are made one after another: then it is all of it, and nothing is united.
+    Most hops are made one after another: then it is all of it, and no union is needed.
     """
     start, until = call.started, call.waited_until
     returned = call.run_ended or until
@@ -95,7 +95,7 @@ def overhead_of(request: Request, call: Call, waited_ns: int) -> int:
     if union is None:
         request.hop_waits = union = IntervalSet()
         before, began, ran, resumed = request.last_hop or (last, last, last, last)
-        union.add(0, before)  # all hops before it were over
+        union.add(0, before)  # all earlier hops had ended
         union.add(before, began)
         union.add(ran, resumed)
     bound = request.ended or end
@@ -105,7 +105,7 @@ def overhead_of(request: Request, call: Call, waited_ns: int) -> int:
 def describe(found: Found, site: Key, *, keep: bool) -> tuple[dict[str, Any], list[Added]]:
     """Return the attributes of a finding at a call site, and what each of its losses adds to it.
 
-    Without `keep` nothing is remembered: a report on what has not ended says what it would add if it ended now.
+    Without `keep` nothing is recorded: a report on unfinished work has what it would add if it ended now.
     """
     of_kind = [_add(loss, (found.kind,), keep=keep) for loss in found.losses]
     added = [_add(loss, (found.kind, *site), keep=keep) for loss in found.losses]

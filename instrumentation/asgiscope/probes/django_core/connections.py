@@ -139,7 +139,7 @@ class Connections:
         """In a forked child: its parent's connections are its parent's to tell of."""
         self._opened = {}
 
-    def look(self, now: int) -> None:
+    def check(self, now: int) -> None:
         """Report open connections that nobody uses. Called on the watchdog's thread, often; looks seldom."""
         if now < self._next:
             return

@@ -71,7 +71,7 @@ def decide(engine: Engine, finding_id: str, decision: Decide, by: str, now_ns: i
     if decision.state == State.REGRESSED:
         raise UndecidableError("a finding regresses by itself: send open, resolved or ignored")
     if decision.state == State.IGNORED and not reason:
-        raise UndecidableError("a reason is required to ignore a finding")
+        raise UndecidableError("a reason is required to ignore a finding: send it as `reason`")
     if not engine.rows(_KNOWN, {"id": finding_id})[0]["known"]:
         return None
     parameters: dict[str, Any] = {

@@ -1,5 +1,7 @@
 """Ongoing reports: what has not ended is reported while it lasts, because it may never end.
 
+Longer than 400 lines because the search and the copying of running records belong together.
+
 Twice a second, or more often if the threshold is below a second, the watchdog's thread checks the ledger's
 queues, the parked threads and the late loops. Anything older than the threshold is reported at once: a copy
 of the record as it is, with the stacks of all threads and tasks; again at twice that age, four times, and so
@@ -13,8 +15,6 @@ those around it are marked as sampled, which is enough for their end to be sent.
 blocked by native code that keeps the GIL is seen only when it releases it. Of the calls that wait for one
 queue the first eight are reported, of all calls and stalls in one check the 32 oldest, stalls and waits
 first.
-
-Longer than 400 lines because the search and the copying of running records belong together.
 """
 
 import asyncio

@@ -31,6 +31,7 @@ from tests.tools import ROOT
 FOLDER: Final = Path(__file__).parent / "site"
 PAUSE_SECONDS: Final = 0.6
 """Longer than any peer is told to wait until it sends."""
+HOPS_REQUESTS: Final = 10
 BARE: Final = "bare"
 MIB: Final = 1024
 """KiB, as /proc counts."""
@@ -107,6 +108,15 @@ class Running:
         time.sleep(PAUSE_SECONDS)
         self.cpu.append((time.clock_gettime_ns((~self.pid << 3) | 2) - before) / 1e3 / requests)
 
+    def hops(self) -> float:
+        """Return how many functions a request sends to threads."""
+        counts = []
+        for requests in (0, HOPS_REQUESTS):
+            httpx.get(f"http://127.0.0.1:{self.port}/count/begin/")
+            self.ask(requests)
+            counts.append(httpx.get(f"http://127.0.0.1:{self.port}/count/end/").json()["submitted"])
+        return float(counts[1] - counts[0]) / HOPS_REQUESTS
+
     def memory_mib(self) -> float:
         """Resident memory of the server's process."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
@@ -131,13 +141,13 @@ def _row(running: Running, bare: Running) -> str:
     took, usual = (statistics.quantiles(server.took, n=100) for server in (running, bare))
     sent = running.received()
     if running.peer.sends and not sent:
-        return f"| {running.name} | {running.version()} | sent nothing: not measured | | | | | |"
-    requests = len(running.took)
+        return f"| {running.name} | {running.version()} | sent nothing: not measured | | | | | | |"
+    requests, hops = len(running.took), running.hops() - bare.hops()
     return (
         f"| {running.name} | {running.version()} | {running.peer.records} "
         f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
         f"| {took[49] / usual[49]:.2f} | {took[98] / usual[98]:.2f} "
-        f"| {running.memory_mib() - bare.memory_mib():+.0f} | {sent / requests:,.0f} |"
+        f"| {hops:+.0f} | {running.memory_mib() - bare.memory_mib():+.0f} | {sent / requests:,.0f} |"
     )
 
 
@@ -194,9 +204,9 @@ def main() -> None:
             "of processor time a request.\n"
         )
         print(
-            "| peer | version | records | processor time (rounds) | p50 | p99 | MiB | bytes sent a request |"
+            "| peer | version | records | processor time (rounds) | p50 | p99 | hops | MiB | bytes sent a request |"
         )
-        print("|---|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|---|")
         for running in servers:
             print(_row(running, servers[0]), flush=True)
         for running in servers:

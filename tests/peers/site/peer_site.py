@@ -1,10 +1,12 @@
 """A site of one view: four queries and eight bridge calls a request, in the environment of any peer."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
 from agents import AFTER_SETUP, AGENTS, BEFORE_SETUP, ON_THE_LOOP  # type: ignore[import-not-found]  # beside this file
+from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import sync_to_async
 
 agent = AGENTS.get(os.environ["PEER_AGENT"])
@@ -38,7 +40,38 @@ async def page(_request: HttpRequest, number: int) -> JsonResponse:
     return JsonResponse({"first": str(first), "found": found, "prices": prices})
 
 
-urlpatterns = [path("page/<int:number>/", page)]
+submitted: list[type] = []
+"""The executor of each function that was submitted since counting began."""
+
+
+async def count(_request: HttpRequest, what: str) -> JsonResponse:
+    """Begin to count what is sent to threads, or end it and answer how often that was."""
+    if what == "begin":
+        for executor in (ThreadPoolExecutor, CurrentThreadExecutor):
+            originals[executor] = vars(executor)["submit"]
+            executor.submit = counted(executor, executor.submit)  # type: ignore[method-assign]
+        return JsonResponse({})
+    for executor, original in originals.items():
+        executor.submit = original
+    number = len(submitted)
+    submitted.clear()
+    return JsonResponse({"submitted": number})
+
+
+originals: dict[Any, Any] = {}
+
+
+def counted(executor: Any, submit: Any) -> Any:
+    """Return `submit` with a count."""
+
+    def submit_and_count(*args: Any, **kwargs: Any) -> Any:
+        submitted.append(executor)
+        return submit(*args, **kwargs)
+
+    return submit_and_count
+
+
+urlpatterns = [path("page/<int:number>/", page), path("count/<str:what>/", count)]
 handler = ASGIHandler()
 
 

@@ -633,9 +633,19 @@ _MIDDLEWARE: Final = Advice(
     title="Make the middleware async-capable",
     reason="A synchronous middleware between asynchronous ones sends every request to a thread and back.",
     steps=(
-        "Yours: derive from MiddlewareMixin, or decorate with sync_and_async_middleware.",
-        ("A package's: look for a release that supports async, or leave it out for the routes that are hot."),
-        ("Until then, place synchronous middlewares next to each other: only a change of mode costs a hop."),
+        (
+            "Yours: decorate it with sync_and_async_middleware. Deriving from MiddlewareMixin saves no hop where "
+            "it has process_request or process_response: each of them is sent to a thread."
+        ),
+        "A package's: look for a release that supports async, or leave it out for the routes that are hot.",
+        (
+            "Until then, place synchronous middlewares next to each other, as the last of the list where their "
+            "order allows it: what is outside of them runs in the same thread."
+        ),
+        (
+            "Count before and after with `asgiscope doctor`: where that thread also spares Django's own "
+            "middlewares their hops, an async form can cost more than it saves."
+        ),
     ),
     code="@sync_and_async_middleware\ndef simple_middleware(get_response):\n"
     "    if iscoroutinefunction(get_response):\n"
@@ -644,7 +654,7 @@ _MIDDLEWARE: Final = Advice(
     "        def middleware(request):\n            return get_response(request)\n"
     "    return middleware",
     link=f"{_DJANGO}topics/http/middleware/#asynchronous-support",
-    brief="derive from MiddlewareMixin, or decorate it with sync_and_async_middleware",
+    brief="decorate it with sync_and_async_middleware, and count the hops with `asgiscope doctor`",
 )
 TABLE: Final[Mapping[FindingKind, tuple[Row, ...]]] = {
     FindingKind.LOOP_BLOCKED: (

@@ -1,7 +1,7 @@
 """`/api/middleware`: the chain, the hops it costs, and what to change first."""
 
 import pytest
-from asgiscope_collector.queries.middleware.middleware import adaptations, changes
+from asgiscope_collector.queries.middleware.middleware import adaptations, changes, own_hooks
 
 from tests.collector.conftest import Running
 from tests.collector.shop import CHAIN, a_shop
@@ -47,6 +47,30 @@ def test_what_a_change_saves(modes: list[str], hops: int, saved: dict[str, int])
     """Each stretch of the chain made async, alone; or all of them side by side."""
     names = [str(n) for n in range(len(modes))]
     assert sum(adapted == "sync_to_async" for adapted in adaptations(modes)) == hops
-    found = changes(names, modes)
+    found = changes(names, modes, [0] * len(modes))
     assert {" ".join(change.layers): change.saves_hops for change in found} == saved
     assert [change.saves_hops for change in found] == sorted(saved.values(), reverse=True)
+
+
+HOOKS = [
+    ["SecurityMiddleware.process_request", "SecurityMiddleware.process_response"],
+    ["CommonMiddleware.process_request", "CommonMiddleware.process_response"],
+    ["CsrfViewMiddleware.process_request", "C.process_view", "CsrfViewMiddleware.process_response"],
+    ["XFrameOptionsMiddleware.process_response"],
+]
+"""Django's, which run in a thread each while their middleware runs async."""
+
+
+@pytest.mark.parametrize(
+    ("place", "saved"),
+    [(0, {"async-capable": 1, "last": 7}), (2, {"last": 3}), (4, {})],
+    ids=["first", "third", "last"],
+)
+def test_a_change_that_would_add_hops_is_not_suggested(place: int, saved: dict[str, int]) -> None:
+    """Outside of a sync-only middleware Django's own cost no hop: made async, they do again."""
+    functions = [*HOOKS[:place], [], *HOOKS[place:], []]
+    modes = ["both"] * 5 + ["async"]
+    modes[place] = "sync"
+    found = changes([str(n) for n in range(6)], modes, [own_hooks(each) for each in functions])
+    assert {change.title.split()[-1]: change.saves_hops for change in found} == saved
+    assert all(change.layers == [str(place)] for change in found)

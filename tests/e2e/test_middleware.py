@@ -18,6 +18,7 @@ SECRET_KEY, USE_TZ, ALLOWED_HOSTS, ROOT_URLCONF = "x", True, ["*"], "pages"
 INSTALLED_APPS = ["asgiscope", "django.contrib.sessions", "django.contrib.messages"]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MIDDLEWARE = [
+    "layers.Viewed",
     "django.middleware.security.SecurityMiddleware",
     "layers.Quiet",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -26,7 +27,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "layers.Stamp",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "layers.Viewed",
 ]
 """
 LAYERS = """
@@ -116,8 +116,16 @@ def served(project: Path, collector: Server, request: pytest.FixtureRequest) -> 
     return service
 
 
-def doctor(project: Path) -> list[dict[str, Any]]:
-    """The layers of the chain as doctor sees them."""
+def doctor(project: Path, *, last: str = "", instead: str = "") -> list[dict[str, Any]]:
+    """Return the layers of the chain as doctor sees them.
+
+    `last` is moved behind the others first; `instead` takes the place of the sync-only middleware.
+    """
+    settings = SETTINGS.replace("layers.sync_only", instead) if instead else SETTINGS
+    if last:
+        entry = f'    "{last}",\n'
+        settings = settings.replace(entry, "").rstrip().removesuffix("]") + f"{entry}]\n"
+    (project / "settings.py").write_text(settings)
     done = subprocess.run(
         [sys.executable, "-m", "asgiscope", "doctor", "--json", "--settings", "settings"],
         cwd=project,
@@ -148,3 +156,13 @@ def test_the_page_counts_the_hops_of_each_middleware_as_doctor_does(
     assert chain["hops"] + chain["hook_hops"] == pytest.approx(sum(step["hops"] for step in steps))
     assert chain["hook_hops"] >= 5, chain
     assert [change["saves_hops"] for change in chain["changes"]][-1] == round(chain["hook_hops"])
+    now = sum(step["hops"] for step in steps)
+    suggested = {change["title"].split()[-1]: change for change in chain["changes"]}
+    assert suggested["last"]["layers"] == ["layers.sync_only"]
+    assert (
+        now - sum(step["hops"] for step in doctor(project, last="layers.sync_only"))
+        == suggested["last"]["saves_hops"]
+    )
+    # In its thread those before it run without hops of their own: made async, it would cost more than it saves.
+    assert "async-capable" not in suggested
+    assert sum(step["hops"] for step in doctor(project, instead="layers.Quiet")) > now

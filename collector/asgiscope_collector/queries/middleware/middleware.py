@@ -103,15 +103,16 @@ def adaptations(modes: Sequence[str]) -> list[str]:
     return [_adaptation(outer, inner) for outer, inner in pairwise(running)]
 
 
-def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
-    """Return the suggested changes: the sync-only middlewares of each sync stretch, by the crossings they cost.
+def changes(names: Sequence[str], modes: Sequence[str], hooks: Sequence[int]) -> list[Change]:
+    """Return the suggested changes: the sync-only middlewares of each sync stretch, by the hops that it saves.
 
-    A stretch becomes async only if all of its sync-only middlewares do: those before them that can be both
-    run sync because the next layer does.
+    `hooks` are the hops that each layer's own hooks cost while it runs async, as `own_hooks` counts them. A stretch
+    becomes async only if all of its sync-only middlewares do: those before them that can be both run sync because
+    the next layer does, and their hooks cost nothing there. So a change that costs more than it saves is left out.
     """
     if not modes or modes[-1] != "async":
         return []
-    before = _hops(adaptations(modes))
+    before = _hops(modes, hooks)
     found = []
     stretch: list[int] = []
     for place, runs_async in enumerate(_running(modes)):
@@ -119,28 +120,48 @@ def changes(names: Sequence[str], modes: Sequence[str]) -> list[Change]:
             stretch.append(place)
             continue
         if stretch:
-            found.append(_made_async(names, modes, stretch, before))
+            found.append(_made_async(names, modes, hooks, stretch, before))
         stretch = []
-    if len(found) > 1:
-        everything = [name for name, mode in zip(names, modes, strict=True) if mode == "sync"]
-        others = [mode for mode in modes[:-1] if mode != "sync"]
-        saved = before - _hops(adaptations([*others, *("sync",) * len(everything), modes[-1]]))
-        if saved > 0:
-            found.append(
-                Change(
-                    layers=everything,
-                    title="Or place the sync-only middlewares next to each other",
-                    reason="Only a change of mode costs a crossing: side by side they share one. Their order "
-                    "matters to what they do: see Django's notes on middleware ordering first.",
-                    saves_hops=saved,
-                )
-            )
-    return sorted(found, key=lambda change: -change.saves_hops)
+    found.append(_placed_last(names, modes, hooks, before))
+    return sorted(
+        (change for change in found if change.saves_hops > 0), key=lambda change: -change.saves_hops
+    )
 
 
-def _made_async(names: Sequence[str], modes: Sequence[str], stretch: list[int], before: int) -> Change:
+def own_hooks(functions: Sequence[str]) -> int:
+    """Return the hops that a middleware's hooks cost a request while it runs async.
+
+    Source: `MiddlewareMixin.__acall__`, which sends each of the two to a thread. The other hooks cost the same
+    whichever way the middleware runs.
+    """
+    return sum(
+        function.rpartition(".")[2] in ("process_request", "process_response") for function in functions
+    )
+
+
+def _placed_last(names: Sequence[str], modes: Sequence[str], hooks: Sequence[int], before: int) -> Change:
+    """Return the change of order that puts the sync-only middlewares around the view."""
+    layers = list(zip(names, modes, hooks, strict=True))
+    culprits = [layer for layer in layers if layer[1] == "sync"]
+    order = [*(layer for layer in layers[:-1] if layer[1] != "sync"), *culprits, layers[-1]]
+    after = _hops([mode for _, mode, _ in order], [hops for _, _, hops in order])
+    which = "the sync-only middlewares" if len(culprits) > 1 else "the sync-only middleware"
+    return Change(
+        layers=[name for name, _, _ in culprits],
+        title=f"Or place {which} last",
+        reason="Only a change of mode costs a crossing, and those outside of a sync-only middleware run in its "
+        "thread, hooks included, without a crossing of their own. Their order matters to what they do: see "
+        "Django's notes on middleware ordering first.",
+        saves_hops=before - after,
+    )
+
+
+def _made_async(
+    names: Sequence[str], modes: Sequence[str], hooks: Sequence[int], stretch: list[int], before: int
+) -> Change:
     culprits = [place for place in stretch if modes[place] == "sync"]
     changed = ["both" if place in culprits else mode for place, mode in enumerate(modes)]
+    rewritten = [0 if place in culprits else hops for place, hops in enumerate(hooks)]
     many, dragged = len(culprits) > 1, len(stretch) - len(culprits)
     reason = "They are sync-only" if many else "It is sync-only"
     reason += ", so Django sends every request to a thread here and back to the loop behind"
@@ -152,7 +173,7 @@ def _made_async(names: Sequence[str], modes: Sequence[str], stretch: list[int], 
         layers=[names[place] for place in culprits],
         title=f"Make {'these middlewares' if many else 'this middleware'} async-capable",
         reason=f"{reason}.",
-        saves_hops=before - _hops(adaptations(changed)),
+        saves_hops=before - _hops(changed, rewritten),
     )
 
 
@@ -172,9 +193,11 @@ def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
     stored = row["chain"]
     version, *lists = stored.values() if isinstance(stored, dict) else stored
     names, modes, adapted, hooks = (strings_of(text) for text in lists)
-    functions = (
-        [text.split() for text in hooks] if len(hooks) == len(names) else [_hooks_of(n) for n in names]
-    )
+    whole = len(names) == len(modes)
+    if len(hooks) == len(names):
+        functions = [text.split() for text in hooks]
+    else:  # by an asgiscope that did not send them: those that were called
+        functions = [[one for one in _hooks_of(name) if one in costs.hooks] for name in names]
     sharing = Counter(function for each in functions for function in each)
     # A hook that two middlewares inherit is one function: share its cost between them.
     hooked = [[(costs.hooks[one], sharing[one]) for one in each if one in costs.hooks] for each in functions]
@@ -183,7 +206,12 @@ def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
         for name, mode, put, own in zip(names, modes, adapted, hooked, strict=False)
     ]
     requests = costs.traffic["requests"]
-    whole = len(names) == len(modes)
+    own = [own_hooks(each) for each in functions]
+    if requests and whole:  # one with a `__call__` of its own has hooks that nobody calls
+        own = [
+            0 if runs_async and layer.hook_hops < _NOTEWORTHY else hops
+            for layer, runs_async, hops in zip(layers, _running(modes), own, strict=True)
+        ]
     return Chain(
         service=row["service"],
         environment=row["environment"],
@@ -194,7 +222,7 @@ def _chain(row: dict[str, Any], costs: _Costs) -> Chain:
         hook_hops=sum(layer.hook_hops for layer in layers),
         hops_per_request=per_request(costs.traffic["hops"], requests),
         requests=requests,
-        changes=[*(changes(names, modes) if whole else []), *_hooked(layers)],
+        changes=[*(changes(names, modes, own) if whole else []), *_hooked(layers)],
     )
 
 
@@ -245,5 +273,7 @@ def _adaptation(outer_async: bool, inner_async: bool) -> str:
     return "sync_to_async" if outer_async else "async_to_sync"
 
 
-def _hops(adapted: Sequence[str]) -> int:
-    return sum(each == SPAN_SYNC_TO_ASYNC for each in adapted)
+def _hops(modes: Sequence[str], hooks: Sequence[int]) -> int:
+    """Return the hops of a chain: of its adaptations, and of the hooks of what runs async."""
+    adapted = sum(each == SPAN_SYNC_TO_ASYNC for each in adaptations(modes))
+    return adapted + sum(hops for runs_async, hops in zip(_running(modes), hooks, strict=True) if runs_async)

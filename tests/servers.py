@@ -1,6 +1,7 @@
 """Starts real servers for tests and stops them again."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -8,16 +9,38 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
+_PORTS: Final = range(10_240, 32_768)
+"""Below those that the system gives to connections and to whoever binds port 0."""
+_next_port = random.SystemRandom().choice(_PORTS)
+
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
+    """Return a TCP port of the loopback interface that nobody listens on, for a server that is about to start.
+
+    Nobody else may be given the port until it listens: of the ports each worker of pytest-xdist has its own share,
+    and gives out all of them before it gives out one again.
+    """
+    global _next_port  # noqa: PLW0603 - one sequence for the process
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for _ in _PORTS:
+        _next_port = _next_port + 1 if _next_port + 1 in _PORTS else _PORTS.start
+        if _next_port % workers == worker % workers and _is_free(_next_port):
+            return _next_port
+    raise AssertionError(f"all ports of {_PORTS} are taken")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Server:

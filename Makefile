@@ -26,8 +26,8 @@ oracle: setup ## every answer against random traffic whose truth is known, 200 e
 test-long: setup $(STATIC) ## the tests that take minutes
 	$(RUN) pytest -m long
 
-unit: setup ## the tests of both packages alone
-	$(RUN) pytest tests/instrumentation tests/collector
+unit: setup ## the tests of both packages alone, properties with new examples each time
+	$(RUN) pytest --hypothesis-profile explore tests/instrumentation tests/collector
 
 e2e: setup $(STATIC) ## the tests of whole sites under real servers
 	$(RUN) pytest tests/e2e

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 from httpx._transports import default as httpx_transports
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests import measuring
@@ -30,6 +31,12 @@ sys.dont_write_bytecode = False
 httpx_transports.create_ssl_context = functools.cache(  # type: ignore[attr-defined] # a name it imports itself
     httpx_transports.create_ssl_context  # type: ignore[attr-defined]
 )
+
+# A property is shown with the same examples each time and may take its time on a busy machine, so that a test fails
+# for what was changed and not by chance. `make unit` looks for new examples.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("repeat")
 
 # A shell without job control starts what runs in its background with SIGINT ignored. Every process that a test
 # starts would inherit that, also those that are to be stopped by it.

@@ -52,6 +52,8 @@ class Site(Server):
             "SITE_URL": f"http://127.0.0.1:{port}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
             "OTEL_SERVICE_NAME": self.service,
+            # Totals leave at the exit too, and each time the collector works for a second to store them.
+            "ASGISCOPE_METRIC_INTERVAL_MS": "60000",
             **(env or {}),
         }
         given = [environment.python if part == "python" else part.format(port=port) for part in command]

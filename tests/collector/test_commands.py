@@ -19,6 +19,7 @@ from asgiscope_collector.store.lock import FolderLock
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 DAY = 86_400 * SECOND
 
@@ -60,7 +61,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The collector, in a folder whose name is too long for a socket."""
     folder, port = tmp_path_factory.mktemp("commands"), free_port()
-    data = folder / ("d" * 120)
+    data = prepare(folder / ("d" * 120))
     server = Server(
         [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port), "--data", str(data)],
         port,

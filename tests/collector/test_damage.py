@@ -13,6 +13,7 @@ from asgiscope_collector.wal.segment import encode_record
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 pytestmark = pytest.mark.long
 
@@ -33,7 +34,7 @@ def collector(folder: Path) -> Server:
 
 def test_what_is_damaged_is_said_and_the_rest_is_served(tmp_path: Path) -> None:
     """In one folder's life: a damaged part, a damaged segment, then a store that cannot be opened at all."""
-    data = tmp_path / "data"
+    data = prepare(tmp_path / "data")
     with collector(tmp_path) as server:
         for number in range(3):
             answer = httpx.post(

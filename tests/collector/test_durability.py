@@ -16,6 +16,7 @@ from asgiscope_collector.wal.segment import encode_record
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 Start = Callable[..., Server]
 
@@ -23,6 +24,7 @@ Start = Callable[..., Server]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts collectors on one data folder."""
+    prepare(tmp_path / "asgiscope-data")
     started: list[Server] = []
 
     def begin(ready_status: int = 200, **settings: Any) -> Server:

@@ -14,6 +14,7 @@ from asgiscope_collector.settings import Settings, SettingsError
 from tests.collector.spans import PROTOBUF_HEADERS, Sender
 from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 READY_SECONDS = 180
 STOP_SECONDS = 3
@@ -51,8 +52,10 @@ def send(server: Server, service: str, spans: int) -> set[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose store is made once: the collectors of these tests have it one after the other."""
-    return tmp_path_factory.mktemp("process")
+    """A folder with a store: the collectors of these tests have it one after the other."""
+    folder = tmp_path_factory.mktemp("process")
+    prepare(folder / "data")
+    return folder
 
 
 def test_fatal_signal_ends_the_process_at_once(folder: Path) -> None:

@@ -19,12 +19,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from tests.collector.points import Meter
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 DAY_NS = 86_400 * 10**9
 
 
 def collector(folder: Path, **settings: Any) -> Server:
     """A collector process over a folder."""
+    prepare(folder / "asgiscope-data")
     port = free_port()
     return Server(
         [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)],

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Final
 
 from tests.servers import free_port
+from tests.stores import prepare
 from tests.tools import ROOT
 
 SECONDS: Final = 12
@@ -33,6 +34,7 @@ def fill(folder: Path) -> Path:
     """Run the demo below `folder`; the data folder of its collector."""
     command = [sys.executable, str(ROOT / "deploy/demo/run.py")]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ASGI"))}
+    prepare(folder / "collector")
     said = ""
     # Not with `--seconds`: then it would also wait until all has arrived and every problem is found and told, which
     # is another test's question.

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.stores import prepare
+
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
 END_SECONDS = 40
 
@@ -57,7 +59,8 @@ def survivors(data: Path) -> list[str]:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demo without end."""
+    """A demo without end, over a store that is there."""
+    prepare(tmp_path / "collector")
     demo = subprocess.Popen(
         [sys.executable, str(DEMO / "run.py"), "--data", str(tmp_path)],
         env=environment(""),
@@ -87,7 +90,7 @@ def until(demo: subprocess.Popen[str], beginning: str) -> str:
 
 
 def test_every_planted_problem_is_found(tmp_path: Path) -> None:
-    """A check run names each planted problem by kind, call site and route, and leaves no process."""
+    """A check run in a new folder names each problem by kind, call site and route, and leaves no process."""
     done = check(tmp_path, "--seconds", "30")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [re.split(r" {2,}", line) for line in done.stdout.splitlines() if "  " in line]
@@ -109,6 +112,7 @@ def test_every_planted_problem_is_found(tmp_path: Path) -> None:
 
 def test_no_fixed_problem_is_found(tmp_path: Path) -> None:
     """With every problem fixed none of them is found, and the shop has no error with Django's guard on."""
+    prepare(tmp_path / "collector")
     done = check(tmp_path, "--seconds", "20", fixes="all")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(planted())} of {len(planted())} fixed problems are gone." in done.stdout

@@ -19,6 +19,7 @@ from tests.collector.spans import PROTOBUF_HEADERS, Sender
 from tests.collector.store_contents import store_contents
 from tests.fuzz.targets import unpack
 from tests.servers import Server, free_port
+from tests.stores import prepare
 
 SECONDS: Final = 1.0
 AGAIN: Final = 3
@@ -109,7 +110,7 @@ def fuzz(corpus: Sequence[bytes], seconds: float, folder: Path, seed: int) -> Se
     """Run against a collector of its own for so long; raises AssertionError with what was wrong."""
     chance, seen, port = random.Random(seed), Seen(), free_port()  # noqa: S311 - repeatable, not secret
     command = [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)]
-    command += ["--data", str(folder / "data")]
+    command += ["--data", str(prepare(folder / "data"))]
     env = {"ASGISCOPE_COLLECTOR_MAX_BODY_BYTES": str(4 << 20)}
     with (
         Server(

@@ -219,7 +219,7 @@ def test_process_that_may_open_few_files_is_refused_in_one_line(tmp_path: Path) 
     for limit, command, status, says in (
         ("-n 64", "serve", 1, "needs 512 at least: raise the limit"),
         ("-n 64", "check", 1, "needs 512 at least: raise the limit"),
-        ("-Sn 64", "check", 0, "not there yet"),
+        ("-Sn 64", "check", 0, "does not exist yet"),
     ):
         script = (
             f"ulimit {limit}; exec {sys.executable} -m asgiscope_collector {command} --data {tmp_path}/data"

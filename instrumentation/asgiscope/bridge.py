@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Final
 
 from asgiscope import internal_errors
+from asgiscope.contention import holder_use
 from asgiscope.contention.queue import ABANDONED, ENDED, NEW, WAITING, Call, Queue
 from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import Around
@@ -131,6 +132,8 @@ def _submit_call(recorder: Recorder, executor: Executor, role_of: RoleOf, args: 
     if queue.workers == 1 and queue.role is _POOL and call is scope:
         queue.role = role_of(executor)  # an application's own, given to a ThreadSensitiveContext by now
     queue.submit(call, recorder.clock())
+    if call.ahead is not None:
+        holder_use.on_wait(recorder.ledger, queue, call.started, recorder.threads.here.thread)
     return call
 
 
@@ -162,6 +165,8 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
         call.run_tags = here.thread or here.know()
         if queue is not None:
             queue.start(call, recorder.clock())
+            if queue.use is not None:
+                holder_use.on_start(queue.use, queue, call, recorder.wait_ns)
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("executor.start")
     try:
@@ -237,6 +242,8 @@ def _done(recorder: Recorder, call: Call, future: "Future[Any]") -> None:
         now = recorder.clock()
         if queue.withdraw(call, now, ENDED if gave_up else ABANDONED):
             call.ended = now
+            if queue.use is not None:
+                holder_use.judge(queue.use, call, recorder.wait_ns)
             recorder.finish_call(call)
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("executor.done")

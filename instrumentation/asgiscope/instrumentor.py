@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 from asgiscope import autoload, internal_errors
 from asgiscope.config import Config, SettingError, load
+from asgiscope.contention.holder_use import HolderWatch
 from asgiscope.contention.queue import Ledger
 from asgiscope.event_loop.accept_delay import Arrivals
 from asgiscope.event_loop.ongoing import Ongoing
@@ -96,7 +97,10 @@ class Instrumentation:
         self.ongoing = Ongoing(self.recorder, self.watchdog, self.pools.waiting)
         self.arrivals = Arrivals(self.recorder, self.watchdog)
         self.connections = connections.Connections(self.recorder, self.pools)
-        self.watchdog.periodic_tasks += [self.ongoing.check, self.arrivals.send_due, self.connections.check]
+        self.watchdog.periodic_tasks += [
+            *(self.ongoing.check, self.arrivals.send_due, self.connections.check),
+            HolderWatch(self.ledger).look,
+        ]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
         self.refused: dict[str, str] = {}

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from asgiscope.config import Config
 from asgiscope.contention.queue import Call, Ledger
-from asgiscope.detection.starvation import Counts, own_use, starved_between
+from asgiscope.detection.starvation import Counts, ThreadMeter, own_use, starved_between
 from asgiscope.metrics.aggregator import Aggregator
 from asgiscope.records.crossings import Crossing
 from asgiscope.records.parked_thread import Failure, Parked
@@ -36,7 +36,7 @@ from asgiscope.records.scope import (
     task_in_force,
 )
 from asgiscope.records.stall import Stall
-from asgiscope.records.tags import Tags
+from asgiscope.records.tags import RunThread, Tags
 from asgiscope.semconv import Cause, Starvation, ThreadRole, UnitKind
 from asgiscope.stack import call_site, declared
 from asgiscope.stack.call_site import Frame, identity_of, nearest_app_frame
@@ -73,14 +73,14 @@ class Here:
         """Among those nested in it was one that Django guards."""
         self.inner: tuple[Operation, list[Frame]] | None = None
         """The nested operation that explains most of the outermost so far, and where it was called."""
-        self.thread: tuple[int, str] | None = None
+        self.thread: RunThread | None = None
         """Its identifier and name, once somebody has asked."""
         self.tags: Tags | None = None
         """Where it recorded last."""
 
-    def know(self) -> tuple[int, str]:
+    def know(self) -> RunThread:
         """Ask."""
-        self.thread = known = (get_ident(), threading.current_thread().name)
+        self.thread = known = RunThread(get_ident(), threading.current_thread().name, ThreadMeter())
         return known
 
 
@@ -148,7 +148,7 @@ class Recorder:
     def tags(self) -> Tags:
         """The tags of this very moment and thread."""
         here = self.threads.here
-        ident, name = here.thread or here.know()
+        ident, name, _ = here.thread or here.know()
         loop = _get_running_loop()
         role: str
         task_name = ""

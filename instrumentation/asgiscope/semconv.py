@@ -297,6 +297,11 @@ too; absent where that is all of them.
 IDLE_NS: Final = "asgiref.wait_idle_ns"
 """int: the part of the queue wait in which no call held the thread. wait = sum of overlaps + idle,
 but for a wait behind more than 512 calls, of which the first and the last are told apart."""
+WAIT_STARVED_NS: Final = "asgiref.wait_starved_ns"
+"""int, where not 0: the part of the queue wait in which the thread that had to serve it was ready to run and did
+not. That is nobody's fault: the wait is a finding only if what is left of it would be one."""
+WAIT_STARVED_OF: Final = "asgiref.wait_starved_of"
+"""A `Starvation`, beside it: what that thread was starved of, for the most part."""
 RUN_THREAD_ID: Final = "asgiref.run.thread.id"
 """int: the thread the function ran on (`thread.id` is the submitter's)."""
 RUN_THREAD_NAME: Final = "asgiref.run.thread.name"

@@ -42,6 +42,13 @@ HELD = BridgeCallFacts(wait_ns=20 * MS, awaited_ns=20 * MS, idle_ns=2 * MS)
             Verdict(FindingKind.CONTENTION, Reason.ABANDONED),
         ),
         (replace(HELD, awaited_ns=4 * MS), Verdict(None, Reason.SHORT)),
+        (replace(HELD, starved_ns=13 * MS), Verdict(FindingKind.CONTENTION, Reason.HELD)),
+        (replace(HELD, starved_ns=14 * MS), Verdict(None, Reason.STARVED)),
+        (
+            replace(HELD, starved_ns=18 * MS, is_forced_by_middleware=True),
+            Verdict(FindingKind.SYNC_MIDDLEWARE, Reason.FORCED_BY_MIDDLEWARE),
+        ),
+        (BridgeCallFacts(6 * MS, 6 * MS, 2 * MS), Verdict(None, Reason.SHORT)),
         (
             replace(HELD, is_forced_by_middleware=True),
             Verdict(FindingKind.CONTENTION, Reason.HELD),
@@ -76,6 +83,7 @@ def bridge_calls(draw: st.DrawFn) -> BridgeCallFacts:
         draw(st.sampled_from(["", *ThreadRole])),
         draw(st.booleans()),
         draw(st.booleans()),
+        draw(st.integers(0, wait)),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from asgiscope.contention.queue import Call
 from asgiscope.export.resolve.stalls import attributes_of
 from asgiscope.records.scope import Request
+from asgiscope.records.tags import RunThread
 from asgiscope.semconv import Awaited, Cause, Starvation
 from asgiscope.stack import call_site
 
@@ -46,7 +47,7 @@ def request_on_other(scene: Scene) -> Request:
     call = Call(request, scene.now, "sync_to_async", len)
     queue = scene.ledger.queue(object(), "request", 1)
     queue.submit(call, scene.now)
-    call.run_tags = (OTHER, "ThreadPoolExecutor-0_0")
+    call.run_tags = RunThread(OTHER, "ThreadPoolExecutor-0_0")
     queue.start(call, scene.now)
     return request
 
@@ -153,6 +154,22 @@ def test_a_loop_sampled_in_its_own_code_is_never_a_finding(
     assert stall.starved is Starvation.UNKNOWN
     assert stall.frames == []
     assert "code.file.path" not in attributes_of(stall)
+
+
+@pytest.mark.parametrize(
+    ("at_work", "cpu", "starved"), [(20, 0.05, Starvation.UNKNOWN), (60, 0.05, None), (20, 0.5, None)]
+)
+def test_a_loop_seen_at_work_for_less_than_a_stall_between_samples_at_rest_is_no_finding(
+    scene: Scene, at_work: int, cpu: float, starved: Starvation | None
+) -> None:
+    """It was ready to run most of the time and did not get to; what ran when it was seen blocked it for 20 ms."""
+    scene.watch._seeks = True
+    scene.stand(stack((f"{STDLIB}/shop_tasks.py", "step", 3), HANDLE), 10)
+    scene.stand(stack(RUN_ONCE), 70, cpu=cpu)
+    scene.stand(stack(VIEW, HANDLER, HANDLE), at_work, cpu=cpu)
+    scene.stand(stack(RUN_ONCE), 70, cpu=cpu)
+    (stall,) = scene.answer()
+    assert stall.starved is starved
 
 
 def test_a_loop_without_the_gil_blames_nobody_on_its_stack(scene: Scene) -> None:

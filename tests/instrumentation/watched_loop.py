@@ -58,6 +58,7 @@ class Scene:
         self.loop = FakeLoop()
         self.watch = LoopWatch(cast("Any", self.loop), self.recorder, lambda _: None)
         self.watch.meter = cast("Any", SimpleNamespace(read=self.read, is_asleep=lambda: self.asleep))
+        self.watch._reading = self.read(self.now, whole=False)
         self.watch.frames = lambda: self.threads
         self.watch.last = self.watch.looked = self.now
 

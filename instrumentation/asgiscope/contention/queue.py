@@ -16,19 +16,27 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
 from types import CodeType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from asgiscope.detection.starvation import Lost
 from asgiscope.records.middleware import SyncMiddleware
 from asgiscope.records.scope import Request, Scope, Unit
+from asgiscope.records.tags import RunThread
 from asgiscope.semconv import Outcome
 from asgiscope.stack.call_site import Frame
 from asgiscope.stack.declared import Declared
+
+if TYPE_CHECKING:
+    from asgiscope.contention.holder_use import HolderUse
 
 _STRETCH = 64
 """Runs in one stretch of a log: so many may be kept beyond those that a waiter still needs."""
 NAMED_RUNS = 256
 """Runs told apart at either end of a wait: the first may be the long one, the last are the nearest. Those between
 are summed."""
+
+
+NOTHING_LOST: Final = Lost()
 
 
 class State(IntEnum):
@@ -96,8 +104,8 @@ class Call(Scope):
     """For what of the site it was made, where a probe knows."""
     site: Frame | None
     stack: list[Frame] | tuple[()]
-    run_tags: tuple[int, str] | None
-    """Identifier and name of the thread it ran on."""
+    run_tags: RunThread | None
+    """The thread it ran on."""
     ahead: "Ahead | None"
     """What came before it, for a call that found others in its queue."""
     unit: Unit | None
@@ -177,7 +185,7 @@ class RunLog:
 class Ahead:
     """What came before a call that found others in its queue: a part of the log, and who ran when it began."""
 
-    __slots__ = ("holders", "running_then", "since", "since_at", "unnamed_ns", "until", "until_at")
+    __slots__ = ("holders", "lost", "running_then", "since", "since_at", "unnamed_ns", "until", "until_at")
 
     def __init__(self, log: RunLog) -> None:
         self.since: RunLog | None = log
@@ -192,6 +200,8 @@ class Ahead:
         """The runs that are told apart, once `settle` has chosen them."""
         self.unnamed_ns = 0
         """What the other runs of the wait took."""
+        self.lost = NOTHING_LOST
+        """How much of the wait the thread was starved itself, where that was measured (see `holder_use`)."""
 
     def end(self, queue: "Queue") -> None:
         """The wait ends: for what comes after, the call does not wait. Called with the queue's lock held."""
@@ -227,7 +237,7 @@ class Ahead:
 class Queue:
     """An executor as its callers meet it: calls that wait, calls that run, `workers` at once."""
 
-    __slots__ = ("anchor", "busy", "id", "lock", "log", "role", "running", "waiting", "workers")
+    __slots__ = ("anchor", "busy", "id", "lock", "log", "role", "running", "use", "waiting", "workers")
 
     def __init__(self, queue_id: str, role: str, workers: int) -> None:
         self.id = queue_id
@@ -235,6 +245,8 @@ class Queue:
         self.workers = max(workers, 1)
         self.anchor: object = None
         """What keeps the watch on the executor's death alive as long as the queue."""
+        self.use: HolderUse | None = None
+        """What its thread used while calls waited, once any has."""
         # Reentrant, as every lock of ours on an application's thread: the garbage collector may run a weak
         # reference's callback or a `__del__` that comes back here while the lock is held.
         self.lock = threading.RLock()
@@ -327,6 +339,7 @@ class Queue:
         self.waiting = {}
         self.running = {}
         self.log = RunLog()
+        self.use = None
 
 
 class Ledger:
@@ -341,6 +354,8 @@ class Ledger:
         """Requests in flight. Added and removed in single dictionary operations, which need no lock."""
         self.messages: dict[Unit, None] = {}
         """Messages that consumers handle. Kept as `requests` is."""
+        self.contended: dict[Queue, None] = {}
+        """Queues of one worker in which a call waits behind others, or did not long ago. Kept as `requests` is."""
         self.unserved: dict[Queue, None] = {}
         """Queues in which calls wait though their executor is gone. Kept as `requests` is."""
         self.parked: dict[Scope, int] = {}
@@ -369,6 +384,7 @@ class Ledger:
             queue.reset()  # a call that the forking thread is in the middle of still ends in its queue
         self.by_executor = {}
         self.unserved = {}
+        self.contended = {}
         self.requests = {}
         self.messages = {}
         self.parked = {}

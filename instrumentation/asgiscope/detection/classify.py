@@ -31,7 +31,7 @@ class Reason(StrEnum):
     # No finding, because ...
     SHORT = "it took less than the threshold"
     IDLE_THREAD = "the thread was idle for most of the wait: the process was busy, not the thread"
-    STARVED = "the loop's thread was ready to run and did not get the interpreter or a processor"
+    STARVED = "the thread was ready to run and did not get the interpreter or a processor"
     EXPECTED = "the main thread, or a plain thread outside any request, is there to wait"
     FEW = "no call site made as many bridge calls as the threshold"
     UNEXPLAINED = "nobody is known to have held a connection"
@@ -59,6 +59,8 @@ class BridgeCallFacts:
     """Of the thread it was to run on (`semconv.ThreadRole`), or empty."""
     is_forced_by_middleware: bool = False
     reads_stream: bool = False
+    starved_ns: int = 0
+    """The part of the wait in which the thread that had to serve it was ready to run and did not."""
 
 
 def classify_bridge_call(call: BridgeCallFacts, wait_ns: int) -> Verdict:
@@ -72,8 +74,11 @@ def classify_bridge_call(call: BridgeCallFacts, wait_ns: int) -> Verdict:
         if call.outcome is Outcome.ABANDONED:
             reason = Reason.ABANDONED
         elif (call.wait_ns - call.idle_ns) * 2 >= call.wait_ns:
+            held_ns = call.wait_ns - call.idle_ns
             reason = Reason.HELD
-        if reason is not Reason.IDLE_THREAD:
+            if held_ns - call.starved_ns < wait_ns:
+                reason = Reason.STARVED if held_ns >= wait_ns else Reason.SHORT
+        if reason in (Reason.HELD, Reason.ABANDONED):
             in_pool = call.role == ThreadRole.POOL
             return Verdict(FindingKind.POOL_STARVATION if in_pool else FindingKind.CONTENTION, reason)
     if call.is_forced_by_middleware:

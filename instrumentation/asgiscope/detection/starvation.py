@@ -21,6 +21,7 @@ Known limitations: without /proc (not Linux) processor time and the watchdog's s
 which the thread waited for its own pages to come back from swap counts as blocked.
 """
 
+import os
 import sys
 import threading
 import time
@@ -154,8 +155,7 @@ class ThreadMeter:
         if not self._stat:
             return False
         try:
-            with open(self._stat, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
-                _, _, rest = file.read(256).rpartition(b")")  # after the name, which may contain anything
+            _, _, rest = _read(self._stat).rpartition(b")")  # after the name, which may contain anything
         except OSError:  # the thread has ended
             return False
         return rest[1:2] == b"S"
@@ -169,11 +169,19 @@ class ThreadMeter:
     def _scheduled(self) -> tuple[int | None, int | None]:
         """Return the delay in ns and the number of time slices, (None, None) if they cannot be read."""
         try:
-            with open(self._schedstat, "rb", buffering=0) as file:  # noqa: PTH123 - half of what pathlib takes
-                _, delay, slices = file.read(128).split()
+            _, delay, slices = _read(self._schedstat).split()
         except (OSError, ValueError):  # the thread has ended, or the kernel differs
             return None, None
         return int(delay), int(slices)
+
+
+def _read(path: str) -> bytes:
+    """Return a small file of /proc. A file object would take twice as long."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 256)
+    finally:
+        os.close(file)
 
 
 def _cpu_clock(thread_id: int) -> int | None:

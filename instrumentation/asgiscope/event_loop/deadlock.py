@@ -187,7 +187,7 @@ class Waits:
             step = f"{call.kind} {_name(call.func)}{_at(call)} waits for {where}"
             return _Needs(step, holders, every=True) if len(holders) >= queue.workers else None
         if call.state is State.RUNNING and call.run_tags:
-            ident, name = call.run_tags
+            ident, name, _ = call.run_tags
             inner = self._innermost.get(ident)
             step = f"{_name(call.func)} holds {name}"
             return _Needs(step, [inner]) if inner is not call else self._waiting(ident, step)

@@ -98,6 +98,8 @@ class LoopWatch:
         stall.
         """
         self.samples: list[Sample] = []
+        self.empty_samples = 0
+        """How often nothing but the loop's own code was on the stack since it was asked."""
         self.next_sample = 0
 
     def note(self, start: int, end: int, sent: bool) -> None:
@@ -157,6 +159,7 @@ class LoopWatch:
             rest = self._close(now)
         self.end_ongoing(now, rest)
         self.samples = []
+        self.empty_samples = 0
         self.next_sample = 0
         self.was_idle = False
         self._turned(now)
@@ -206,12 +209,19 @@ class LoopWatch:
     def _starved_of(self, counted: list[Counts], taken: list[Sample]) -> Starvation | None:
         """Return what the loop was starved of, None if it was blocked."""
         starved = judge(counted, self.threshold, this_interpreter())
-        if starved is not None or any(not sample.is_resting for sample in taken):
-            return starved
-        if taken and taken[-1].awaited is not None:
-            return Starvation.PROCESSOR  # a thread that was started but did not get to run
         cpu, length = sum(one.thread_cpu_ns or 0 for one in counted), sum(one.length_ns for one in counted)
         known = bool(counted) and all(one.thread_cpu_ns is not None for one in counted)
+        working = sum(not sample.is_resting for sample in taken)
+        # Seen at work now and then, between samples in which it was ready to run and did not get to: no work of its
+        # own is a stall.
+        looks = len(taken) + self.empty_samples
+        seldom = known and working * length < self.threshold * looks and cpu < self.threshold
+        if starved is not None or (working and not seldom):
+            return starved
+        if working:
+            return Starvation.UNKNOWN
+        if taken and taken[-1].awaited is not None:
+            return Starvation.PROCESSOR  # a thread that was started and did not get to run
         return Starvation.UNKNOWN if known and cpu * 2 < length else None
 
     def _blocked_alone(
@@ -386,6 +396,8 @@ class LoopWatch:
         del frame, threads
         if sample is not None:
             self.samples.append(sample)
+        else:
+            self.empty_samples += 1
         if len(self.samples) >= _EVERY_SAMPLE:
             self.next_sample = now + (self.period << (len(self.samples) // _EVERY_SAMPLE))
 

@@ -11,7 +11,7 @@ from asgiscope import semconv as sc
 from asgiscope.config import Config
 from asgiscope.contention.attribution import attribute
 from asgiscope.contention.pools import PoolWait, Share
-from asgiscope.contention.queue import Call
+from asgiscope.contention.queue import NOTHING_LOST, Call
 from asgiscope.detection import classify
 from asgiscope.export.encode import Block, SpanData, SpanLink
 from asgiscope.export.resolve import declared, hops, stalls
@@ -186,7 +186,10 @@ class SpanMaker:
         found: Found | None = None
         if until:
             held = attribute(call)
+            lost = call.ahead.lost if call.ahead is not None else NOTHING_LOST
             call.forget_holders()
+            if lost.ns:
+                attributes[sc.WAIT_STARVED_NS], attributes[sc.WAIT_STARVED_OF] = lost.ns, str(lost.cause)
             attributes[sc.IDLE_NS] = held.idle_ns
             if held.holders:
                 worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
@@ -195,10 +198,10 @@ class SpanMaker:
                 for block in shared:  # the finding may have another line, and its source with it
                     attributes |= block.attributes
                 shared = ()
-                found = self._found(call, held.idle_ns, attributes)
+                found = self._found(call, held.idle_ns, lost.ns, attributes)
         return self._span(call, known.name, attributes, links=links, shared=shared, found=found)
 
-    def _found(self, call: Call, idle_ns: int, attributes: Attributes) -> Found | None:
+    def _found(self, call: Call, idle_ns: int, starved_ns: int, attributes: Attributes) -> Found | None:
         """Return what a bridge call whose wait has ended is evidence of; its call site is added to `attributes`."""
         request = call.within
         submitted, until = call.started, call.waited_until
@@ -214,6 +217,7 @@ class SpanMaker:
             call.queue.role if call.queue is not None else "",
             is_forced_by_middleware=call.middleware is not None,
             reads_stream=hops.reads_stream(call),
+            starved_ns=starved_ns,
         )
         kind = classify.classify_bridge_call(facts, self._wait_ns).kind
         if kind is sc.FindingKind.SYNC_MIDDLEWARE and call.middleware is not None:

@@ -2,7 +2,17 @@
 
 from typing import Any, NamedTuple
 
+from asgiscope.detection.starvation import ThreadMeter
 from asgiscope.semconv import CONTEXT_ID, ON_EVENT_LOOP, TASK_NAME, THREAD_ID, THREAD_NAME, THREAD_ROLE
+
+
+class RunThread(NamedTuple):
+    """A thread on which calls run."""
+
+    ident: int
+    name: str
+    meter: ThreadMeter | None = None
+    """Reads what the system counts of it."""
 
 
 class Tags(NamedTuple):

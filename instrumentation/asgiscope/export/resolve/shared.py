@@ -11,6 +11,7 @@ from asgiscope.contention.queue import Call, Queue
 from asgiscope.export.encode import Block
 from asgiscope.export.resolve import hops, sql
 from asgiscope.records.scope import Operation
+from asgiscope.records.tags import RunThread
 from asgiscope.stack import call_site
 from asgiscope.stack.call_site import Frame, Site
 
@@ -51,7 +52,7 @@ class Shared:
                 _keep(self._calls, key, known)
         return known
 
-    def thread(self, queue: Queue, run_tags: tuple[int, str] | None, outcome: sc.Outcome | None) -> Block:
+    def thread(self, queue: Queue, run_tags: RunThread | None, outcome: sc.Outcome | None) -> Block:
         """Return those of the calls that a thread ran for an executor: both, and the outcome."""
         key = (queue.id, queue.role, run_tags, outcome)
         known = self._threads.get(key)
@@ -65,7 +66,7 @@ class Shared:
             if outcome is not None:
                 attributes[sc.OUTCOME] = str(outcome)
             if run_tags is not None:
-                attributes[sc.RUN_THREAD_ID], attributes[sc.RUN_THREAD_NAME] = run_tags
+                attributes[sc.RUN_THREAD_ID], attributes[sc.RUN_THREAD_NAME] = run_tags[:2]
             known = _keep(self._threads, key, Block(attributes))
         return known
 

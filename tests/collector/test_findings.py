@@ -124,10 +124,12 @@ def test_contention_names_its_holders_biggest_overlap_first(running: Running, se
             held_by=[(small, 5 * MS, "touch"), (holder, wait_ns - 5 * MS, "export_rows")],
             function="show_cart",
             line=77,
+            attributes={sc.HOLDER_QUERY: "SELECT id FROM shop_row WHERE total > ?"},
         )
     running.send(sender)
     (found,) = running.findings(service=sender.service, kind="contention")
     assert found["call_site"]["function"] == "show_cart"
+    assert found["holder_query"] == "SELECT id FROM shop_row WHERE total > ?"
     assert found["executor"] == "shared"
     assert found["operation"] == "load_cart"
     assert (found["count"], found["total_ns"], found["victims"]["requests"]) == (2, 400 * MS, 2)

@@ -12,6 +12,8 @@ from asgiscope.semconv import FindingKind
 from tests.collector.conftest import Json, Running
 from tests.collector.spans import MS, SECOND, Sender, Sent
 
+QUERY = "SELECT total FROM shop_order WHERE id = ?"
+
 
 def stuck(sender: Sender, holder: Sent, since_ns: int, cost_ns: int, same_as: Sent | None = None) -> Sent:
     """A call that waits still."""
@@ -28,7 +30,17 @@ def stuck(sender: Sender, holder: Sent, since_ns: int, cost_ns: int, same_as: Se
             sc.EXECUTOR_ROLE: "shared",
             sc.WAIT_NS: cost_ns,
         },
-        links=[(holder, {sc.LINK: "held_by", sc.LINK_FUNCTION: "export", sc.HTTP_ROUTE: "/report/"})],
+        links=[
+            (
+                holder,
+                {
+                    sc.LINK: "held_by",
+                    sc.LINK_FUNCTION: "export",
+                    sc.LINK_QUERY: QUERY,
+                    sc.HTTP_ROUTE: "/report/",
+                },
+            )
+        ],
         same_as=same_as,
     )
 
@@ -45,9 +57,13 @@ def test_what_waits_and_on_what(running: Running, sender: Sender) -> None:
     longest, other = found["waiting"]
     assert (longest["since_ns"], longest["reported_ns"]) == (now - 40 * SECOND, 39 * SECOND)
     assert (longest["function"], longest["executor"], longest["kind"]) == ("load", "shared", "contention")
-    assert [(each["function"], each["route"], each["trace_id"]) for each in longest["holders"]] == [
-        ("export", "/report/", holder.trace_id)
-    ]
+    (held_by,) = longest["holders"]
+    assert (held_by["function"], held_by["route"], held_by["trace_id"]) == (
+        "export",
+        "/report/",
+        holder.trace_id,
+    )
+    assert held_by["query"] == QUERY
     assert other["since_ns"] == now - 10 * SECOND
     assert found["newest_ns"] >= now - 60 * SECOND
     sender.bridge_call(holder, "load", wait_ns=41 * SECOND, same_as=first, start_ns=now - 40 * SECOND)

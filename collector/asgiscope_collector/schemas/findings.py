@@ -91,6 +91,10 @@ class Finding(BaseModel):
     library_site: str = Field(
         description="the package's line that worked for the call site; '' where there is none"
     )
+    holder_query: str = Field(
+        description="the query on which the holder of the newest wait spent most of the time, without literals; "
+        "'' where there is none"
+    )
     user_object: UserObject | None = Field(description="what the site declares, beside the call site")
     chain: list[str] = Field(description="for a refusal: what led there, outermost first")
     stack: list[str] = Field(description="innermost last; empty where none was taken")

@@ -12,6 +12,9 @@ class LiveHolder(BaseModel):
     function: str
     call_site: CallSite
     route: str
+    query: str = Field(
+        description="the database query that it is at, without literals; '' where there is none"
+    )
     trace_id: str
 
 

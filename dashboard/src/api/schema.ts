@@ -325,6 +325,8 @@ export interface Finding {
   outcome: FindingsOutcome | null;
   /** the package's line that worked for the call site; '' where there is none */
   library_site: string;
+  /** the query on which the holder of the newest wait spent most of the time, without literals; '' where there is none */
+  holder_query: string;
   /** what the site declares, beside the call site */
   user_object: UserObject | null;
   /** for a refusal: what led there, outermost first */
@@ -408,6 +410,8 @@ export interface FindingDetail {
   outcome: FindingsOutcome | null;
   /** the package's line that worked for the call site; '' where there is none */
   library_site: string;
+  /** the query on which the holder of the newest wait spent most of the time, without literals; '' where there is none */
+  holder_query: string;
   /** what the site declares, beside the call site */
   user_object: UserObject | null;
   /** for a refusal: what led there, outermost first */
@@ -601,6 +605,8 @@ export interface LiveHolder {
   function: string;
   call_site: CallSite;
   route: string;
+  /** the database query that it is at, without literals; '' where there is none */
+  query: string;
   trace_id: string;
 }
 

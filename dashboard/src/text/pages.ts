@@ -180,6 +180,7 @@ export const finding = {
   } as Readonly<Record<string, string>>,
   object: "Declared as",
   library: "In the package at",
+  holderQuery: "Query of the holder",
   lost: "they lost",
   advice: "What to do: {title}",
   readMore: (host: string) => `Read more at ${host}`,

@@ -92,10 +92,11 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
 
 /** For what of the site the work was done, what the exception said, and what became of it. */
 function About({ finding }: { finding: FindingDetail }): JSX.Element | null {
-  const { user_object: object, library_site: library, message, outcome } = finding;
+  const { user_object: object, library_site: library, holder_query: query, message, outcome } = finding;
   const rows: [string, string][] = [];
   if (object !== null) rows.push([say.objects[object.kind] ?? say.object, object.name]);
   if (library !== "") rows.push([say.library, library]);
+  if (query !== "") rows.push([say.holderQuery, query]);
   if (message !== "") rows.push([say.message, message]);
   if (outcome !== null) rows.push([say.outcome, say.outcomeText(outcome.caught, outcome.status)]);
   if (rows.length === 0) return null;

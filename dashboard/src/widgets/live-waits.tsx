@@ -9,6 +9,7 @@ import { roleName } from "../model/kinds";
 import { isLive } from "../model/range";
 import { text } from "../text";
 import { linkTo, range } from "./location";
+import { Prose } from "./rich";
 import { CallSiteText, KindBadge, now, TraceLink } from "./words";
 
 const words = text.contention;
@@ -82,6 +83,11 @@ function WaitTable({ waiting, skewMs }: { waiting: readonly Waiting[]; skewMs: n
                     <small>
                       <CallSiteText site={holder.call_site} />
                     </small>
+                    {holder.query !== "" && (
+                      <div class="muted small">
+                        <Prose text={holder.query} />
+                      </div>
+                    )}
                   </div>
                 ))}
               </td>

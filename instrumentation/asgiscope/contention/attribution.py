@@ -15,6 +15,14 @@ class Held(NamedTuple):
     call: Call
     overlap_ns: int
 
+    @property
+    def main_query(self) -> str:
+        """The statement on which it spent most of that time, or is at it while it runs; "" if there is none."""
+        longest = self.call.longest_query
+        if longest is not None and longest[0] * 2 >= self.overlap_ns:
+            return str(longest[1] or "")
+        return str(self.call.query or "")
+
 
 class Attribution(NamedTuple):
     """A wait, divided: `sum(overlap) + others_ns + idle_ns` is the wait, exactly."""

@@ -76,8 +76,10 @@ class Call(Scope):
         "func",
         "future",
         "kind",
+        "longest_query",
         "maker",
         "middleware",
+        "query",
         "queue",
         "resumed",
         "run_ended",
@@ -108,6 +110,10 @@ class Call(Scope):
     """The thread it ran on."""
     ahead: "Ahead | None"
     """What came before it, for a call that found others in its queue."""
+    query: object
+    """The statement that its function has a database execute at this moment, without its parameters; else None."""
+    longest_query: tuple[int, object] | None
+    """Of the statements that ended while others waited for its thread, the longest: how long, in ns, and which."""
     unit: Unit | None
     """The message or task that waits for it, where it belongs to no request and has waited long."""
     withdrawn: int
@@ -123,7 +129,7 @@ class Call(Scope):
         self.depth = self.run_started = self.run_ended = self.resumed = self.withdrawn = 0
         self.cancelled = self.settled = False
         self.future = self.queue = self.maker = self.middleware = self.site = self.declared = None
-        self.run_tags = self.ahead = self.unit = None
+        self.run_tags = self.ahead = self.unit = self.query = self.longest_query = None
         self.stack = ()
 
     def forget_holders(self) -> None:

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from asgiscope import semconv as sc
 from asgiscope.config import Config
-from asgiscope.contention.attribution import attribute
+from asgiscope.contention.attribution import Held, attribute
 from asgiscope.contention.pools import PoolWait, Share
 from asgiscope.contention.queue import NOTHING_LOST, Call
 from asgiscope.detection import classify
 from asgiscope.export.encode import Block, SpanData, SpanLink
-from asgiscope.export.resolve import declared, hops, stalls
+from asgiscope.export.resolve import declared, hops, sql, stalls
 from asgiscope.export.resolve.shared import Shared, code, frame_of
 from asgiscope.export.resolve.source import Source
 from asgiscope.export.resolve.victims import (
@@ -42,6 +42,8 @@ INTERNAL: Final = 1
 SERVER: Final = 2
 CLIENT: Final = 3
 _DRIFT_NS: Final = 50_000
+_MAX_QUERY: Final = 1_000
+"""Characters of a holder's query; the collector keeps no longer attribute of a finding."""
 Attributes = dict[str, Any]
 
 
@@ -193,7 +195,11 @@ class SpanMaker:
             attributes[sc.IDLE_NS] = held.idle_ns
             if held.holders:
                 worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
-                links = [self._link(one.call, sc.LinkKind.HELD_BY, one.overlap_ns) for one in worst]
+                links = [self._held_by(one) for one in worst]
+                query = next(
+                    (link.attributes[sc.LINK_QUERY] for link in links if sc.LINK_QUERY in link.attributes), ""
+                )
+                attributes[sc.HOLDER_QUERY] = query
             if wait >= self._wait_ns or call.middleware is not None or hops.reads_stream(call):
                 for block in shared:  # the finding may have another line, and its source with it
                     attributes |= block.attributes
@@ -431,6 +437,11 @@ class SpanMaker:
         if most > lost:
             attributes[sc.OVERLAP_MAX_NS] = most
         return self._link(request, sc.LinkKind.DELAYED, lost, **attributes)
+
+    def _held_by(self, held: Held) -> SpanLink:
+        query = held.main_query
+        about = {sc.LINK_QUERY: sql.describe(query).text[:_MAX_QUERY]} if query else {}
+        return self._link(held.call, sc.LinkKind.HELD_BY, held.overlap_ns, **about)
 
     def _holder(self, share: Share) -> SpanLink:
         hold = share.hold

@@ -66,6 +66,8 @@ class Holder:
     function: str
     site: CallSite | None
     overlap_ms: float
+    query: str = ""
+    """The database query on which it spent most of that time, without literals; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,12 @@ def call_of(span: SpanData) -> BridgeCall | None:
         run_ms=get(sc.RUN_NS, 0) / _NS,
         resume_ms=get(sc.RESUME_NS, 0) / _NS,
         held_by=tuple(
-            Holder(held.get(sc.LINK_FUNCTION, ""), _site(held), held.get(sc.OVERLAP_NS, 0) / _NS)
+            Holder(
+                held.get(sc.LINK_FUNCTION, ""),
+                _site(held),
+                held.get(sc.OVERLAP_NS, 0) / _NS,
+                held.get(sc.LINK_QUERY, ""),
+            )
             for held in map(_attributes, span.links)
         ),
         middleware=get(sc.MIDDLEWARE, ""),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from asgiscope.semconv import (
     EXCEPTION_MESSAGE,
+    HOLDER_QUERY,
     LIBRARY_SITE,
     OPERATION_KIND,
     REFUSAL_CAUGHT,
@@ -241,6 +242,7 @@ def _finding(row: dict[str, Any], more: _Extras, victims: Victims, state: Findin
         message=more.facts.get(EXCEPTION_MESSAGE, ""),
         outcome=outcome_of(more.facts),
         library_site=more.facts.get(LIBRARY_SITE, ""),
+        holder_query=more.facts.get(HOLDER_QUERY, ""),
         user_object=_user_object(more.facts),
         chain=chain,
         stack=_stack(row["stack"]),

@@ -146,6 +146,7 @@ def _waiting(row: dict[str, Any], span: Span) -> Waiting:
                 function=_text(link.attributes, sc.LINK_FUNCTION),
                 call_site=_site(link.attributes),
                 route=_text(link.attributes, sc.HTTP_ROUTE),
+                query=_text(link.attributes, sc.LINK_QUERY),
                 trace_id=link.trace_id,
             )
             for link in span.links

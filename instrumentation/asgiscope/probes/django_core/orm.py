@@ -1,7 +1,8 @@
 """Django's ORM: every statement, whichever API made it.
 
 Owns: `CursorWrapper.execute`, `.executemany` and `.callproc`. The debug cursor goes through the same methods, so a
-statement is seen once. Parameters are never looked at.
+statement is seen once. Parameters are never looked at. A bridge call that runs knows its statement, for those who
+wait for its thread.
 
 Overhead model: two clock readings where no span comes of it: off the loop, in a trace that is not sampled. Else an
 `Operation` a statement; its SQL is parsed by the sending thread, once a distinct statement.
@@ -13,11 +14,12 @@ from typing import Any
 
 from asgiscope import internal_errors
 from asgiscope import semconv as sc
+from asgiscope.contention.queue import RUNNING, Call
 from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.django_core.connections import SYSTEMS, Connections
 from asgiscope.recorder import Recorder
-from asgiscope.records.scope import Operation, Request
+from asgiscope.records.scope import Operation, Request, Scope
 
 _MAX_SQL = 8192
 """Characters kept of a statement until its literals are masked."""
@@ -62,15 +64,24 @@ class Statements:
                 scope = recorder.enclosing()
                 counted = scope is not None and not scope.sampled and _get_running_loop() is None
                 request = scope.request if scope is not None and counted else None
+                holder = holder_of(scope)
+                if holder is not None:
+                    holder.query = args[0] if args else kwargs.get("sql")
                 started = recorder.clock()
             except Exception:  # noqa: BLE001 - never into the application
                 internal_errors.report("orm.enter")
                 return original(cursor, *args, **kwargs)
             if not counted:
-                return record(original, cursor, args, kwargs)
+                try:
+                    return record(original, cursor, args, kwargs)
+                finally:
+                    if holder is not None:
+                        leave_query(holder, recorder.clock() - started)
             try:
                 return original(cursor, *args, **kwargs)
             finally:
+                if holder is not None:
+                    leave_query(holder, recorder.clock() - started)
                 # As a record's, whose request it is not where that had ended before.
                 if request is not None and not 0 < request.ended < started:
                     count_query(request, recorder.clock() - started)
@@ -111,6 +122,22 @@ class Statements:
         except Exception:  # noqa: BLE001
             internal_errors.report("orm.leave")
             recorder.reset_nesting()
+
+
+def holder_of(scope: Scope | None) -> Call | None:
+    """Return the bridge call whose function runs here, within operations or not; None for any other code."""
+    while type(scope) is Operation:
+        scope = scope.parent
+    return scope if type(scope) is Call and scope.state is RUNNING else None
+
+
+def leave_query(holder: Call, length_ns: int) -> None:
+    """Note that a statement of a bridge call has ended. Which was the longest matters only to those who wait."""
+    statement, holder.query = holder.query, None
+    if holder.queue is None or not holder.queue.waiting:
+        return
+    if holder.longest_query is None or length_ns > holder.longest_query[0]:
+        holder.longest_query = length_ns, statement
 
 
 def count_query(request: Request, length_ns: int) -> None:

@@ -36,7 +36,8 @@ async def main():
         time.sleep(0.2)
         for handle in handles:  # as the parent's loop would, if the child went back to it
             handle._run()
-        os.write(write, json.dumps([len(seen), theirs.stopped, len(watchdog.watches())]).encode())
+        long = [ms for ms in seen if ms >= 250]  # a crowded machine adds short ones
+        os.write(write, json.dumps([len(long), theirs.stopped, len(watchdog.watches())]).encode())
         os._exit(0)
     os.waitpid(child, 0)
     await blocks()

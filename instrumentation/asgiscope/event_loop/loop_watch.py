@@ -1,5 +1,6 @@
 """One event loop as the watchdog sees it.
 
+Longer than 400 lines because the looks, the answers and the judgement of one loop share its state.
 The watchdog's thread observes the loop from outside. A loop that waits for events, or runs another task than
 at the last check, has turned since. Otherwise a callback is scheduled on it (`call_soon_threadsafe`); until
 it runs, the thread's stack is sampled (`samples`), with that of the thread it waits for, and when it has run,

@@ -31,7 +31,8 @@ class Config:
     endpoint: str = ""
     """Base URL of the collector; empty: `OTEL_EXPORTER_OTLP_ENDPOINT`, as any OpenTelemetry exporter."""
     wait_ms: float = 5.0
-    """A queue wait from which a bridge call is a finding, whether or not its trace is sampled."""
+    """A queue wait from which a bridge call is a finding, whether or not its trace is sampled: the part in which
+    other calls held the thread and it was not starved of a processor or the GIL."""
     blocked_ms: float = 10.0
     """Duration from which a blocking call that a probe records is reported, whether or not its trace is sampled."""
     stall_ms: float = 50.0

@@ -30,6 +30,7 @@ INSTRUMENTATION = (
     "bridge",
     "probes",
     "export",
+    "switch",
     "autoload",
     "instrumentor",
     "apps",

@@ -7,7 +7,7 @@ PYTEST_DONT_REWRITE: pytest would rewrite this package's assertions, of which th
 contains a plugin, and would warn if the package has already been imported.
 """
 
-__all__ = ["__version__", "instrument", "uninstrument"]
+__all__ = ["__version__", "instrument", "pause", "resume", "uninstrument"]
 
 __version__ = "0.1.0"
 
@@ -38,3 +38,20 @@ def uninstrument() -> None:
     from asgiscope.instrumentor import remove  # noqa: PLC0415 - see the module docstring
 
     remove()
+
+
+def pause() -> None:
+    """Switch asgiscope off in this process until `resume()`: every patch is removed, and no loop is watched.
+
+    What was recorded before is still sent. `ASGISCOPE_OFF_FILE` does the same for all processes at once.
+    """
+    from asgiscope import instrumentor  # noqa: PLC0415 - see the module docstring
+
+    instrumentor.pause()
+
+
+def resume() -> None:
+    """Switch asgiscope on again, unless the file `ASGISCOPE_OFF_FILE` exists."""
+    from asgiscope import instrumentor  # noqa: PLC0415 - see the module docstring
+
+    instrumentor.resume()

@@ -28,6 +28,9 @@ class Config:
 
     disabled: bool = False
     """Kill switch: install nothing."""
+    off_file: str = ""
+    """Path of a file: while it exists, asgiscope is off in every process that can see it (looked for once a
+    second)."""
     endpoint: str = ""
     """Base URL of the collector; empty: `OTEL_EXPORTER_OTLP_ENDPOINT`, as any OpenTelemetry exporter."""
     wait_ms: float = 5.0

@@ -52,6 +52,7 @@ from asgiscope.recorder import Outbox, Recorder
 from asgiscope.records import ids
 from asgiscope.records.scope import Scope
 from asgiscope.stack import call_site
+from asgiscope.switch import Switch
 
 logger = logging.getLogger("asgiscope")
 
@@ -103,6 +104,7 @@ class Instrumentation:
         ]
         self.middleware = handler.Middleware()
         self.installed: dict[str, Patches] = {}
+        self.switch = Switch(config.off_file, self.pause, self.resume)
         self.refused: dict[str, str] = {}
         """Probe -> why it could not be installed."""
 
@@ -173,6 +175,7 @@ class Instrumentation:
 
     def remove(self) -> None:
         """Remove all patches, send the remaining records, stop the threads."""
+        self.switch.stop()
         self.pause()
         try:
             self.pipeline.close(self.config.exit_timeout_ms / 1e3)
@@ -229,6 +232,7 @@ def install() -> bool:
         try:
             made = Instrumentation(config)
             made.install()
+            made.switch.start()
         except Exception:  # noqa: BLE001
             internal_errors.report("install")
             return False
@@ -258,6 +262,20 @@ def remove() -> None:
     if made is not None:
         atexit.unregister(remove)
         made.remove()
+
+
+def pause() -> None:
+    """Switch asgiscope off in this process; see `asgiscope.pause`."""
+    made = _active
+    if made is not None:
+        made.switch.pause()
+
+
+def resume() -> None:
+    """Switch asgiscope on again; see `asgiscope.resume`."""
+    made = _active
+    if made is not None:
+        made.switch.resume()
 
 
 def django_ready() -> bool:
@@ -295,6 +313,7 @@ def _after_fork() -> None:
         made.connections.reset()
         made.pools.reset()
         made.pipeline.after_fork()
+        made.switch.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -142,6 +142,10 @@ def read_settings(report: Report) -> Config:
     if config.disabled:
         source = sources(django_settings=given)["disabled"]
         report.problems.append(f"asgiscope is switched off by {source}; the rest is as if it were on.")
+    if config.off_file and Path(config.off_file).exists():
+        report.problems.append(
+            f"asgiscope is switched off while {config.off_file} exists (ASGISCOPE_OFF_FILE)."
+        )
     if os.environ.get(_UNSAFE):
         report.problems.append(
             f"{_UNSAFE} is set: Django lets synchronous queries block the event loop, and lets threads share "

@@ -49,7 +49,7 @@ DEFINITIONS: Final = {
     ),
     "time_lost": Definition(
         "Time lost",
-        "How long the affected requests stood still because of a finding: each instant of a request once, so "
+        "How long the affected requests were delayed by a finding: each instant of a request once, so "
         "never more than the requests' durations.",
         "The sum over the finding's spans of what each adds (`asgiscope.finding.victims_ns`), from when a "
         "request's bytes came until its answer left or its client did.",

@@ -55,7 +55,7 @@ def test_a_stall_is_found_with_line_route_victims_and_stack(running: Running, se
     assert found["ongoing"] == 0
     assert found["summary"] == (
         "`list_products` blocked the event loop for 50 ms in all, once on /products/ (SELECT shop_product); "
-        "3 other requests stood still."
+        "3 other requests delayed."
     )
     assert found["advice"]["title"] == "Await the query"
 

@@ -34,7 +34,7 @@ def test_the_thread_that_was_waited_for_and_the_counts_are_shown(running: Runnin
     }
     waited, counted = evidence(running, sender, {**COUNTED, **awaited})
     assert waited == (
-        "The loop's thread waited for the end of thread reports_0, which stood at report (shop/views.py:12)."
+        "The loop's thread waited for the end of thread reports_0, which was at report (shop/views.py:12)."
     )
     assert counted == (
         "In 3 s, its thread used the processor for 1 ms, was ready and had none for 5 ms, the process used "

@@ -202,7 +202,7 @@ def test_what_the_collector_warns_of_is_said_on_every_page(tmp_path: Path, brows
         with opening(browser) as open_view:
             page = open_view(server.url, "middleware")
             banner = page.locator(".banner-warn")
-            expect(banner).to_contain_text("The collector needs a look")
+            expect(banner).to_contain_text("The collector reports problems")
             expect(banner).to_contain_text("alerts:")
             page.goto(f"{server.url}/#/alerts")
             expect(page.locator("main .notice").first).to_contain_text("is not used as it is now")

@@ -54,7 +54,7 @@ def test_the_shares_add_up_to_the_request(served: ServedIncident, open_view: Ope
     """The slices of the bar fill it, and queue wait, stalls and queries are named."""
     page = _open(open_view, served, served[1].recommend)
     label = page.locator(".share-bar").get_attribute("aria-label") or ""
-    for slice_name in ("query", "loop stall suffered", "queue wait", "other"):
+    for slice_name in ("query", "delayed by loop stalls", "queue wait", "other"):
         assert slice_name in label
     shares = [float(share) for share in re.findall(r"([\d.]+)\s*%", label)]
     assert sum(shares) == pytest.approx(100, abs=1.5)
@@ -97,7 +97,7 @@ def test_the_holder_is_a_ghost_that_leads_to_its_own_trace(served: ServedInciden
 def test_a_stall_of_another_request_crosses_the_loop_lane(served: ServedIncident, open_view: Open) -> None:
     """The victim sees what blocked the loop, and where."""
     page = _open(open_view, served, served[1].recommend)
-    pointed_at(page, "The event loop stood still")
+    pointed_at(page, "The event loop was blocked")
     said = plain(page.locator(".tooltip"))
     assert "because of SELECT shop_product" in said
     assert "catalog/views.py:41" in said
@@ -106,7 +106,7 @@ def test_a_stall_of_another_request_crosses_the_loop_lane(served: ServedIncident
 def test_a_stall_names_its_victims(served: ServedIncident, open_view: Open) -> None:
     """The trace that blocked the loop lists the requests it delayed, each a link."""
     page = _open(open_view, served, served[1].products)
-    page.mouse.click(*pointed_at(page, "The event loop stood still"))
+    page.mouse.click(*pointed_at(page, "The event loop was blocked"))
     expect(_panel(page)).to_contain_text("Requests delayed")
     _panel(page).get_by_role("link", name="api/recommendations").click()
     expect(page.locator("h1")).to_contain_text("GET api/recommendations")

@@ -60,7 +60,7 @@ def register(commands: Subparsers) -> None:
         description="Mute the alerts that all of the given labels match. Without arguments, list the silences.",
     )
     command.add_argument(
-        "label", nargs="*", help="name=value; * stands for any characters, alertname is the rule"
+        "label", nargs="*", help="name=value; * matches any characters, alertname is the rule"
     )
     command.add_argument("--for", dest="duration", default="1h", help="how long: 30m, 2h, 1d (1h)")
     command.add_argument("--comment", default="", help="a comment for other users")

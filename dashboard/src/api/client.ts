@@ -1,16 +1,16 @@
-/** One JSON request to the collector that serves this page. */
+/** JSON requests to the collector that serves this page. */
 
 import { text } from "../text";
-import { parseInert } from "./inert";
+import { parseSanitized } from "./sanitize";
 import type { Endpoints, Problem } from "./schema";
 import { signInNeeded } from "./session";
 
 const TIMEOUT_MS = 20_000;
 
-/** Why a request gave no data, and what to do: the collector's own words where it had any. */
+/** Why a request gave no data, and what to do: the collector's own message if there is one. */
 export class ApiError extends Error {
   readonly hint: string;
-  /** Whether the collector itself could not be reached, as opposed to answering that something is wrong. */
+  /** Whether the collector could not be reached, as opposed to answering with an error. */
   readonly unreachable: boolean;
   /** HTTP status, 0 if none came. */
   readonly status: number;
@@ -26,22 +26,22 @@ export class ApiError extends Error {
 type Of<M extends string> = Extract<keyof Endpoints, `${M} ${string}`>;
 export type Readable = Of<"GET">;
 export type Writable = Of<"POST"> | Of<"PUT"> | Of<"DELETE"> | Of<"PATCH">;
-/** Names are the API's; values may be any text of the address, which the collector checks. '' asks for all. */
+/** Names are the API's; values may be any text from the URL, which the collector validates. '' means no filter. */
 export type Query<E extends keyof Endpoints> = {
   [K in keyof Endpoints[E]["query"]]?: Endpoints[E]["query"][K] | string | undefined;
 };
 
-/** A question to the API and, for the compiler alone, what answers it. */
+/** A GET request to the API, and for the compiler the type of its response. */
 export interface Question<T> {
   readonly url: string;
-  /** About a range of the past: the answer stays as it is. */
+  /** Concerns a range of the past: the response does not change. */
   readonly settled: boolean;
-  /** The answer becomes another as time passes, also while nothing is stored: an alert that fires, or is resolved. */
+  /** The response changes with time even if nothing is stored: an alert that fires or is resolved. */
   readonly timed: boolean;
   readonly answer?: T;
 }
 
-/** The question that GET `endpoint` asks; `ids` fill the places in its path. Empty values are left out. */
+/** The request GET `endpoint`; `ids` fill the placeholders in its path. Empty values are left out. */
 export function question<E extends Readable>(
   endpoint: E,
   query: Query<E>,
@@ -51,7 +51,7 @@ export function question<E extends Readable>(
   return { url: urlOf(endpoint, query, ids), settled, timed: endpoint.startsWith("GET alerts") };
 }
 
-/** Path and query relative to the page, so that path prefixes work. */
+/** Path and query relative to the page, so that it works below a path prefix. */
 export function urlOf(endpoint: string, query: object, ids: readonly string[]): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query) as [string, unknown][]) {
@@ -64,17 +64,17 @@ export function urlOf(endpoint: string, query: object, ids: readonly string[]): 
   return `api/${path}${asked === "" ? "" : `?${asked}`}`;
 }
 
-/** The answer to GET `url`. Rejects with an ApiError, or with an AbortError if `signal` fires first. */
+/** The response of GET `url`. Rejects with an ApiError, or with an AbortError if `signal` fires first. */
 export async function getJson(url: string, signal: AbortSignal): Promise<unknown> {
   return request(url, { headers: { accept: "application/json" } }, signal);
 }
 
-/** Ask once. Rejects as `getJson` does. */
+/** Send one request. Rejects as `getJson` does. */
 export async function ask<T>(asked: Question<T>, signal: AbortSignal): Promise<T> {
   return (await getJson(asked.url, signal)) as T;
 }
 
-/** Change something. Rejects as `getJson` does. */
+/** Send a change. Rejects as `getJson` does. */
 export async function send<E extends Writable>(
   endpoint: E,
   body: Endpoints[E]["body"],
@@ -113,7 +113,7 @@ function whyUnreachable(cause: unknown): Problem {
 
 function parsed(body: string, response: Response): unknown {
   try {
-    return parseInert(body);
+    return parseSanitized(body);
   } catch {
     throw new ApiError({ error: text.api.notJson, hint: text.api.notJsonHint }, response.status, false);
   }
@@ -126,13 +126,13 @@ function problemOf(body: string, response: Response): Problem {
   };
   try {
     // `/readyz` gives a reason instead of a problem.
-    const value = parseInert(body) as (Partial<Problem> & { reason?: unknown }) | null;
+    const value = parseSanitized(body) as (Partial<Problem> & { reason?: unknown }) | null;
     const error = value?.error ?? value?.reason;
     if (typeof error === "string" && error !== "") {
       return { error, hint: typeof value?.hint === "string" ? value.hint : "" };
     }
   } catch {
-    // Not the collector's own error body: the status line is all there is to say.
+    // Not the collector's own error format: only the status line is known.
   }
   return fallback;
 }

@@ -1,18 +1,18 @@
-/** Whether the collector itself is well: what it warns of, and why it cannot work where it cannot. */
+/** Health of the collector itself: its warnings, and why it is not ready. */
 
 import { ApiError, ask, getJson, question } from "./client";
 import type { StatusOutput } from "./schema";
 
 export interface Health {
-  /** Why nothing can be stored or asked now; '' while it can. */
+  /** Why nothing can be stored or queried now; '' if it can. */
   reason: string;
-  /** What will go wrong if nobody acts: a disk that fills, a rules file that cannot be read. */
+  /** Problems that need action: a disk that fills, a rules file that cannot be read. */
   warnings: readonly string[];
-  /** Of the store, the spool and the disk; null where nothing can be asked. */
+  /** State of the store, the spool and the disk; null if it cannot be read. */
   status: StatusOutput | null;
 }
 
-/** What `/readyz` says. A collector that does not answer at all is told of elsewhere. */
+/** The response of `/readyz`. A collector that does not answer at all is shown elsewhere. */
 export async function readHealth(signal: AbortSignal): Promise<Health> {
   try {
     const { warnings = [] } = (await getJson("readyz", signal)) as { warnings?: string[] };

@@ -1,6 +1,6 @@
 /**
- * Data that stays current: fetched, asked for again when something was stored or after a while, kept while the
- * collector is away. Only while somebody looks.
+ * Data that stays current: fetched again when something was stored or after a while, and kept while the collector is
+ * unreachable. Only while the page is visible.
  */
 
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
@@ -11,27 +11,27 @@ import { stored, streaming } from "./stream";
 
 export const POLL_MS = 5_000;
 export const SLOWEST_POLL_MS = 30_000;
-/** However often something is stored, nothing is asked again sooner. */
+/** Shortest time between two requests, however often something is stored. */
 const LEAST_GAP_MS = 1_000;
 
 /** Since when the collector has not answered (ms since the epoch), or null while it does. */
 export const unreachableSince = signal<number | null>(null);
-/** When the last question that was answered was asked, ms since the epoch: what was asked before may fail later. */
+/** When the last answered request was sent, ms since the epoch: a request sent before may fail later. */
 let answered = 0;
 
 export interface LiveState<T> {
-  /** The last good answer; it stays while newer ones fail. */
+  /** The last good response; it stays while newer requests fail. */
   data: T | null;
-  /** When that answer came, ms since the epoch. */
+  /** When that response arrived, ms since the epoch. */
   at: number | null;
   error: ApiError | null;
-  /** Whether `data` answers an earlier question than the one asked now. */
+  /** Whether `data` belongs to an earlier request than the current one. */
   stale: boolean;
 }
 
 const EMPTY: LiveState<never> = { data: null, at: null, error: null, stale: false };
 
-/** One question to the collector, asked every POLL_MS while the page is visible, less often while it fails. */
+/** A request that is repeated every POLL_MS while the page is visible, less often while it fails. */
 export class Live<T> {
   readonly #state = signal<LiveState<T>>(EMPTY);
   readonly #again: (data: T) => boolean;
@@ -40,15 +40,15 @@ export class Live<T> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
   #askedAt = 0;
-  /** Something was stored since the question on its way was asked. */
+  /** Something was stored since the running request was sent. */
   #missed = false;
   readonly #unfollow: () => void;
 
-  /** `again` says whether an answer can still change; where it cannot, it is not asked for again. */
+  /** `again` returns whether a response can still change; if not, it is not requested again. */
   constructor(again: (data: T) => boolean = () => true) {
     this.#again = again;
     document.addEventListener("visibilitychange", this.#onVisibility);
-    // Also when the stream ends: nobody tells any more what is stored, or the collector went away.
+    // Also when the stream ends: then nothing reports new data, or the collector is unreachable.
     const follow = computed(() => `${stored.value} ${streaming.value}`);
     let known = follow.peek();
     let streamed = streaming.peek();
@@ -65,7 +65,7 @@ export class Live<T> {
     return this.#state;
   }
 
-  /** Ask `question` from now on. Data of the one before stays, marked stale, if `keep` is set. */
+  /** Send `question` from now on. The data of the previous one stays, marked stale, if `keep` is set. */
   ask(question: Question<T>, keep: boolean): void {
     if (question.url === this.#question?.url) return;
     this.#question = question;
@@ -75,7 +75,7 @@ export class Live<T> {
     this.refresh();
   }
 
-  /** Ask now, without waiting for the next turn. */
+  /** Request now, without waiting for the next interval. */
   refresh = (): void => {
     this.#unschedule();
     this.#request?.abort();
@@ -95,7 +95,7 @@ export class Live<T> {
     this.#unfollow();
   }
 
-  /** Waiting for the next turn: take it early, and at once if the collector has just come back. */
+  /** While waiting for the next interval: request earlier, and at once if the collector has just come back. */
   #onStored(back: boolean): void {
     this.#missed = true;
     if (this.#timer === undefined) return;
@@ -133,12 +133,12 @@ export class Live<T> {
   }
 
   #schedule(): void {
-    // Somebody has to sign in first: what is asked meanwhile is refused.
+    // The user has to sign in first: requests are refused until then.
     if (document.hidden || this.#question === null || signInNeeded.peek()) return;
     this.#timer = setTimeout(this.refresh, this.#patience());
   }
 
-  /** ms until the next turn. */
+  /** Time until the next request, ms. */
   #patience(): number {
     if (this.#failures > 0) return Math.min(POLL_MS * 2 ** (this.#failures - 1), SLOWEST_POLL_MS);
     if (this.#missed) return Math.max(0, this.#askedAt + LEAST_GAP_MS - Date.now());

@@ -1,8 +1,8 @@
-/** Whether the collector asks who is there. It says so by answering 401; a collector without a login never does. */
+/** Whether the collector requires a sign-in: it then answers 401; a collector without a login never does. */
 
 import { signal } from "@preact/signals";
 
-/** The identity provider's way in; a page of the collector, not an answer. */
+/** Sign-in with the identity provider; a page of the collector, not an API endpoint. */
 export const PROVIDER_PATH = "api/session/oidc";
 
 export const signInNeeded = signal(false);

@@ -1,28 +1,28 @@
-/** Word from the collector as it comes: that something was stored, and what waits right now. */
+/** Server-sent events of the collector: that something was stored, and the current waits. */
 
 import { signal } from "@preact/signals";
-import { parseInert } from "./inert";
+import { parseSanitized } from "./sanitize";
 import type { Live } from "./schema";
 
-/** `models.Changed`, which only the stream carries: the collector's clock, and when it stored anything last. */
+/** `models.Changed`, which only the stream has: the collector's clock, and when it last stored anything. */
 interface Changed {
   now_ns: number;
   stored_ns: number | null;
 }
 
-/** Counts up with each word that something was stored. */
+/** Increases with each event that something was stored. */
 export const stored = signal(0);
-/** When anything was stored last, ms since the epoch by this machine's clock; null: nothing was, or nobody said. */
+/** When anything was last stored, ms since the epoch by this machine's clock; null: nothing yet, or unknown. */
 export const storedAt = signal<number | null>(null);
-/** Whether such words come; while they do not, pages ask by themselves. */
+/** Whether the stream is connected; otherwise pages poll. */
 export const streaming = signal(false);
-/** What waits right now; null until the collector said. */
+/** The current waits; null until the collector has sent them. */
 export const waitingNow = signal<Live | null>(null);
 
-/** ms until a stream that was refused is tried again; one that broke off is taken up by the browser itself. */
+/** Time until a refused stream is tried again, ms; the browser itself reconnects one that was interrupted. */
 const RETRY_MS = 15_000;
 
-/** Listen while the page is seen; answers what ends it. */
+/** Follow the stream while the page is visible; returns a function that ends it. */
 export function follow(query: Readonly<Record<string, string>>): () => void {
   const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
   let source: EventSource | null = null;
@@ -40,12 +40,12 @@ export function follow(query: Readonly<Record<string, string>>): () => void {
     source = new EventSource(`api/live?${search}`);
     source.addEventListener("open", () => (streaming.value = true));
     source.addEventListener("changed", (event: MessageEvent<string>) => {
-      const { now_ns: nowNs, stored_ns: storedNs } = parseInert(event.data) as Changed;
+      const { now_ns: nowNs, stored_ns: storedNs } = parseSanitized(event.data) as Changed;
       storedAt.value = storedNs === null ? null : Date.now() - (nowNs - storedNs) / 1e6;
       stored.value += 1;
     });
     source.addEventListener("waiting", (event: MessageEvent<string>) => {
-      waitingNow.value = parseInert(event.data) as Live;
+      waitingNow.value = parseSanitized(event.data) as Live;
     });
     source.addEventListener("error", () => {
       streaming.value = false;

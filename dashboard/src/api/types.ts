@@ -1,4 +1,4 @@
-/** The API's types as the page names them; all come from schema.ts, which is made of the collector's models. */
+/** The API's types under the page's names; all come from schema.ts, which is generated from the collector's models. */
 
 import type { Json } from "./schema";
 

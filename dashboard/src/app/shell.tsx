@@ -56,7 +56,7 @@ export function Shell(): JSX.Element {
   useEffect(() => {
     document.title = `${view === null ? text.nav.notFound : text.nav[view]} · ${text.name}`;
     window.scrollTo(0, 0);
-    // On a phone the views are more than fit side by side.
+    // On a phone the links do not all fit side by side.
     document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [view, id]);
   return (
@@ -85,7 +85,7 @@ export function Shell(): JSX.Element {
   );
 }
 
-/** How many alerts fire, beside the link to them; nothing where none does. */
+/** The number of firing alerts beside the link to them; nothing if there are none. */
 function Firing(): JSX.Element | null {
   const { data } = useLive(question("GET alerts", { since: "1h", limit: 1 }), true);
   if (data === null || data.firing === 0) return null;
@@ -97,7 +97,7 @@ function Firing(): JSX.Element | null {
   );
 }
 
-/** The fragment is the address of the view, so the link moves the focus itself. */
+/** The fragment is the URL of the view, so the link has to move the focus itself. */
 function skip(event: Event): void {
   event.preventDefault();
   document.getElementById("content")?.focus();
@@ -110,7 +110,7 @@ function View({ name }: { name: ViewName | null }): JSX.Element {
   return Body === undefined ? <NotFound /> : <Body />;
 }
 
-/** A mistake in one view leaves the frame, and so the way out of it. */
+/** An exception in one view keeps the frame, and with it the navigation. */
 function Broken({ error }: { error: unknown }): JSX.Element {
   return (
     <div class="state state-error" role="alert">
@@ -165,7 +165,7 @@ function Scope(): JSX.Element {
   );
 }
 
-/** What is there, and what was chosen though it is not there now. */
+/** The existing names, and the chosen one even if it does not exist now. */
 function withChosen(names: readonly string[], chosen: string): string[] {
   return [...new Set([...names, chosen])].filter((name) => name !== "").sort();
 }

@@ -1,4 +1,4 @@
-/** A canvas that fills its box sharply and draws at most once a frame. */
+/** A canvas that fills its box at the device's resolution and draws at most once per frame. */
 
 export abstract class CanvasView {
   /** CSS pixels. */
@@ -23,7 +23,7 @@ export abstract class CanvasView {
   /** Draw everything; the context is scaled to CSS pixels and the canvas is clear. */
   protected abstract draw(): void;
 
-  /** Colours or sharpness changed: read them again at the next draw. */
+  /** Colours or resolution changed: read them again at the next draw. */
   protected abstract forgetStyle(): void;
 
   restyle = (): void => {

@@ -1,20 +1,20 @@
-/** The critical path as one line over the bars: along the foot of each, and down or up to the next. */
+/** The critical path as one line over the bars: along the bottom of each, and down or up to the next. */
 
 import type { Step } from "../model/critical";
 import { eachVisible, type Row } from "../model/visible";
 import type { Brush } from "./paint";
 
-/** Where things are in this frame. */
+/** Positions in this frame. */
 export interface Frame {
   width: number;
   x(time: number): number;
-  /** The foot of a span's bar; null where it is not drawn. */
+  /** The bottom of a span's bar; null if it is not drawn. */
   foot(key: string): number | null;
   start: number;
   end: number;
 }
 
-/** Steps narrower than this are joined: of ten thousand most are. CSS pixels. */
+/** Steps narrower than this are joined, because most of ten thousand are. CSS pixels. */
 const LEAST = 1;
 
 export function drawCritical(brush: Brush, steps: Row<Step>, frame: Frame): void {

@@ -1,7 +1,7 @@
-/** Wheel, drag and pinch on a timeline as moves of its viewport. */
+/** Wheel, drag and pinch gestures on a timeline as changes of its viewport. */
 
 export interface GestureTarget {
-  /** Zoom by `factor` around `x` (CSS pixels from the left); answers whether anything changed. */
+  /** Zoom by `factor` around `x` (CSS pixels from the left); returns whether anything changed. */
   zoomAt(x: number, factor: number): boolean;
   panBy(pixels: number): void;
   scrollBy(pixels: number): void;
@@ -11,10 +11,10 @@ export interface GestureTarget {
   doubleClick(x: number, y: number): void;
 }
 
-/** Pixels a press may move and still be a click. */
+/** Pixels that a press may move and still be a click. */
 const CLICK_SLOP = 4;
 
-/** Listen on `element`; answers what takes the listeners off again. */
+/** Listen on `element`; returns a function that removes the listeners. */
 export function listen(element: HTMLElement, target: GestureTarget): () => void {
   const stop = new AbortController();
   const options = { signal: stop.signal };
@@ -32,7 +32,7 @@ export function listen(element: HTMLElement, target: GestureTarget): () => void 
       const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
       const delta = (sideways && event.deltaX !== 0 ? event.deltaX : event.deltaY) * (event.deltaMode === 1 ? 16 : 1);
       if (sideways) target.panBy(delta);
-      // Where all of it is shown already, the wheel goes on scrolling the page.
+      // If everything is already visible, the wheel scrolls the page.
       else if (!target.zoomAt(at(event)[0], 2 ** (-delta / (event.ctrlKey ? 100 : 300)))) return;
       event.preventDefault();
     },

@@ -1,4 +1,4 @@
-/** What lies under a point of the timeline. */
+/** Hit testing: the piece at a point of the timeline. */
 
 import type { Span } from "../api/types";
 import { type LanePlace, ROW_HEIGHT, TAIL_HEIGHT } from "./layout";
@@ -18,7 +18,7 @@ interface Piece {
   isLinked?: boolean;
 }
 
-/** The piece at `time` and `y` (see layout); `slackNs` is how far beside a short one still counts. */
+/** The piece at `time` and `y` (see layout); a short one also counts up to `slackNs` beside it. */
 export function hitAt(places: readonly LanePlace[], time: number, y: number, slackNs: number): Hit | null {
   const place = places.find(({ top, bottom }) => y >= top && y < bottom);
   if (place === undefined) return null;
@@ -45,7 +45,7 @@ function nearest<T extends Piece>(pieces: readonly T[], time: number, slackNs: n
   let bestDistance = slackNs;
   for (const piece of pieces) {
     const distance = Math.max(piece.start - time, time - piece.end, 0);
-    // Of several in reach the closest, then the shorter, which would else be out of reach.
+    // Of several within reach the closest, then the shortest, which would otherwise be unreachable.
     const closer = distance < bestDistance || (distance === bestDistance && best !== null && length(piece) < length(best));
     if (distance <= slackNs && (best === null || closer)) {
       best = piece;

@@ -1,4 +1,4 @@
-/** Where lanes and rows stand vertically; y in CSS pixels from the top of the first lane. */
+/** Vertical positions of lanes and rows; y in CSS pixels from the top of the first lane. */
 
 import type { Bar, Lane, Tail, Timeline } from "../model/lanes";
 import { type Row, rowOf } from "../model/visible";
@@ -13,12 +13,12 @@ const PADDING = 8;
 
 export interface LanePlace {
   lane: Lane;
-  /** The bars of each row; those of one row hardly overlap. */
+  /** The bars of each row; bars of one row hardly overlap. */
   rows: readonly Row<Bar>[];
   refusals: Row<Bar>;
   tails: Row<Tail>;
   top: number;
-  /** Where the row of stall labels stands; equals `rowsTop` where there is none. */
+  /** Top of the row of stall labels; equals `rowsTop` if there is none. */
   bandsTop: number;
   rowsTop: number;
   tailsTop: number;

@@ -1,4 +1,4 @@
-/** The whole trace in a strip, with the part in view marked; drag to move it. */
+/** The whole trace in a strip, with the visible part marked; drag to move it. */
 
 import type { Category } from "../api/types";
 import type { Lane, Timeline } from "../model/lanes";
@@ -54,11 +54,11 @@ export class Minimap extends CanvasView {
     this.invalidate();
   }
 
-  /** Ghosts that reach far out do not squeeze the trace itself, unless the view went out there. */
+  /** Linked spans that reach far out do not shrink the trace itself, unless the view is out there. */
   #whole(): Viewport {
     const { length } = this.#timeline;
     const margin = length * 0.02;
-    // Further than what rounding makes of the same place: all would be drawn anew.
+    // Tolerates rounding of the same position: otherwise everything would be drawn again.
     const beyond = margin * 1.001;
     return {
       start: this.#view.start < -beyond ? this.#view.start : -margin,
@@ -88,7 +88,7 @@ export class Minimap extends CanvasView {
     this.context.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), this.height - 2);
   }
 
-  /** The lanes, drawn once for as long as nothing but the view moves. */
+  /** The lanes, drawn once while only the view moves. */
   #lanes(palette: Palette, whole: Viewport): HTMLCanvasElement {
     const known = this.#picture;
     const { width, height } = this.canvas;

@@ -1,4 +1,4 @@
-/** The strokes of the timeline: bars, bands, tails, arrows, axis. Positions in CSS pixels. */
+/** Drawing of the timeline: bars, bands, tails, arrows, axis. Positions in CSS pixels. */
 
 import type { Category } from "../api/types";
 import { type Colour, type Fill, type Palette, readPattern } from "./palette";
@@ -16,7 +16,7 @@ const FILLS: Record<Exclude<Category, "stall">, Fill> = {
   work: "work",
 };
 
-/** The colour of what is too narrow for more than its outline. */
+/** The colour of a bar that is too narrow for more than its outline. */
 export function edgeOf(kind: Exclude<Category, "stall">): Colour {
   return `${FILLS[kind]}-edge`;
 }
@@ -28,13 +28,13 @@ export interface Rect {
   height: number;
 }
 
-/** A pen for one frame's colours and sharpness. */
+/** A brush for one frame's colours and resolution. */
 export class Brush {
   readonly charWidth: number;
   readonly #stripes: CanvasPattern | null;
   readonly #dots: CanvasPattern | null;
   readonly #widths = new Map<string, number>();
-  /** What the context's font was set to: setting it costs more than to draw a short text. */
+  /** The context's current font: setting it costs more than drawing a short text. */
   #font = "";
 
   constructor(
@@ -48,7 +48,7 @@ export class Brush {
     this.#dots = readPattern(context, "dots", palette["parked-edge"], ratio);
   }
 
-  /** Before a frame: a canvas that was resized has forgotten everything. */
+  /** Before a frame: a resized canvas has lost its state. */
   begin(): void {
     this.#font = "";
     this.context.textBaseline = "middle";
@@ -64,7 +64,7 @@ export class Brush {
     const { context, palette } = this;
     const name = kind === "stall" ? "stall" : FILLS[kind];
     context.globalAlpha = dimmed ? 0.25 : 1;
-    // Of a box this narrow the outline is all that shows.
+    // Of a box this narrow only the outline is visible.
     if (!isLinked && rect.width >= 3) this.#fill(rect, palette[name]);
     if (kind === "async_to_sync" && this.#dots !== null) this.#fill(rect, this.#dots);
     this.outline(rect, palette[`${name}-edge`], isLinked);
@@ -110,7 +110,7 @@ export class Brush {
     if (dashed) context.setLineDash([]);
   }
 
-  /** `text` cut to what fits into `room` pixels; nothing where even three characters do not. */
+  /** `text`, cut to fit into `room` pixels; nothing if not even three characters fit. */
   text(text: string, x: number, y: number, room: number, backed = false): void {
     const { context, palette } = this;
     const fits = Math.floor(room / this.charWidth);
@@ -125,7 +125,7 @@ export class Brush {
     context.fillText(shown, x, y);
   }
 
-  /** The heading of a lane: the role strongly, the thread's name beside it. */
+  /** The heading of a lane: the role in bold, the thread's name beside it. */
   heading(role: string, thread: string, y: number, width: number): void {
     const { context, palette } = this;
     this.#write(LABEL_FONT);
@@ -141,7 +141,7 @@ export class Brush {
     context.fillText(thread.length > fits ? `${thread.slice(0, fits - 1)}\u2026` : thread, used, y);
   }
 
-  /** A line through `points`, on a halo so that it shows over anything. */
+  /** A line through `points`, with a halo so that it is visible over anything. */
   path(points: readonly (readonly [number, number])[]): void {
     const { context, palette } = this;
     if (points.length === 0) return;
@@ -156,7 +156,7 @@ export class Brush {
     context.lineJoin = "miter";
   }
 
-  /** An arrow from a wait to what held the thread, on a halo so that it shows over anything. */
+  /** An arrow from a wait to what held the thread, with a halo so that it is visible over anything. */
   arrow(x: number, from: number, to: number, strong: boolean): void {
     const { context, palette } = this;
     const direction = Math.sign(to - from) || -1;

@@ -1,9 +1,9 @@
-/** The colours of style.css as the canvas can use them, for the theme in force. */
+/** The colours of style.css for the canvas, in the current theme. */
 
 const FILLS = ["request", "run", "wait", "query", "session", "work", "parked", "stall", "refusal"] as const;
 const PLAIN = ["bg", "surface", "text", "muted", "line", "accent"] as const;
 
-/** What a box is filled with; each has its outline beside it. */
+/** The fills of a box; each has an outline of its own. */
 export type Fill = (typeof FILLS)[number];
 export type Colour = Fill | `${Fill}-edge` | (typeof PLAIN)[number];
 

@@ -1,4 +1,4 @@
-/** Draws a trace's lanes, and says what lies under the pointer. */
+/** Draws a trace's lanes, and finds what is under the pointer. */
 
 import { type Arrow, arrowsByKey } from "../model/arrows";
 import type { CriticalPath, Step } from "../model/critical";
@@ -18,7 +18,7 @@ import {
 } from "./layout";
 import { Brush, edgeOf, type Rect } from "./paint";
 import { readPalette } from "./palette";
-import { Slivers } from "./slivers";
+import { NarrowBarRun } from "./narrow-bar-run";
 
 export interface TimelineEvents {
   onView(view: Viewport): void;
@@ -26,13 +26,13 @@ export interface TimelineEvents {
   onSelect(key: string | null): void;
 }
 
-/** More arrows than these would hide what they point at: the longest waits, and all of the span pointed at. */
+/** More arrows would hide what they point at: the longest waits, and all of the span under the pointer. */
 const MOST_ARROWS = 12;
 const MOST_ARROWS_OF_ONE = 40;
 const LEAST_WIDTH = 2;
-/** In a bar no wider than this not even three letters fit. */
+/** Not even three letters fit into a bar of at most this width. */
 const LEAST_LABELLED = 24;
-/** How near a click must come to something thin, CSS pixels. */
+/** How close to something thin a click must be, CSS pixels. */
 const REACH = 5;
 
 export class ThreadTimeline extends CanvasView {
@@ -48,7 +48,7 @@ export class ThreadTimeline extends CanvasView {
   #steps: Row<Step> = rowOf([]);
   /** The arrows of each waiter and holder. */
   #arrowsOf: Map<string, Arrow[]>;
-  /** What stands in each bar that was wide enough for it: made once, for a frame has no time to. */
+  /** The label of each bar that was wide enough for one: cached, because a frame has no time to build them. */
   #labels = new Map<Bar, string>();
   #criticalOnly = false;
   #brush: Brush | null = null;
@@ -79,7 +79,7 @@ export class ThreadTimeline extends CanvasView {
     super.dispose();
   }
 
-  /** New spans of the same trace: what is in view stays in view. */
+  /** New spans of the same trace: the view does not move. */
   setTimeline(timeline: Timeline): void {
     const whole = sameView(this.#view, home(this.#timeline));
     this.#timeline = timeline;
@@ -100,13 +100,13 @@ export class ThreadTimeline extends CanvasView {
     this.invalidate();
   }
 
-  /** What the search found; the rest is dimmed. */
+  /** The result of the search; everything else is dimmed. */
   setMatches(keys: ReadonlySet<string> | null): void {
     this.#matches = keys;
     this.invalidate();
   }
 
-  /** The path to mark, and whether all else is dimmed. */
+  /** The path to mark, and whether everything else is dimmed. */
   setCritical(path: CriticalPath, only: boolean): void {
     this.#critical = path;
     this.#steps = rowOf(path.steps);
@@ -114,7 +114,7 @@ export class ThreadTimeline extends CanvasView {
     this.invalidate();
   }
 
-  /** Mark a span and bring it into view; answers the scroll position that shows its row, if it must move. */
+  /** Mark a span and bring it into view; returns the scroll position that shows its row, if it must change. */
   select(key: string | null): number | null {
     this.#selected = key;
     this.invalidate();
@@ -221,37 +221,37 @@ export class ThreadTimeline extends CanvasView {
     brush.line(0, this.#y(place.top) + 0.5, this.width, this.#y(place.top) + 0.5, brush.palette.line);
     brush.heading(heading, lane.thread, this.#y(place.top) + HEADER_HEIGHT / 2 + 1, this.width);
     const leastNs = (LEAST_WIDTH / this.width) * (this.#view.end - this.#view.start);
-    const slivers = new Slivers(brush);
+    const narrowBars = new NarrowBarRun(brush);
     place.rows.forEach((row, index) => {
       const y = this.#y(rowTop(place, index));
       if (y > this.height || y + BAR_HEIGHT < AXIS_HEIGHT) return;
       eachVisible(row, this.#view, leastNs, (bar) => {
-        if (bar.kind !== "refusal") this.#drawBar(brush, slivers, bar, this.#rectOf(place, bar));
+        if (bar.kind !== "refusal") this.#drawBar(brush, narrowBars, bar, this.#rectOf(place, bar));
       });
-      slivers.flush();
+      narrowBars.flush();
     });
-    // However short, and whatever stands beside it: a refusal is seen.
-    eachVisible(place.refusals, this.#view, leastNs, (bar) => this.#drawBar(brush, slivers, bar, this.#rectOf(place, bar)));
+    // Always drawn, however short it is and whatever is beside it: a refusal must be visible.
+    eachVisible(place.refusals, this.#view, leastNs, (bar) => this.#drawBar(brush, narrowBars, bar, this.#rectOf(place, bar)));
     eachVisible(place.tails, this.#view, leastNs, ({ start, end }) => {
-      slivers.add("wait-edge", { ...this.#span(start, end), y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 }, false);
+      narrowBars.add("wait-edge", { ...this.#span(start, end), y: this.#y(place.tailsTop) + 2, height: TAIL_HEIGHT - 2 }, false);
     });
-    slivers.flush();
+    narrowBars.flush();
   }
 
-  #drawBar(brush: Brush, slivers: Slivers, bar: Bar, rect: Rect): void {
+  #drawBar(brush: Brush, narrowBars: NarrowBarRun, bar: Bar, rect: Rect): void {
     const unfound = this.#matches !== null && !this.#matches.has(bar.key);
     const dimmed = unfound || (this.#criticalOnly && this.#critical?.keys.has(bar.key) !== true);
     if (rect.width <= LEAST_WIDTH && !bar.isLinked && bar.kind !== "refusal" && bar.kind !== "stall") {
       const waited = bar.runStart - bar.start > bar.end - bar.runStart;
-      slivers.add(waited ? "wait-edge" : edgeOf(bar.kind), rect, dimmed);
+      narrowBars.add(waited ? "wait-edge" : edgeOf(bar.kind), rect, dimmed);
       return;
     }
-    slivers.flush();
+    narrowBars.flush();
     const middle = rect.y + rect.height / 2 + 0.5;
     const name = rect.width > LEAST_LABELLED || bar.kind === "refusal" ? this.#labelOf(bar) : "";
     if (bar.runStart <= bar.start) {
       brush.bar(bar.kind, rect, bar.isLinked, dimmed);
-      // A refusal takes no time: its name stands beside its mark.
+      // A refusal has no duration: its name is beside its mark.
       if (bar.kind === "refusal") brush.text(name, rect.x + 14, middle, 200, true);
       else this.#label(brush, name, rect, middle, bar.kind === "async_to_sync");
       return;
@@ -273,7 +273,7 @@ export class ThreadTimeline extends CanvasView {
     return known;
   }
 
-  /** A label starts where its box comes into view, so that it stays readable while the box is panned. */
+  /** A label starts where its box becomes visible, so that it stays readable while the box is panned. */
   #label(brush: Brush, text: string, rect: Rect, y: number, backed = false): void {
     const x = Math.max(rect.x, 0);
     brush.text(text, x + 5, y, rect.x + rect.width - x - 8, backed);
@@ -302,7 +302,7 @@ export class ThreadTimeline extends CanvasView {
     return [...firsts.values()];
   }
 
-  /** `share` of the overlap in view says where the arrow stands, so that several do not cover each other. */
+  /** `share` of the visible overlap determines the arrow's position, so that several do not cover each other. */
   #drawArrow(brush: Brush, { waiter, holder, start, end }: Arrow, share: number): void {
     const from = this.#placeOf.get(waiter.key);
     const to = this.#placeOf.get(holder.key);
@@ -343,7 +343,7 @@ export class ThreadTimeline extends CanvasView {
       const place = this.#placeOf.get(key);
       if (place === undefined) return null;
       const bar = this.#timeline.bars.get(key);
-      // Below the letters that stand in it, underscores too.
+      // Below the letters of the label, underscores included.
       return this.#y((bar === undefined ? place.bandsTop : rowTop(place, bar.row)) + BAR_HEIGHT + 0.5);
     };
     return { width: this.width, x: (time) => this.#x(time), foot, ...this.#view };
@@ -357,7 +357,7 @@ export class ThreadTimeline extends CanvasView {
     return y - this.#scrollTop + AXIS_HEIGHT;
   }
 
-  /** Cut a little beyond the edges: browsers draw far-off coordinates badly. */
+  /** Clip a little beyond the edges: browsers draw distant coordinates imprecisely. */
   #span(start: number, end: number): { x: number; width: number } {
     const left = Math.max(this.#x(start), -20);
     const right = Math.min(this.#x(end), this.width + 20);
@@ -378,7 +378,7 @@ function timelineBounds(timeline: Timeline): { min: number; max: number } {
   return { min: Math.min(timeline.min, -margin), max: Math.max(timeline.max, timeline.length + margin) };
 }
 
-/** The trace with a little room on both sides; linked spans may reach further. */
+/** The trace with a margin on both sides; linked spans may reach further. */
 function home(timeline: Timeline): Viewport {
   const margin = timeline.length * 0.02;
   return { start: -margin, end: timeline.length + margin };

@@ -1,9 +1,9 @@
-/** Values of alert rules in their units, and what mutes what. */
+/** Values of alert rules in their units, and matchers of silences. */
 
 import type { Alert, Matcher, RuleState, SilenceRequest, Unit } from "../api/types";
 import { count, duration, percent, significant } from "./format";
 
-/** A rule's value as it is written. */
+/** A rule's value with its unit. */
 export function valueText(value: number | null, unit: Unit): string {
   if (value === null) return "";
   switch (unit) {
@@ -18,7 +18,7 @@ export function valueText(value: number | null, unit: Unit): string {
   }
 }
 
-/** The highest value that a rule's picture shows: what is drawn is seen against the limit. */
+/** The highest value on a rule's chart: values are shown in relation to the limit. */
 export function scaleOf({ history, threshold }: Pick<RuleState, "history" | "threshold">): number {
   const most = history.reduce((max, { value }) => Math.max(max, value ?? 0), 0);
   return Math.max(most, threshold * 1.25) || 1;
@@ -29,7 +29,7 @@ export function isBeyond(value: number, { threshold, below }: Pick<RuleState, "t
   return below ? value < threshold : value > threshold;
 }
 
-/** The labels that tell an alert from others, as what a silence of it asks for. */
+/** The labels that identify an alert, as matchers of a silence. */
 const TELLING = ["alertname", "service", "environment", "route", "call_site", "executor"];
 
 export function matchersOf(alert: Pick<Alert, "labels">): Matcher[] {
@@ -39,7 +39,7 @@ export function matchersOf(alert: Pick<Alert, "labels">): Matcher[] {
   });
 }
 
-/** Matchers as they stand in an address: `service=shop;route=/a/`. */
+/** Matchers in a URL: `service=shop;route=/a/`. */
 export function writeMatchers(matchers: readonly Matcher[]): string {
   return matchers.map(({ name, value }) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join(";");
 }
@@ -58,7 +58,7 @@ export function readMatchers(text: string): Matcher[] {
 
 const HOUR_NS = 3600e9;
 
-/** What the form asks for; null where it is not complete. `length` is whole hours: `4h`. */
+/** The request of the form; null if it is incomplete. `length` is in whole hours: `4h`. */
 export function silenceOf(matchers: readonly Matcher[], length: string, comment: string): SilenceRequest | null {
   const given = matchers.map(({ name, value }) => ({ name, value: value.trim() })).filter(({ value }) => value !== "");
   const hours = Number.parseInt(length, 10);
@@ -66,7 +66,7 @@ export function silenceOf(matchers: readonly Matcher[], length: string, comment:
   return { matchers: given, duration_ns: hours * HOUR_NS, comment: comment.trim() };
 }
 
-/** What the collector writes into every alert that it has it for; the rest are the rule's own words. */
+/** The annotations that the collector sets; the rest are the rule's own. */
 const WRITTEN = new Set([
   "advice", "advice_link", "call_site", "cause", "condition", "finding_url", "held_by", "impact", "release", "route",
   "since", "summary", "threshold", "trace_url", "value", "value_at_firing",
@@ -75,11 +75,11 @@ const WRITTEN = new Set([
 export interface Note {
   name: string;
   text: string;
-  /** Where it leads, if it is an address of the web and nothing else. */
+  /** The link target if it is a web address, else none. */
   host: string;
 }
 
-/** A rule's own annotations, such as its runbook, in the order of their names. */
+/** A rule's own annotations, such as its runbook, by name. */
 export function ownNotes({ annotations }: Pick<Alert, "annotations">): Note[] {
   return Object.entries(annotations)
     .filter(([name]) => !WRITTEN.has(name))

@@ -12,7 +12,7 @@ export interface Arrow {
   end: number;
 }
 
-/** In the order of `waits`. A holder that was not kept (not sampled, expired) has no arrow; the wait names it. */
+/** In the order of `waits`. A holder that is not stored (not sampled, expired) has no arrow; the wait names it. */
 export function arrowsOf(waits: readonly Wait[], spans: readonly Span[], bars: ReadonlyMap<string, Bar>): Arrow[] {
   const barAt = (index: number): Bar | undefined => {
     const span = spans[index];

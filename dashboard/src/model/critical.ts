@@ -1,10 +1,10 @@
-/** The critical path of a request as it is drawn: the collector says on which span it lies at each moment. */
+/** The critical path of a request for display: the collector determines the span at each moment. */
 
 import * as sem from "../api/semconv";
 import type { PathStep, Span, Trace } from "../api/types";
 import { keyOf, linksOf } from "./spans";
 
-/** A stretch of the path on one span; ns from the trace's origin. */
+/** A segment of the path on one span; ns from the trace's origin. */
 export interface Step {
   key: string;
   span: Span;
@@ -25,7 +25,7 @@ export function criticalPathOf(trace: Trace, originNs: number): CriticalPath {
   const steps = trace.critical_path.flatMap(({ span_id: id, start_ns: startNs, duration_ns: durationNs, part }) => {
     const span = spans.get(id);
     const start = startNs - originNs;
-    // Of a trace that is cut, the path may lie on spans that were not loaded.
+    // In a truncated trace, the path may be on spans that were not loaded.
     return span === undefined ? [] : [{ key: keyOf(span), span, start, end: start + durationNs, part }];
   });
   const keys = new Set(steps.map(({ key }) => key));
@@ -35,15 +35,15 @@ export function criticalPathOf(trace: Trace, originNs: number): CriticalPath {
   return { steps, keys };
 }
 
-/** For how long the path lies on a span, ns. */
+/** How long the path is on a span, ns. */
 export function criticalNs(path: CriticalPath, key: string): number {
   return path.steps.reduce((sum, step) => (step.key === key ? sum + step.end - step.start : sum), 0);
 }
 
-/** From which share of the path a step is worth naming. */
+/** Smallest share of the path of a step that is listed. */
 const WORTH_NAMING = 0.01;
 
-/** The steps that took longest, at most `most` of them, by time. */
+/** The longest steps, at most `most` of them, by time. */
 export function longestSteps(path: CriticalPath, most: number): Step[] {
   const whole = path.steps.reduce((sum, { start, end }) => sum + end - start, 0);
   const named = path.steps.filter(({ start, end }) => end - start >= whole * WORTH_NAMING);

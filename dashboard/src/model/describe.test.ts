@@ -56,8 +56,8 @@ group("describe", () => {
     });
 
     expect(lines(stall, false)).toEqual([
-      "The event loop stood still for 3 s",
-      "The loop waited for thread reports_0, which stood at report (shop/views.py:12)",
+      "The event loop was blocked for 3 s",
+      "The loop waited for thread reports_0, which was at report (shop/views.py:12)",
       "In 3 s, processor time of its thread 1 ms, of the process 80 ms; ready without a processor 2 ms",
     ]);
   });
@@ -69,7 +69,7 @@ group("describe", () => {
     });
 
     expect(lines(stall, false)).toEqual([
-      "The event loop stood still for 300 ms",
+      "The event loop was blocked for 300 ms",
       "Nobody is to blame: the loop was ready and another thread had the interpreter (GIL)",
     ]);
   });
@@ -89,7 +89,7 @@ group("describe", () => {
     });
 
     expect(lines(stall, false)).toEqual([
-      "The event loop stood still for 120 ms",
+      "The event loop was blocked for 120 ms",
       "because of SELECT shop_product",
       "3 requests lost 250 ms together",
       "at shop/views.py:41 list_products",

@@ -1,4 +1,4 @@
-/** A span in a few lines of plain words, naming waiter and holder: for the tooltip, the panel and the table. */
+/** Description of a span in a few lines, with waiter and holder: for the tooltip, the panel and the table. */
 
 import * as sem from "../api/semconv";
 import type { Span, SpanLink, Trace } from "../api/types";
@@ -48,7 +48,7 @@ function bridgeLines(span: Span, { waitNs, runNs, resumeNs }: Phases): string[] 
   return lines;
 }
 
-/** At most this many holders are named one by one. */
+/** At most this many holders are listed. */
 const HOLDERS_NAMED = 3;
 
 function holderLines(span: Span): string[] {
@@ -62,7 +62,7 @@ function holderLines(span: Span): string[] {
 
 export interface LinkTarget {
   link: SpanLink;
-  /** Function, place and route, as far as the link tells. */
+  /** Function, place and route, as far as the link has them. */
   text: string;
   overlapNs: number;
 }
@@ -94,7 +94,7 @@ function targetText(link: SpanLink): string {
 
 function stallLines(span: Span): string[] {
   const what = textOf(span.attributes, sem.BLOCKING_OPERATION);
-  const lines = [say.stood(duration(span.duration_ns))];
+  const lines = [say.loopBlocked(duration(span.duration_ns))];
   if (what !== "") lines.push(say.because(what));
   const cause = textOf(span.attributes, sem.CAUSE);
   if (cause === "cpu") lines.push(say.cpu);
@@ -110,13 +110,13 @@ function stallLines(span: Span): string[] {
   return lines;
 }
 
-/** What the loop's thread waited for: the thread that had to act, and where it stood, as far as they are known. */
+/** What the loop's thread waited for: the thread that had to act, and where it was, as far as known. */
 function awaitedLine(span: Span): string {
   const name = textOf(span.attributes, sem.AWAITED_THREAD_NAME);
   return say.awaited(name, textOf(span.attributes, sem.AWAITED_SITE));
 }
 
-/** The evidence for blocked or starved in one line; "" where nothing was counted. */
+/** The evidence for blocked or starved in one line; "" without counters. */
 function countedLine(span: Span): string {
   const measured = numberOf(span.attributes, sem.STALL_MEASURED_NS);
   const thread = numberOf(span.attributes, sem.STALL_THREAD_CPU_NS);
@@ -126,7 +126,7 @@ function countedLine(span: Span): string {
   return say.counted(duration(measured), duration(thread), duration(process), delay === null ? "" : duration(delay));
 }
 
-/** What led to a refusal, outermost first. */
+/** The calls that led to a refusal, outermost first. */
 function chainOf(span: Span): string[] {
   const chain = span.attributes[sem.CHAIN];
   return Array.isArray(chain) ? chain.map(String) : [];
@@ -148,10 +148,10 @@ export function executorName(span: Span): string {
   return `${roleName(textOf(span.attributes, sem.EXECUTOR_ROLE))}${name === "" ? "" : ` (${name})`}`;
 }
 
-/** From which share of a request something is worth naming as what cost it. */
+/** Smallest share of a request of a cause that is listed. */
 const WORTH_NAMING = 0.05;
 
-/** What failed and what cost the request most, in sentences; none where nothing that asgiscope names did. */
+/** The errors and the highest costs of the request, in sentences; [] if asgiscope found none. */
 export function verdictsOf(trace: Trace, shares: readonly Share[]): string[] {
   const what = trace.spans.some((span) => span.category === "request") ? text.verdict.request : text.verdict.trace;
   const named = shares.filter(({ slice, share }) => !["other", "run", "query"].includes(slice) && share >= WORTH_NAMING);
@@ -167,7 +167,7 @@ function causeText(trace: Trace, slice: Slice, amount: string): string {
   return CAUSES[slice]?.(trace, amount) ?? text.verdict.other(amount, SLICE_WORDS[slice].meaning);
 }
 
-/** Waits beside which other calls made progress: what a full pool looks like. */
+/** Waits during which other calls ran: typical of a full pool. */
 function longWaitText(trace: Trace): string {
   const length = rootOf(trace)?.duration_ns ?? 0;
   const waiter = longest(trace.spans, "bridge", (span) => phasesOf(span).waitNs);

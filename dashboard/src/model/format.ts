@@ -1,4 +1,4 @@
-/** Numbers with their units, times and places, as they are written everywhere on the page. */
+/** Numbers with units, times and places, in the formats of the page. */
 
 import { signal } from "@preact/signals";
 import { text } from "../text";
@@ -14,12 +14,12 @@ const DURATION_UNITS: readonly (readonly [number, string])[] = [
   [1, "ns"],
 ];
 
-/** One for each number of digits: to make one costs as much as to write a hundred numbers. */
+/** Cached by the number of digits: creating one costs as much as formatting a hundred numbers. */
 const NUMBERS = [0, 1, 2].map(
   (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
 );
 
-/** `value` with three significant digits at most and no exponent: 1,234 · 123 · 12.3 · 1.23. */
+/** `value` with at most three significant digits and no exponent: 1,234 · 123 · 12.3 · 1.23. */
 export function significant(value: number): string {
   const size = Math.abs(value);
   const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
@@ -30,14 +30,14 @@ function trimmed(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/u, "") : text;
 }
 
-/** A duration given in nanoseconds, in the unit that keeps it between 1 and 1000 where there is one. */
+/** A duration given in ns, in the unit that keeps it between 1 and 1000 if there is one. */
 export function duration(ns: number): string {
   if (ns === 0) return `0${NNBSP}ms`;
   const [size, unit] = DURATION_UNITS.find(([unitNs]) => Math.abs(ns) >= unitNs * 0.9995) ?? ([1, "ns"] as const);
   return `${significant(ns / size)}${NNBSP}${unit}`;
 }
 
-/** A share from 0 to 1 as per cent; what is not zero never reads as zero. */
+/** A share from 0 to 1 as a percentage; what is not zero is never shown as zero. */
 export function percent(share: number): string {
   const value = share * 100;
   if (value > 0 && value < 0.1) return `<${NNBSP}0.1${NNBSP}%`;
@@ -51,7 +51,7 @@ export function count(value: number): string {
   return `${significant(value / (size as number))}${NNBSP}${unit}`;
 }
 
-/** A size in bytes, as disks and memory are counted: 1,024 to the next unit. */
+/** A size in bytes, with binary prefixes. */
 export function bytes(value: number): string {
   const power = value < 1 ? 0 : Math.min(4, Math.floor(Math.log2(value) / 10));
   return `${significant(value / 1024 ** power)}${NNBSP}${["B", "KiB", "MiB", "GiB", "TiB"][power] ?? ""}`;
@@ -67,10 +67,10 @@ export function plural(value: number, one: string, many = `${one}s`): string {
 
 export type Zone = "local" | "utc";
 
-/** In which zone times are written; who reads it while rendering follows it. */
+/** The time zone for display; components that read it are rendered again when it changes. */
 export const zone = signal<Zone>("local");
 
-/** A time of day in the chosen zone, with the date where it is not `now`'s. `ns` since the epoch. */
+/** A time of day in the chosen zone, with the date unless it is that of `now`. `ns` since the epoch. */
 export function clock(ns: number, now = new Date()): string {
   const time = new Date(ns / 1e6);
   const timeZone = zoneOption(zone.value);
@@ -80,10 +80,10 @@ export function clock(ns: number, now = new Date()): string {
   return day === now.toLocaleDateString("en-GB", dated) ? shown : `${day} ${shown}`;
 }
 
-/** `2026-11-21 13:00:00` in a zone: sorted as text it is sorted by time. */
+/** `2026-11-21 13:00:00` in a zone; its text order is chronological. */
 export function dateTime(ns: number, where: Zone): string {
   const options: Intl.DateTimeFormatOptions = { dateStyle: "short", timeStyle: "medium", ...zoneOption(where) };
-  // Swedish writes dates as ISO 8601 does.
+  // The Swedish date format is ISO 8601.
   return new Date(ns / 1e6).toLocaleString("sv", options);
 }
 
@@ -91,12 +91,12 @@ export function zoneOption(where: Zone): { timeZone?: string } {
   return where === "utc" ? { timeZone: "UTC" } : {};
 }
 
-/** A moment in both zones: for the reader's own clock, and for logs and colleagues elsewhere. */
+/** A moment in both zones: the user's, and UTC for logs and colleagues elsewhere. */
 export function bothZones(ns: number): string {
   return `${dateTime(ns, "local")} local, ${utc(ns)}`;
 }
 
-/** A moment in UTC, to the millisecond. */
+/** A moment in UTC, with ms. */
 export function utc(ns: number): string {
   return `${new Date(ns / 1e6).toISOString().replace("T", " ").replace("Z", "")} UTC`;
 }
@@ -117,19 +117,19 @@ function aheadText(seconds: number): string {
   return `${Math.round(seconds / size)}${NNBSP}${unit}`;
 }
 
-/** An RFC 3339 moment as nanoseconds since the epoch; null where it is not one. */
+/** An RFC 3339 time as ns since the epoch; null if it is not one. */
 export function momentNs(text: string): number | null {
   const ms = Date.parse(text);
   return Number.isNaN(ms) ? null : ms * 1e6;
 }
 
-/** `file:line`, the file shortened to the part from its package or project on. Empty where there is no file. */
+/** `file:line`, the file shortened to the part from its package or project on. Empty without a file. */
 export function place(file: string, line: number): string {
   if (file === "") return "";
   return line > 0 ? `${shortFile(file)}:${line}` : shortFile(file);
 }
 
-/** A path without what leads to site-packages or the standard library, at most its last four parts. */
+/** A path without the folders up to site-packages or the standard library, at most its last four parts. */
 export function shortFile(file: string): string {
   const installed = /^.*(?:site-packages|dist-packages|\/lib\/python3\.\d+t?)\/(.+)$/u.exec(file)?.[1];
   const parts = (installed ?? file).split("/");

@@ -1,4 +1,4 @@
-/** The keys that work on every page: single ones, and two in a row. */
+/** Keyboard shortcuts of every page: single keys, and sequences of two. */
 
 import { text } from "../text";
 import type { ViewName } from "./route";
@@ -28,15 +28,15 @@ export const BINDINGS: readonly Binding[] = [
   { keys: "?", action: { do: "help" }, label: words.help },
 ];
 
-/** ms after which the first of two keys is forgotten. */
+/** Time after which the first of two keys is forgotten, ms. */
 export const SEQUENCE_MS = 1200;
 
-/** Follows the keys that are pressed; `now` is ms on any clock. */
+/** Tracks the pressed keys; `now` is in ms of any clock. */
 export class Keys {
   #first = "";
   #at = 0;
 
-  /** What `key` asks for, by itself or after the one before; null where it asks nothing. */
+  /** The action of `key`, alone or after the previous one; null if it has none. */
   press(key: string, now: number): Action | null {
     const pair = this.#first !== "" && now - this.#at <= SEQUENCE_MS ? `${this.#first} ${key}` : "";
     this.#first = "";

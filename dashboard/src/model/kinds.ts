@@ -1,19 +1,19 @@
-/** What each kind of finding and each thread role is called. */
+/** Names of the kinds of findings and of the thread roles. */
 
 import type { FindingKind } from "../api/types";
 import { text } from "../text";
-import type { KindWords } from "../text/words";
+import type { KindWords } from "../text/terms";
 
 const WORDS: Record<FindingKind, KindWords> = text.kinds;
 
 export const KINDS = Object.keys(WORDS) as FindingKind[];
 
-/** The words of a kind; a kind that a newer collector sends is shown by its name. */
+/** The texts of a kind; a kind of a newer collector is shown by its identifier. */
 export function wordsOf(kind: string): KindWords {
   return Object.hasOwn(WORDS, kind) ? WORDS[kind as FindingKind] : { label: kind, ...text.unknownKind };
 }
 
-/** A thread role in words. */
+/** The name of a thread role. */
 export function roleName(role: string): string {
   if (Object.hasOwn(text.roles, role)) return text.roles[role] as string;
   return role === "" ? (text.roles["other"] as string) : role;

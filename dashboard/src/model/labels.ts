@@ -1,4 +1,4 @@
-/** The few characters of a span that stand in its bar. */
+/** The short label of a span in its bar. */
 
 import * as sem from "../api/semconv";
 import type { Category, Span } from "../api/types";
@@ -19,7 +19,7 @@ export function labelOf(span: Span, kind: Category): string {
   return span.name;
 }
 
-/** `shop.views.list_products` is `list_products` to whoever reads a bar; a method keeps its class. */
+/** `shop.views.list_products` is shown as `list_products`; a method keeps its class. */
 export function lastName(qualified: string): string {
   const parts = qualified.replaceAll("<locals>.", "").split(".");
   const last = parts.at(-1) ?? "";

@@ -1,8 +1,6 @@
 /**
- * The lanes of a trace as they are drawn: each bar with its span, under the key by which it is selected.
- *
- * Which span stands on which lane and in which row is the collector's answer. Times are nanoseconds from the trace's
- * first span (`originNs`). Knows no pixels.
+ * The lanes of a trace for display: each bar with its span, under the key by which it is selected. The collector
+ * assigns spans to lanes and rows. Times are ns from the trace's first span (`originNs`). Independent of pixels.
  */
 
 import * as sem from "../api/semconv";
@@ -18,10 +16,10 @@ export interface Bar {
   /** Of another trace: shown because a span of this one waited for it. */
   isLinked: boolean;
   start: number;
-  /** Where the queue wait ends and the run starts; equals `start` but for bridge calls. */
+  /** End of the queue wait and start of the run; equals `start` except for bridge calls. */
   runStart: number;
   end: number;
-  /** 0 on top. */
+  /** 0 is the top row. */
   row: number;
 }
 
@@ -34,7 +32,7 @@ export interface Band {
   end: number;
 }
 
-/** A resume delay: the call had returned, its coroutine waited for the loop. */
+/** A resume delay: the call had returned, and its coroutine waited for the loop. */
 export interface Tail {
   key: string;
   span: Span;
@@ -47,7 +45,7 @@ export interface Lane {
   role: string;
   thread: string;
   rows: number;
-  /** By start time, as the rest. */
+  /** By start time, like the others. */
   bars: Bar[];
   bands: Band[];
   tails: Tail[];
@@ -55,9 +53,9 @@ export interface Lane {
 
 export interface Timeline {
   originNs: number;
-  /** Length of the trace; it lies from 0 to here. */
+  /** Duration of the trace, which starts at 0. */
   length: number;
-  /** How far linked spans reach out on both sides. */
+  /** The range including linked spans. */
   min: number;
   max: number;
   lanes: Lane[];
@@ -86,7 +84,7 @@ export function timelineOf(trace: Trace): Timeline {
   };
 }
 
-/** `own` is how many of the spans are the trace's; the rest are ghosts. */
+/** `own` is the number of the trace's own spans; the rest are linked ones. */
 function laneOf(lane: LaneData, spans: readonly Span[], own: number): Lane {
   const piecesOf = <T extends { span: number }, P>(given: readonly T[], piece: (from: T, span: Span) => P): P[] =>
     given.flatMap((from) => {
@@ -111,7 +109,7 @@ function laneOf(lane: LaneData, spans: readonly Span[], own: number): Lane {
   };
 }
 
-/** Whether anything of the trace had not ended when it was reported. */
+/** Whether any part of the trace had not ended when it was reported. */
 export function isOngoing(trace: Trace): boolean {
   return trace.spans.some((span) => flagOf(span.attributes, sem.ONGOING));
 }

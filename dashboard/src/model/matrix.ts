@@ -1,15 +1,15 @@
-/** Waiters and holders as rows and columns, each with what it lost or cost in all. */
+/** Waiters and holders as rows and columns, each with its total loss or cost. */
 
 import type { Cell, Contention } from "../api/types";
 
 export interface MatrixRow {
-  /** Index in the answer's waiters. */
+  /** Index in the response's waiters. */
   waiter: number;
-  /** By column; null where the two never met. */
+  /** By column; null if the two never met. */
   cells: (Cell | null)[];
 }
 
-/** The rows of the matrix in the answer's order: the most time lost first. */
+/** The rows of the matrix in the response's order: the most time lost first. */
 export function rowsOf({ waiters, holders, cells }: Pick<Contention, "waiters" | "holders" | "cells">): MatrixRow[] {
   const byPlace = new Map(cells.map((cell) => [cell.waiter * holders.length + cell.holder, cell]));
   return waiters.map((_, waiter) => ({
@@ -18,12 +18,12 @@ export function rowsOf({ waiters, holders, cells }: Pick<Contention, "waiters" |
   }));
 }
 
-/** The cells as pairs, the most time lost first: for screens that no matrix fits on. */
+/** The cells as pairs, the most time lost first: for screens too narrow for a matrix. */
 export function pairsOf(cells: readonly Cell[]): Cell[] {
   return [...cells].sort((a, b) => b.overlap_ns - a.overlap_ns);
 }
 
-/** How strongly a cell is coloured, 0 to 4: by the square root, so that the small ones show beside a great one. */
+/** Intensity of a cell, 0 to 4: by the square root, so that small values are visible beside a large one. */
 export function heatOf(cell: Cell | null, most: number): number {
   if (cell === null || cell.overlap_ns <= 0 || most <= 0) return 0;
   return Math.max(1, Math.ceil(Math.sqrt(cell.overlap_ns / most) * 4));

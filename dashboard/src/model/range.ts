@@ -1,6 +1,6 @@
 /**
- * The stretch of time that is looked at, as it stands in the address: `since` and `until`, each relative (`6h`:
- * that long ago) or a moment in RFC 3339, UTC. Without `until` it lasts until now, and goes on with it.
+ * The time range in the URL: `since` and `until`, each relative (`6h`: that long ago) or an RFC 3339 time in UTC.
+ * Without `until` the range ends now, and moves with the clock.
  */
 
 import { text } from "../text";
@@ -9,12 +9,12 @@ import type { Route } from "./route";
 
 export interface TimeRange {
   since: string;
-  /** '' is now. */
+  /** '' means now. */
   until: string;
 }
 
 export const DEFAULT_SINCE = "1h";
-/** What one press asks for. */
+/** The quick ranges. */
 export const QUICK = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d", "30d"] as const;
 
 const RELATIVE = /^(\d{1,6})([smhdw])$/u;
@@ -22,7 +22,7 @@ const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 60
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/u;
 const WRITTEN = /^(?:(\d{4})-(\d\d?)-(\d\d?)(?:[ T]|$))?(?:(\d\d?):(\d\d)(?::(\d\d))?)?(Z| ?UTC)?$/u;
 
-/** The range of an address; what cannot be read there means the default. */
+/** The range of a URL; invalid values fall back to the default. */
 export function rangeOf(route: Route): TimeRange {
   const { since = "", until = "" } = route.params;
   const range = { since: isTime(since) ? since : DEFAULT_SINCE, until: isTime(until) ? until : "" };
@@ -39,7 +39,7 @@ export function isLive({ until }: TimeRange): boolean {
   return until === "";
 }
 
-/** From when to when, ms since the epoch. */
+/** Start and end, ms since the epoch. */
 export function boundsOf({ since, until }: TimeRange, now: number): { start: number; end: number } {
   return { start: momentOf(since, now), end: until === "" ? now : momentOf(until, now) };
 }
@@ -49,7 +49,7 @@ function momentOf(value: string, now: number): number {
   return size === undefined ? Date.parse(value) : now - Number(size) * (SECONDS[unit ?? "s"] ?? 1) * 1000;
 }
 
-/** An absolute range, to the second: addresses are read by people. */
+/** An absolute range, in whole seconds, because people read URLs. */
 export function between(start: number, end: number): TimeRange {
   const [from, to] = [Math.floor(start / 1000), Math.max(Math.ceil(end / 1000), Math.floor(start / 1000) + 1)];
   return { since: iso(from * 1000), until: iso(to * 1000) };
@@ -66,7 +66,7 @@ export function shifted(range: TimeRange, by: 1 | -1, now: number): TimeRange {
   return end + half >= now ? { since: relativeOf(end - start), until: "" } : between(start + half, end + half);
 }
 
-/** Twice as long around the same middle. */
+/** Twice as long around the same centre. */
 export function widened(range: TimeRange, now: number): TimeRange {
   const { start, end } = boundsOf(range, now);
   const half = (end - start) / 2;
@@ -75,7 +75,7 @@ export function widened(range: TimeRange, now: number): TimeRange {
     : between(start - half, end + half);
 }
 
-/** A length in ms as a relative time, in the largest unit that says it whole. */
+/** A length in ms as a relative time, in the largest unit without a fraction. */
 function relativeOf(ms: number): string {
   const seconds = Math.max(1, Math.round(ms / 1000));
   const unit = ["w", "d", "h", "m", "s"].find((each) => seconds % (SECONDS[each] ?? 1) === 0) ?? "s";
@@ -83,7 +83,7 @@ function relativeOf(ms: number): string {
   return `${size}${shown}`;
 }
 
-/** What somebody wrote as a time; null where it is none. '' is now; without a date it is today. */
+/** Parse a time that a user entered; null if it is invalid. '' is now; without a date it is today. */
 export function parseTime(written: string, zone: Zone, now: number): string | null {
   const given = written.trim();
   if (given === "" || given === "now") return "";
@@ -101,12 +101,12 @@ export function parseTime(written: string, zone: Zone, now: number): string | nu
   const fields = [part(1, year), part(2, month), part(3, day), part(4, 0), part(5, 0), part(6, 0)] as const;
   const [y, m, d, hour, minute, second] = fields;
   const exact = new Date(Date.UTC(y, m - 1, d, hour, minute, second));
-  // 31 February is a slip, not 3 March.
+  // 31 February is an error, not 3 March.
   if (exact.getUTCMonth() !== m - 1 || exact.getUTCDate() !== d || hour > 23 || minute > 59 || second > 59) return null;
   return iso(utc ? exact.getTime() : new Date(y, m - 1, d, hour, minute, second).getTime());
 }
 
-/** A time of the address as one would write it into a field. */
+/** A time of the URL in the format of the input field. */
 export function writtenTime(value: string, zone: Zone): string {
   if (value === "") return "now";
   return RELATIVE.test(value) ? `now-${value}` : dateTime(Date.parse(value) * 1e6, zone);
@@ -121,7 +121,7 @@ export function rangeText(range: TimeRange, zone: Zone): string {
   return `${text.range.fromTo(from, sameDay ? to.slice(11) : to)}${suffix}`;
 }
 
-/** A relative time in words. */
+/** A relative time as text. */
 export function spanText(value: string): string {
   const [, size = "0", unit = "s"] = RELATIVE.exec(value) ?? [];
   const words = text.range.units[unit as keyof typeof text.range.units];

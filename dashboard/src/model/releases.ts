@@ -1,4 +1,4 @@
-/** Two releases or two periods: which are compared, and how their figures differ. */
+/** The comparison of two releases or two periods: which are compared, and how their figures differ. */
 
 import type { Comparison, Release, Side } from "../api/types";
 import { text } from "../text";
@@ -11,7 +11,7 @@ export interface Pair {
   other: string;
 }
 
-/** The releases that the address names, else the newest of the service that has most recently had two; null: compare periods. */
+/** The releases in the URL, else the newest two of the service that last had two; null: compare periods. */
 export function pairOf(releases: readonly Release[], service: string, base: string, other: string): Pair | null {
   if (base !== "" && other !== "") return { service, environment: "", base, other };
   for (const newest of releases) {
@@ -38,16 +38,16 @@ export interface FigureRow {
   name: keyof typeof FIGURES;
   base: string;
   other: string;
-  /** Relative change, 0.5: half as much again; null where there was nothing before. */
+  /** Relative change, 0.5: half as much again; null if the base is zero. */
   change: number | null;
   trend: Trend;
 }
 
 interface Figure {
-  /** Null: nobody watched. */
+  /** Null: not watched. */
   value: (side: Side) => number | null;
   format: (value: number) => string;
-  /** Whether more of it is worse; null: it is neither. */
+  /** Whether an increase is worse; null: neither. */
   worse: boolean | null;
 }
 
@@ -63,7 +63,7 @@ const FIGURES = {
   rate: { value: (side) => side.requests_per_second, format: rate, worse: null },
 } as const satisfies Record<string, Figure>;
 
-/** Smaller differences are the weather. */
+/** Smaller differences are noise. */
 const NOTEWORTHY = 0.1;
 
 export function figuresOf({ base, other }: Pick<Comparison, "base" | "other">): FigureRow[] {

@@ -1,7 +1,6 @@
 /**
- * Every view is a URL: `#/view/id?name=value`.
- *
- * It stands in the fragment, so the page works under any path and needs no help from the server.
+ * Every view is a URL: `#/view/id?name=value`. It is in the fragment, so the page works below any path and needs no
+ * routes on the server.
  */
 
 export type ViewName =
@@ -16,13 +15,13 @@ export type ViewName =
   | "alerts";
 
 export interface Route {
-  /** null: the address names no view. */
+  /** null: the URL names no view. */
   view: ViewName | null;
   id: string;
   params: Readonly<Record<string, string>>;
 }
 
-/** What travels from view to view. */
+/** The parameters that links to other views keep. */
 export const SHARED_PARAMS = ["service", "environment", "since", "until"] as const;
 
 const LISTS: Record<string, ViewName> = {
@@ -71,11 +70,11 @@ function decoded(text: string): string | null {
   try {
     return decodeURIComponent(text);
   } catch {
-    return null; // a stray % sign: not an address of ours
+    return null; // a stray % sign: not one of our URLs
   }
 }
 
-/** The fragment of a view. Empty params are left out. */
+/** The fragment of a view. Empty parameters are left out. */
 export function href(view: ViewName, id: string, params: Readonly<Record<string, string>>): string {
   const search = new URLSearchParams(Object.entries(params).filter(([, value]) => value !== ""));
   const query = search.toString();
@@ -83,13 +82,13 @@ export function href(view: ViewName, id: string, params: Readonly<Record<string,
   return `#/${path}${query === "" ? "" : `?${query}`}`;
 }
 
-/** The params of `route` that its links carry on. */
+/** The parameters of `route` that its links keep. */
 export function shared(route: Route): Record<string, string> {
   const kept = SHARED_PARAMS.filter((name) => (route.params[name] ?? "") !== "");
   return Object.fromEntries(kept.map((name) => [name, route.params[name] as string]));
 }
 
-/** A whole number of at least `least` from the address, else `fallback`. */
+/** An integer of at least `least` from the URL, else `fallback`. */
 export function wholeParam(route: Route, name: string, fallback: number, least = 0): number {
   const text = route.params[name] ?? "";
   const value = /^\d{1,9}$/u.test(text) ? Number(text) : fallback;

@@ -5,7 +5,7 @@ import type { Attributes, Lane, Shares, Span, SpanLink, Timeline, Trace } from "
 
 export const TRACE_ID = "a".repeat(32);
 export const OTHER_ID = "b".repeat(32);
-/** Early enough that a number keeps every nanosecond of it, unlike of today's times: see the test of rounding. */
+/** Early enough that a JavaScript number represents every ns, unlike current times: see the test of rounding. */
 export const T0 = 1_000_000_000_000_000;
 export const MS = 1e6;
 

@@ -1,16 +1,16 @@
-/** Finding one's way through the spans of a trace: by text, and from one to the next. */
+/** Search and navigation in the spans of a trace. */
 
 import type { Span } from "../api/types";
 import type { Timeline } from "./lanes";
 import { keyOf } from "./spans";
 
-/** Every span that is drawn, by start time: the trace's own and the ghosts. */
+/** Every drawn span, by start time: the trace's own and the linked ones. */
 export function drawn(timeline: Timeline): Span[] {
   const pieces = timeline.lanes.flatMap((lane) => [...lane.bars, ...lane.bands]);
   return pieces.sort((a, b) => a.start - b.start || a.end - b.end).map(({ span }) => span);
 }
 
-/** Whether every word of `text` stands in the span's name or in a value of its attributes, whatever the case. */
+/** Whether every word of `text` is in the span's name or in an attribute value, ignoring case. */
 export function matches(span: Span, text: string): boolean {
   const words = text.toLowerCase().split(/\s+/u).filter((word) => word !== "");
   if (words.length === 0) return true;
@@ -19,7 +19,7 @@ export function matches(span: Span, text: string): boolean {
   return words.every((word) => haystack.includes(word));
 }
 
-/** The key of the span before or after `selected` among `found`, or among all; it goes round. */
+/** The key of the span before or after `selected` among `found`, or among all; wraps around. */
 export function step(
   timeline: Timeline,
   found: readonly string[] | null,

@@ -1,4 +1,4 @@
-/** What to know of those who send: clocks that are off, and more names than are kept apart. */
+/** Warnings about senders: wrong clocks, and more names than are kept. */
 
 import type { SenderClock, StatusOutput } from "../api/types";
 import { text } from "../text";
@@ -6,7 +6,7 @@ import { count, duration } from "./format";
 import { between, type TimeRange } from "./range";
 
 const words = text.senders;
-/** Beyond these, their number says enough. */
+/** Above this number, only their count is shown. */
 const CLOCKS_SHOWN = 5;
 const HOUR_MS = 3_600_000;
 
@@ -17,7 +17,7 @@ export interface WrongClock {
   range: TimeRange;
 }
 
-/** The clocks that are off, one for each service and host. */
+/** The wrong clocks, one per service and host. */
 export function wrongClocks({ clocks }: StatusOutput): WrongClock[] {
   const found = new Map<string, WrongClock>();
   for (const clock of clocks) {
@@ -34,7 +34,7 @@ export function wrongClocks({ clocks }: StatusOutput): WrongClock[] {
   return [...found.values()];
 }
 
-/** What is said beside them: of more clocks, and of names that are summed. */
+/** Further warnings: the number of other clocks, and of names that were combined. */
 export function senderNotes(status: StatusOutput): string[] {
   const named = new Set(status.clocks.map(nameOf));
   const more = named.size - CLOCKS_SHOWN + status.clocks_total - status.clocks.length;

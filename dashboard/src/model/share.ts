@@ -5,17 +5,17 @@ import { text } from "../text";
 
 export type Slice = "blocking" | "query" | "run" | "stalled" | "wait" | "resume" | "other";
 
-/** What made progress before what stood still, as the collector decides where several happen at once. */
+/** Progress before waiting, the precedence that the collector uses for simultaneous activities. */
 const ORDER: readonly Slice[] = ["blocking", "query", "run", "stalled", "wait", "resume", "other"];
 
 export interface Share {
   slice: Slice;
   ns: number;
-  /** Of the request, 0 to 1. */
+  /** Share of the request, 0 to 1. */
   share: number;
 }
 
-/** The slices of the trace's root without the empty ones. Their sum is its duration. */
+/** The non-empty slices of the trace's root. Their sum is its duration. */
 export function sharesOf({ shares }: Pick<Trace, "shares">): Share[] {
   if (shares.total_ns <= 0) return [];
   const all = ORDER.map((slice) => ({ slice, ns: partOf(shares, slice) }));

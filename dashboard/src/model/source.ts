@@ -1,4 +1,4 @@
-/** The lines around a call site as they are shown: numbered, and without what all are indented by. */
+/** The lines around a call site for display: numbered, and without their common indent. */
 
 import type { SourceContext } from "../api/types";
 
@@ -9,7 +9,7 @@ export interface SourceLine {
   marked: boolean;
 }
 
-/** A tab counts as it is written: Python lets no line mix the two. */
+/** A tab counts as one character: Python forbids mixing the two. */
 const INDENT = /^[ \t]*/u;
 
 export function sourceLines({ first_line: first, line, lines }: SourceContext): SourceLine[] {

@@ -1,4 +1,4 @@
-/** What a span says of itself in its attributes; the times within a bridge call. */
+/** Values from a span's attributes, and the durations within a bridge call. */
 
 import * as sem from "../api/semconv";
 import type { Attributes, Span, SpanLink, Trace } from "../api/types";
@@ -22,19 +22,19 @@ export function flagOf(attributes: Attributes, name: string): boolean {
   return value === true || value === "true";
 }
 
-/** One span among all traces. */
+/** Identifies a span among all traces. */
 export function keyOf(span: { trace_id: string; span_id: string }): string {
   return `${span.trace_id}/${span.span_id}`;
 }
 
-/** Durations within a bridge call, ns: it waits in the queue, runs, and waits for the loop to take it back. */
+/** Durations within a bridge call, ns: waiting in the queue, running, and waiting for the loop to resume it. */
 export interface Phases {
   waitNs: number;
   runNs: number;
   resumeNs: number;
 }
 
-/** A call that tells nothing about its phases (a foreign one of the same name) ran for all of its duration. */
+/** A call without phase attributes (of another library with the same name) ran for all of its duration. */
 export function phasesOf(span: Span): Phases {
   const wait = numberOf(span.attributes, sem.WAIT_NS);
   const run = numberOf(span.attributes, sem.RUN_NS);
@@ -60,14 +60,14 @@ export function siteOf(attributes: Attributes): Site {
   };
 }
 
-/** `GET /products/{id}`, as far as known; what failed before it was routed has its path instead. */
+/** `GET /products/{id}`, as far as known; a request that failed before it was routed has its path instead. */
 export function routeOf(attributes: Attributes): string {
   const method = textOf(attributes, sem.HTTP_METHOD);
   const route = textOf(attributes, sem.HTTP_ROUTE) || textOf(attributes, sem.URL_PATH);
   return [method, route].filter((part) => part !== "").join(" ");
 }
 
-/** The request that the trace is about: its outermost server span, else its first span. */
+/** The main request of the trace: its outermost server span, else its first span. */
 export function rootOf(trace: Trace): Span | null {
   return trace.spans.find((span) => span.span_id === trace.root_span_id) ?? null;
 }

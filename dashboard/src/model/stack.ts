@@ -4,7 +4,7 @@ import type { CallSite } from "../api/types";
 import { place } from "./format";
 
 export interface Frame {
-  /** As short as tells frames apart. */
+  /** Short, but distinct from the other frames. */
   text: string;
   /** As the application sent it. */
   full: string;
@@ -12,10 +12,10 @@ export interface Frame {
 }
 
 const FOREIGN = /site-packages|dist-packages|\/lib\/python3|<frozen /u;
-/** As Python's tracebacks write it. */
+/** In the format of Python's tracebacks. */
 const TRACEBACK = /^\s*File "(.+)", line (\d+)(?:, in (.+))?$/u;
 
-/** `full` is one frame, whatever its form: a file, a line, a function. */
+/** `full` is one frame in any format: a file, a line, a function. */
 export function frameOf(full: string, site: CallSite): Frame {
   const [, file = "", line = "", name = ""] = TRACEBACK.exec(full) ?? [];
   const text = file === "" ? full : `${place(file, Number(line))} ${name}`.trim();

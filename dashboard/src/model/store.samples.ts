@@ -1,4 +1,4 @@
-/** A status of a collector that is well, for tests. */
+/** Status of a healthy collector, for tests. */
 
 import type { StatusOutput } from "../api/types";
 

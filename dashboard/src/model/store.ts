@@ -1,10 +1,10 @@
-/** What to worry about in the collector's own store, before it hurts. */
+/** Warnings about the collector's own store. */
 
 import type { StatusOutput } from "../api/types";
 import { text } from "../text";
 import { bytes, percent } from "./format";
 
-/** From which share of its bound the spool says that the store does not keep up. */
+/** Share of the spool's limit above which the store does not keep up. */
 const SPOOL_WARN = 0.25;
 
 export function storeWarnings(status: StatusOutput): string[] {

@@ -1,38 +1,38 @@
-/** Is anything wrong, and where to click: the overview in a sentence or two. */
+/** The verdict of the overview: is anything wrong, and where to look. */
 
 import type { Finding, Overview, Responses, ServiceHealth } from "../api/types";
 import { text } from "../text";
 import { count, duration, momentNs, percent, plural } from "./format";
 
-/** `unknown`: nobody watched, so it is neither good nor bad. */
+/** `unknown`: not watched, so neither good nor bad. */
 export type Level = "good" | "warn" | "bad" | "unknown";
 
 export interface Verdict {
   level: Level;
   text: string;
-  /** The worst place, where one is known. */
+  /** The worst place, if known. */
   finding: Finding | null;
-  /** When the data ends that this is said of, ns since the epoch. */
+  /** Time of the newest data, ns since the epoch. */
   untilNs: number | null;
 }
 
-/** A verdict with how bad it is among its like. */
+/** A verdict with its rank among those of the same kind. */
 interface Weighed extends Verdict {
   weight: number;
 }
 
-/** From which share of blocked time, and from which p95 of queue waits, users feel it. */
+/** Thresholds of blocked time and of p95 queue wait above which users notice. */
 export const BLOCKED_WARN = 0.005;
 export const BLOCKED_BAD = 0.05;
 export const WAIT_WARN_NS = 5e6;
 export const WAIT_BAD_NS = 50e6;
-/** From which share of failed requests. */
+/** Threshold of the share of failed requests. */
 export const ERRORS_WARN = 0.005;
 export const ERRORS_BAD = 0.05;
 
 const RANK: Record<Level, number> = { bad: 0, warn: 1, unknown: 2, good: 3 };
 
-/** What to say, the worst first; a single good one where there is nothing to complain of. */
+/** The verdicts, the worst first; a single good one if nothing is wrong. */
 export function verdictsOf(overview: Overview): Verdict[] {
   const { services, findings } = overview;
   const verdicts: Verdict[] = [blocked, refused, failed, waited].flatMap((judge) =>
@@ -55,10 +55,10 @@ export function verdictsOf(overview: Overview): Verdict[] {
   return verdicts.sort((a, b) => RANK[a.level] - RANK[b.level]);
 }
 
-/** At most so long ago is the newest of what is still arriving; a service's tallies are of whole minutes. */
+/** Largest age of the newest data of a service that still sends; its tallies are of whole minutes. */
 const ARRIVING_MS = 180_000;
 
-/** Whether what is said holds now (ms since the epoch), or only until the data ended. */
+/** Whether a verdict holds now (ms since the epoch), or only until its data ended. */
 export function isCurrent(untilNs: number | null, now: number): boolean {
   return untilNs === null || now - untilNs / 1e6 < ARRIVING_MS;
 }
@@ -93,7 +93,7 @@ function level(value: number, warn: number, bad: number): Level {
   return value >= bad ? "bad" : value >= warn ? "warn" : "good";
 }
 
-/** How many requests were answered with which class of status, of those that there are. */
+/** Number of requests by class of response status, without empty classes. */
 export function responsesText(responses: Responses): string {
   const names = Object.keys(text.responseClasses) as (keyof typeof text.responseClasses)[];
   const some = names.filter((name) => responses[name] > 0);
@@ -135,7 +135,7 @@ function waited(service: ServiceHealth, findings: readonly Finding[]): Weighed[]
   return [{ level: severity, text: said, finding, weight: service.wait_p95_ns, untilNs: lastOf([service]) }];
 }
 
-/** The API ranks by what users lose, so the first of the kind is the worst. */
+/** The API orders by what users lose, so the first of a kind is the worst. */
 function worst(service: ServiceHealth, findings: readonly Finding[], kinds: readonly string[]): Finding | null {
   return findings.find((finding) => finding.service === service.service && kinds.includes(finding.kind)) ?? null;
 }

@@ -1,10 +1,10 @@
-/** Whom a finding delayed: requests, and apart from them messages and background tasks. */
+/** What a finding delayed: requests, and separately messages and background tasks. */
 
 import type { Victims } from "../api/types";
 import { text } from "../text";
 import { count, duration, plural } from "./format";
 
-/** `2 messages, 1 task`; "" where only requests were delayed. */
+/** `2 messages, 1 task`; "" if only requests were delayed. */
 export function othersAffected({ messages, tasks }: { messages: number; tasks: number }): string {
   const parts: string[] = [];
   if (messages > 0) parts.push(plural(messages, ...text.nouns.message));
@@ -12,7 +12,7 @@ export function othersAffected({ messages, tasks }: { messages: number; tasks: n
   return parts.join(", ");
 }
 
-/** `60 lost 5.31 s`: how many requests, and what they lost together; messages and tasks are named as such. */
+/** `60 lost 5.31 s`: the number of requests and their total loss; messages and tasks are listed separately. */
 export function victimsText(victims: Victims): string {
   const others = othersAffected(victims);
   if (victims.requests === 0 && others === "") return "";

@@ -1,7 +1,6 @@
 /**
- * The stretch of time that is on screen.
- *
- * Two spaces: time (ns from the trace's origin) and x (CSS pixels from the left edge of the plot).
+ * The visible time range. Two coordinates: time (ns from the trace's origin) and x (CSS pixels from the left edge of
+ * the plot).
  */
 
 export interface Viewport {
@@ -9,13 +8,13 @@ export interface Viewport {
   readonly end: number;
 }
 
-/** How far the viewport may go. */
+/** Bounds of the viewport. */
 export interface Bounds {
   readonly min: number;
   readonly max: number;
 }
 
-/** The shortest stretch shown, ns: finer than any clock. */
+/** The shortest visible range, ns: finer than any clock. */
 export const MIN_SPAN_NS = 200;
 
 export function xOf(time: number, view: Viewport, width: number): number {
@@ -26,7 +25,7 @@ export function timeOf(x: number, view: Viewport, width: number): number {
   return view.start + (x / width) * (view.end - view.start);
 }
 
-/** `view` with its length between what is sensible and all there is, moved to lie within `bounds`. */
+/** `view` limited to a sensible length, moved to lie within `bounds`. */
 export function clamp(view: Viewport, bounds: Bounds): Viewport {
   const whole = bounds.max - bounds.min;
   const length = Math.min(Math.max(view.end - view.start, Math.min(MIN_SPAN_NS, whole)), whole);
@@ -35,7 +34,7 @@ export function clamp(view: Viewport, bounds: Bounds): Viewport {
   return { start, end: start + length };
 }
 
-/** Show 1/factor of the time, with `at` (ns) keeping its place on screen. */
+/** Show 1/factor of the time; the position of `at` (ns) on screen does not change. */
 export function zoom(view: Viewport, factor: number, at: number, bounds: Bounds): Viewport {
   const whole = bounds.max - bounds.min;
   const wanted = (view.end - view.start) / factor;
@@ -48,7 +47,7 @@ export function pan(view: Viewport, byNs: number, bounds: Bounds): Viewport {
   return clamp({ start: view.start + byNs, end: view.end + byNs }, bounds);
 }
 
-/** The least move (and, where it is longer than the screen, zoom out) after which `start` to `end` is in view. */
+/** The smallest move (and zoom out, if necessary) that brings `start` to `end` into view. */
 export function reveal(view: Viewport, start: number, end: number, bounds: Bounds): Viewport {
   const length = view.end - view.start;
   const margin = Math.max(length, end - start) * 0.05;
@@ -58,7 +57,7 @@ export function reveal(view: Viewport, start: number, end: number, bounds: Bound
   return view;
 }
 
-/** Round times for axis marks: 1, 2 or 5 times a power of ten apart, at most `most` of them. */
+/** Round times for axis ticks: 1, 2 or 5 times a power of ten apart, at most `most` of them. */
 export function ticks(view: Viewport, most: number): number[] {
   const length = view.end - view.start;
   const least = length / Math.max(most, 1);

@@ -1,6 +1,6 @@
 /**
- * What of a row of thousands is to be drawn: found by its time, and of what is too short to be told apart only as
- * much as can be seen. The cost of a frame so grows with the width of the screen and not with the trace.
+ * The pieces to draw in a row of thousands: found by time, and pieces too short to be distinguished are thinned out.
+ * So the cost of a frame grows with the width of the screen and not with the trace.
  */
 
 import type { Viewport } from "./viewport";
@@ -10,10 +10,10 @@ export interface Piece {
   readonly end: number;
 }
 
-/** Pieces by start time, with what finding one by its end takes. */
+/** Pieces by start time, with an index to find one by its end. */
 export interface Row<T extends Piece> {
   readonly pieces: readonly T[];
-  /** The latest end of the pieces up to each: never falls, also where two overlap. */
+  /** Maximum end of the pieces up to each: monotonic, even if pieces overlap. */
   readonly ends: Float64Array;
 }
 
@@ -27,7 +27,7 @@ export function rowOf<T extends Piece>(pieces: readonly T[]): Row<T> {
   return { pieces, ends };
 }
 
-/** The first piece from `from` on that may end after `time`; the length of the row where none does. */
+/** The first piece from `from` on that may end after `time`; the length of the row if there is none. */
 export function firstEnding<T extends Piece>({ ends }: Row<T>, time: number, from = 0): number {
   let low = from;
   let high = ends.length;
@@ -39,8 +39,10 @@ export function firstEnding<T extends Piece>({ ends }: Row<T>, time: number, fro
   return low;
 }
 
-/** Calls `draw` with every piece in `view` that is longer than `least` (ns), and with one of those that are not for
- * each stretch of that length, in order of time. */
+/**
+ * Calls `draw` with every piece in `view` that is longer than `least` (ns), and with one of the others per interval of
+ * that length, in chronological order.
+ */
 export function eachVisible<T extends Piece>(row: Row<T>, view: Viewport, least: number, draw: (piece: T) => void): void {
   const { pieces } = row;
   let painted = -Infinity;
@@ -50,7 +52,7 @@ export function eachVisible<T extends Piece>(row: Row<T>, view: Viewport, least:
     const short = piece.end - piece.start <= least;
     if (piece.end < view.start) continue;
     if (short && piece.start < painted) {
-      // Nothing up to what ends after the stretch can be longer than it and start in it.
+      // Nothing before the piece that ends after the interval can be longer than the interval and start in it.
       index = firstEnding(row, painted, index + 1) - 1;
       continue;
     }

@@ -5,7 +5,7 @@ export const definitions = {
   errors: "Requests that were answered with a status of 500 or above, or that an exception ended.",
   affected_requests: "Distinct requests that a finding delayed or failed: each counts once, however often it waited.",
   affected_background: "Distinct messages of WebSocket consumers and background tasks that a finding delayed: no requests.",
-  time_lost: "How long the affected requests stood still because of a finding: each instant of a request once, so never more than the requests' durations.",
+  time_lost: "How long the affected requests were delayed by a finding: each instant of a request once, so never more than the requests' durations.",
   occurrences: "How often a finding happened: spans that carry it and have ended.",
   hops: "Crossings between the event loop and a thread within requests: calls through sync_to_async and calls that are submitted to a thread pool.",
   hop_overhead: "What requests lost to hops: queue wait and resume delay, each instant of a request once, so never more than its duration.",

@@ -62,8 +62,8 @@ export const range = {
   zone: "Times in",
   zones: { local: "Local time", utc: "UTC" },
   marks: {
-    live: { name: "Live", meaning: "Data is arriving, and shows up by itself" },
-    quiet: { name: "No new data", meaning: "Nothing has been stored for a while; what comes shows up by itself" },
+    live: { name: "Live", meaning: "New data is stored, and shown automatically" },
+    quiet: { name: "No new data", meaning: "Nothing has been stored for a while; new data is shown automatically" },
     past: { name: "Past", meaning: "A range of the past: nothing new can show up in it" },
     cut: { name: "Cut off", meaning: "The collector does not answer: nothing new shows up" },
   },
@@ -76,7 +76,7 @@ export const api = {
   notJson: "The answer is not JSON.",
   notJsonHint: "Something between this page and the collector answers in its place: a proxy or a login page.",
   status: (line: string) => `The collector answered ${line}.`,
-  statusHint: "Its log says more.",
+  statusHint: "See its log for details.",
   unread: (why: string) => `The page could not read the answer: ${why}`,
   unreadHint: "Reload the page.",
 };
@@ -85,7 +85,7 @@ export const states = {
   loading: (what: string) => `Loading ${what} …`,
   again: "Try again",
   noView: "There is no such view",
-  noViewHint: "The address names none. Go to the {overview}.",
+  noViewHint: "There is no such page. Go to the {overview}.",
   noViewLink: "overview",
   broken: "This view failed",
   brokenHint: (why: string) => `${why}. The rest of the page still works; the browser's console has the details.`,
@@ -100,8 +100,8 @@ export const states = {
   switchOn: "Switch it on, in settings.py:",
   start: "Start the site as ever, and say where to send:",
   orDemo: "Or fill it with a shop that has problems, from a checkout of the source: `make demo`.",
-  arrives: "This page looks again every few seconds and shows what arrives.",
-  storeTitle: "The collector needs a look:",
+  arrives: "This page updates every few seconds.",
+  storeTitle: "The collector reports problems:",
 };
 
 /** Of lists that show a part of what there is. */
@@ -146,13 +146,13 @@ export const store = {
 
 export const signIn = {
   title: "Sign in",
-  why: "This collector asks who is there before it shows anything.",
+  why: "This collector requires you to sign in.",
   name: "Name",
   password: "Password",
   submit: "Sign in",
   busy: "Signing in …",
   provider: "Sign in with your organisation",
-  forgotten: "Forgot the password? Whoever runs the collector can set a new one.",
+  forgotten: "Forgot the password? The collector's administrator can set a new one.",
   as: (name: string) => `Signed in as ${name}`,
 };
 

@@ -10,8 +10,8 @@ import * as alerting from "./alerting";
 import { definitions } from "./definitions";
 import * as pages from "./pages";
 import * as problems from "./problems";
-import * as words from "./words";
+import * as terms from "./terms";
 
-export const text = { ...frame, ...pages, ...problems, ...alerting, ...words, definitions };
+export const text = { ...frame, ...pages, ...problems, ...alerting, ...terms, definitions };
 
 export type Messages = typeof text;

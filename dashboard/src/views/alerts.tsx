@@ -1,4 +1,4 @@
-/** What fires, the rules behind it, what is muted, and who was told. */
+/** Firing alerts, rules, silences and deliveries. */
 
 import type { JSX } from "preact";
 import { question } from "../api/client";
@@ -13,7 +13,7 @@ import { RulesTab } from "../widgets/rules";
 import { SilencesTab } from "../widgets/silences";
 import { Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { AgoText } from "../widgets/words";
+import { AgoText } from "../widgets/atoms";
 
 const words = text.alerts;
 const TABS = ["alerts", "rules", "silences", "deliveries"] as const;
@@ -44,7 +44,7 @@ export function Alerts(): JSX.Element {
   );
 }
 
-/** Whether alerting works, before what it says. */
+/** The state of alerting itself. */
 function Status(): JSX.Element {
   const { data } = useLive(question("GET alerts/status", {}), true);
   if (data === null) return <p class="muted small">&nbsp;</p>;

@@ -1,4 +1,4 @@
-/** Who waits for whom: right now, by thread role, as a matrix, and what the shared thread did. */
+/** Waiters and holders: current waits, waits by thread role, the matrix, and the use of the shared thread. */
 
 import type { JSX } from "preact";
 import { question } from "../api/client";
@@ -9,14 +9,14 @@ import { text } from "../text";
 import { LiveWaits } from "../widgets/live-waits";
 import { linkTo, route, scope } from "../widgets/location";
 import { Matrix } from "../widgets/matrix";
-import { Occupied } from "../widgets/occupied";
+import { SharedThreadChart } from "../widgets/shared-thread-chart";
 import { Pools } from "../widgets/pools";
 import { Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { Cell, Meter } from "../widgets/words";
+import { Cell, Meter } from "../widgets/atoms";
 
 const words = text.contention;
-/** More rows and columns than these no eye follows. */
+/** More rows and columns would be unreadable. */
 const MATRIX_SIZE = 10;
 
 export function Contention(): JSX.Element {
@@ -53,7 +53,7 @@ function Body({ data, executor }: { data: ContentionData; executor: string }): J
       )}
       <Matrix data={data} />
       <Roles roles={data.roles} />
-      <Occupied shared={data.shared} />
+      <SharedThreadChart shared={data.shared} />
       <Pools />
     </>
   );

@@ -1,4 +1,4 @@
-/** One problem: what happens, where, who suffers, what to do. */
+/** One finding: what happens, where, who is affected, what to change. */
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
@@ -19,7 +19,7 @@ import { Prose, Rich } from "../widgets/rich";
 import { Source } from "../widgets/source";
 import { Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { AgoText, CallSiteText, Cut, KindBadge, Meter, TraceLink } from "../widgets/words";
+import { AgoText, CallSiteText, Cut, KindBadge, Meter, TraceLink } from "../widgets/atoms";
 
 const say = text.finding;
 
@@ -90,7 +90,7 @@ function Detail({ finding, onChange }: { finding: FindingDetail; onChange: () =>
   );
 }
 
-/** For what of the site the work was done, what the exception said, and what became of it. */
+/** The application object, the exception's message, and the outcome. */
 function About({ finding }: { finding: FindingDetail }): JSX.Element | null {
   const { user_object: object, library_site: library, holder_query: query, message, outcome } = finding;
   const rows: [string, string][] = [];
@@ -201,7 +201,7 @@ function WhatToDo({ advice }: { advice: Advice }): JSX.Element {
   );
 }
 
-/** As many as the collector answers with at most. */
+/** The collector's limit. */
 const HOLDERS_KEPT = 20;
 
 function Holders({ finding }: { finding: FindingDetail }): JSX.Element | null {
@@ -268,7 +268,7 @@ function Chain({ chain }: { chain: readonly string[] }): JSX.Element | null {
   );
 }
 
-/** The application's frames first; those of libraries are one press away. */
+/** The application's frames; those of libraries are folded. */
 function Stack({ finding }: { finding: FindingDetail }): JSX.Element | null {
   const [all, setAll] = useState(false);
   if (finding.stack.length === 0) return null;
@@ -305,7 +305,7 @@ function Spread({ finding }: { finding: FindingDetail }): JSX.Element | null {
   );
 }
 
-/** The first sight of each version it was seen in. */
+/** When each version was first seen. */
 function markersOf({ by_release: releases }: FindingDetail): Marker[] {
   return releases.flatMap(({ version, first_seen: seen }) => {
     const ns = momentNs(seen);

@@ -1,4 +1,4 @@
-/** Every problem found, to be filtered and sorted. */
+/** All findings, with filters and sorting. */
 
 import type { JSX } from "preact";
 import { question } from "../api/client";
@@ -20,7 +20,7 @@ const KIND_OPTIONS: readonly (readonly [string, string])[] = [
   ...KINDS.map((kind) => [kind, wordsOf(kind).label] as const),
 ];
 const STATE_OPTIONS = Object.entries(words.states);
-/** What '' asks for: problems that nobody has dealt with, and those that came back. */
+/** The default: findings without a decision, and regressed ones. */
 const OPEN = ["open", "regressed"] as const;
 const FILTERS = ["kind", "state", "route", "q"] as const;
 

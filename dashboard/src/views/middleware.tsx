@@ -12,7 +12,7 @@ import { Pager, pageOf } from "../widgets/pager";
 import { Prose, Rich } from "../widgets/rich";
 import { Nothing, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { AgoText, CallSiteText, Cell, Cut, Meter } from "../widgets/words";
+import { AgoText, CallSiteText, Cell, Cut, Meter } from "../widgets/atoms";
 
 const words = text.middleware;
 const ROWS = 25;

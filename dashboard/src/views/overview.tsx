@@ -1,4 +1,4 @@
-/** Is anything wrong, and where to click. */
+/** Health of the services, and links to the problems. */
 
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
@@ -15,7 +15,7 @@ import { linkTo, range, scope } from "../widgets/location";
 import { Prose, Rich } from "../widgets/rich";
 import { NoData, Shown } from "../widgets/states";
 import { useLive } from "../widgets/use-live";
-import { CallSiteText, FindingLink, Meter, now } from "../widgets/words";
+import { CallSiteText, FindingLink, Meter, now } from "../widgets/atoms";
 
 const words = text.overview;
 const { columns } = words;
@@ -44,7 +44,7 @@ export function Overview(): JSX.Element {
   );
 }
 
-/** Beyond these, the table of services says the rest. */
+/** Further ones are in the table of services. */
 const VERDICTS_SHOWN = 3;
 
 function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }): JSX.Element {
@@ -72,7 +72,7 @@ function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }): JSX.Element {
   );
 }
 
-/** Of when a verdict speaks: of the range up to now, or up to where its data ends. */
+/** The time of a verdict: the range up to now, or the end of its data. */
 function When({ untilNs }: { untilNs: number | null }): JSX.Element {
   const shown = rangeText(range.value, zone.value);
   const stale = untilNs !== null && isLive(range.value) && !isCurrent(untilNs, now.value);
@@ -165,7 +165,7 @@ function ServiceRow({ health }: { health: ServiceHealth }): JSX.Element {
   );
 }
 
-/** A figure that only asgiscope can give: where it does not run, nothing is known. */
+/** A figure that needs asgiscope in the service: otherwise unknown. */
 function Watched(props: { health: ServiceHealth; label: string; children: ComponentChildren }): JSX.Element {
   return (
     <td class={`num ${props.health.watched ? "" : "none"}`} data-label={props.label}>
@@ -174,7 +174,7 @@ function Watched(props: { health: ServiceHealth; label: string; children: Compon
   );
 }
 
-/** A number, marked where it is not good: most are, and a page full of ticks says nothing. */
+/** A number, marked only if it is not good: most are. */
 function Graded({ level, text }: { level: Level; text: string }): JSX.Element {
   if (level === "good") return <>{text}</>;
   return (
@@ -204,7 +204,7 @@ function TopFindings({ data, question }: { data: OverviewData; question: string 
 function Series({ data }: { data: OverviewData }): JSX.Element {
   const series = useMemo(() => seriesOf(data), [data]);
   const markers = useMemo(() => markersOf(data.releases), [data]);
-  // A flat line of what nobody watched would read as an all-clear.
+  // A flat line for unwatched loops would look like a good result.
   const watched = data.services.some((health) => health.watched);
   return (
     <section class="charts" aria-label={words.series}>
@@ -222,7 +222,7 @@ function Series({ data }: { data: OverviewData }): JSX.Element {
   );
 }
 
-/** A line for each version that was seen for the first time; its service is named where several are shown. */
+/** A line for the first appearance of each version; with its service if several are shown. */
 function markersOf(releases: readonly ReleaseMarker[]): Marker[] {
   const several = new Set(releases.map(({ service }) => service)).size > 1;
   return releases.map(({ time_ns: ns, version, service }) => ({

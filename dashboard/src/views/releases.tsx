@@ -1,4 +1,4 @@
-/** Did the fix work? Two releases or two periods side by side. */
+/** Comparison of two releases or two periods. */
 
 import type { JSX } from "preact";
 import { question } from "../api/client";
@@ -13,7 +13,7 @@ import { useLive } from "../widgets/use-live";
 const words = text.releases;
 
 export function Releases(): JSX.Element {
-  // Releases are further apart than what the overview looks at: all that is stored can be chosen.
+  // Releases are further apart than the overview's range: offer all that are stored.
   const { service, environment } = scope.value;
   const asked = useLive(question("GET releases", { service, environment, since: "30d" }), true);
   return (

@@ -1,4 +1,4 @@
-/** One request as lanes of threads: what ran, what waited, and for whom. */
+/** One request as lanes of threads: what ran, what waited, and for what. */
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -27,10 +27,10 @@ import { useLive } from "../widgets/use-live";
 
 const words = text.trace;
 
-/** Spans asked for at first, and at most: the API gives no more. */
+/** Number of spans requested at first, and the API's limit. */
 const LIMIT = 2_000;
 const MOST = 20_000;
-/** Spans of a trace this young may still be on their way. */
+/** Spans of a trace younger than this may still arrive. */
 const SETTLED_MS = 60_000;
 
 function canChange(trace: TraceData): boolean {
@@ -108,7 +108,7 @@ function Detail({ trace, limit }: { trace: TraceData; limit: number }): JSX.Elem
   );
 }
 
-/** The address holds a span's id alone, or `trace/span` for one of another trace. */
+/** The URL has a span id alone, or `trace/span` for a span of another trace. */
 function selectedOf(spans: readonly Span[], traceId: string, param: string): Span | null {
   if (param === "") return null;
   const key = param.includes("/") ? param : `${traceId}/${param}`;
@@ -142,7 +142,7 @@ function Head({ trace, root, verdicts }: { trace: TraceData; root: Span | null; 
   );
 }
 
-/** For a colleague, a report, or Perfetto. */
+/** Downloads, also for Perfetto. */
 function Download({ id, format, label }: { id: string; format: "otlp-json" | "chrome"; label: string }): JSX.Element {
   const { url } = question("GET traces/{trace_id}/export", { format }, id);
   return <a href={url} download>{label}</a>;
@@ -163,7 +163,7 @@ function Truncated({ trace, limit }: { trace: TraceData; limit: number }): JSX.E
   );
 }
 
-/** Says what the keys selected to who cannot see it. */
+/** Announces the selected span to screen readers. */
 function Announced({ span, traceId }: { span: Span | null; traceId: string }): JSX.Element {
   const [said, setSaid] = useState("");
   useEffect(() => {

@@ -11,7 +11,7 @@ import { FilterBar, SelectFilter, TextFilter } from "../widgets/filters";
 import { linkTo, route, scope } from "../widgets/location";
 import { Failure, NoData, Nothing, Shown } from "../widgets/states";
 import { useLive, useSteady } from "../widgets/use-live";
-import { Cell, Meter } from "../widgets/words";
+import { Cell, Meter } from "../widgets/atoms";
 
 const words = text.traces;
 const PAGE_SIZE = 50;
@@ -69,7 +69,7 @@ export function Traces(): JSX.Element {
   );
 }
 
-/** The first page stays current; older ones are fetched when asked for, and stay. */
+/** The first page stays current; older ones are fetched on demand, and stay. */
 function TraceList(props: { first: TracesData; question: string; older: (beforeNs: number) => Question<TracesData> }): JSX.Element {
   const [olderPages, setOlderPages] = useState<TraceSummary[]>([]);
   const [next, setNext] = useState<number | null | undefined>(undefined);
@@ -86,7 +86,7 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
     setFailure(null);
     try {
       const page = await ask(props.older(olderThan(nextBeforeNs)), closing.current.signal);
-      // What stood on the first page when the older ones began moves off it as new traces arrive: keep it.
+      // New traces push rows off the first page after the older ones were requested: keep those rows.
       setOlderPages((pages) => withoutDoubles([...pages, ...(pages.length === 0 ? shown : []), ...page.traces]));
       setNext(page.next_before_ns);
     } catch (error) {
@@ -134,7 +134,7 @@ function TraceList(props: { first: TracesData; question: string; older: (beforeN
 
 function TraceRow({ trace, longest }: { trace: TraceSummary; longest: number }): JSX.Element {
   const time = (ns: number): string => (ns > 0 ? duration(ns) : "");
-  // What was refused before it was routed has a method and no route.
+  // A request refused before routing has a method and no route.
   const routed = trace.method === "" || trace.route !== "" ? trace.route : text.traces.noRoute;
   const request = [trace.method, routed].filter((part) => part !== "").join(" ") || trace.name;
   return (

@@ -1,4 +1,4 @@
-/** Alerts as a table: what, how bad, since when, and where to go from there. */
+/** Alerts as a table: what, how severe, since when, and links. */
 
 import type { JSX } from "preact";
 import type { Alert, AlertState, Severity } from "../api/types";
@@ -9,7 +9,7 @@ import { text } from "../text";
 import { Icon } from "./icon";
 import { linkTo } from "./location";
 import { Prose } from "./rich";
-import { AgoText, Cell, TraceLink } from "./words";
+import { AgoText, Cell, TraceLink } from "./atoms";
 
 const words = text.alerts;
 
@@ -109,14 +109,14 @@ function AlertRow({ alert }: { alert: Alert }): JSX.Element {
   );
 }
 
-/** Thread role, route, environment: what tells this alert from the others of its rule. */
+/** Thread role, route, environment: what distinguishes alerts of one rule. */
 function whereText({ labels }: Alert): string {
   const role = labels["executor"] ?? "";
   const parts = [role === "" ? "" : roleName(role), labels["route"] ?? "", labels["environment"] ?? ""];
   return parts.filter((part) => part !== "").join(" · ");
 }
 
-/** The collector writes an address with its own name; only the trace's id is taken from it. */
+/** The collector's URL has its own host name; only the trace's id is used. */
 function TraceOf({ url }: { url: string }): JSX.Element | null {
   const id = /\/traces\/([0-9a-f]{32})$/u.exec(url)?.[1];
   return id === undefined ? null : <TraceLink id={id}>{words.toTrace}</TraceLink>;

@@ -1,11 +1,11 @@
-/** Small rows of bars: a trend beside a name, and how often what took how long. */
+/** Small bar charts: a trend beside a name, and a distribution of durations. */
 
 import type { JSX } from "preact";
 import type { Bucket } from "../api/types";
 import { count, duration } from "../model/format";
 import { text } from "../text";
 
-/** Counts in equal steps of time, oldest first. */
+/** Counts per step of time, oldest first. */
 export function Sparkline({ values }: { values: readonly number[] }): JSX.Element {
   const peak = values.reduce((most, value) => Math.max(most, value), 0);
   const sum = values.reduce((total, value) => total + value, 0);
@@ -18,12 +18,12 @@ export function Sparkline({ values }: { values: readonly number[] }): JSX.Elemen
   );
 }
 
-/** What is not nothing shows. */
+/** Non-zero values are always visible. */
 function height(value: number, peak: number): number {
   return value === 0 ? 0 : Math.max(8, (value / peak) * 100);
 }
 
-/** Occurrences by what one cost. */
+/** Distribution of the cost of occurrences. */
 export function Distribution({ buckets }: { buckets: readonly Bucket[] }): JSX.Element {
   const peak = buckets.reduce((most, bucket) => Math.max(most, bucket.count), 0);
   const [first, last] = [buckets[0], buckets.at(-1)];

@@ -10,7 +10,7 @@ import { setRange } from "./location";
 import { theme } from "./preferences";
 import { Rich } from "./rich";
 
-/** A moment worth a line across the series. */
+/** An event marked with a vertical line. */
 export interface Marker {
   /** Seconds since the epoch. */
   time: number;
@@ -24,18 +24,18 @@ export interface ChartProps {
   values: readonly number[];
   format: (value: number) => string;
   colour: string;
-  /** The greatest value that the scale shows at least, so that noise does not look like a mountain. */
+  /** The scale shows at least this value, so that noise does not look large. */
   least: number;
   bars?: boolean;
   markers?: readonly Marker[];
-  /** A value worth a line across. */
+  /** A value marked with a horizontal line. */
   limit?: number;
 }
 
 const HEIGHT = 132;
-/** Charts of one page point at the same moment. */
+/** The cursor is shared by all charts of a page. */
 const SYNC = "series";
-/** A drag shorter than this is a press, CSS pixels. */
+/** A shorter drag is a click, CSS pixels. */
 const LEAST_DRAG = 8;
 
 export function Chart(props: ChartProps): JSX.Element {
@@ -122,7 +122,7 @@ function clockLabel(seconds: number, splits: readonly number[]): string {
     : time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...timeZone });
 }
 
-/** A stretch dragged over becomes the time range that is looked at. */
+/** A dragged selection becomes the time range. */
 function rangeBySelection(): uPlot.Plugin {
   return {
     hooks: {
@@ -156,7 +156,7 @@ function limitLine(limit: number, colour: string): uPlot.Plugin {
   };
 }
 
-/** Dashed lines, each with a flag on top: a release is no series. */
+/** Dashed lines, each with a flag on top: a release is not a series. */
 function markerLines(markers: () => readonly Marker[], colour: string): uPlot.Plugin {
   return {
     hooks: {
@@ -186,7 +186,7 @@ function markerLines(markers: () => readonly Marker[], colour: string): uPlot.Pl
   };
 }
 
-/** The value under the pointer, in the corner of the plot; beside a marker, its label too. */
+/** The value under the pointer, in the corner of the plot; beside a marker, also its label. */
 function readout(format: (value: number) => string, markers: () => readonly Marker[]): uPlot.Plugin {
   const label = document.createElement("div");
   label.className = "readout";

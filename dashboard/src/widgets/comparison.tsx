@@ -1,4 +1,4 @@
-/** The two sides of a comparison: what became of each finding, the figures, and how alike the traffic was. */
+/** The two sides of a comparison: verdict of each finding, the figures, and how similar the traffic was. */
 
 import type { JSX } from "preact";
 import type { Comparison, FindingChange, RouteTraffic, Side } from "../api/types";
@@ -8,7 +8,7 @@ import { text } from "../text";
 import { Icon } from "./icon";
 import { linkTo } from "./location";
 import { Prose } from "./rich";
-import { CallSiteText, Cell, Cut, KindBadge } from "./words";
+import { CallSiteText, Cell, Cut, KindBadge } from "./atoms";
 
 const words = text.releases;
 const MINUS = "\u2212";
@@ -29,7 +29,7 @@ export function ComparisonBody({ data }: { data: Comparison }): JSX.Element {
   );
 }
 
-/** `2 gone · 1 worse`: the answer before the tables. */
+/** `2 gone · 1 worse`: a summary before the tables. */
 function Tally({ findings }: { findings: readonly FindingChange[] }): JSX.Element {
   const kinds = (["worse", "new", "gone", "better"] as const)
     .map((verdict) => [verdict, findings.filter((finding) => finding.verdict === verdict).length] as const)

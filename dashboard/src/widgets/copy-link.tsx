@@ -1,4 +1,4 @@
-/** A link to exactly what is shown: a range that ends now is fixed to the moment of copying. */
+/** A link to exactly what is shown: a range that ends now is fixed at the time of copying. */
 
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -17,7 +17,7 @@ function say(message: string): void {
   timer = setTimeout(() => (said.value = ""), 4000);
 }
 
-/** Who follows it later sees the same data; the live view is one press on a quick range away. */
+/** Whoever opens it later sees the same data; a quick range returns to the live view. */
 export function linkToWhatIsShown(now: number): string {
   const { view, id, params } = route.peek();
   const { start, end } = boundsOf(range.peek(), now);
@@ -29,9 +29,9 @@ export function copyLink(): void {
   copyText(linkToWhatIsShown(Date.now()), text.scope.copied);
 }
 
-/** Put `value` on the clipboard and say that it is there. */
+/** Copy `value` to the clipboard and confirm it. */
 export function copyText(value: string, done: string): void {
-  // Only where the browser offers it: not on plain HTTP from another machine.
+  // Browsers offer the clipboard only on HTTPS or on the same machine.
   if (!("clipboard" in navigator)) {
     say(text.scope.notCopied);
     return;
@@ -50,7 +50,7 @@ export function CopyLink(): JSX.Element {
   );
 }
 
-/** What copying came to, for a few seconds. */
+/** The result of copying, for a few seconds. */
 export function Toast(): JSX.Element {
   return (
     <div class="toast" role="status">

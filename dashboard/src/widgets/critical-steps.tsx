@@ -1,10 +1,10 @@
-/** The critical path in words: its longest steps, in order. */
+/** The critical path as text: its longest steps, in order. */
 
 import type { JSX } from "preact";
 import { type CriticalPath, longestSteps } from "../model/critical";
 import { duration, percent } from "../model/format";
 import { text } from "../text";
-import { Meter } from "./words";
+import { Meter } from "./atoms";
 
 const MOST = 8;
 const words = text.trace;
@@ -17,7 +17,7 @@ export interface CriticalStepsProps {
 
 export function CriticalSteps({ path, selected, onSelect }: CriticalStepsProps): JSX.Element | null {
   const steps = longestSteps(path, MOST);
-  // A request that is its own path says nothing that the shares do not.
+  // A path of one step adds nothing to the shares.
   if (path.steps.length < 2) return null;
   const whole = path.steps.reduce((sum, { start, end }) => sum + end - start, 0);
   return (

@@ -1,4 +1,4 @@
-/** Who was told: the receivers with a test button, and every message with every attempt. */
+/** Receivers with a test button, and every notification with its attempts. */
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
@@ -11,7 +11,7 @@ import { linkTo, range, route } from "./location";
 import { Rich } from "./rich";
 import { Nothing, Shown } from "./states";
 import { useLive } from "./use-live";
-import { AgoText } from "./words";
+import { AgoText } from "./atoms";
 
 const words = text.deliveries;
 

@@ -1,11 +1,11 @@
-/** Controls whose values stand in the address. */
+/** Controls whose values are in the URL. */
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { text } from "../text";
 import { route, setParams } from "./location";
 
-/** A filter that changes takes the reader back to the first page. */
+/** A changed filter returns to the first page. */
 function apply(name: string, value: string, push: boolean): void {
   setParams({ [name]: value, page: "" }, push);
 }
@@ -43,7 +43,7 @@ export function SelectFilter(props: {
   );
 }
 
-/** Milliseconds without a keystroke after which a text is searched for. */
+/** Delay after the last keystroke before a search starts, ms. */
 const TYPING_MS = 250;
 
 export function TextFilter(props: {
@@ -51,7 +51,7 @@ export function TextFilter(props: {
   label: string;
   placeholder: string;
   choices?: readonly string[];
-  /** The key that leads here from anywhere on the page. */
+  /** The key that moves the focus here. */
   focusKey?: string;
 }): JSX.Element {
   const input = useRef<HTMLInputElement>(null);
@@ -92,7 +92,7 @@ export function TextFilter(props: {
   );
 }
 
-/** Let `key` put the cursor into `input`, unless the reader is writing somewhere. */
+/** Let `key` move the focus to `input`, unless the user is typing elsewhere. */
 export function useFocusKey(key: string | undefined, input: { current: HTMLInputElement | null }): void {
   useEffect(() => {
     if (key === undefined) return undefined;

@@ -6,7 +6,7 @@ import { count, duration, plural, significant } from "../model/format";
 import { victimsText } from "../model/victims";
 import { text } from "../text";
 import { linkTo } from "./location";
-import { AgoText, Cell, Meter, TraceLink } from "./words";
+import { AgoText, Cell, Meter, TraceLink } from "./atoms";
 
 const words = text.finding;
 
@@ -80,7 +80,7 @@ export function ByVictim({ rows }: { rows: readonly VictimRoute[] }): JSX.Elemen
   );
 }
 
-/** Shown where there is more than one to tell apart. */
+/** Shown if there is more than one version. */
 export function ByRelease({ rows }: { rows: readonly FindingRelease[] }): JSX.Element | null {
   if (rows.length < 2 && (rows[0]?.version ?? "") === "") return null;
   const most = rows.reduce((max, row) => Math.max(max, row.per_thousand_requests), 0);
@@ -120,7 +120,7 @@ export function ByRelease({ rows }: { rows: readonly FindingRelease[] }): JSX.El
   );
 }
 
-/** The traces that show it: those stored with what they went through, the others by their id. */
+/** Traces with the finding: stored ones with their figures, the others by id. */
 export function Evidence({ finding }: { finding: FindingDetail }): JSX.Element {
   const known = new Map(finding.evidence.map((trace) => [trace.trace_id, trace]));
   return (

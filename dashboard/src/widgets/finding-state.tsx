@@ -1,4 +1,4 @@
-/** What was decided about a finding, and the buttons to decide. */
+/** The state of a finding, and the buttons to decide. */
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
@@ -7,7 +7,7 @@ import type { Decision, FindingState, State } from "../api/types";
 import { text } from "../text";
 import { Icon } from "./icon";
 import { Rich } from "./rich";
-import { AgoText } from "./words";
+import { AgoText } from "./atoms";
 
 const words = text.finding;
 
@@ -21,7 +21,7 @@ export function StateBadge({ state }: { state: State }): JSX.Element | null {
   );
 }
 
-/** The state as it stands, who decided it, and what can be done. `onChange` is called once it is stored. */
+/** The current state, who set it, and the possible actions. `onChange` is called once a decision is stored. */
 export function StateBox({ id, state, onChange }: { id: string; state: FindingState; onChange: () => void }): JSX.Element {
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);

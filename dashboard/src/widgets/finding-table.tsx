@@ -10,7 +10,7 @@ import { Sparkline } from "./bars";
 import { StateBadge } from "./finding-state";
 import { Prose } from "./rich";
 import { useSteady } from "./use-live";
-import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter } from "./words";
+import { AgoText, CallSiteText, Cell, FindingLink, KindBadge, Meter } from "./atoms";
 
 const words = text.findings;
 const { columns } = words;
@@ -45,7 +45,7 @@ export function FindingTable(props: { findings: readonly Finding[]; question: st
   );
 }
 
-/** The costliest routes, and how many more there are. */
+/** The routes with the highest cost, and how many more there are. */
 function routesText({ routes }: Finding): string[] {
   const named = routes.filter((route) => route !== "");
   const more = named.length - ROUTES_SHOWN;

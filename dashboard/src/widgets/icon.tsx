@@ -1,4 +1,4 @@
-/** Small drawn signs, so that no meaning hangs on colour alone. */
+/** Small icons, so that nothing is expressed by colour alone. */
 
 import type { JSX } from "preact";
 import { text } from "../text";
@@ -56,7 +56,7 @@ export function Icon({ name }: { name: string }): JSX.Element {
   );
 }
 
-/** A level as colour, sign and (for who cannot see) word. */
+/** A level as colour, icon and (for screen readers) text. */
 export function LevelMark({ level }: { level: Level }): JSX.Element {
   return (
     <span class={`level level-${level}`}>

@@ -1,4 +1,4 @@
-/** What the fillings of the timeline mean. */
+/** The legend of the timeline's fills. */
 
 import type { JSX } from "preact";
 import { text } from "../text";

@@ -1,4 +1,4 @@
-/** What waits right now, on what, since when; the collector says so as it changes. */
+/** Current waits, on what, and since when; updated by the collector's events. */
 
 import type { JSX } from "preact";
 import { unreachableSince } from "../api/live";
@@ -8,9 +8,9 @@ import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
 import { isLive } from "../model/range";
 import { text } from "../text";
+import { CallSiteText, KindBadge, now, TraceLink } from "./atoms";
 import { linkTo, range } from "./location";
 import { Prose } from "./rich";
-import { CallSiteText, KindBadge, now, TraceLink } from "./words";
 
 const words = text.contention;
 
@@ -41,9 +41,9 @@ export function LiveWaits(): JSX.Element {
   );
 }
 
-/** `skewMs`: how far this machine's clock was ahead of the collector's when it told, the way there included. */
+/** `skewMs`: how far this machine's clock was ahead of the collector's, transport time included. */
 function WaitTable({ waiting, skewMs }: { waiting: readonly Waiting[]; skewMs: number }): JSX.Element {
-  // Small differences are the way the message took; the wait itself grows by the second.
+  // Small differences are transport time; the wait itself grows every second.
   const shift = Math.abs(skewMs) > 5_000 ? skewMs : 0;
   return (
     <div class="table-box">

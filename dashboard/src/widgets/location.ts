@@ -1,4 +1,4 @@
-/** Where the reader is: the route of the address, and moves to another. */
+/** The current route, and navigation to another. */
 
 import { computed, signal } from "@preact/signals";
 import { type TimeRange, rangeOf } from "../model/range";
@@ -12,7 +12,7 @@ window.addEventListener("hashchange", () => {
 export const route = computed<Route>(() => parseRoute(hash.value));
 export const service = computed(() => route.value.params["service"] ?? "");
 export const environment = computed(() => route.value.params["environment"] ?? "");
-/** The same object for as long as it says the same. */
+/** The same object while its values are the same. */
 let lastRange: TimeRange = { since: "", until: "" };
 export const range = computed<TimeRange>(() => {
   const next = rangeOf(route.value);
@@ -20,7 +20,7 @@ export const range = computed<TimeRange>(() => {
   return lastRange;
 });
 
-/** What is looked at, as the API's parameters. */
+/** The selected scope, as the API's parameters. */
 export const scope = computed(() => ({
   service: service.value,
   environment: environment.value,
@@ -28,12 +28,12 @@ export const scope = computed(() => ({
   until: range.value.until,
 }));
 
-/** The address of a view, in the service, environment and time range that are looked at now. */
+/** The URL of a view with the current service, environment and time range. */
 export function linkTo(view: ViewName, id = "", params: Readonly<Record<string, string>> = {}): string {
   return href(view, id, { ...shared(route.value), ...params });
 }
 
-/** Change params of the present view; an empty value takes one away. `push` makes it a step to go back to. */
+/** Change parameters of the current view; an empty value removes one. `push` adds a history entry. */
 export function setParams(changes: Readonly<Record<string, string>>, push = true): void {
   const { view, id, params } = route.peek();
   const address = href(view ?? "overview", id, { ...params, ...changes });
@@ -46,7 +46,7 @@ export function setParams(changes: Readonly<Record<string, string>>, push = true
   }
 }
 
-/** Look at another stretch of time. */
+/** Select another time range. */
 export function setRange({ since, until }: TimeRange): void {
   setParams({ since, until, page: "" });
 }

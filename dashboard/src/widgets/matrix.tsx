@@ -1,4 +1,4 @@
-/** The waiter x holder matrix; on a phone its pairs as a list. */
+/** The waiter x holder matrix; a list of pairs on a phone. */
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
@@ -7,7 +7,7 @@ import { count, duration, percent, place } from "../model/format";
 import { heatOf, pairsOf, rowsOf } from "../model/matrix";
 import { text } from "../text";
 import { linkTo } from "./location";
-import { CallSiteText, Cut, Meter, TraceLink } from "./words";
+import { CallSiteText, Cut, Meter, TraceLink } from "./atoms";
 
 const words = text.contention;
 
@@ -102,7 +102,7 @@ function saidOf(data: Contention, cell: CellData): string {
   return words.cell(waiter, data.holders[cell.holder]?.function ?? "", duration(cell.overlap_ns), count(cell.count));
 }
 
-/** The last two parts of a dotted name: a column is narrow. */
+/** The last two parts of a dotted name, because columns are narrow. */
 function shortName(name: string): string {
   return name.split(".").slice(-2).join(".");
 }

@@ -1,4 +1,4 @@
-/** The way from one page of a list to the next. The page is a parameter of the address. */
+/** Pagination of a list. The page is a parameter of the URL. */
 
 import type { JSX } from "preact";
 import { plural } from "../model/format";
@@ -9,16 +9,16 @@ import { route, setParams } from "./location";
 const words = text.findings;
 
 export interface PagerProps {
-  /** The parameter that says which page: 1 where it is not there. */
+  /** The parameter with the page number; 1 if it is missing. */
   name: string;
-  /** Rows of a page, and of all. */
+  /** Rows per page, and in total. */
   size: number;
   total: number;
-  /** What the rows are, one and many. */
+  /** What the rows are, singular and plural. */
   noun: readonly [string, string];
 }
 
-/** The page that the address asks for, from 1 on. */
+/** The page in the URL, from 1. */
 export function pageOf(name: string): number {
   return wholeParam(route.value, name, 1, 1);
 }

@@ -1,4 +1,4 @@
-/** Thread pools: how full they are, and what fills them. */
+/** Thread pools: their utilisation, and what occupies them. */
 
 import type { JSX } from "preact";
 import { question } from "../api/client";
@@ -8,7 +8,7 @@ import { text } from "../text";
 import { linkTo, scope } from "./location";
 import { Pager, pageOf } from "./pager";
 import { useLive } from "./use-live";
-import { Cell, Meter } from "./words";
+import { Cell, Meter } from "./atoms";
 
 const words = text.contention;
 const PAGE = "pools";

@@ -1,11 +1,11 @@
-/** A box that opens below a button, and closes on Escape or a press elsewhere. */
+/** A box that opens below a button, and closes on Escape or a click elsewhere. */
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 export interface PopoverProps {
   id: string;
-  /** What stands on the button; `label` says what it opens. */
+  /** Content of the button; `label` describes what it opens. */
   button: ComponentChildren;
   label: string;
   open: boolean;

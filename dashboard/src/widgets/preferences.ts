@@ -1,4 +1,4 @@
-/** What this browser remembers of its reader: theme and zone. */
+/** Preferences stored in this browser: theme and time zone. */
 
 import { computed, effect, signal } from "@preact/signals";
 import { type Zone, zone } from "../model/format";
@@ -17,18 +17,18 @@ export const themeChoice = signal<ThemeChoice>(remembered("theme", THEMES));
 export const theme = computed(() => (themeChoice.value === "system" ? (systemDark.value ? "dark" : "light") : themeChoice.value));
 zone.value = remembered("zone", ZONES);
 
-// Before anything is drawn: what is drawn on a canvas reads its colours from the page.
+// Before anything is drawn: canvases read their colours from the page.
 effect(() => {
   document.documentElement.dataset["theme"] = theme.value;
 });
 
-/** The choice made before, else the first. */
+/** The stored choice, else the first. */
 function remembered<T extends string>(name: string, choices: readonly [T, ...T[]] | readonly T[]): T {
   const first = choices[0] as T;
   try {
     return choices.find((choice) => choice === localStorage.getItem(`asgiscope.${name}`)) ?? first;
   } catch {
-    return first; // storage is switched off in this browser: the choice lasts as long as the page
+    return first; // storage is disabled in this browser: the choice lasts as long as the page
   }
 }
 

@@ -1,4 +1,4 @@
-/** The time range: quick ones, from and to, a step back, forth and out, in local time or UTC. */
+/** The time range: quick ranges, start and end, buttons to move and zoom out, local time or UTC. */
 
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -12,7 +12,7 @@ import { Icon } from "./icon";
 import { range, setRange } from "./location";
 import { Popover } from "./popover";
 import { chooseZone, ZONES } from "./preferences";
-import { now } from "./words";
+import { now } from "./atoms";
 
 /** Whether the picker is open; a key opens it from anywhere. */
 export const pickerOpen = signal(false);
@@ -43,7 +43,7 @@ export function RangePicker(): JSX.Element {
   );
 }
 
-/** Green only while something is stored now and then: a running site sends its sums every few seconds. */
+/** Longest time without stored data that still counts as live: a running site sends its tallies every few seconds. */
 const QUIET_MS = 90_000;
 
 function isArriving(moment: number): boolean {
@@ -105,7 +105,7 @@ function Absolute(): JSX.Element {
     pickerOpen.value = false;
   };
   const inZone = (next: Zone): void => {
-    // The moments stay, their writing changes.
+    // The times stay, their format changes.
     const now = Date.now();
     const rewritten = (written: string): string => {
       const value = parseTime(written, zone.peek(), now);

@@ -1,13 +1,13 @@
-/** Sentences of the messages with something in them. */
+/** Messages with embedded elements. */
 
 import type { ComponentChildren, JSX } from "preact";
 
-/** Text in which `ticks` mark code. */
+/** Text in which `backticks` mark code. */
 export function Prose({ text }: { text: string }): JSX.Element {
   return <>{text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
 }
 
-/** A message whose {names} in braces are places to fill. What a span says is only ever filled in. */
+/** A message with {placeholders} in braces. Values from spans are only ever inserted as text. */
 export function Rich({ text, ...parts }: { text: string } & Record<string, ComponentChildren>): JSX.Element {
   return (
     <>

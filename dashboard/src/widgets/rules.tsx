@@ -1,4 +1,4 @@
-/** The alert rules: the present value of each beside its limit, its last hour, and one of them whole. */
+/** The alert rules: current value and limit, the last hour, and the details of one. */
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
@@ -13,7 +13,7 @@ import { linkTo, range, route } from "./location";
 import { Prose } from "./rich";
 import { Shown } from "./states";
 import { useLive } from "./use-live";
-import { Cell } from "./words";
+import { Cell } from "./atoms";
 
 const words = text.rules;
 
@@ -38,7 +38,7 @@ function RuleList(): JSX.Element {
                 <th scope="col" class="num">{words.columns.limit}</th>
                 <th scope="col">{words.columns.history}</th>
                 <th scope="col">{words.columns.severity}</th>
-                <th scope="col">{words.columns.told}</th>
+                <th scope="col">{words.columns.receivers}</th>
               </tr>
             </thead>
             <tbody>
@@ -82,7 +82,7 @@ function RuleRow({ rule }: { rule: RuleState }): JSX.Element {
       <td class="wide" data-label={words.columns.severity}>
         <SeverityMark severity={rule.severity} />
       </td>
-      <td class="wide small" data-label={words.columns.told}>{rule.receivers.join(", ") || <span class="muted">{words.everyReceiver}</span>}</td>
+      <td class="wide small" data-label={words.columns.receivers}>{rule.receivers.join(", ") || <span class="muted">{words.everyReceiver}</span>}</td>
     </tr>
   );
 }

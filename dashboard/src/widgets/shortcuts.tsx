@@ -1,4 +1,4 @@
-/** The keys of every page, and the list that explains them. */
+/** Keyboard shortcuts of every page, and their list. */
 
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -12,7 +12,7 @@ import { pickerOpen } from "./range-picker";
 export const helpOpen = signal(false);
 const words = text.keys;
 
-/** Listen to the keys of every page for as long as the frame stands. */
+/** Listen to the shortcuts while the frame is mounted. */
 export function useShortcuts(): void {
   useEffect(() => {
     const keys = new Keys();
@@ -61,7 +61,7 @@ function act(action: Action): void {
   }
 }
 
-/** To the link or button of the row after or before the one that has the focus. */
+/** Move the focus to the link or button of the next or previous row. */
 function moveRow(by: 1 | -1): void {
   const rows = [...document.querySelectorAll<HTMLElement>("main tbody tr")];
   const targets = rows.map((row) => row.querySelector<HTMLElement>("a, button")).filter((target) => target !== null);

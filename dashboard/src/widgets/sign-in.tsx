@@ -1,4 +1,4 @@
-/** Asks who is there, where the collector wants to know; and the way out again. */
+/** The sign-in form, and signing out. */
 
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -50,14 +50,14 @@ export function SignIn(): JSX.Element {
   );
 }
 
-/** Who is signed in and how one may be; null until the collector said. */
+/** The session and the ways to sign in; null until the collector has answered. */
 function useSession(): Session | null {
   const [session, setSession] = useState<Session | null>(null);
   const needed = signInNeeded.value;
   useEffect(() => {
     const closing = new AbortController();
     ask(question("GET session", {}), closing.signal).then(setSession, (error: unknown) => {
-      // The page says elsewhere that nobody answers; without an answer the form of name and password stands.
+      // The page shows elsewhere that the collector does not answer; until it does, show the password form.
       if (!closing.signal.aborted) console.info("Who is signed in is not known.", error);
     });
     return () => closing.abort();
@@ -65,7 +65,7 @@ function useSession(): Session | null {
   return session;
 }
 
-/** Who is signed in, and the way out; nothing where the collector asks nobody. */
+/** The signed-in user with a sign-out button; nothing if the collector has no login. */
 export function SignedIn(): JSX.Element | null {
   const session = useSession();
   if (session === null || !session.required || session.user === "") return null;

@@ -1,4 +1,4 @@
-/** Silences: a form to make one, and those there are. */
+/** Silences: a form to create one, and their list. */
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
@@ -10,7 +10,7 @@ import { text } from "../text";
 import { route, setParams } from "./location";
 import { Shown } from "./states";
 import { useLive } from "./use-live";
-import { AgoText } from "./words";
+import { AgoText } from "./atoms";
 
 const words = text.silences;
 const NONE: Matcher = { name: "alertname", value: "" };

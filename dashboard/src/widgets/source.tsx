@@ -1,4 +1,4 @@
-/** A few lines around a call site, where the site sends them. */
+/** A few lines of source around a call site, if the site sends them. */
 
 import type { JSX } from "preact";
 import type { SourceContext } from "../api/types";

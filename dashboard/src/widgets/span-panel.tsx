@@ -1,4 +1,4 @@
-/** Everything about one span. */
+/** All details of one span. */
 
 import type { JSX } from "preact";
 import * as sem from "../api/semconv";
@@ -10,14 +10,14 @@ import { siteOf, textOf } from "../model/spans";
 import { text } from "../text";
 import { linkTo } from "./location";
 import { Rich } from "./rich";
-import { TraceLink } from "./words";
+import { TraceLink } from "./atoms";
 
 const words = text.trace;
 
 export interface SpanPanelProps {
   span: Span;
   traceId: string;
-  /** For how long the critical path lies on it, ns. */
+  /** How long the critical path is on it, ns. */
   critical: number;
   onClose: () => void;
 }

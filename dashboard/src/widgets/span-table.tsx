@@ -1,4 +1,4 @@
-/** The spans of a trace as a table: the same facts as the timeline, for reading, searching and screen readers. */
+/** The spans of a trace as a table: the timeline's content for reading, searching and screen readers. */
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
@@ -9,11 +9,11 @@ import { duration } from "../model/format";
 import { roleName } from "../model/kinds";
 import { keyOf, phasesOf, textOf } from "../model/spans";
 import { text } from "../text";
-import { Cell } from "./words";
+import { Cell } from "./atoms";
 
 const words = text.trace;
 
-/** Rows built at once: thousands would hold up the page that shows what holds things up. */
+/** Rows rendered at once: thousands would block the page. */
 const ROWS = 200;
 
 export interface SpanTableProps {

@@ -1,4 +1,4 @@
-/** What stands in the place of data while there is none. */
+/** Placeholders while there is no data. */
 
 import type { ComponentChildren, JSX } from "preact";
 import type { ApiError } from "../api/client";
@@ -44,7 +44,7 @@ export function Nothing({ title, children }: { title: string; children?: Compone
   );
 }
 
-/** No data at all in the range: most likely nothing was ever sent, so say how. */
+/** No data at all in the range: most likely nothing was ever sent, so show how to send. */
 export function NoData({ what }: { what: string }): JSX.Element {
   const endpoint = new URL(".", window.location.href).href.replace(/\/$/u, "");
   const { view } = route.value;
@@ -75,7 +75,7 @@ export function NoData({ what }: { what: string }): JSX.Element {
   );
 }
 
-/** Data, or what stands in its place; data that was there stays while newer answers fail. */
+/** Data, or its placeholder; existing data stays while newer requests fail. */
 export function Shown<T>(props: {
   asked: { data: T | null; error: ApiError | null; refresh: () => void };
   what: string;

@@ -19,7 +19,7 @@ const hints = words.keyHints;
 export interface TimelineProps {
   timeline: Model;
   selected: string | null;
-  /** What the search found, by start time; null where nothing is searched for. */
+  /** Search result by start time; null without a search. */
   matches: readonly string[] | null;
   critical: CriticalPath;
   criticalOnly: boolean;
@@ -36,7 +36,7 @@ interface Pointed {
 
 const ZOOM_STEP = 1.5;
 const PAN_STEP = 80;
-/** No higher than this; longer traces scroll within. */
+/** Largest height; taller traces scroll. */
 const MOST_HEIGHT = 620;
 
 export function Timeline(props: TimelineProps): JSX.Element {
@@ -57,7 +57,7 @@ export function Timeline(props: TimelineProps): JSX.Element {
       onHover: (hit, x, y) => setPointed(hit === null ? null : { hit, x, y }),
       onSelect: (key) => {
         latest.current.onSelect(key);
-        // On a phone the sheet that opens may cover what was tapped on.
+        // On a phone the panel that opens may cover the tapped span.
         requestAnimationFrame(() => scroller.current?.scrollIntoView({ block: "nearest" }));
       },
     });

@@ -12,9 +12,8 @@ export interface Asked<T> extends LiveState<T> {
 }
 
 /**
- * The answer to `question`, kept current.
- *
- * While a changed question is on its way, the answer to the one before stays, marked stale, if `keep` is set.
+ * The response to `question`, kept current. While a changed request is running, the previous response stays, marked
+ * stale, if `keep` is set.
  */
 export function useLive<T>(question: Question<T>, keep: boolean, again?: (data: T) => boolean): Asked<T> {
   const live = useMemo(() => new Live<T>(again), []);
@@ -23,7 +22,7 @@ export function useLive<T>(question: Question<T>, keep: boolean, again?: (data: 
   return { ...live.state.value, refresh: live.refresh };
 }
 
-/** Hear from the collector what is stored and what waits, in the service and environment that are looked at. */
+/** Follow the collector's events for the selected service and environment. */
 export function useStream(): void {
   const [chosen, where] = [service.value, environment.value];
   const closed = signInNeeded.value;
@@ -33,7 +32,7 @@ export function useStream(): void {
 export interface Steady<T> {
   shown: T;
   held: boolean;
-  /** To be spread on the element that holds the list. */
+  /** Props for the element that contains the list. */
   hold: {
     onPointerEnter: (event: PointerEvent) => void;
     onPointerLeave: () => void;
@@ -42,7 +41,7 @@ export interface Steady<T> {
   };
 }
 
-/** `data`, standing still while a mouse points at it or the keyboard is in it: rows do not move away. */
+/** `data`, frozen while a mouse points at it or it has the keyboard focus, so that rows do not move away. */
 export function useSteady<T>(data: T, question: string): Steady<T> {
   const [pointed, setPointed] = useState(false);
   const [focused, setFocused] = useState(false);

@@ -1,4 +1,4 @@
-/** What the collector warns of: its store, its disk, its rules; clocks of senders, and names that it sums. */
+/** The collector's warnings: its store, disk and rules; senders' clocks, and combined names. */
 
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -58,7 +58,7 @@ function warningsOf({ reason, warnings, status }: Health): string[] {
   return [reason, ...ofStore, ...warnings].filter((warning) => warning !== "");
 }
 
-/** Asked now and every half minute while the page is seen. */
+/** Requested now and every half minute while the page is visible. */
 function useHealth(): Health | null {
   const [health, setHealth] = useState<Health | null>(null);
   useEffect(() => {

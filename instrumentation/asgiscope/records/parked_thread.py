@@ -40,5 +40,5 @@ class Parked(Scope):
 
     @property
     def parked_ns(self) -> int:
-        """How long the thread stood still."""
+        """How long the thread was parked."""
         return max(self.ended - self.started - self.busy_ns, 0)

@@ -76,7 +76,7 @@ def summary(
     match kind:
         case FindingKind.LOOP_BLOCKED:
             text = f"{who} blocked the event loop for {length} in all, {often}{where}{what}"
-            effect = "stood still"
+            effect = "delayed"
         case FindingKind.CONTENTION:
             held = f" while `{holder}` held it most" if holder else ""
             text = f"{who} waited {length} in all, {often}, for {thread}{held}{where}{what}"

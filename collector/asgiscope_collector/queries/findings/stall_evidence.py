@@ -52,7 +52,7 @@ def _awaited_line(found: Mapping[str, Any]) -> str:
         line += f" {thread}"
     elif name:
         line += f" that {thread} has to give"
-    return f"{line}, which stood at {site}." if name and site else f"{line}."
+    return f"{line}, which was at {site}." if name and site else f"{line}."
 
 
 def _counted_line(found: Mapping[str, Any]) -> str:

@@ -1,19 +1,19 @@
-/** Bars too narrow to have an inside: neighbours of one colour become one stroke. */
+/** Runs of bars that are too narrow to have an inside: neighbours of one colour become one stroke. */
 
 import type { Brush, Rect } from "./paint";
 import type { Colour } from "./palette";
 
-/** How far apart two may be and still look like one, CSS pixels. */
+/** Largest distance between two bars of a run, CSS pixels. */
 const GAP = 0.5;
 
-export class Slivers {
+export class NarrowBarRun {
   #colour: Colour = "bg";
   #dimmed = false;
   #rect: Rect | null = null;
 
   constructor(readonly brush: Brush) {}
 
-  /** The next of a row, from left to right. */
+  /** Add the next bar of a row, from left to right. */
   add(colour: Colour, rect: Rect, dimmed: boolean): void {
     const open = this.#rect;
     const goesOn = open !== null && rect.y === open.y && rect.x - (open.x + open.width) <= GAP;
@@ -27,7 +27,7 @@ export class Slivers {
     this.#dimmed = dimmed;
   }
 
-  /** Draw what is open: before anything that is to lie over it, and at the end of a row. */
+  /** Draw the open run: before anything that covers it, and at the end of a row. */
   flush(): void {
     if (this.#rect !== null) this.brush.sliver(this.#colour, this.#rect, this.#dimmed);
     this.#rect = null;

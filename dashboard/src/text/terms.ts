@@ -17,7 +17,7 @@ export const kinds = {
     one: "stall",
     many: "stalls",
     cost: "blocked",
-    meaning: "Synchronous work ran on the event loop: every request of the process stood still meanwhile.",
+    meaning: "Synchronous work ran on the event loop: every request of the process was blocked meanwhile.",
   },
   contention: {
     label: "Contention",
@@ -52,7 +52,7 @@ export const kinds = {
     one: "time",
     many: "times",
     cost: "parked",
-    meaning: "A thread stood still in async_to_sync while a coroutine ran elsewhere.",
+    meaning: "A thread was parked in async_to_sync while a coroutine ran elsewhere.",
   },
   connection_wait: {
     label: "Connection wait",
@@ -125,7 +125,7 @@ export const slices = {
   blocking: { label: "blocked the loop", meaning: "its own synchronous code ran on the event loop" },
   query: { label: "query", meaning: "a database query ran" },
   run: { label: "run in a thread", meaning: "a bridge call ran, no query among it" },
-  stalled: { label: "loop stall suffered", meaning: "other requests blocked the event loop" },
+  stalled: { label: "delayed by loop stalls", meaning: "other requests blocked the event loop" },
   wait: { label: "queue wait", meaning: "a bridge call waited for its thread" },
   resume: { label: "resume delay", meaning: "a bridge call had returned, the loop was busy" },
   other: { label: "other", meaning: "the request's own code on the loop, and what it awaited" },
@@ -150,17 +150,17 @@ export const span = {
   moreHolders: (count: number) => `and ${count} more holders`,
   idle: (time: string) => `no call held it for ${time} of the wait`,
   ofRoute: (call: string, route: string) => `${call} of ${route}`,
-  stood: (time: string) => `The event loop stood still for ${time}`,
+  loopBlocked: (time: string) => `The event loop was blocked for ${time}`,
   because: (what: string) => `because of ${what}`,
   cpu: "Python code was sampled on the loop",
   awaited: (thread: string, site: string) =>
-    `The loop waited for ${thread === "" ? "another thread" : `thread ${thread}`}${site === "" ? "" : `, which stood at ${site}`}`,
+    `The loop waited for ${thread === "" ? "another thread" : `thread ${thread}`}${site === "" ? "" : `, which was at ${site}`}`,
   starved: (of: string) => `Nobody is to blame: the loop was ready and ${of}`,
   starvedOf: {
     gil: "another thread had the interpreter (GIL)",
     processor: "other work had the processors",
     stopped: "the whole process did not run",
-    unknown: "did not run; nothing says why",
+    unknown: "did not run, for an unknown reason",
   } as Record<string, string>,
   counted: (measured: string, thread: string, process: string, delay: string) =>
     `In ${measured}, processor time of its thread ${thread}, of the process ${process}` +

@@ -1,4 +1,4 @@
-/** The small pieces of text that every view is made of. */
+/** Small text components that every view uses. */
 
 import { signal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
@@ -9,13 +9,13 @@ import { text } from "../text";
 import { Icon } from "./icon";
 import { linkTo } from "./location";
 
-/** Ticks once a second, so that "5 s ago" stays true. */
+/** Changes once a second, so that "5 s ago" stays correct. */
 export const now = signal(Date.now());
 setInterval(() => {
   if (!document.hidden) now.value = Date.now();
 }, 1000);
 
-/** A moment: how long ago, with the local time and UTC on pointing at it. */
+/** A moment: how long ago, with local time and UTC in the tooltip. */
 export function Ago({ ns }: { ns: number }): JSX.Element {
   return (
     <time dateTime={new Date(ns / 1e6).toISOString()} title={bothZones(ns)}>
@@ -24,7 +24,7 @@ export function Ago({ ns }: { ns: number }): JSX.Element {
   );
 }
 
-/** A moment of the API's RFC 3339 text. */
+/** A moment given as RFC 3339. */
 export function AgoText({ at }: { at: string }): JSX.Element {
   const ns = momentNs(at);
   return ns === null ? <span>{at}</span> : <Ago ns={ns} />;
@@ -47,10 +47,10 @@ const KIND_CLASSES = {
   connection_idle: 1,
 };
 
-/** What the collector calls names beyond those that it keeps apart. */
+/** The collector's name for everything above its limit of names. */
 const OTHER = "(other)";
 
-/** `file.py:41 function`, the whole path on pointing at it. */
+/** `file.py:41 function`, with the whole path in the tooltip. */
 export function CallSiteText({ site }: { site: CallSite }): JSX.Element {
   const where = place(site.file, site.line);
   const whole = site.line > 0 ? `${site.file}:${site.line}` : site.file;
@@ -69,7 +69,7 @@ export function TraceLink({ id, span, children }: { id: string; span?: string; c
   return <a href={linkTo("trace", id, span === undefined ? {} : { span })}>{children ?? <code>{id.slice(0, 8)}</code>}</a>;
 }
 
-/** A cell of a table that is a list of cards on a phone, where empty cells are left out. */
+/** A table cell that becomes part of a card on a phone, where empty cells are left out. */
 export function Cell(props: { label: string; text?: string; wide?: boolean; children?: ComponentChildren }): JSX.Element {
   const empty = props.text === "" && props.children === undefined;
   return (
@@ -80,7 +80,7 @@ export function Cell(props: { label: string; text?: string; wide?: boolean; chil
   );
 }
 
-/** Says that a list shows only a part of what there is; nothing where it shows all. */
+/** A note that a list is incomplete; nothing if it is complete. */
 export function Cut(props: { shown: number; total: number; order: keyof typeof text.lists.orders }): JSX.Element | null {
   if (props.shown >= props.total) return null;
   return <p class="muted small cut">{text.lists.cut(text.lists.orders[props.order], count(props.shown), count(props.total))}</p>;

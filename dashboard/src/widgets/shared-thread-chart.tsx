@@ -1,16 +1,16 @@
-/** What asgiref's one shared thread did over time, as a strip: who ran on it, and how much waited beside. */
+/** Use of asgiref's shared thread over time as a chart: what ran on it, and how many calls waited. */
 
 import type { JSX } from "preact";
 import type { Occupation, OccupationStep } from "../api/types";
 import { clock, count, duration, percent } from "../model/format";
 import { text } from "../text";
-import { CallSiteText, Cell, Meter } from "./words";
+import { CallSiteText, Cell, Meter } from "./atoms";
 
 const words = text.contention;
-/** Fillings that are told apart without colour too; what comes after is drawn as the rest. */
+/** Number of fills that differ without colour; the others are drawn as the rest. */
 const FILLINGS = 5;
 
-export function Occupied({ shared }: { shared: Occupation }): JSX.Element {
+export function SharedThreadChart({ shared }: { shared: Occupation }): JSX.Element {
   const busy = shared.steps.reduce((sum, step) => sum + step.busy_ns, 0);
   return (
     <section>
@@ -51,7 +51,7 @@ function Strip({ shared }: { shared: Occupation }): JSX.Element {
   );
 }
 
-/** The share of the thread's time that the strip's height stands for: a thread that is busy for a tenth shows too. */
+/** The share of the thread's time that the chart's height represents, so that small values are visible. */
 function scaleOf({ steps, thread_ns: threadNs }: Occupation): number {
   const most = steps.reduce((max, step) => Math.max(max, step.busy_ns), 0) / Math.max(threadNs, 1);
   return [0.1, 0.25, 0.5].find((share) => most <= share) ?? 1;
@@ -61,7 +61,7 @@ function StripStep({ step, threadNs, top }: { step: OccupationStep; threadNs: nu
   const said = words.step(clock(step.time_ns), percent(Math.min(1, step.busy_ns / Math.max(threadNs, 1))), duration(step.wait_ns));
   const named = step.by.slice(0, FILLINGS);
   const rest = step.busy_ns - named.reduce((sum, ns) => sum + ns, 0);
-  // A call counts where it was submitted, so a step may hold more than its time: it is full then.
+  // A call counts in the step of its submission, so a step may exceed its time: it is drawn as full.
   const scale = 100 / Math.max(threadNs * top, step.busy_ns, 1);
   return (
     <span class={step.wait_ns > 0 ? "strip-step waits" : "strip-step"} title={said}>

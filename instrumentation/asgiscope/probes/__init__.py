@@ -1,7 +1,7 @@
-"""One file per foreign library: each installs its patches, and nothing else knows that library's insides.
+"""One module per foreign library: it installs the patches, and only it depends on that library's internals.
 
-A probe is a function `install(recorder) -> Patches`. It raises `Unsupported` where the library is missing or is
-not what it was written for; that part is then left alone.
+A probe is a function `install(recorder) -> Patches`. It raises `Unsupported` if the library is missing or
+differs from what it was written for; that part is then left out.
 """
 
 
@@ -10,7 +10,7 @@ class Unsupported(Exception):  # noqa: N818 - a condition that is reported, not 
 
 
 def require(owner: type, *names: str) -> None:
-    """Check that a class of Django's defines these itself.
+    """Check that a class of Django defines these methods itself.
 
     Raises:
         Unsupported: it does not.

@@ -1,12 +1,13 @@
 """django-async-backend: an ORM whose queries are awaited on the event loop, without a thread.
 
-Owns: `execute` and `executemany` of its `AsyncCursorWrapper`, and `BaseAsyncDatabaseWrapper.connect`, once they are
-imported. Written for 6.1. A statement is counted and described as Django's own; it is awaited, so that it never
-counts as work that blocks the loop. Its pool is psycopg's `AsyncConnectionPool`, which `pools` watches.
+Owns: `execute` and `executemany` of its `AsyncCursorWrapper`, and `BaseAsyncDatabaseWrapper.connect`, once
+they are imported. Written for 6.1. A statement is counted and described like Django's own; it is awaited, so
+it never counts as work that blocks the loop. Its pool is psycopg's `AsyncConnectionPool`, which `pools`
+watches.
 
-Overhead model: two clock readings for a statement of a trace that is not sampled, else an `Operation` and a look at
-up to 40 frames, because all of the ORM's coroutines stand on the stack.
-Known limitation: rows that are fetched after the statement are not timed, as with Django's own cursors.
+Overhead model: two clock readings for a statement of a trace that is not sampled, else an `Operation` and a
+look at up to 40 frames, because all of the ORM's coroutines are on the stack. Known limitation: rows that are
+fetched after the statement are not timed, as with Django's own cursors.
 """
 
 import functools
@@ -36,7 +37,7 @@ logger = logging.getLogger("asgiscope")
 
 
 def install(recorder: Recorder, pools: Pools) -> Patches:
-    """Patch the back end, now or once it is imported.
+    """Patch the backend, now or once it is imported.
 
     Raises:
         Unsupported: it has been imported, and its classes have other methods.
@@ -84,7 +85,7 @@ def _require_coroutines(module: Any, name: str, *methods: str) -> None:
 
 
 class Queries:
-    """What wraps the methods of its cursors and connections."""
+    """Wrappers of the methods of its cursors and connections."""
 
     def __init__(self, recorder: Recorder, pools: Pools) -> None:
         self._recorder = recorder
@@ -115,7 +116,7 @@ class Queries:
         return execute
 
     async def connect(self, wrapped: Callable[..., Any], connection: Any, args: Any, kwargs: Any) -> Any:
-        """`BaseAsyncDatabaseWrapper.connect`: an operation in a trace that is sampled."""
+        """Wrap `BaseAsyncDatabaseWrapper.connect`: an operation in a sampled trace."""
 
         def describe(done: Operation) -> None:
             done.name = f"connect {connection.alias}"
@@ -133,7 +134,7 @@ class Queries:
         return await self._work.awaited(operation, wrapped(*args, **kwargs), describe)
 
     def _begin(self, kind: str) -> tuple[Scope | None, Operation | None]:
-        """Return the scope around, and an operation in it where its trace is sampled."""
+        """Return the enclosing scope, and an operation in it if its trace is sampled."""
         recorder = self._recorder
         scope: Scope | None = None
         try:

@@ -31,7 +31,7 @@ _NEEDED = ("_dispatch", "_dispatch_sync", "_route_decorator")
 def install(
     recorder: Recorder, watchdog: Watchdog, tracing: handler.Tracing, warn: Callable[..., object]
 ) -> Patches:
-    """Patch django-bolt's dispatch, now or once it is imported. Where it has another, `warn` of it in one line."""
+    """Patch django-bolt's dispatch, now or once it is imported; if it differs, call `warn` with one line."""
     patches = Patches()
     dispatch = Dispatch(recorder, watchdog, tracing)
 
@@ -48,7 +48,7 @@ def install(
 
 
 def check(module: Any) -> None:
-    """Look whether django-bolt is what this was written for.
+    """Check that django-bolt is the version that this was written for.
 
     Raises:
         Unsupported: its BoltAPI has other methods.
@@ -60,7 +60,7 @@ def check(module: Any) -> None:
 
 
 class Dispatch:
-    """What wraps the two methods. Their arguments: the handler, django-bolt's request, the handler's number."""
+    """Wrappers of the two methods. Their arguments: the handler, django-bolt's request, the handler's number."""
 
     def __init__(self, recorder: Recorder, watchdog: Watchdog, tracing: handler.Tracing) -> None:
         self._recorder = recorder
@@ -72,7 +72,7 @@ class Dispatch:
 
     def on_loop(self, wrapped: Callable[..., Any], api: Any, args: Any, kwargs: Any) -> Any:
         """Wrap `BoltAPI._dispatch`, a coroutine function."""
-        loop = asyncio.events._get_running_loop()  # noqa: SLF001 - None where there is none, without raising
+        loop = asyncio.events._get_running_loop()  # noqa: SLF001 - None if there is none, without raising
         asked = args[1] if len(args) > 1 else None
         if loop is None or asked is None or self._tracing.excluded(asked.path):
             return wrapped(*args, **kwargs)  # on a request's own thread: `inline` has recorded it
@@ -93,7 +93,7 @@ class Dispatch:
             self._end(request, tokens)
         return response
 
-    # What warnings and tracebacks show of the coroutine is what they showed before.
+    # Warnings and tracebacks show the coroutine under its original name.
     _serve.__name__ = "_dispatch"
     _serve.__qualname__ = "BoltAPI._dispatch"
 
@@ -117,7 +117,7 @@ class Dispatch:
         return response
 
     def _begin(self, api: Any, args: Any) -> tuple[Request, tuple[Any, object]] | None:
-        """Begin a request, and watch the loop that it runs on; None where that failed."""
+        """Start a request, and watch the loop that it runs on; return None if that failed."""
         try:
             loop = asyncio.events._get_running_loop()  # noqa: SLF001 - see above
             if loop is not None and id(loop) not in self._recorder.watched:
@@ -140,7 +140,7 @@ class Dispatch:
         return request, tokens
 
     def _end(self, request: Request, tokens: tuple[Any, object]) -> None:
-        """End a request, and before it the stall that it is in: its handler is the last of its turn of the loop."""
+        """End a request, and first the stall that it is in: its handler is the last one of its turn of the loop."""
         try:
             self._watchdog.catch_up()
         except Exception:  # noqa: BLE001 - never into the application
@@ -148,7 +148,7 @@ class Dispatch:
         handler.end(self._recorder, self._tracing, request, tokens)
 
     def _route(self, api: Any, number: int | None) -> str:
-        """Return the path under which a handler is registered; empty if it is not known."""
+        """Return the path under which a handler is registered; "" if unknown."""
         known = self._routes.get(api)
         if known is None or number not in known:
             with self._lock:
@@ -156,7 +156,7 @@ class Dispatch:
         return known.get(number, "") if number is not None else ""
 
     def _status(self, api: Any, args: Any, response: Any) -> int:
-        """Return a response's status: a JSON body by itself has the status that its handler declares."""
+        """Return a response's status: for a plain JSON body, the status that its handler declares."""
         try:
             if isinstance(response, tuple):
                 return int(response[0])

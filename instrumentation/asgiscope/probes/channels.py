@@ -29,7 +29,7 @@ from asgiscope.stack import call_site, declared
 from asgiscope.stack.call_site import Frame
 
 _DISPATCH: Final = 1
-"""Where `await_many_dispatch` takes what messages are given to."""
+"""Position of the dispatch argument of `await_many_dispatch`."""
 
 
 def install(recorder: Recorder) -> Patches:
@@ -64,7 +64,7 @@ def _forget(function: object) -> None:
 
 
 def _for_consumer(call: Call, args: Any, kwargs: Any) -> None:
-    """Let a call of `SyncConsumer.dispatch` be of the consumer's method that handles the message."""
+    """Name a call of `SyncConsumer.dispatch` after the consumer's method that handles the message."""
     consumer, message = (*args, *kwargs.values())[:2]
     call.declared = found = declared.consumer_method(consumer, message)
     if found is None:
@@ -77,20 +77,20 @@ def _for_consumer(call: Call, args: Any, kwargs: Any) -> None:
 
 
 class Routers:
-    """What wraps the two routers."""
+    """Wrappers of the two routers."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def by_protocol(self, wrapped: Callable[..., Any], _router: Any, args: Any, kwargs: Any) -> Any:
-        """`ProtocolTypeRouter.__call__`: what middleware does before the path is routed is of it too."""
+        """Wrap `ProtocolTypeRouter.__call__`: middleware before the routing of the path is included."""
         scope = args[0] if args else kwargs.get("scope")
         if not isinstance(scope, dict) or scope.get("type") != "websocket":
             return wrapped(*args, **kwargs)
         return self._serve(wrapped, args, kwargs, scope, None)
 
     def by_path(self, wrapped: Callable[..., Any], router: Any, args: Any, kwargs: Any) -> Any:
-        """`URLRouter.__call__`: of whatever it routes, requests that Django does not handle too."""
+        """Wrap `URLRouter.__call__`: also for requests that Django does not handle."""
         scope = args[0] if args else kwargs.get("scope")
         if not isinstance(scope, dict):
             return wrapped(*args, **kwargs)
@@ -115,19 +115,19 @@ class Routers:
             if token is not None:
                 _leave(token)
 
-    # What warnings and tracebacks show of the coroutine is what they showed before.
+    # Warnings and tracebacks show the coroutine under its original name.
     _serve.__name__ = "__call__"
     _serve.__qualname__ = "URLRouter.__call__"
 
 
 class Messages:
-    """What wraps the way of messages to consumers: each is a unit of work that can be delayed."""
+    """Wrapper of the delivery of messages to consumers: each message is a unit of work that can be delayed."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def hand_on(self, wrapped: Callable[..., Any], _module: Any, args: Any, kwargs: Any) -> Any:
-        """`await_many_dispatch(callables, dispatch)`: awaits `dispatch` with one message after another."""
+        """Wrap `await_many_dispatch(callables, dispatch)`, which awaits `dispatch` with one message at a time."""
         if len(args) == _DISPATCH + 1 and not kwargs:
             args = (*args[:_DISPATCH], functools.partial(self._dispatch, args[_DISPATCH]))
         return wrapped(*args, **kwargs)
@@ -158,7 +158,7 @@ def _leave(token: Any) -> None:
 
 
 def _matching(router: Any, scope: dict[str, Any]) -> str:
-    """The pattern of the router that the path matches first, '' for none. Follows `URLRouter.__call__`."""
+    """Return the first pattern of the router that matches the path, '' for none. Follows `URLRouter.__call__`."""
     path = scope.get("path_remaining")
     if path is None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -170,7 +170,7 @@ def _matching(router: Any, scope: dict[str, Any]) -> str:
 
 
 def _joined(outer: str, inner: str) -> str:
-    """Two patterns as one route, as `URLResolver._join_route` does it; a route begins with a slash."""
+    """Join two patterns to one route, like `URLResolver._join_route`; a route starts with a slash."""
     if not inner:
         return outer
     return outer + inner.removeprefix("^") if outer else "/" + inner.lstrip("/")

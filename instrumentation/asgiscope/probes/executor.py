@@ -1,10 +1,10 @@
-"""Executors: what an event loop submits to threads, by asgiref or without it.
+"""Executors: what an event loop submits to threads, with asgiref or without it.
 
-Owns: `asyncio.to_thread`, and `concurrent.futures.ThreadPoolExecutor.submit`, a public method that asyncio and
-uvloop's `run_in_executor` both call. Submissions from threads without a running loop pass through untouched, but
-for one: asgiref starting a new loop for `async_to_sync`.
+Owns: `asyncio.to_thread`, and `concurrent.futures.ThreadPoolExecutor.submit`, a public method that asyncio
+and uvloop's `run_in_executor` both call. Submissions from threads without a running loop pass through
+unchanged, except that asgiref starts a new loop for `async_to_sync` in one.
 
-What is done around a submission is in `calls`.
+contention/bridge.py has the handling of a submission.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from asgiscope.stack.call_site import Frame
 
 
 def install(recorder: Recorder, role_of: RoleOf) -> Patches:
-    """Patch thread pools, and `asyncio.to_thread` to know who calls it."""
+    """Patch thread pools, and `asyncio.to_thread` to record its caller."""
     patches = Patches().around(ThreadPoolExecutor, "submit", around_submit(recorder, role_of))
     return patches.wrap(asyncio, "to_thread", _to_thread)
 
@@ -44,5 +44,5 @@ async def _threaded(frame: Frame | None, wrapped: Callable[..., Any], args: Any,
         to_thread_site.reset(token)
 
 
-# What warnings and tracebacks show of the coroutine is what they showed before.
+# Warnings and tracebacks show the coroutine under its original name.
 _threaded.__name__ = _threaded.__qualname__ = "to_thread"

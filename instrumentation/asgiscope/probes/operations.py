@@ -1,11 +1,11 @@
-"""What the probes of synchronous work share: a wrapper that makes a call an operation while it lasts.
+"""Shared code of the probes of synchronous work: a wrapper that records a call as an operation.
 
-Where a method turns out to be a coroutine function (`set` of an asynchronous cache), the operation is its await,
-in a trace that is sampled; it never counts as work that blocks the loop.
+If a method turns out to be a coroutine function (`set` of an asynchronous cache), the operation is its await,
+in a sampled trace; it never counts as work that blocks the loop.
 
-Overhead model: off the loop and in a trace that is not sampled, a look at a context variable and at the running
-loop, and no record; on the loop two clock readings and an `Operation`; names and attributes are worked out only for
-what is sent.
+Overhead model: off the loop and in a trace that is not sampled, a look-up of a context variable and of the
+running loop, and no record; on the loop two clock readings and an `Operation`; names and attributes are
+computed only for what is sent.
 """
 
 import threading
@@ -20,15 +20,15 @@ from asgiscope.recorder import Recorder
 from asgiscope.records.scope import Operation, current
 
 Describe = Callable[[Operation, Any, tuple[Any, ...], dict[str, Any]], None]
-"""Gives an operation its name and attributes, from the instance and the arguments of the call."""
+"""Sets an operation's name and attributes, from the instance and the arguments of the call."""
 
 
 class Work:
     """One kind of synchronous work that Django does without a guard.
 
     `place` names the probe in fault reports. Work of a kind within work of the same kind (a password hasher's
-    `verify` that calls its own `encode`) is one operation, unless `nests`. Of what takes less than `worth_ns`, no
-    span is made; whether it will be is not known while it lasts, so nothing is recorded as being inside such work.
+    `verify` that calls its own `encode`) is one operation, unless `nests`. Work shorter than `worth_ns` gets
+    no span; that is not known while it lasts, so nothing is recorded as being inside such work.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Work:
         self._worth_ns = worth_ns
 
     def wrapper(self, describe: Describe) -> Wrapper:
-        """A wrapper for `Patches.wrap` around a function that does such work."""
+        """Return a wrapper for `Patches.wrap` around a function that does such work."""
         recorder, kind, nests, encloses = self._recorder, self._kind, self._nests, not self._worth_ns
         entering, leaving = f"{self._place}.enter", f"{self._place}.leave"
 
@@ -82,7 +82,7 @@ class Work:
         return call
 
     def _abandon(self, operation: Operation) -> None:
-        """Forget that it began as synchronous work, on the thread on which it did."""
+        """Discard an operation that turned out not to be synchronous work of this thread."""
         if operation.on_loop:
             operation.on_loop = False
             here = self._recorder.threads.here
@@ -91,7 +91,7 @@ class Work:
     async def awaited(
         self, operation: Operation, work: Awaitable[Any], describe: Callable[[Operation], None]
     ) -> Any:
-        """Await the work of a coroutine: an operation while it lasts, which blocks no loop by itself."""
+        """Await a coroutine's work as an operation that does not block the loop by itself."""
         recorder = self._recorder
         operation.started = recorder.clock()
         token = current.set(operation)
@@ -116,27 +116,30 @@ class Work:
         if operation.sampled or length >= recorder.blocked_ns:
             try:
                 describe(operation, instance, args, kwargs)
-            except Exception:  # noqa: BLE001 - without its name it still blocked
+            except Exception:  # noqa: BLE001 - it blocked even without a name
                 internal_errors.report(f"{self._place}.describe")
         recorder.finish_operation(operation, keep=length >= self._worth_ns)
 
 
 class Classes:
-    """Classes whose methods are wrapped when the first instance of each is seen.
+    """Classes whose methods are wrapped when the first instance of each is created.
 
-    The site names its back ends in settings; to import them before Django does could break it. `wrapper` makes the
-    wrapper of a method from its name.
+    The site names its backends in settings; importing them before Django does could break it. `wrapper`
+    returns the wrapper of a method, given its name.
     """
 
     def __init__(self, patches: Patches, names: Iterable[str], wrapper: Callable[[str], Wrapper]) -> None:
         self._patches = patches
         self._names = tuple(names)
         self._wrapper = wrapper
-        self._lock = threading.Lock()  # never waited for: in a forked child its holder may be gone
+        self._lock = threading.Lock()  # never waited for: in a forked child its holder may not exist
         self._seen: weakref.WeakSet[type] = weakref.WeakSet()  # guarded by _lock for writing
 
     def see(self, cls: type) -> None:
-        """Wrap the methods of a class that has been instantiated, once; at the next if another thread is at it."""
+        """Wrap the methods of a class that has been instantiated, once.
+
+        On the next call if another thread is doing it.
+        """
         if cls in self._seen or not self._lock.acquire(blocking=False):
             return
         try:
@@ -151,13 +154,13 @@ class Classes:
 
 
 def dotted(cls: type) -> str:
-    """A class as settings name it."""
+    """Return a class's dotted name, as in settings."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def count(items: object) -> int:
-    """How many there are, 0 where that cannot be told without using them up."""
+    """Return the number of items, 0 if counting would consume them."""
     try:
-        return len(items)  # type: ignore[arg-type] # anything may come, iterators too
+        return len(items)  # type: ignore[arg-type] # any object, iterators too
     except TypeError:
         return 0

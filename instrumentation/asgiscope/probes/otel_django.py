@@ -52,14 +52,14 @@ _EXTRA: Final = (
     "pip install 'opentelemetry-instrumentation-django[asgi]', which asgiscope's extra otel-django names"
 )
 _query_wrapper: contextvars.ContextVar[Any] = contextvars.ContextVar("asgiscope_sql_commenter", default=None)
-"""What adds OpenTelemetry's comment to the queries of the request in this context, whichever thread runs them."""
+"""The wrapper that adds OpenTelemetry's comment to the queries of this context's request, on any thread."""
 
 
 class Tracing(Protocol):
     """The request's side of OpenTelemetry's server span."""
 
     def expect_server_spans(self) -> None:
-        """Leave the server span of every request to DjangoInstrumentor from now on."""
+        """From now on, let DjangoInstrumentor create the server span of every request."""
 
     def lend_ids(self, request: Request, tracer: Any, patches: Patches) -> AbstractContextManager[object]:
         """Give the next span that the tracer starts the ids of a request."""
@@ -72,10 +72,10 @@ class Tracing(Protocol):
 
 
 def install(tracing: Tracing, middleware: Middleware, *, activate: bool) -> Patches:
-    """Patch the middleware, now or once it is imported; with `activate`, switch DjangoInstrumentor on.
+    """Patch the middleware, now or once it is imported; with `activate`, activate DjangoInstrumentor.
 
     Raises:
-        Unsupported: it is to be switched on and is not installed, or it refuses this Django.
+        Unsupported: it is to be activated and is not installed, or it refuses this Django.
     """
     patches = Patches()
 
@@ -108,7 +108,7 @@ def install(tracing: Tracing, middleware: Middleware, *, activate: bool) -> Patc
 
 
 def _activate(patches: Patches) -> None:
-    """Switch DjangoInstrumentor on, if nobody has, until the patches come off."""
+    """Activate DjangoInstrumentor if it is not active, until the patches are removed."""
     try:
         from opentelemetry.instrumentation.django import (  # type: ignore[import-not-found] # noqa: PLC0415 - an extra
             DjangoInstrumentor,
@@ -129,7 +129,7 @@ def _activate(patches: Patches) -> None:
 
 
 class _Postponed:
-    """Stands for the activation of a span until the response hook has run. `outcome` is what ended it."""
+    """Replaces the activation of a span until the response hook has run. `outcome` is what ended it."""
 
     def __init__(self) -> None:
         self.outcome: tuple[object, ...] = (None, None, None)
@@ -139,7 +139,7 @@ class _Postponed:
 
 
 class _Async:
-    """What is put before `_DjangoMiddleware` among the bases of its async form.
+    """Mixin placed before `_DjangoMiddleware` among the bases of its async form.
 
     The class attributes below are set by `_middleware_form`.
     """
@@ -162,7 +162,7 @@ class _Async:
         if self.is_async:
             markcoroutinefunction(self)
         if self.chain.is_async:
-            # Django takes view middleware in the handler's mode, and would send a sync method through a thread.
+            # Django uses view middleware in the handler's mode, and would run a sync method in a thread.
             self.process_view = self._process_view
         self.tracing.expect_server_spans()
 
@@ -233,7 +233,7 @@ class _Async:
         return response
 
     def _abandon(self, request: Any, error: BaseException) -> None:
-        """End the span of a request whose task was cancelled (the client left) or that raised past Django."""
+        """End the span of a request whose task was cancelled (by a disconnect) or that raised past Django."""
         meta, original = request.META, self.original
         activation = meta.pop(original._environ_activation_key, None)
         span = meta.pop(original._environ_span_key, None)
@@ -243,9 +243,11 @@ class _Async:
             original._active_request_counter.add(-1, counted)
         if activation is not None:
             self._add_sums(span)
-            left = isinstance(error, asyncio.CancelledError | GeneratorExit)  # no failure of the application
+            # not an error of the application
+            left = isinstance(error, asyncio.CancelledError | GeneratorExit)
             outcome = (None, None, None) if left else (type(error), error, error.__traceback__)
-            with contextlib.suppress(type(error)):  # it raises again what it is given, and so does our caller
+            # it raises the given exception again, and so does our caller
+            with contextlib.suppress(type(error)):
                 activation.__exit__(*outcome)
         _detach(meta.pop(original._environ_token, None))
 
@@ -256,7 +258,7 @@ class _Async:
 
 
 def _middleware_form(module: Any, tracing: Tracing, middleware: Middleware, patches: Patches) -> type:
-    """Return the form of `_DjangoMiddleware` that runs sync or async, as Django asks."""
+    """Return the form of `_DjangoMiddleware` that runs sync or async, as Django requires."""
     original = module._DjangoMiddleware
     attributes = {
         "original": original,
@@ -269,12 +271,12 @@ def _middleware_form(module: Any, tracing: Tracing, middleware: Middleware, patc
 
 
 class _HookRunner:
-    """Calls a hook on the event loop; in a thread once Django has refused what it does there."""
+    """Calls a hook on the event loop; in a thread once Django has refused its operations there."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._in_thread: set[int] = set()
-        """`id()` of the hooks that need a thread: there is one of each kind a process."""
+        """`id()` of the hooks that need a thread: there is one of each kind per process."""
 
     async def __call__(self, hook: Callable[..., Any] | None, *args: Any) -> None:
         if hook is None:
@@ -296,10 +298,10 @@ class _HookRunner:
 
 
 class _AsyncCommenter:
-    """What is put before `SqlCommenter` among the bases of its async form.
+    """Mixin placed before `SqlCommenter` among the bases of its async form.
 
-    Its own form wraps the connections of the thread it runs in, which is the one that runs the queries because it
-    is sync-only. The async form leaves word in the context, which asgiref carries into every thread.
+    Its own form wraps the connections of its thread, which is the one that runs the queries because it is
+    sync-only. The async form sets a context variable, which asgiref copies to every thread.
     """
 
     sync_capable = True
@@ -335,7 +337,7 @@ def _commenter_form(module: Any) -> type:
 
 
 def _watch_connections() -> None:
-    """Have every connection ask the context for a comment, those of threads to come included."""
+    """Let every connection, also of later threads, get the comment from the context."""
     from django.db import connections  # noqa: PLC0415
     from django.db.backends.signals import connection_created  # noqa: PLC0415
 
@@ -345,7 +347,7 @@ def _watch_connections() -> None:
 
 
 def _on_connection(connection: Any, **_: Any) -> None:
-    # First: `execute_wrapper()` takes the last one off when it ends.
+    # Insert it first: `execute_wrapper()` removes the last one when it ends.
     if _comment not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, _comment)
 
@@ -358,7 +360,7 @@ def _comment(execute: Callable[..., Any], sql: Any, params: Any, many: bool, con
 
 
 def _derive(original: type, bases: tuple[type, ...], attributes: dict[str, Any]) -> type:
-    """Return a class that is found and printed by the name that stands in `settings.MIDDLEWARE`."""
+    """Return a class with the original's module and name, as in `settings.MIDDLEWARE`."""
     names = {
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
@@ -375,7 +377,7 @@ def _detach(token: Any) -> None:
 
 
 def _request_here() -> Request | None:
-    """The request that asgiscope records here, None where there is none or it has ended."""
+    """Return the request that asgiscope records here, None if there is none or it has ended."""
     scope = current.get()
     request = scope.request if scope is not None else None
     return request if request is not None and not request.ended else None

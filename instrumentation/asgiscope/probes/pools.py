@@ -33,12 +33,12 @@ from asgiscope.stack.call_site import Frame
 
 SYSTEM = "postgresql"
 _DEPTH = 40
-"""Frames between a pool and the line that asks: an asynchronous ORM's coroutines all stand on the stack."""
+"""Frames between a pool and the line that asks: all coroutines of an asynchronous ORM are on the stack."""
 _KIND = "pool"
 
 
 class Pools:
-    """The pools of the process that have been asked for a connection since asgiscope was installed."""
+    """The pools of the process from which a connection was requested since asgiscope was installed."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -47,15 +47,15 @@ class Pools:
         self._patches: Patches | None = None
         self._watched: set[str] = set()
         self.waiting: dict[PoolWait, None] = {}
-        """Waits for a connection while every one is in use. Kept as `Ledger.requests` is."""
+        """Waits for a connection while all are in use. Kept like `Ledger.requests`."""
 
     def installed(self, patches: Patches) -> None:
-        """Take the patches to which those of the pools are added."""
+        """Set the patches to which those of the pools are added."""
         self._patches = patches
         self._watched = set()
 
     def reset(self) -> None:
-        """Forget everything, in a forked child: who holds and who waits is the parent's."""
+        """Drop everything in a forked child: holders and waiters belong to the parent."""
         self._lock = threading.RLock()
         self._pools = weakref.WeakKeyDictionary()
         self.waiting.clear()
@@ -66,11 +66,12 @@ class Pools:
         if patches is None or name in self._watched:
             return
         self._watched.add(name)
-        cls = getattr(importlib.import_module("psycopg_pool"), name)  # whoever asks imports it next
+        cls = getattr(importlib.import_module("psycopg_pool"), name)  # the caller imports it next
         patches.wrap(cls, "getconn", self._agetconn if name == "AsyncConnectionPool" else self._getconn)
         patches.wrap(cls, "putconn", self._putconn)
 
-    # --- a connection is asked for ------------------------------------------------------------------------
+    # --- a connection is requested
+    # ----------------------------------------------------------------------------
 
     def _getconn(self, wrapped: Callable[..., Any], pool: Any, args: Any, kwargs: Any) -> Any:
         wait: PoolWait | None = None
@@ -161,7 +162,7 @@ class Pools:
         return bool(wait.shares) and wait.ended - wait.started >= self._recorder.wait_ns
 
     def _site(self, frame: FrameType, scope: Scope) -> Frame | None:
-        """Return the line of the application that asks, here or where it handed its work to a thread."""
+        """Return the application's line that asks, here or where it submitted its work to a thread."""
         return (
             call_site.nearest_app_frame(frame, _DEPTH)
             or site_around(scope)
@@ -176,7 +177,8 @@ class Pools:
                 held = self._pools.setdefault(pool, HeldPool(name, getattr(pool, "max_size", 1)))
         return held
 
-    # --- and is in use until it goes back -----------------------------------------------------------------
+    # --- and is in use until it is returned
+    # --------------------------------------------------------------------
 
     def _take(self, wait: PoolWait, connection: Any, frame: FrameType, thread: str) -> None:
         try:
@@ -192,7 +194,7 @@ class Pools:
         try:
             connection = args[0] if args else kwargs.get("conn")
             held = self._pools.get(pool)
-            if held is not None:  # before it goes back: the next may take it at once
+            if held is not None:  # before it is returned: the next call may take it at once
                 held.release(id(connection), self._recorder.clock())
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("pools.putconn")

@@ -41,19 +41,19 @@ _DEADLY = frozenset(
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
     if (number := getattr(signal, name, None)) is not None
 )
-"""Signals whose default action ends the process, of those that ask a server to stop."""
+"""Signals that ask a server to stop and whose default action ends the process."""
 
 
 _AUTORELOAD = "django.utils.autoreload"
 _MARGIN_S = 1.0
-"""What an exit takes beside the sending."""
+"""Duration of an exit in addition to the sending."""
 _installed: list["_LastWords"] = []
-"""What is to be said at the end; one for each installation, of which there is one as a rule."""
+"""What to call at the end: one per installation, usually one."""
 _hooked = False
 
 
 class _LastWords:
-    """What is to be called before the process ends."""
+    """A function to call before the process ends."""
 
     def __init__(self, patches: Patches, say: Callable[[], object]) -> None:
         self.patches = patches
@@ -68,7 +68,7 @@ class _LastWords:
 
 
 def install(last_words: Callable[[], object], exit_s: float) -> Patches:
-    """Have `last_words` called before the process ends itself; it may take as long as an exit may, `exit_s`."""
+    """Call `last_words` before the process ends itself; it may take up to `exit_s`."""
     patches = Patches()
     words = _LastWords(patches, last_words)
 
@@ -79,7 +79,7 @@ def install(last_words: Callable[[], object], exit_s: float) -> Patches:
 
     patches.wrap(signal, "raise_signal", raise_signal)
     patches.when_imported("django.core.servers.basehttp", functools.partial(_serves, patches))
-    if _AUTORELOAD in sys.modules and sys.platform != "win32":  # a child there cannot be asked
+    if _AUTORELOAD in sys.modules and sys.platform != "win32":  # a child there cannot be signalled
         patches.wrap(sys.modules[_AUTORELOAD], "restart_with_reloader", _waits(exit_s + _MARGIN_S))
     _installed.append(words)
     patches.on_remove(lambda: _installed.remove(words))
@@ -88,8 +88,8 @@ def install(last_words: Callable[[], object], exit_s: float) -> Patches:
 
 
 def _hook() -> None:
-    """Once a process: wait for what may never be imported."""
-    global _hooked  # noqa: PLW0603 - registrations for forks cannot be taken back
+    """Register, once per process, hooks for modules that may never be imported."""
+    global _hooked  # noqa: PLW0603 - hooks for forks cannot be unregistered
     if not _hooked:
         _hooked = True
         wrapt.register_post_import_hook(_multiprocessing, "multiprocessing.util")
@@ -116,7 +116,7 @@ def _serve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) 
 
 
 def _waits(patience_s: float) -> Wrapper:
-    """What wraps the reloader's waiting for its child."""
+    """Return a wrapper of the reloader's wait for its child."""
 
     def kill(wrapped: Callable[..., Any], child: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -127,7 +127,7 @@ def _waits(patience_s: float) -> Wrapper:
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("process.kill")
         finally:
-            wrapped(*args, **kwargs)  # what has ended is not killed
+            wrapped(*args, **kwargs)  # an ended child is not killed
 
     def wait(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         patches = Patches().wrap(subprocess.Popen, "kill", kill)
@@ -140,18 +140,18 @@ def _waits(patience_s: float) -> Wrapper:
 
 
 def _end(number: int, _frame: object) -> None:
-    """End by the signal as if there had been no handler, but for the last words."""
+    """End by the signal as if there had been no handler, after the last words."""
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
 
 def _multiprocessing(util: Any) -> None:
     try:
-        # Called in each forked child once its parent's finalizers are forgotten; ours is then the child's own.
+        # Called in each forked child after its parent's finalizers are dropped; this one is the child's own.
         util.register_after_fork(_end, lambda _: util.Finalize(None, _in_child, exitpriority=0))
         process = sys.modules.get("multiprocessing.process")
         if process is not None and process.parent_process() is not None:
-            # A worker that was forked before it loaded the site (granian): that call will not come.
+            # A worker that forked before it loaded the site (granian): that call will not happen.
             util.Finalize(None, _in_child, exitpriority=0)
     except Exception:  # noqa: BLE001 - it would make the import fail
         internal_errors.report("process.multiprocessing")

@@ -1,1 +1,1 @@
-"""Django's own parts: one file each."""
+"""Probes of Django itself: one module per part."""

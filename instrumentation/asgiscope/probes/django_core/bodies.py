@@ -1,10 +1,11 @@
-"""Django's parsing of forms and uploads: what first reads `request.POST` or `request.FILES` pays for all of it.
+"""Django's parsing of forms and uploads: the first access to `request.POST` or `request.FILES` parses all of it.
 
-Owns: `HttpRequest._load_post_and_files`, through which both are read under ASGI and WSGI. What it writes to disk is
-part of it, so that an upload that blocks the loop is one stall, at the line that read it. Nothing of the body is
-looked at.
+Owns: `HttpRequest._load_post_and_files`, through which both are read under ASGI and WSGI. Writing to disk is
+included, so that an upload that blocks the loop is one stall, at the line that read it. The body is never
+recorded.
 
-Overhead model: see `operations`; once a request that has a form. A span is made of those that took a millisecond.
+Overhead model: see `operations`; once per request with a form. A span is made if it took a millisecond or
+longer.
 """
 
 from typing import Any

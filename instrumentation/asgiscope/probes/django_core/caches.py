@@ -1,14 +1,14 @@
-"""Django's caches: every synchronous call to a back end, whichever it is.
+"""Django's caches: every synchronous call to a backend.
 
-Owns: `CacheHandler.create_connection`, and the methods named in `OPERATIONS` of each back end's own class, once it
-makes one. `BaseCache` itself is not touched: Django 6.1 asks `self.get_many.__func__ is not BaseCache.get_many` to
-choose how its async methods cross to a thread, and must get the answer it would have got. Those async methods call
-the synchronous ones in a thread, where they are seen and block nobody.
+Owns: `CacheHandler.create_connection`, and the methods named in `OPERATIONS` of each backend's own class,
+once one is created. `BaseCache` itself is not patched: Django 6.1 checks `self.get_many.__func__ is not
+BaseCache.get_many` to choose how its async methods cross to a thread, and must get the original result. Those
+async methods call the synchronous ones in a thread, where they are recorded and block no loop.
 
-Known limitation: what a back end does asynchronously by itself, without a thread, is not recorded.
+Known limitation: what a backend does asynchronously by itself, without a thread, is not recorded.
 
-Keys and values are never looked at. Overhead model: see `operations`; a back end's methods that call each other
-(`get_many` that calls `get`) are one operation.
+Keys and values are never recorded. Overhead model: see `operations`; methods of a backend that call each
+other (`get_many` that calls `get`) are one operation.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ OPERATIONS = (
         "decr_version",
     ),
     *("get_or_set", "get_many", "set_many", "delete_many"),
-    *("delete_pattern", "keys"),  # of the widespread third-party back ends, and slow by nature
+    *("delete_pattern", "keys"),  # of common third-party backends; slow by nature
 )
 _MANY = frozenset({"get_many", "set_many", "delete_many"})
 
@@ -46,7 +46,7 @@ def install(recorder: Recorder) -> Patches:
     """Patch the caches.
 
     Raises:
-        Unsupported: Django is missing, or its cache handler makes its connections another way.
+        Unsupported: Django is missing, or its cache handler creates its connections in another way.
     """
     try:
         from django.core.cache import CacheHandler, caches  # noqa: PLC0415 - may be missing
@@ -84,7 +84,8 @@ def _describe(name: str, aliases: dict[type, set[str]]) -> Callable[..., None]:
         attributes[sc.CACHE_OPERATION] = name
         attributes[sc.CACHE_BACKEND] = dotted(type(backend))
         known = aliases.get(type(backend), ())
-        if len(known) == 1:  # an instance does not know its alias; its class tells, unless two share it
+        # an instance does not know its alias; its class determines it, unless two aliases share it
+        if len(known) == 1:
             attributes[sc.CACHE_ALIAS] = next(iter(known))
         if name in _MANY:
             keys = args[0] if args else kwargs.get("data" if name == "set_many" else "keys")

@@ -44,7 +44,7 @@ _LOOK_NS = 2_000_000_000
 
 
 class _Opened:
-    """A connection that was opened: where, by whom, and since when."""
+    """An opened connection: where, by which call, and when."""
 
     __slots__ = (
         "_trace",
@@ -75,40 +75,40 @@ class _Opened:
         self.route = ""
         self.told = False
         self.idle_since = 0
-        """Since when its thread has been seen to have nothing to do; 0 where it has."""
+        """Since when its thread has been idle; 0 if it is busy."""
         self.site: Frame | None = None
-        """The line that sent the work to this thread: the thread's own stack begins below it."""
+        """The line that submitted the work to this thread: the thread's own stack begins below it."""
         self._trace = trace
 
     @property
     def frames(self) -> list[Frame]:
-        """The stack that opened it, innermost first."""
+        """Return the stack that opened it, innermost first."""
         return call_site.resolve(self._trace)
 
     def call_site(self) -> Frame | None:
-        """Return the line to blame: the application's own on the stack, else the one that sent the work here."""
+        """Return the call site: the application's own line on the stack, else the one that submitted the work."""
         found = call_site.select_call_site(self.frames)
         if found is not None and call_site.owner(found.code) is call_site.Owner.APPLICATION:
             return found
         return self.site or found
 
     def is_left(self) -> bool:
-        """Whether it is open, and the only thread that may use it has ended."""
+        """Return whether it is open, and the only thread that may use it has ended."""
         thread = self.thread()
         return (thread is None or not thread.is_alive()) and self._is_open()
 
     def is_idle(self, busy: Collection[int]) -> bool:
-        """Whether it is open, though its thread is a pool's worker and not one of the `busy` ones."""
+        """Return whether it is open, and its thread is a pool's worker that is not among the `busy` ones."""
         if self.role != sc.ThreadRole.POOL or self.ident in busy:
             return False
         thread, wrapper = self.thread(), self.wrapper()
         if thread is None or wrapper is None or not thread.is_alive() or not self._is_open():
             return False
-        close_at = getattr(wrapper, "close_at", None)  # None: `CONN_MAX_AGE` lets it stay for good
+        close_at = getattr(wrapper, "close_at", None)  # None: `CONN_MAX_AGE` keeps it open without a limit
         return close_at is not None and time.monotonic() >= close_at
 
     def _is_open(self) -> bool:
-        """Whether Django's wrapper still holds a connection for this thread alone; it is not asked what kind."""
+        """Return whether Django's wrapper still holds a connection, without touching the connection."""
         wrapper = self.wrapper()
         return (
             wrapper is not None
@@ -119,28 +119,26 @@ class _Opened:
 
 
 class Connections:
-    """The connections of the process that have been opened since asgiscope was installed."""
+    """The connections of the process that were opened since asgiscope was installed."""
 
     def __init__(self, recorder: Recorder, pools: Pools) -> None:
         self._recorder = recorder
         self.pools = pools
-        self._opened: dict[
-            int, _Opened
-        ] = {}  # by id of Django's wrapper; single operations, which need no lock
+        self._opened: dict[int, _Opened] = {}  # by id of Django's wrapper; single operations need no lock
         self._next = 0
         self._seldom = RateLimiter(recorder.clock)
 
     def age_ns(self, wrapper: object) -> int:
-        """How long the connection of one of Django's wrappers has been open; 0 if that is not known."""
+        """Return how long the connection of a wrapper has been open, in ns; 0 if unknown."""
         opened = self._opened.get(id(wrapper))
         return self._recorder.clock() - opened.at if opened is not None else 0
 
     def reset(self) -> None:
-        """In a forked child: its parent's connections are its parent's to tell of."""
+        """Drop the parent's connections in a forked child: the parent reports them."""
         self._opened = {}
 
     def check(self, now: int) -> None:
-        """Report open connections that nobody uses. Called on the watchdog's thread, often; looks seldom."""
+        """Report open connections that are not used. Called often, on the watchdog's thread; checks rarely."""
         if now < self._next:
             return
         self._next = now + _LOOK_NS
@@ -166,7 +164,7 @@ class Connections:
                 opened.idle_since = 0
             elif opened.idle_since:
                 idle.append(opened)
-            else:  # at the next look, if it is idle still: it may have been between two calls
+            else:  # report at the next check if it is still idle: it may have been between two calls
                 opened.idle_since = now
         for opened in idle:
             site = opened.call_site()
@@ -199,7 +197,7 @@ class Connections:
     # --- opening ------------------------------------------------------------------------------------------
 
     def connect(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        """`BaseDatabaseWrapper.connect`: an operation, and what is then remembered of the connection."""
+        """Wrap `BaseDatabaseWrapper.connect`: an operation, and a record of the connection."""
         operation: Operation | None = None
         scope: Scope | None = None
         try:
@@ -212,7 +210,7 @@ class Connections:
                 operation.attributes[sc.DB_ALIAS] = instance.alias
         except Exception:  # noqa: BLE001 - never into the application
             internal_errors.report("connections.connect")
-        if operation is None:  # no span comes of it, and it blocks no loop
+        if operation is None:  # it needs no span, and blocks no loop
             answer = wrapped(*args, **kwargs)
         else:
             answer = self._record(operation, functools.partial(wrapped, *args, **kwargs))
@@ -223,7 +221,7 @@ class Connections:
         return answer
 
     def _record(self, operation: Operation, work: Callable[[], Any]) -> Any:
-        """Do what is an operation while it lasts."""
+        """Run work as an operation."""
         try:
             return work()
         except BaseException as error:
@@ -249,17 +247,17 @@ class Connections:
 
 
 def is_pooled(wrapper: Any) -> bool:
-    """Whether Django takes its connections from a pool."""
+    """Return whether Django takes its connections from a pool."""
     if getattr(wrapper, "vendor", "") != "postgresql":
         return False
     return bool((wrapper.settings_dict.get("OPTIONS") or {}).get("pool"))
 
 
 def install(connections: Connections) -> Patches:
-    """Patch what opens connections.
+    """Patch the opening of connections.
 
     Raises:
-        Unsupported: Django is missing or its database wrapper has another shape.
+        Unsupported: Django is missing or its database wrapper differs.
     """
     try:
         from django.db.backends.base.base import BaseDatabaseWrapper  # noqa: PLC0415 - may be missing

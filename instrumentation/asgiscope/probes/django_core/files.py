@@ -1,12 +1,12 @@
-"""Django's files and storages: opening, saving, reading, writing, and what asks a storage about a file.
+"""Django's files and storages: opening, saving, reading, writing, and queries of a storage about a file.
 
-Owns: `Storage.open` and `Storage.save`; the methods named in `OPERATIONS` of each storage's own class, once it is
-made from settings, and of `FileSystemStorage`; and the properties of `FileProxyMixin` through which Django's files
-(uploaded ones too) read and write. Names of files are never looked at: users choose them.
+Owns: `Storage.open` and `Storage.save`; the methods named in `OPERATIONS` of each storage's own class, once
+it is created from settings, and of `FileSystemStorage`; and the properties of `FileProxyMixin` through which
+Django's files (uploaded ones too) read and write. Names of files are never recorded: users choose them.
 
-Overhead model: see `operations`. Reading and writing are timed on an event loop only, and elsewhere cost a look at
-whether there is one. Python's own `open()` cannot be wrapped without costing every file of the process; what it
-blocks, the watchdog sees.
+Overhead model: see `operations`. Reading and writing are timed only on an event loop, and elsewhere cost a
+check whether there is one. Python's own `open()` cannot be wrapped without a cost for every file of the
+process; the watchdog detects when it blocks.
 """
 
 import functools
@@ -38,7 +38,7 @@ def install(recorder: Recorder) -> Patches:
     """Patch files and storages.
 
     Raises:
-        Unsupported: Django is missing, or its storages and files are made another way.
+        Unsupported: Django is missing, or its storages and files are created in another way.
     """
     try:
         from django.core.files.storage import FileSystemStorage, Storage  # noqa: PLC0415 - may be missing
@@ -69,7 +69,7 @@ def install(recorder: Recorder) -> Patches:
         return storage
 
     patches.wrap(StorageHandler, "create_storage", made)
-    # A span of every chunk would drown a trace: what is read or written is timed, and reported where it blocks.
+    # A span per chunk would flood a trace: reads and writes are timed, and reported if they block.
     content = Work(recorder, "files", sc.SPAN_FILE, worth_ns=recorder.blocked_ns)
     for name in CONTENT:
         patches.replace(FileProxyMixin, name, _content(content, name, vars(FileProxyMixin)[name]))
@@ -86,7 +86,7 @@ def _storage(work: Work, name: str) -> Wrapper:
 
 
 def _content(work: Work, name: str, original: property) -> property:
-    """A property that gives the file's own method, timed where a loop runs."""
+    """Return a property that returns the file's own method, timed if a loop is running."""
 
     def describe(operation: Operation, _file: Any, _args: Any, _kwargs: Any) -> None:
         operation.name = f"{sc.SPAN_FILE} {name}"

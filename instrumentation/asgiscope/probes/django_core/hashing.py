@@ -1,11 +1,11 @@
 """Django's password hashers: slow by design, and pure processor time.
 
 Owns: the name `get_hasher` in `django.contrib.auth.hashers`, through which Django finds every hasher, and
-`encode`, `verify` and `harden_runtime` of each hasher's own class, once it is found. Passwords and hashes are never
-looked at.
+`encode`, `verify` and `harden_runtime` of each hasher's own class, once it is found. Passwords and hashes are
+never recorded.
 
-Django 5.2's `acheck_password` hashes on the loop; from 6.0 on it crosses to a pool's thread. Either is seen as what
-it is.
+Django 5.2's `acheck_password` hashes on the loop; from 6.0 it uses a pool's thread. Both are recorded
+accordingly.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def install(recorder: Recorder) -> Patches:
     """Patch the hashers.
 
     Raises:
-        Unsupported: Django is missing or finds its hashers another way.
+        Unsupported: Django is missing or finds its hashers in another way.
     """
     try:
         from django.contrib.auth import hashers  # noqa: PLC0415 - may be missing

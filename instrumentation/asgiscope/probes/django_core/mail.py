@@ -1,9 +1,10 @@
-"""Django's mail: messages being handed to a back end, which for SMTP is a whole conversation with a server.
+"""Django's mail: sending messages with a backend, which for SMTP is a whole conversation with a server.
 
-Owns: `BaseEmailBackend.__init_subclass__`, and `send_messages` of each class that inherits from it. `__init__` is
-left alone: Django 6.1 looks at who calls it, and would warn of us. Addresses, subjects and bodies are never read.
+Owns: `BaseEmailBackend.__init_subclass__`, and `send_messages` of each class that inherits from it.
+`__init__` is not patched: Django 6.1 inspects its caller, and would warn about us. Addresses, subjects and
+bodies are never read.
 
-Known limitation: a back end that does not inherit from Django's is not seen.
+Known limitation: a backend that does not inherit from Django's is not recorded.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def install(recorder: Recorder) -> Patches:
     """Patch mail.
 
     Raises:
-        Unsupported: Django is missing, or its mail back ends have other methods.
+        Unsupported: Django is missing, or its mail backends have other methods.
     """
     try:
         from django.core.mail.backends.base import BaseEmailBackend  # noqa: PLC0415 - may be missing
@@ -50,7 +51,7 @@ def install(recorder: Recorder) -> Patches:
 
 
 def _below(cls: Any) -> Iterator[type]:
-    """The classes that inherit from one, by whatever way, each after those it inherits from."""
+    """Yield all subclasses of a class, each after its bases."""
     for one in cls.__subclasses__():
         yield one
         yield from _below(one)

@@ -1,11 +1,11 @@
 """Django's ORM: every statement, whichever API made it.
 
-Owns: `CursorWrapper.execute`, `.executemany` and `.callproc`. The debug cursor goes through the same methods, so a
-statement is seen once. Parameters are never looked at. A bridge call that runs knows its statement, for those who
-wait for its thread.
+Owns: `CursorWrapper.execute`, `.executemany` and `.callproc`. The debug cursor uses the same methods, so a
+statement is recorded once. Parameters are never recorded. A running bridge call
+has the current statement, for the calls that wait for its thread.
 
-Overhead model: two clock readings where no span comes of it: off the loop, in a trace that is not sampled. Else an
-`Operation` a statement; its SQL is parsed by the sending thread, once a distinct statement.
+Overhead model: two clock readings if no span is needed: off the loop, in a trace that is not sampled. Else an
+`Operation` per statement; its SQL is parsed by the sending thread, once per distinct statement.
 """
 
 from asyncio.events import _get_running_loop
@@ -22,11 +22,11 @@ from asgiscope.recorder import Recorder
 from asgiscope.records.scope import Operation, Request, Scope
 
 _MAX_SQL = 8192
-"""Characters kept of a statement until its literals are masked."""
+"""Limit of characters kept of a statement until its literals are masked."""
 
 
 def install(recorder: Recorder, connections: Connections) -> Patches:
-    """Patch the ORM. `connections` knows the age of a connection.
+    """Patch the ORM. `connections` has the age of each connection.
 
     Raises:
         Unsupported: Django is missing or its cursor wrapper has other methods.
@@ -45,7 +45,7 @@ def install(recorder: Recorder, connections: Connections) -> Patches:
 
 
 class Statements:
-    """What goes around one method of Django's cursors."""
+    """Wrapper of one method of Django's cursors."""
 
     def __init__(self, recorder: Recorder, connections: Connections, method: str) -> None:
         self._recorder = recorder
@@ -54,7 +54,7 @@ class Statements:
         self._procedure = method == "callproc"
 
     def around(self, original: Callable[..., Any], on: Sized) -> Callable[..., Any]:
-        """See `Patches.around`."""
+        """Return the wrapper; see `Patches.around`."""
         recorder, record = self._recorder, self._record
 
         def execute(cursor: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -82,7 +82,7 @@ class Statements:
             finally:
                 if holder is not None:
                     leave_query(holder, recorder.clock() - started)
-                # As a record's, whose request it is not where that had ended before.
+                # As for a record: it does not belong to a request that had ended before.
                 if request is not None and not 0 < request.ended < started:
                     count_query(request, recorder.clock() - started)
 
@@ -147,7 +147,7 @@ def count_query(request: Request, length_ns: int) -> None:
 
 
 def describe_statement(operation: Operation, cursor: Any, statement: Any, many: bool) -> None:
-    """Give a statement its attributes, from the cursor that has run it; never its parameters."""
+    """Set a statement's attributes from the cursor that ran it; never its parameters."""
     database = cursor.db
     attributes = operation.attributes
     attributes["sql"] = (statement if isinstance(statement, str) else str(statement))[:_MAX_SQL]

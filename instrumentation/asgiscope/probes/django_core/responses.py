@@ -26,14 +26,14 @@ from asgiscope.recorder import Recorder
 from asgiscope.stack import call_site
 
 _DEPTH = 12
-"""Frames between the class of the response and the line that made it: a few, more where a package makes it."""
+"""Frames between the response's class and the line that created it: a few, more if a package creates it."""
 
 
 def install(recorder: Recorder) -> Patches:
     """Patch responses.
 
     Raises:
-        Unsupported: Django is missing, or sends its responses another way.
+        Unsupported: Django is missing, or sends its responses in another way.
     """
     try:
         from django.core.exceptions import RequestAborted  # noqa: PLC0415 - may be missing
@@ -43,20 +43,21 @@ def install(recorder: Recorder) -> Patches:
         raise Unsupported("Django is not installed") from error
     require(StreamingHttpResponse, "__init__", "__aiter__")
     require(ASGIHandler, "send_response", "listen_for_disconnect")
-    seldom = RateLimiter(recorder.clock)
-    patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, seldom))
-    patches.wrap(ASGIHandler, "send_response", _sends(recorder, seldom))
+    limiter = RateLimiter(recorder.clock)
+    patches = Patches().wrap(StreamingHttpResponse, "__init__", _made(recorder, limiter))
+    patches.wrap(ASGIHandler, "send_response", _sends(recorder, limiter))
     return patches.wrap(ASGIHandler, "listen_for_disconnect", _listens(recorder, RequestAborted))
 
 
-def _made(recorder: Recorder, seldom: RateLimiter) -> Wrapper:
+def _made(recorder: Recorder, limiter: RateLimiter) -> Wrapper:
     def made(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
             request = recorder.request()
             if request is not None:
-                # Of every request, because the reading of an endless iterator is reported however it is sampled.
+                # For every request, because reading an endless iterator is reported whether it is sampled or
+                # not.
                 site = call_site.nearest_app_frame(sys._getframe(), _DEPTH)  # noqa: SLF001 - one's own stack
-                if site is None and (request.sampled or seldom.due(request.template)):
+                if site is None and (request.sampled or limiter.due(request.template)):
                     site = call_site.select_call_site(call_site.current_stack())
                 request.stream_site = site
         except Exception:  # noqa: BLE001 - never into the application
@@ -66,22 +67,22 @@ def _made(recorder: Recorder, seldom: RateLimiter) -> Wrapper:
     return made
 
 
-def _sends(recorder: Recorder, seldom: RateLimiter) -> Wrapper:
+def _sends(recorder: Recorder, limiter: RateLimiter) -> Wrapper:
     def send(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         response = args[0] if args else kwargs.get("response")
         streams = getattr(response, "streaming", False)
         if streams and not getattr(response, "is_async", True):
-            _tell(recorder, seldom)
+            _sample_stream(recorder, limiter)
         return _sending(recorder, wrapped, args, kwargs, streams=streams)
 
     return send
 
 
-def _tell(recorder: Recorder, seldom: RateLimiter) -> None:
-    """A synchronous iterator is about to be read whole: see to it that the trace holds that."""
+def _sample_stream(recorder: Recorder, limiter: RateLimiter) -> None:
+    """Sample the trace if a synchronous iterator is about to be read as a whole."""
     try:
         request = recorder.request()
-        if request is not None and not request.sampled and seldom.take(request.template):
+        if request is not None and not request.sampled and limiter.take(request.template):
             request.sampled = True
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("responses.tell")
@@ -93,14 +94,14 @@ async def _sending(
     try:
         sent = await wrapped(*args, **kwargs)
     except asyncio.CancelledError:
-        # Django cancels what sends when the client has gone, and swallows this.
+        # Django cancels the sender when the client has disconnected, and swallows this.
         _release(recorder, disconnected=streams)
         raise
     _release(recorder)
     return sent
 
 
-# What warnings and tracebacks show of the coroutines is what they showed before.
+# Warnings and tracebacks show the coroutines under their original names.
 _sending.__name__, _sending.__qualname__ = "send_response", "ASGIHandler.send_response"
 
 
@@ -121,7 +122,7 @@ def _listens(recorder: Recorder, aborted: type[Exception]) -> Wrapper:
 
 
 def _release(recorder: Recorder, *, disconnected: bool = False) -> None:
-    """Record that nobody waits for the request in force any more."""
+    """Record that nothing waits for the current request any more."""
     try:
         request = recorder.request()
         if request is not None:

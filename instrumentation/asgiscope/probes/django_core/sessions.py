@@ -1,15 +1,15 @@
-"""Django's sessions: load, save, create, delete and the rest, of whichever engine the site uses.
+"""Django's sessions: load, save, create, delete and the rest, for any session engine.
 
-Owns: those methods, sync and async, of the `SessionStore` class of `settings.SESSION_ENGINE`, and those that change
-a session. The methods of the classes it inherits from are not touched. Keys and values are never looked at.
+Owns: those methods, sync and async, of the `SessionStore` class of `settings.SESSION_ENGINE`, and those that
+change a session. The methods of its base classes are not patched. Keys and values are never recorded.
 
-A save is a finding where nothing had changed and `SESSION_SAVE_EVERY_REQUEST` asks for it, and where a route that
-only reads saves nine times of ten: whatever it writes, each reader waits for that. Every request is counted; of
-those whose traces are not sampled, a route's finding is told once a minute. A session changed by
+A save is a finding if nothing had changed and `SESSION_SAVE_EVERY_REQUEST` asks for it, and if a route that
+only reads saves nine times of ten: each reader waits for the write. Every request is counted; for requests
+whose traces are not sampled, a route's finding is reported once a minute. A session changed by
 `session.modified = True` alone leaves no line.
 
-Overhead model: see `operations`, for each session access, of which a request makes one or two; a few dictionary
-look-ups for each load and save.
+Overhead model: see `operations`, for each session access, of which a request makes one or two; a few
+dictionary look-ups for each load and save.
 """
 
 import sys
@@ -41,10 +41,10 @@ CHANGES = (
     "aupdate",
 )
 _COOKIES = "django.contrib.sessions.backends.signed_cookies"
-"""Its saves write nowhere but into the response."""
+"""Its saves write only to the response."""
 _READS = frozenset({"GET", "HEAD"})
 _SEEN = 10
-"""Requests to a route, with a session that exists, from which it is told whether it saves on each."""
+"""Number of requests to a route, with an existing session, before its saves are judged."""
 _MAX_ROUTES = 1000
 _DEPTH = 12
 
@@ -83,7 +83,7 @@ def install(recorder: Recorder) -> Patches:
 
 
 class Saves:
-    """Which routes that only read save the session on every request."""
+    """Routes that only read and yet save the session on every request."""
 
     def __init__(self, settings: Any, recorder: Recorder) -> None:
         self._settings = settings
@@ -93,7 +93,7 @@ class Saves:
         """Route -> requests that read their session, requests that saved it. Threads may lose a count."""
 
     def loaded(self) -> None:
-        """A request has read its session."""
+        """Count a request that has read its session."""
         request = self._recorder.request()
         if request is not None and not request.session_loaded:
             request.session_loaded = True
@@ -101,7 +101,7 @@ class Saves:
                 self._counts(request)[0] += 1
 
     def changed(self, frame: FrameType) -> None:
-        """A request has changed its session: keep the line, where it may have to be told."""
+        """Record the line that changed the session of a request, if it may be reported."""
         request = self._recorder.request()
         if request is None or request.session_site is not None:
             return
@@ -109,7 +109,7 @@ class Saves:
             request.session_site = call_site.nearest_app_frame(frame, _DEPTH)
 
     def saved(self, request: Request, store: Any) -> bool | None:
-        """A session was saved. True or False is a finding: whether that was though nothing had changed."""
+        """Count a saved session. True or False is a finding: whether nothing had changed."""
         if not request.session_loaded:
             return None
         unchanged = bool(self._settings.SESSION_SAVE_EVERY_REQUEST) and not store.modified
@@ -120,11 +120,11 @@ class Saves:
         return unchanged if unchanged or every else None
 
     def due(self, request: Request) -> bool:
-        """Whether to tell of a request whose trace is not sampled."""
+        """Return whether to report a request whose trace is not sampled."""
         return self._seldom.take(request.template)
 
     def _many(self, request: Request) -> bool:
-        """Whether nearly all requests to its route save."""
+        """Return whether nearly all requests to its route save."""
         loads, saves = self._counts(request)
         return request.method in _READS and loads >= _SEEN and saves * 10 >= loads * 9
 
@@ -135,7 +135,10 @@ class Saves:
 
 
 def _changes(saves: Saves) -> Wrapper:
-    """Remembers the line that first changes the session of a request; async forms change it once awaited."""
+    """Return a wrapper that records the line that first changes a request's session.
+
+    Async forms change it when awaited.
+    """
 
     def change(wrapped: Callable[..., Any], store: Any, args: Any, kwargs: Any) -> Any:
         before = getattr(store, "modified", True)
@@ -173,7 +176,7 @@ def _name(operation: Operation, engine: str, name: str) -> None:
 
 
 def _find(operation: Operation, request: Request, unchanged: bool) -> None:
-    """Make a save a finding, at the line that changed the session, or at the one that saved it for nothing."""
+    """Make a save a finding, at the line that changed the session, or at the one that saved it unchanged."""
     operation.attributes[sc.FINDING] = sc.FindingKind.SESSION_SAVED
     operation.attributes[sc.SESSION_UNCHANGED] = unchanged
     changed = None if unchanged else request.session_site
@@ -192,7 +195,7 @@ def _load(access: Wrapper, saves: Saves) -> Wrapper:
 
 
 def _save(recorder: Recorder, access: Wrapper, engine: str, saves: Saves) -> Wrapper:
-    """Counts the saves of requests whose traces are not sampled, and tells of one when it is due."""
+    """Return a wrapper that counts saves of requests whose traces are not sampled, and reports one when due."""
 
     def watched(store: Any) -> Operation | None:
         request = recorder.request()
@@ -227,7 +230,7 @@ def _save(recorder: Recorder, access: Wrapper, engine: str, saves: Saves) -> Wra
 
 
 def _async(recorder: Recorder, work: Work, engine: str, name: str, saves: Saves) -> Wrapper:
-    """An async session access blocks nobody by itself, so it is an operation but never a blocking one."""
+    """Return a wrapper for an async session access: an operation, but never a blocking one."""
 
     async def access(wrapped: Callable[..., Any], _store: Any, args: Any, kwargs: Any) -> Any:
         operation: Operation | None = None

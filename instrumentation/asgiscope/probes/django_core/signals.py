@@ -1,11 +1,11 @@
-"""Django's signals: receivers run one after another, in the thread that sends.
+"""Django's signals: receivers run one after another, in the sending thread.
 
-Owns: `Signal.send` and `Signal.send_robust`. Their async twins send synchronous receivers to a thread, which the
-bridge shows. `pre_init` and `post_init`, sent for every model instance that is made, are left as they were: see
+Owns: `Signal.send` and `Signal.send_robust`. Their async variants send synchronous receivers to a thread,
+which the bridge records. `pre_init` and `post_init`, sent for every model instance, are not patched: see
 `_OMITTED`.
 
-Overhead model: see `operations`; a signal nobody receives costs an attribute look-up more. A span is made of those
-that took a millisecond; which receiver it was, the call site says.
+Overhead model: see `operations`; a signal without receivers costs one more attribute look-up. A span is made
+if it took a millisecond or longer; the call site shows which receiver it was.
 """
 
 import functools
@@ -25,7 +25,8 @@ from asgiscope.stack import call_site
 
 _WORTH_NS = 1_000_000
 _OMITTED = ("pre_init", "post_init")
-"""A wrapper's half a microsecond, twice for each row of a queryset, is a tenth of what making a row costs."""
+"""A wrapper's half a microsecond, twice for each row of a queryset, is a tenth of the cost of creating a row.
+"""
 _names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
@@ -70,7 +71,7 @@ def _describe(operation: Operation, signal: Any, _args: Any, _kwargs: Any) -> No
 
 
 def name_of(frame: FrameType) -> str:
-    """Return the name of the signal that a frame of `Signal.send` sends, "" where nobody has named it."""
+    """Return the name of the signal that a frame of `Signal.send` sends, "" if it has none."""
     signal = frame.f_locals.get("self")
     try:
         known = _names.get(signal)
@@ -80,14 +81,14 @@ def name_of(frame: FrameType) -> str:
 
 
 def _sender(frame: FrameType | None) -> FrameType | None:
-    """The frame that sends: the first outwards that is not asgiscope's."""
+    """Return the frame that sends: the first outwards that is not asgiscope's."""
     while frame is not None and call_site.is_internal(frame.f_code):
         frame = frame.f_back
     return frame
 
 
 def _name(signal: Any, frame: FrameType | None) -> str:
-    """What the module that sends it calls it, itself or as an attribute of a module it imports; else ''."""
+    """Return the signal's name in the module that sends it, or in a module that this one imports; else ''."""
     if frame is None:
         return ""
     modules = [frame.f_globals]

@@ -1,11 +1,11 @@
 """Django's background tasks: each that a worker runs is a unit of work that can be delayed.
 
-Owns: `Task.call` and `Task.acall` of `django.tasks.base` and of its backport `django_tasks.base`, by which every
-back end runs a task, wrapped once they are imported. A task that is run within a request (`ImmediateBackend`)
-is part of that request.
+Owns: `Task.call` and `Task.acall` of `django.tasks.base` and of its backport `django_tasks.base`, with which
+every backend runs a task, wrapped once they are imported. A task that is run within a request
+(`ImmediateBackend`) is part of that request.
 
-Overhead model: for each task an object and a context variable.
-Known limitation: what blocks the event loop delays a task only by its waits for threads and connections.
+Overhead model: for each task an object and a context variable. Known limitation: what blocks the event loop
+delays a task only by its waits for threads and connections.
 """
 
 from collections.abc import Callable
@@ -39,13 +39,13 @@ def install(recorder: Recorder) -> Patches:
 
 
 class Running:
-    """What wraps the running of a task."""
+    """Wrappers of the running of a task."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def call(self, wrapped: Callable[..., Any], _task: Any, args: Any, kwargs: Any) -> Any:
-        """`Task.call`: runs the task on this thread."""
+        """Wrap `Task.call`: runs the task on this thread."""
         unit, token = self._begin()
         try:
             return wrapped(*args, **kwargs)
@@ -53,7 +53,7 @@ class Running:
             self._end(unit, token)
 
     def acall(self, wrapped: Callable[..., Any], _task: Any, args: Any, kwargs: Any) -> Any:
-        """`Task.acall`: the coroutine that runs the task."""
+        """Wrap `Task.acall`: the coroutine that runs the task."""
         return self._run(wrapped, args, kwargs)
 
     async def _run(self, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -63,7 +63,7 @@ class Running:
         finally:
             self._end(unit, token)
 
-    # What warnings and tracebacks show of the coroutine is what they showed before.
+    # Warnings and tracebacks show the coroutine under its original name.
     _run.__name__, _run.__qualname__ = "acall", "Task.acall"
 
     def _begin(self) -> tuple[BackgroundUnit | None, Any]:

@@ -1,9 +1,9 @@
-"""Django's template engines: a template being rendered.
+"""Django's template engines: rendering of a template.
 
-Owns: `Template.render` of `django.template.backends.django`, and of `.jinja2` where the site uses it. These are
-what `render`, `render_to_string` and `TemplateResponse` call; what a template includes or extends is part of it.
+Owns: `Template.render` of `django.template.backends.django`, and of `.jinja2` if the site uses it. `render`,
+`render_to_string` and `TemplateResponse` call these; what a template includes or extends is part of it.
 
-Overhead model: see `operations`; nothing for each node or include.
+Overhead model: see `operations`; nothing per node or include.
 """
 
 import sys
@@ -37,7 +37,7 @@ def install(recorder: Recorder) -> Patches:
     if _JINJA2 in sys.modules or any(one.get("BACKEND") == f"{_JINJA2}.Jinja2" for one in configured):
         try:
             from django.template.backends import jinja2  # noqa: PLC0415 - needs jinja2
-        except ImportError:  # the site asks for what is not there; it will be told so by Django
+        except ImportError:  # the site configures an engine that is not installed; Django reports it
             return patches
         patches.wrap(jinja2.Template, "render", work.wrapper(_describe))
     return patches

@@ -1,10 +1,11 @@
-"""Django's test clients, which serve requests without the handlers that a server uses. Only tests install this.
+"""Django's test clients, which serve requests without the handlers that a server uses. Installed only in tests.
 
 Owns: `__call__` of `ClientHandler` and `AsyncClientHandler` in `django.test.client`, and
-`asyncio.BaseEventLoop.run_forever`, to watch every loop from its first turn: a coroutine under test may block it
-before it crosses any bridge.
+`asyncio.BaseEventLoop.run_forever`, to watch every loop from its first turn: a coroutine under test may block
+it before it crosses any bridge.
 
-Known limitation: uvloop's loops are no such loops; they are watched from their first request or bridge call on.
+Known limitation: uvloop's loops do not inherit from it; they are watched from their first request or bridge
+call on.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ def install(recorder: Recorder, watchdog: Watchdog, tracing: handler.Tracing) ->
 def _run_forever(watchdog: Watchdog) -> Any:
     def run_forever(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         try:
-            if not instance.is_closed():  # it will say so itself
+            if not instance.is_closed():  # it raises its own error
                 watchdog.begin(instance)
         except Exception:  # noqa: BLE001 - never into the tests
             internal_errors.report("testclient.run_forever")
@@ -44,4 +45,4 @@ def warm() -> None:
     """Import what the first request of a process would import on the event loop: the site's URLs."""
     from django.urls import get_resolver  # noqa: PLC0415 - Django is set up by now
 
-    get_resolver().url_patterns  # noqa: B018 - reading it is what imports them
+    get_resolver().url_patterns  # noqa: B018 - the access imports them

@@ -155,7 +155,7 @@ def test_grpc_asks_for_the_same_token(server: Server, grpc_port: int) -> None:
         assert export(sender.body(), timeout=20, metadata=[("authorization", f"Bearer {TOKEN}")]) == b""
 
 
-def test_nobody_looks_without_signing_in(server: Server) -> None:
+def test_api_is_refused_without_a_session(server: Server) -> None:
     """The API and the metrics answer 401; the page itself, which holds nothing, is there, and so are the probes."""
     with _client(server) as client:
         for path in (
@@ -217,7 +217,7 @@ def test_a_password_opens_a_session_until_it_changes(server: Server, folder: Pat
         (folder / "users").write_text(line_of("ann", PASSWORD) + "\n")
 
 
-def test_a_trusted_proxy_says_who_it_is(server: Server) -> None:
+def test_trusted_proxy_header_names_the_user(server: Server) -> None:
     """From its own address, 127.0.0.2, the header counts, whomever it forwards."""
     transport = httpx.HTTPTransport(local_address="127.0.0.2")
     with httpx.Client(base_url=server.url, transport=transport, timeout=30) as client:
@@ -227,7 +227,7 @@ def test_a_trusted_proxy_says_who_it_is(server: Server) -> None:
         assert client.get("/api/overview").status_code == 401
 
 
-def test_an_identity_provider_vouches(server: Server, provider: Provider) -> None:
+def test_identity_provider_signs_in_a_user(server: Server, provider: Provider) -> None:
     """There and back; only a verified address that is allowed comes in; the way back is for one use."""
     with httpx.Client(base_url=server.url, follow_redirects=True, timeout=30) as client:
         arrived = client.get("/api/session/oidc")

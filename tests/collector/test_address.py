@@ -50,7 +50,7 @@ __all__ = ["clickhouse", "settings"]
         ("clickhouses://[::1]:9/x", StoreAddress(host="::1", port=9, database="x", secure=True)),
     ],
 )
-def test_an_address_says_where(text: str, meant: StoreAddress) -> None:
+def test_address_is_parsed(text: str, meant: StoreAddress) -> None:
     """The engine in this process, a server, a cluster, in the clear or over TLS."""
     assert StoreAddress.parse(text) == meant
 

@@ -63,7 +63,7 @@ def test_loopback_names(running: Running, host: str) -> None:
     assert running.http.get("/healthz", headers={"Host": host}).status_code == httpx.codes.OK
 
 
-def test_without_the_page_it_says_how_to_build_it(running: Running) -> None:
+def test_missing_page_is_answered_with_how_to_build_it(running: Running) -> None:
     """The API serves all the same."""
     answer = running.http.get("/")
     assert "make ui" in answer.text

@@ -222,7 +222,7 @@ def test_fields_of_the_wrong_type_are_dropped_at_any_depth_and_others_stay() -> 
     assert request == clean
 
 
-def test_one_body_of_a_sender_is_looked_at_in_a_minute_and_all_after_a_refusal() -> None:
+def test_one_body_per_sender_and_minute_is_checked_and_all_after_a_refusal() -> None:
     """By signal and sender; on a clock of the test's own."""
     now, refusing = [0.0], [False]
     lookout = Lookout(lambda: refusing[0], clock=lambda: now[0])

@@ -45,7 +45,7 @@ def test_most_expensive_keys_are_kept_and_the_others_named_so() -> None:
     assert limits.others() == {"route": 7}
 
 
-def test_keys_that_are_kept_stay_so_in_the_minute_and_another_minute_begins_anew() -> None:
+def test_kept_keys_stay_for_the_minute_and_the_next_one_starts_empty() -> None:
     """Also where a later segment has more expensive ones; few keys change nothing."""
     limits = KeyLimits(per_service=3, overall=100)
     assert limits.apply("traces", encode_record(routes(3))) is None

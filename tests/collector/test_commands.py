@@ -119,7 +119,7 @@ def test_check_beside_a_running_collector(site: Site, capsys: pytest.CaptureFixt
         ({"DISK_MIN_FREE_BYTES": str(10**18)}, [], ""),
     ],
 )
-def test_check_says_what_is_wrong(
+def test_check_reports_each_problem(
     variables: dict[str, str],
     arguments: list[str],
     said: str,

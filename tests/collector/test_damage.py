@@ -32,7 +32,7 @@ def collector(folder: Path) -> Server:
     return Server(command, port, cwd=folder, log=folder / "log", ready="/readyz", ready_status=200)
 
 
-def test_what_is_damaged_is_said_and_the_rest_is_served(tmp_path: Path) -> None:
+def test_damaged_parts_are_reported_and_the_rest_is_served(tmp_path: Path) -> None:
     """In one folder's life: a damaged part, a damaged segment, then a store that cannot be opened at all."""
     data = prepare(tmp_path / "data")
     with collector(tmp_path) as server:

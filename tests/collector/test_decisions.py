@@ -76,7 +76,7 @@ def test_ignored_stays_ignored(running: Running, sender: Sender) -> None:
         ({"state": "open", "reason": "x" * 1001}, "reason"),
     ],
 )
-def test_what_cannot_be_decided_is_said(running: Running, body: dict[str, str], about: str) -> None:
+def test_invalid_decision_is_refused_with_a_hint(running: Running, body: dict[str, str], about: str) -> None:
     """422 with what to send instead."""
     answer = decide(running, "0" * 16, **body)
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY

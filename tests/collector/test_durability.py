@@ -177,7 +177,7 @@ def test_a_full_spool_asks_senders_to_wait(start: Start) -> None:
     assert counts(start(), "full") == (accepted, accepted)
 
 
-def test_a_disk_that_refuses_to_write_is_told_to_the_sender(start: Start, tmp_path: Path) -> None:
+def test_disk_write_error_is_answered_with_503(start: Start, tmp_path: Path) -> None:
     """A file that may not grow stands for a full disk: 503, not ready, and whole again when it passes."""
     limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000)); "
     server = start()
@@ -208,7 +208,7 @@ def test_a_disk_that_refuses_to_write_is_told_to_the_sender(start: Start, tmp_pa
     assert settled(start(), "disk") == (2, 2)
 
 
-def test_a_second_collector_says_who_holds_the_folder(start: Start, tmp_path: Path) -> None:
+def test_second_collector_names_the_holder_of_the_folder(start: Start, tmp_path: Path) -> None:
     """One line, with the pid, and no traceback."""
     server = start()
     assert server.process is not None

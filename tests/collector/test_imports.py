@@ -31,7 +31,7 @@ def test_check_with_a_bad_setting_imports_no_library_of_the_service(tmp_path: Pa
     assert imported & {*WEB, *SIGN_IN, *SENDING, *TRACING, "argon2", "limits", "chdb"} == set()
 
 
-def test_the_service_imports_what_signs_in_sends_and_traces_only_where_that_is_asked_for(
+def test_optional_libraries_are_imported_only_when_configured(
     tmp_path: Path,
 ) -> None:
     """No identity provider, no receiver and no address for its own traces are set."""

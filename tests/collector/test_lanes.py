@@ -93,14 +93,14 @@ def test_a_bridge_call_waits_and_runs_on_its_thread_and_comes_back_on_the_loop()
     assert [(bar.start_ns, bar.wait_ns, bar.run_ns) for bar in shared.bars] == [(10 * MS, 20 * MS, 30 * MS)]
 
 
-def test_a_call_that_tells_nothing_of_its_phases_ran_all_the_time() -> None:
+def test_call_without_phase_attributes_ran_all_the_time() -> None:
     """So does a span of another library that has the name of a bridge call."""
     foreign = span("executor job", 10, 30, thread(1, "event_loop"), {sc.RUN_THREAD_ID: 7})
 
     assert [(bar.wait_ns, bar.run_ns) for bar in laid(request(100), foreign).lanes[1].bars] == [(0, 30 * MS)]
 
 
-def test_what_ran_within_a_call_stands_below_it() -> None:
+def test_nested_spans_are_below_their_call() -> None:
     """Query below session below call, on the thread of the call."""
     root, on_thread = request(100), thread(2, "shared")
     call = bridge("load", 10, (0, 30, 0), parent_span_id=root.span_id)
@@ -130,7 +130,7 @@ def test_what_another_thread_did_in_between_does_not_part_what_nests() -> None:
     assert rows(loop) == [(0, 0), (2, 1)]
 
 
-def test_waits_that_overlap_stand_below_each_other_first_come_on_top() -> None:
+def test_overlapping_waits_are_stacked_in_queue_order() -> None:
     """As in the queue that they stood in."""
     calls = [bridge(f"call{turn}", 5, (20 * turn, 20, 0)) for turn in range(3)]
     shared = laid(request(100), *calls).lanes[1]
@@ -180,7 +180,7 @@ def test_of_a_holder_of_another_trace_only_the_run_is_there() -> None:
     assert (wait.start_ns, wait.duration_ns) == (10 * MS, 50 * MS)
 
 
-def test_requests_that_this_trace_delayed_stand_below_what_did_it() -> None:
+def test_delayed_requests_are_below_the_cause() -> None:
     """However early they came."""
     victim = span("GET cart/", -5, 200, LOOP, kind="Server", trace_id=OTHER)
 
@@ -203,7 +203,7 @@ def test_a_call_that_never_ran_waits_on_the_lane_of_its_queues_thread() -> None:
     assert [len(lane.bars) for lane in lanes] == [1, 2]
 
 
-def test_a_queue_that_nobody_is_known_to_serve_has_a_lane_of_its_own() -> None:
+def test_queue_without_a_known_thread_has_its_own_lane() -> None:
     """It has no thread to be named by."""
     lane = laid(request(60), bridge("b", 1, (50, 0, 0), 0)).lanes[1]
 
@@ -250,7 +250,7 @@ def test_ten_thousand_spans_in_one_queue_and_in_one_chain() -> None:
     assert len(timeline.model_dump_json()) < len(json.dumps([each.model_dump() for each in (*chain, *calls)]))
 
 
-def test_the_critical_path_tells_waiting_running_and_coming_back_apart() -> None:
+def test_critical_path_separates_wait_run_and_resume() -> None:
     """A bridge call's steps, with that of the query in between."""
     root = request(100)
     call = bridge("load", 20, (30, 40, 10), parent_span_id=root.span_id)

@@ -96,7 +96,7 @@ def events(response: httpx.Response) -> Iterator[tuple[str, str, Json]]:
             fields = {}
 
 
-def test_readers_are_told_at_once(running: Running, sender: Sender) -> None:
+def test_clients_get_events_at_once(running: Running, sender: Sender) -> None:
     """What waits at the start; then a word whenever something is stored, and what waits when it is another."""
     holder = sender.request("GET", "/report/")
     running.send(sender)

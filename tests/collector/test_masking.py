@@ -49,7 +49,7 @@ def with_secrets() -> bytes:
     return body
 
 
-def test_matches_are_masked_where_secrets_slip_in(mask_file: Path) -> None:
+def test_matches_are_masked_in_names_and_exceptions(mask_file: Path) -> None:
     """Names, messages and stacks; other attributes are the sender's own choice and stay."""
     accepted = accept_traces(with_secrets(), "application/x-protobuf", 7, Mask.read(str(mask_file)))
     (span,) = ExportTraceServiceRequest.FromString(accepted.body).resource_spans[0].scope_spans[0].spans
@@ -95,7 +95,7 @@ def test_the_inbox_masks_what_it_spools(mask_file: Path, tmp_path: Path) -> None
         ("x*\n", "matches the empty text"),
     ],
 )
-def test_a_pattern_that_cannot_be_used_is_said_with_its_line(tmp_path: Path, content: str, says: str) -> None:
+def test_invalid_pattern_is_reported_with_its_line(tmp_path: Path, content: str, says: str) -> None:
     """Where nothing was masked, or everything, nobody would know."""
     (tmp_path / "mask").write_text(content)
     with pytest.raises(SettingsError, match=says):
@@ -121,7 +121,7 @@ def test_serve_does_not_start_and_check_fails_with_a_bad_pattern(tmp_path: Path)
     assert row["level"] == "error"
 
 
-def test_a_mask_file_that_is_not_there_is_said() -> None:
+def test_missing_mask_file_is_reported() -> None:
     """A typing error in its name must not store everything."""
     with pytest.raises(SettingsError, match="cannot be read"):
         Mask.read("/nowhere/mask")

@@ -86,7 +86,7 @@ def test_deltas_add_up_and_can_be_grouped_and_filtered(running: Running, service
     assert points(series(running, service, "done", environment="test")) == {}
 
 
-def test_cumulative_sums_grow_by_process_and_may_begin_anew(running: Running, service: str) -> None:
+def test_cumulative_sums_grow_per_process_and_may_restart(running: Running, service: str) -> None:
     """What a process had reached before the range is not growth; what it counts after a restart is."""
     meters = []
     for instance, start, readings in (

@@ -109,7 +109,7 @@ def test_the_overview_has_the_requests_and_errors_of_other_senders(running: Runn
     assert (row["requests"], row["errors"], row["watched"], row["loop_blocked_share"]) == (10, 6, False, None)
 
 
-def test_a_request_whose_caller_is_not_stored_stands_for_its_trace(running: Running, other: Sender) -> None:
+def test_request_without_a_stored_caller_represents_its_trace(running: Running, other: Sender) -> None:
     """A gateway or a browser that sends its spans elsewhere, or nowhere."""
     request = other.span("GET /a", kind=SERVER)
     other.spans[-1].parent_span_id = os.urandom(8)
@@ -139,7 +139,7 @@ def test_a_parent_of_zero_bytes_is_none(running: Running, other: Sender) -> None
     assert span["parent_span_id"] == ""
 
 
-def test_each_service_of_a_trace_lists_what_it_was_asked(running: Running, service: str) -> None:
+def test_each_service_of_a_trace_lists_its_own_request(running: Running, service: str) -> None:
     """Without a service a trace is one row, of who began it; with one it is that service's request."""
     gateway, shop = Sender(f"{service} gateway", scope="nginx"), Sender(f"{service} shop", scope="fastapi")
     began = gateway.span("GET /buy", kind=SERVER, duration_ns=90 * MS, attributes=NEW)

@@ -171,7 +171,7 @@ def test_collector_serves_and_backs_up_a_folder_with_any_name(tmp_path: Path) ->
         ({}, ["--data", "/sys/x"], "/sys/x"),
     ],
 )
-def test_what_cannot_serve_is_said_in_one_line_by_serve_and_by_check(  # noqa: PLR0917 - fixtures and cases
+def test_serve_and_check_report_a_startup_error_in_one_line(  # noqa: PLR0917 - fixtures and cases
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,

@@ -127,7 +127,7 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, running: Running
     assert "choose another with --grpc-port" in done.stderr.splitlines()[-1]
 
 
-def test_without_the_extra_it_is_off_and_says_so(tmp_path: Path) -> None:
+def test_grpc_without_the_extra_is_off_with_a_warning(tmp_path: Path) -> None:
     """HTTP is served all the same."""
     port = free_port()
     without = (

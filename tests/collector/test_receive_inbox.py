@@ -50,7 +50,7 @@ def request_of(*attributes: dict[str, Any]) -> ExportTraceServiceRequest:
 @given(
     value=nested, around=st.dictionaries(st.text(max_size=9), scalars, max_size=4), key=st.text(max_size=200)
 )
-def test_no_list_or_map_is_overlooked(value: Any, around: dict[str, Any], key: str) -> None:
+def test_every_list_or_map_is_found(value: Any, around: dict[str, Any], key: str) -> None:
     """Of any shape and size, and whatever stands beside it; afterwards there is none."""
     request = request_of(around, {**around, key: value})
     assert may_nest(request.SerializeToString())
@@ -77,7 +77,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 @given(
     data=st.lists(st.sampled_from(b"\x12\x12\x2a\x32\x80\x81\xff\x00\x02\x03\x05"), max_size=40).map(bytes)
 )
-def test_bytes_of_any_kind_are_looked_through(data: bytes) -> None:
+def test_arbitrary_bytes_are_searched_without_error(data: bytes) -> None:
     """A value's tag and length, then a list's or map's tag and a length that ends where the value's does."""
     found = False
     for value in re.finditer(rb"\x12(?=[\x80-\xff]{0,9}[\x00-\x7f][\x2a\x32])", data):
@@ -87,7 +87,7 @@ def test_bytes_of_any_kind_are_looked_through(data: bytes) -> None:
     assert may_nest(data) == found
 
 
-def test_a_token_can_be_asked_for(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_is_required_when_configured(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """401 before the body is read, with a status in the encoding of the request, and the challenge of HTTP."""
     monkeypatch.setattr(
         running.collector.inbox, "_permit", lambda authorization: authorization == "Bearer good"

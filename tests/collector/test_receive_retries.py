@@ -157,7 +157,7 @@ def test_what_earlier_runs_took_is_forgotten_in_time() -> None:
     assert list(retries._seen) == [b"recent", b"clock"]
 
 
-def test_a_digest_tells_signals_apart() -> None:
+def test_digest_differs_between_signals() -> None:
     """The same bytes may be valid in both."""
     assert digest_of("traces", b"") != digest_of("metrics", b"")
     assert len(digest_of("traces", b"x")) == DIGEST_BYTES

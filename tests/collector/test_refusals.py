@@ -37,7 +37,7 @@ def test_refusals_by_frequency_and_whether_they_are_new(running: Running, sender
     assert sum(point["requests"] for point in of_route["series"]) == 3
 
 
-def test_a_caught_refusal_is_told_with_what_its_request_answered(running: Running, sender: Sender) -> None:
+def test_caught_refusal_has_the_status_of_its_request(running: Running, sender: Sender) -> None:
     """It failed no request; asgiref's own are told by their message, and each has the advice of its rule."""
     message = "CurrentThreadExecutor already quit or is broken"
     request = sender.request("GET", "/caught/")

@@ -144,7 +144,7 @@ async def get(answers: ResponseCache, query: bytes = b"") -> bytes:
     return b"".join(message.get("body", b"") for message in recorded)
 
 
-def test_what_was_asked_before_a_write_is_not_told_after_it() -> None:
+def test_response_computed_before_a_write_is_not_reused_after_it() -> None:
     """A reader that comes after the write does not wait with one that came before, nor is the old answer kept."""
 
     async def main() -> None:
@@ -162,7 +162,7 @@ def test_what_was_asked_before_a_write_is_not_told_after_it() -> None:
     asyncio.run(main())
 
 
-def test_a_reader_that_leaves_takes_nobody_with_it() -> None:
+def test_disconnect_of_one_client_does_not_affect_the_others() -> None:
     """The first to ask is cancelled; the second gets the answer."""
 
     async def main() -> None:

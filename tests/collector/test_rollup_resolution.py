@@ -60,7 +60,7 @@ def comparable(rows: list[Json]) -> list[str]:
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_a_long_range_says_what_its_minutes_say(running: Running, spread: str, statement: str) -> None:
+def test_long_range_equals_the_sum_of_its_minutes(running: Running, spread: str, statement: str) -> None:
     """Wherever it begins and ends, and whether its rows are there or not: those of whole twenty minutes."""
     engine, sql, dice = running.collector.engine, STATEMENTS[statement], random.Random(11)  # noqa: S311
     now, whole = time.time_ns(), engine.coarse_since

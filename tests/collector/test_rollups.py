@@ -90,7 +90,7 @@ def test_rollups_are_what_the_spans_add_up_to(
     assert row["ns"] == pytest.approx(sum(weight * ns for weight, ns, _ in weighed))
 
 
-def test_rollups_are_made_anew_of_the_spans(running: Running, sender: Sender) -> None:
+def test_rollups_are_rebuilt_from_the_spans(running: Running, sender: Sender) -> None:
     """What a failed view left out comes back; what was right stays as it was."""
     engine = running.collector.engine
     request = sender.request("GET", "/anew/")

@@ -148,7 +148,7 @@ def test_large_parameters_travel_too(on_server: Running) -> None:
     assert on_server.rows("SELECT length({ids:Array(String)}) AS n", ids=ids) == [{"n": 2000}]
 
 
-def test_errors_keep_their_code_and_tell_no_password(settings: Settings) -> None:
+def test_errors_keep_their_code_and_hide_the_password(settings: Settings) -> None:
     """What the server answers reaches the log; the password never does."""
     client = connect(replace(settings, store=settings.store.replace("/plain", "/default")))
     with pytest.raises(EngineError) as raised:

@@ -62,7 +62,7 @@ def test_ranks_of_costs() -> None:
     assert significance.cost_p({100: 50}, {100: 50}) == 1
 
 
-def test_chance_is_called_a_difference_as_seldom_as_promised() -> None:
+def test_false_positive_rate_is_at_most_the_level() -> None:
     """Nothing differs, 400 times over: at most one in twenty is called a difference."""
     dice = random.Random(7)  # noqa: S311 - test data
     rates, costs = 0, 0

@@ -42,7 +42,7 @@ def test_the_thread_that_was_waited_for_and_the_counts_are_shown(running: Runnin
     )
 
 
-def test_a_wait_for_nobody_known_and_a_system_that_counts_less(running: Running, sender: Sender) -> None:
+def test_evidence_without_a_known_thread_or_all_counters(running: Running, sender: Sender) -> None:
     """Only what is known is said."""
     known = {name: COUNTED[name] for name in (sc.STALL_MEASURED_NS, sc.STALL_PROCESS_CPU_NS)}
     assert evidence(running, sender, {**known, sc.AWAITED: "event"}) == [

@@ -57,7 +57,7 @@ def test_a_trace_comes_with_types_links_and_order(running: Running, sender: Send
     assert third["resource"]["service.instance.id"] == "one"
 
 
-def test_a_limit_cuts_the_end_and_says_so(running: Running, sender: Sender) -> None:
+def test_limit_truncates_the_spans_and_is_reported(running: Running, sender: Sender) -> None:
     """The earliest spans stay."""
     now = time.time_ns()
     request = sender.request("GET", "/", start_ns=now)

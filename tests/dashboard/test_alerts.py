@@ -17,7 +17,7 @@ def _firing(demo: str, open_view: Open, view: str = "alerts") -> Page:
     return page
 
 
-def test_an_alert_says_what_how_bad_and_where_to_go(demo: str, open_view: Open) -> None:
+def test_alert_shows_summary_severity_and_links(demo: str, open_view: Open) -> None:
     """Sentence, impact, advice; and links to the finding, the trace, the rule and what was sent."""
     page = _firing(demo, open_view)
     row = page.locator("table.alert-table tbody tr", has=page.get_by_role("link", name="Rule refusals"))
@@ -43,9 +43,7 @@ def test_a_rule_shows_its_value_against_its_limit(demo: str, open_view: Open) ->
     expect(page.locator("table.alert-table tbody tr").first).to_contain_text("Firing")
 
 
-def test_every_attempt_to_deliver_stands_there_and_a_receiver_can_be_tried(
-    demo: str, open_view: Open
-) -> None:
+def test_deliveries_list_every_attempt_and_receivers_can_be_tested(demo: str, open_view: Open) -> None:
     """One receiver takes the message, the other refuses it, in its own words; so the test button says."""
     page = _firing(demo, open_view, "alerts?tab=deliveries")
     messages = page.locator("table.messages tbody tr")

@@ -65,7 +65,7 @@ def test_what_waits_right_now_comes_and_goes_by_itself(empty: str, open_view: Op
     expect(live).to_contain_text("Nothing waits right now", timeout=20_000)
 
 
-def test_the_matrix_says_who_waited_for_whom(shop: str, open_view: Open) -> None:
+def test_matrix_shows_waiters_and_holders(shop: str, open_view: Open) -> None:
     """Rows wait, columns hold; each cell is the time lost and leads to a trace; a phone gets the pairs."""
     page = open_view(shop, "contention")
     asked = httpx.get(f"{shop}/api/contention", params={"since": "1h", "limit": 10}).json()

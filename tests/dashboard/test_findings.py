@@ -10,7 +10,7 @@ from tests.dashboard.opened import plain
 pytestmark = pytest.mark.browser
 
 
-def test_a_row_says_what_where_and_how_much(shop: str, open_view: Open) -> None:
+def test_row_shows_kind_call_site_and_cost(shop: str, open_view: Open) -> None:
     """Kind, line, sentence, route, count and times stand in the row."""
     page = open_view(shop, "findings")
     row = page.locator("tbody tr", has_text="list_products")
@@ -20,7 +20,7 @@ def test_a_row_says_what_where_and_how_much(shop: str, open_view: Open) -> None:
     assert row.get_by_role("link").get_attribute("href") != ""
 
 
-def test_filters_narrow_the_list_and_stand_in_the_address(shop: str, open_view: Open) -> None:
+def test_filters_narrow_the_list_and_are_in_the_url(shop: str, open_view: Open) -> None:
     """Kind, text and route filter; the address carries them; one click clears them."""
     page = open_view(shop, "findings")
     rows = page.locator("tbody tr")
@@ -113,7 +113,7 @@ def test_all_traces_of_a_finding(shop: str, open_view: Open) -> None:
     expect(page.locator("table.traces tbody tr", has_text="products/").first).to_be_visible()
 
 
-def test_a_finding_that_is_not_there_says_what_to_do(shop: str, open_view: Open) -> None:
+def test_missing_finding_is_explained(shop: str, open_view: Open) -> None:
     """The collector's own words are shown, with its hint."""
     page = open_view(shop, "findings/0000000000000000", quiet=False)
     alert = page.locator("main [role=alert]")

@@ -128,7 +128,7 @@ def test_a_copied_link_shows_the_same_later(shop: str, browser: Browser) -> None
     opened.close()
 
 
-def test_who_must_sign_in_is_asked_to(tmp_path: Path, browser: Browser) -> None:
+def test_sign_in_form_is_shown_when_required(tmp_path: Path, browser: Browser) -> None:
     """A real login: nothing is shown before it, a wrong password is told, a right one leads on, and out again."""
     made = subprocess.run(
         [sys.executable, "-m", "asgiscope_collector", "password", "ann"],
@@ -189,7 +189,7 @@ def test_an_identity_provider_leads_in(tmp_path: Path, browser: Browser) -> None
             opened.close()
 
 
-def test_what_the_collector_warns_of_is_said_on_every_page(tmp_path: Path, browser: Browser) -> None:
+def test_collector_warnings_are_shown_on_every_page(tmp_path: Path, browser: Browser) -> None:
     """A rules file that can no longer be read is told above the middleware, where nobody looked for it."""
     rules = tmp_path / "rules.yaml"
     rules.write_text("rules: []")

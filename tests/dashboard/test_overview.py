@@ -42,7 +42,7 @@ def test_a_service_is_summed_up_in_a_row(shop: str, open_view: Open) -> None:
     assert float(cells["Hops a request"]) == pytest.approx(health["hops_per_request"], abs=0.01)
 
 
-def test_findings_stand_in_the_order_of_their_cost(shop: str, open_view: Open) -> None:
+def test_findings_are_ordered_by_cost(shop: str, open_view: Open) -> None:
     """The order is the collector's: what users lost most to comes first."""
     page = open_view(shop)
     expected = httpx.get(f"{shop}/api/overview", params={"since": "1h"}).json()["findings"]
@@ -52,7 +52,7 @@ def test_findings_stand_in_the_order_of_their_cost(shop: str, open_view: Open) -
         expect(row).to_contain_text(finding["call_site"]["function"])
 
 
-def test_the_series_are_drawn_and_said(shop: str, open_view: Open) -> None:
+def test_series_are_drawn_and_described(shop: str, open_view: Open) -> None:
     """Each chart has ink, and a label for who cannot see it."""
     page = open_view(shop)
     charts = page.locator(".chart .plot")
@@ -68,7 +68,7 @@ def test_the_series_are_drawn_and_said(shop: str, open_view: Open) -> None:
     assert inked == [True] * 5
 
 
-def test_service_and_range_stand_in_the_address_and_travel(shop: str, open_view: Open) -> None:
+def test_service_and_range_are_in_the_url_and_in_links(shop: str, open_view: Open) -> None:
     """A choice survives a reload and goes along to other views."""
     page = open_view(shop)
     page.get_by_label("Service").select_option("shop")
@@ -94,7 +94,7 @@ def test_what_arrives_shows_up_by_itself(empty: str, open_view: Open) -> None:
     expect(errors).to_have_text(re.compile(r"\b2$"), timeout=20_000)
 
 
-def test_rows_stand_still_under_the_pointer(empty: str, open_view: Open) -> None:
+def test_rows_do_not_move_under_the_pointer(empty: str, open_view: Open) -> None:
     """While a mouse points into the list its rows keep their places; then they follow the data again."""
     send(empty, incident(time.time_ns() - 5_000_000_000).traces)
     page = open_view(empty)

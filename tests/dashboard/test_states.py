@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 HOUR_NS = 3_600_000_000_000
 
 
-def test_nothing_yet_says_how_to_send_some(empty: str, open_view: Open) -> None:
+def test_empty_store_shows_how_to_send_data(empty: str, open_view: Open) -> None:
     """Three lines that can be copied, with the address of this very collector."""
     page = open_view(empty)
     accessible(page)
@@ -39,7 +39,7 @@ def test_nothing_in_the_range_offers_a_longer_one(empty: str, open_view: Open) -
     expect(page.locator(".verdict").first).to_be_visible()
 
 
-def test_a_collector_that_goes_away_is_said_and_its_data_kept(tmp_path: Path, browser: Browser) -> None:
+def test_unreachable_collector_is_reported_and_data_is_kept(tmp_path: Path, browser: Browser) -> None:
     """A banner says since when; what was shown stays; when the collector is back, so is the page."""
     port = free_port()
     with opening(browser) as open_view:
@@ -83,7 +83,7 @@ def test_an_unknown_view_leads_back(shop: str, open_view: Open) -> None:
     expect(page.locator(".verdict").first).to_be_visible()
 
 
-def test_nobody_looks_so_nothing_is_asked(shop: str, open_view: Open) -> None:
+def test_hidden_page_sends_no_requests(shop: str, open_view: Open) -> None:
     """A page in the background asks nothing; brought back it asks at once."""
     page = open_view(shop)
     asked: list[str] = []

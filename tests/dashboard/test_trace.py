@@ -184,7 +184,7 @@ def test_search_dims_the_rest_and_walks_through_what_it_found(
     assert len({url for _, url in names}) == 3
 
 
-def test_the_critical_path_is_drawn_said_and_can_stand_alone(served: ServedIncident, open_view: Open) -> None:
+def test_critical_path_is_drawn_listed_and_can_be_isolated(served: ServedIncident, open_view: Open) -> None:
     """What decided how long the request took: its steps in words, and a key that dims the rest."""
     page = _open(open_view, served, served[1].recommend)
     steps = page.locator(".steps li")
@@ -200,7 +200,7 @@ def test_the_critical_path_is_drawn_said_and_can_stand_alone(served: ServedIncid
     expect(_panel(page)).to_contain_text("On the critical path for")
 
 
-def test_the_table_tells_the_same_without_a_picture(served: ServedIncident, open_view: Open) -> None:
+def test_table_shows_the_content_of_the_timeline(served: ServedIncident, open_view: Open) -> None:
     """Span, thread, wait, run and holder stand in the table; a row's button selects."""
     page = _open(open_view, served, served[1].recommend)
     row = page.locator("table.spans tbody tr", has_text="bestsellers")
@@ -267,7 +267,7 @@ def test_lanes_taller_than_the_view_scroll(served: ServedIncident, open_view: Op
 
 
 @pytest.mark.parametrize("address", ["traces/zz", f"traces/{'0' * 32}"])
-def test_a_trace_that_is_not_there_says_so(served: ServedIncident, open_view: Open, address: str) -> None:
+def test_missing_trace_is_explained(served: ServedIncident, open_view: Open, address: str) -> None:
     """An id that is none, and one that nobody knows: both get the collector's words and a way on."""
     page = open_view(served[0], address, quiet=False)
     alert = page.locator("main [role=alert]")

@@ -13,7 +13,7 @@ def _rows(page: Page) -> list[str]:
     return [plain(row) for row in page.locator("table.traces tbody tr").all()]
 
 
-def test_a_row_says_what_the_request_went_through(shop: str, open_view: Open) -> None:
+def test_row_shows_the_request_and_its_waits(shop: str, open_view: Open) -> None:
     """Method and route, result, duration, and what cost it: waits, stalls, hops, queries."""
     page = open_view(shop, "traces")
     rows = page.locator("table.traces tbody tr")

@@ -67,7 +67,7 @@ def test_the_middleware_that_reads_the_user_is_named_with_its_line(
     assert len(evidence.findings("refusal")) == 1
 
 
-def test_the_mended_version_has_no_finding(start_site: StartSite, api: Api) -> None:
+def test_fixed_version_has_no_finding(start_site: StartSite, api: Api) -> None:
     """The same site, user and request."""
     site = start_site("accounts", environment("64.0.0"), service="allauth-64.0.0", server="daphne")
     sign_up(site)

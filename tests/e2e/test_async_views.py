@@ -144,7 +144,7 @@ def test_a_query_on_the_loop_that_is_let_through_blocks_it(unsafe: Site, api: Ap
     assert finding["total_ns"] >= sum(stall["attributes"]["asgiscope.blocked_ns"] for stall in stalls)
 
 
-def test_the_template_rendered_in_a_thread_blocks_nobody(strict: Site, api: Api) -> None:
+def test_template_rendered_in_a_thread_does_not_block_the_loop(strict: Site, api: Api) -> None:
     """One bridge call with the template below it, and all its queries below that."""
     answer, trace_id = strict.traced("/page-in-thread/")
 

@@ -96,7 +96,7 @@ def test_async_to_sync_that_goes_back_to_the_servers_loop(site: Site, evidence: 
     assert 0 < sum(values(parked, "asgiref.parked_ns")) < view["attributes"]["asgiref.run_ns"]
 
 
-def test_async_to_sync_that_was_told_to_make_a_loop(site: Site, evidence: Evidence) -> None:
+def test_async_to_sync_with_force_new_loop(site: Site, evidence: Evidence) -> None:
     """Beside one that was not."""
     answer, spans = ask(site, evidence, "forced-loop")
 

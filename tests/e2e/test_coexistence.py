@@ -271,7 +271,7 @@ os._exit(0)  # the vendor's threads take their time
 """
 
 
-def test_asgiscope_run_and_a_vendors_own_runner_stand_before_each_other(
+def test_asgiscope_run_and_a_vendors_runner_work_in_either_order(
     environment: Environment, tmp_path: Path
 ) -> None:
     """Each puts a `sitecustomize` on the path; whichever is outside, both come in."""

@@ -152,7 +152,7 @@ def test_a_killed_start_leaves_nothing(
     assert survivors(tmp_path) == []
 
 
-def test_a_second_demo_in_the_folder_is_told(running: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_second_demo_in_the_folder_is_refused(running: subprocess.Popen[str], tmp_path: Path) -> None:
     """It ends at once and harms neither the data nor the logs of the first."""
     until(running, "Starting the collector")
     done = check(tmp_path, "--seconds", "1")
@@ -165,7 +165,7 @@ def test_a_second_demo_in_the_folder_is_told(running: subprocess.Popen[str], tmp
     assert running.wait(timeout=END_SECONDS) == 0
 
 
-def test_an_unknown_fix_is_told(tmp_path: Path) -> None:
+def test_unknown_fix_is_reported(tmp_path: Path) -> None:
     """A typing error in SHOP_FIX ends at once with what may stand there."""
     done = check(tmp_path, fixes="orm_on_loop,typo")
     assert done.returncode == 1
@@ -173,7 +173,7 @@ def test_an_unknown_fix_is_told(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_taken_port_is_told(tmp_path: Path) -> None:
+def test_used_port_is_reported(tmp_path: Path) -> None:
     """A port that was asked for is not silently replaced."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -188,7 +188,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--seconds", "0"), ("--seconds", "nan"), ("--port", "70000")])
-def test_bad_arguments_are_told(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_invalid_arguments_are_reported(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Numbers that make no sense are refused by name."""
     done = check(tmp_path, *arguments)
     assert done.returncode == 2

@@ -310,7 +310,7 @@ def test_the_middleware_is_what_the_probe_was_written_for(version: str) -> None:
     assert all(answer.values()), answer
 
 
-def test_a_site_that_opentelemetry_left_without_settings_is_told_why(
+def test_site_without_settings_under_opentelemetry_gets_a_warning(
     environment: Environment, tmp_path: Path
 ) -> None:
     """`opentelemetry-instrument` reads settings before asgi.py names them, and configures empty ones."""

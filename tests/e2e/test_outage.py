@@ -85,9 +85,7 @@ def test_an_unreachable_collector_costs_the_site_nothing(
     assert sites["with"].output().count("cannot hand its spans") <= 1
 
 
-def test_the_site_says_once_that_it_cannot_reach_the_collector(
-    django_52: Environment, tmp_path: Path
-) -> None:
+def test_unreachable_collector_is_logged_once(django_52: Environment, tmp_path: Path) -> None:
     """One line with what to look at, however many requests."""
     endpoint = f"http://127.0.0.1:{free_port()}"
     with Site("magazine", django_52, tmp_path, endpoint=endpoint) as site:
@@ -114,7 +112,7 @@ def test_what_happens_once_the_collector_is_back_arrives(django_52: Environment,
             sink.wait_for(lambda spans: [span for span in spans if span.trace_id == trace_id])
 
 
-def test_what_finds_no_room_is_counted_and_told(django_52: Environment, tmp_path: Path) -> None:
+def test_dropped_records_are_counted_and_sent(django_52: Environment, tmp_path: Path) -> None:
     """The memory does not grow with what cannot be sent, and once it can, the collector hears how much was lost."""
     env = {
         "ASGISCOPE_QUEUE_SIZE": str(QUEUE),

@@ -112,9 +112,7 @@ def test_what_a_request_lost_before_it_was_read(site: tuple[Server, Sink]) -> No
         assert victim["asgiscope.request.accept_delay_ns"] == link["asgiscope.overlap_ns"]
 
 
-def test_where_the_kernel_does_not_tell_it_is_said_what_it_can_have_been_at_most(
-    database: Path, tmp_path: Path
-) -> None:
+def test_unknown_arrival_time_gives_the_maximum_delay(database: Path, tmp_path: Path) -> None:
     """Behind a Unix socket: linked with its bounds, and not among the victims that are counted."""
     path = tmp_path / "site.sock"
     with Sink() as sink:

@@ -118,7 +118,7 @@ _CASES = {
 
 
 @pytest.mark.parametrize("case", list(_CASES))
-def test_waits_are_put_down_to_named_calls(case: str) -> None:
+def test_waits_are_attributed_to_named_calls(case: str) -> None:
     """On every kind of thread, with calls that fail, that are given up, that are made of each other."""
     kind = {"given up": "shared", "generators": "shared"}.get(case, case)
     best = [0.0, 0.0]

@@ -85,7 +85,7 @@ def test_djangos_guard_asks_for_the_running_loop_by_its_global_name() -> None:
     assert guarded() == "done"
 
 
-def test_asgiref_refuses_in_the_words_that_tell_its_rules_apart() -> None:
+def test_asgiref_messages_identify_its_rules() -> None:
     """It raises RuntimeError for all of them."""
     source = inspect.getsource(asgiref.sync) + inspect.getsource(current_thread_executor)
     source = re.sub(r'"\s+"', "", source)

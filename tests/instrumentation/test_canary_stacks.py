@@ -82,7 +82,7 @@ def test_asgirefs_bridges_have_the_names_by_which_they_are_known() -> None:
     assert executor._old_executor is None
 
 
-def test_djangos_wrapper_says_whose_connection_it_holds() -> None:
+def test_django_wrapper_has_the_thread_of_its_connection() -> None:
     """The connection, the thread, and whether others may use it; all read, none called."""
     wrapper: Any = DatabaseWrapper({"TIME_ZONE": None, "NAME": ":memory:"}, "other")
     assert wrapper.connection is None
@@ -101,7 +101,7 @@ def test_uvicorn_shows_its_transport() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="no other kernel tells")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 @pytest.mark.parametrize("port", [int, str], ids=["number", "text"])
-def test_the_kernel_tells_when_the_last_bytes_came(
+def test_kernel_has_the_time_of_the_last_bytes(
     family: socket.AddressFamily, port: Callable[[int], int | str]
 ) -> None:
     """By the addresses, of a connection that nobody has accepted when they came. Granian gives ports as text."""

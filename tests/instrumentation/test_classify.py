@@ -117,9 +117,7 @@ def test_a_wait_in_which_others_held_the_thread_for_longer_stays_a_finding(
 
 
 @given(bridge_calls(), lengths)
-def test_nobody_is_blamed_for_a_wait_on_a_thread_that_was_mostly_idle(
-    facts: BridgeCallFacts, threshold: int
-) -> None:
+def test_wait_on_a_mostly_idle_thread_is_no_finding(facts: BridgeCallFacts, threshold: int) -> None:
     """Unless nothing serves the queue any more: then its wait never ends."""
     if facts.idle_ns * 2 > facts.wait_ns and facts.outcome is not Outcome.ABANDONED:
         verdict = classify_bridge_call(facts, threshold)

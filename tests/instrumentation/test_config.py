@@ -38,7 +38,9 @@ def test_opentelemetrys_own_switch_counts() -> None:
         ({}, {"WAIT_SECONDS": 1}, "settings.ASGISCOPE has no setting 'WAIT_SECONDS'; there are: DISABLED"),
     ],
 )
-def test_a_wrong_setting_says_what_it_takes(env: dict[str, str], given: dict[str, object], says: str) -> None:
+def test_invalid_setting_is_reported_with_valid_values(
+    env: dict[str, str], given: dict[str, object], says: str
+) -> None:
     """The message names the setting."""
     with pytest.raises(SettingError, match=says.replace("(", r"\(")):
         load(env, given)

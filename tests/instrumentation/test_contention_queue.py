@@ -36,7 +36,7 @@ def single() -> Queue:
     return Queue("shared-1", "shared", 1)
 
 
-def test_a_lone_call_waits_for_nobody() -> None:
+def test_single_call_has_no_holder() -> None:
     """Its wait is idle time: the thread had to wake up."""
     queue, call = single(), make_call()
     queue.submit(call, 100)
@@ -92,7 +92,7 @@ def test_a_pool_shares_the_blame_among_all_who_filled_it() -> None:
     assert held.idle_ns == 0
 
 
-def test_a_pool_that_is_not_full_is_nobodys_fault() -> None:
+def test_wait_in_a_pool_that_is_not_full_has_no_holder() -> None:
     """A call that waits for a new worker to start was not kept waiting by those at work."""
     queue = Queue("pool-1", "pool", 2)
     first, second, waiter = make_call("first"), make_call("second"), make_call("waiter")

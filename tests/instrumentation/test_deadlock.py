@@ -36,7 +36,9 @@ async def main(workers, sleepers):
 
 
 @pytest.mark.parametrize(("workers", "sleepers", "is_one"), [(2, 0, True), (24, 0, True), (3, 1, False)])
-def test_a_pool_whose_every_worker_stands_for_a_call_to_it(workers: int, sleepers: int, is_one: bool) -> None:
+def test_pool_whose_workers_all_wait_for_calls_to_it_is_a_deadlock(
+    workers: int, sleepers: int, is_one: bool
+) -> None:
     """All of its workers wait for the pool itself; with one more that will be free, nobody waits for ever."""
     reported = run(f"{_POOL}\nasyncio.run(main({workers}, {sleepers}))", ASGISCOPE_ONGOING_MS="200")
     assert len(reported) >= 2

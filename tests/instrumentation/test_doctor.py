@@ -77,7 +77,7 @@ def test_a_site_that_is_well() -> None:
     assert settings["ASGISCOPE_STALL_MS"] == ("50", "default")
 
 
-def test_what_is_said_of_a_site_that_is_not(tmp_path: Path) -> None:
+def test_missing_site_is_reported(tmp_path: Path) -> None:
     """Exit code 1; each problem once, with what to do; nothing secret."""
     found = report(
         code=1,
@@ -152,7 +152,7 @@ def test_it_finds_the_settings_that_manage_py_names(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_it_says_when_it_cannot_look(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_site_that_cannot_be_loaded_is_reported(tmp_path: Path, arguments: list[str], says: str) -> None:
     """Exit code 2, one line, as JSON where that was asked for."""
     done = doctor(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -166,7 +166,7 @@ def test_what_it_says_when_it_cannot_look(tmp_path: Path, arguments: list[str], 
     ("status", "says"),
     [(401, "set OTEL_EXPORTER_OTLP_HEADERS"), (404, "no OTLP/HTTP receiver"), (503, "look at its own log")],
 )
-def test_what_is_said_of_each_answer(status: int, says: str) -> None:
+def test_each_answer_of_the_collector_is_explained(status: int, says: str) -> None:
     """The status, and what to do about it."""
     with Sink() as sink:
         sink.answer = status
@@ -177,7 +177,7 @@ def test_what_is_said_of_each_answer(status: int, says: str) -> None:
     assert says in found.problems[0]
 
 
-def test_a_collector_that_never_answers_is_waited_for_no_longer_than_asked() -> None:
+def test_doctor_waits_for_the_collector_up_to_the_timeout() -> None:
     """And what is no address at all is not asked."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -152,7 +152,7 @@ def test_calls_of_one_line_share_what_is_the_same() -> None:
     ]
 
 
-def test_values_that_differ_only_in_type_are_told_apart() -> None:
+def test_values_that_differ_only_in_type_are_encoded_separately() -> None:
     """1, True and "1" under one key, though they may compare equal."""
     encoder = Encoder()
     spans = [
@@ -166,7 +166,7 @@ def test_values_that_differ_only_in_type_are_told_apart() -> None:
 
 
 @given(st.lists(st.integers(1, 10**13), min_size=1, max_size=40))
-def test_a_histogram_says_where_each_duration_lies(durations: list[int]) -> None:
+def test_histogram_has_each_duration_in_its_bucket(durations: list[int]) -> None:
     """Every duration lies within the bounds of its bucket, and count, sum, least and greatest are exact."""
     histogram = Histogram()
     for duration in durations:

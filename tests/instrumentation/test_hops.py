@@ -68,7 +68,7 @@ def test_a_synchronous_view_below_an_asynchronous_chain(site: Site) -> None:
     assert "view" not in plain.values()
 
 
-def test_one_query_is_told_apart_from_a_hop_for_each_row(site: Site) -> None:
+def test_one_query_is_distinguished_from_a_hop_per_row(site: Site) -> None:
     """Both fetch rows; only one crosses for each, and is a storm at its line."""
     one = site.get("/async-orm/")
     assert not one.findings("hop_storm")

@@ -144,7 +144,7 @@ def test_patches_come_and_go_under_load() -> None:
     assert answer == [True, [], [], 0, {}]
 
 
-def test_nobody_stands_between_a_mail_back_end_and_who_makes_it() -> None:
+def test_mail_backend_constructor_is_not_wrapped() -> None:
     """Django 6.1 warns of arguments by who calls `__init__`. Classes are seen that were there, and when made."""
     answer = run(
         """

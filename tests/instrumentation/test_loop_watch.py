@@ -172,7 +172,7 @@ def test_a_loop_seen_at_work_for_less_than_a_stall_between_samples_at_rest_is_no
     assert stall.starved is starved
 
 
-def test_a_loop_without_the_gil_blames_nobody_on_its_stack(scene: Scene) -> None:
+def test_loop_starved_of_the_gil_has_no_call_site(scene: Scene) -> None:
     """It woke up all the time to ask for it, while another thread computed."""
     for _ in range(30):
         scene.stand(stack(VIEW, HANDLER, HANDLE), 10, cpu=0.05, others_cpu=0.95)
@@ -270,7 +270,7 @@ def test_a_loop_that_is_not_run_is_not_blocked(scene: Scene) -> None:
     assert scene.answer() == []
 
 
-def test_the_watchdogs_sleeps_count_from_the_one_before_the_loop_was_asked(scene: Scene) -> None:
+def test_oversleep_counts_from_the_sleep_before_the_callback(scene: Scene) -> None:
     """Those of a loop that turned in between say nothing of this stall."""
     scene.watch.record_oversleep(900 * MS, 0)
     scene.watch.check(scene.now)

@@ -268,7 +268,7 @@ def test_a_deadlock_is_named(site: Site, how: str) -> None:
     assert asked.end_of(waiter)["asgiscope.deadlock"] == steps
 
 
-def test_a_refusal_below_async_to_sync_names_the_view_that_stands(site: Site) -> None:
+def test_refusal_below_async_to_sync_names_the_parked_view(site: Site) -> None:
     """The coroutine's stack ends at the loop; what led there goes on in the thread that waits for it."""
     asked = Asked(site, "/refused-below/")
     refusal = asked.span("async_unsafe refused")

@@ -205,7 +205,7 @@ def test_a_forked_child_sends_its_own_and_only_its_own() -> None:
     os.close(write)
 
 
-def test_the_last_turn_is_told_so_even_if_closed_during_another() -> None:
+def test_last_turn_is_marked_even_if_closed_during_another() -> None:
     """What was tallied meanwhile would be lost with the process."""
     told: list[bool] = []
     turning, closed = threading.Event(), threading.Event()

@@ -36,7 +36,7 @@ def get(server: Server, path: str) -> Any:
     return httpx.get(server.url + path, timeout=30, trust_env=False).raise_for_status().json()
 
 
-def test_of_two_collectors_one_tells(store: str, tmp_path: Path) -> None:
+def test_one_of_two_collectors_sends_notifications(store: str, tmp_path: Path) -> None:
     """Both take spans, both show what fires, one evaluates; a silence made at the other holds."""
     with Hook() as hook, ExitStack() as running:
         receiver = {"name": "ops", "type": "webhook", "url": hook.url}

@@ -91,7 +91,7 @@ def test_an_event_fires_at_once_and_ends_once() -> None:
     assert shop.held.ends_ns == (START + 60) * NS
 
 
-def test_for_waits_and_says_that_it_is_pending() -> None:
+def test_alert_with_for_is_pending_until_it_fires() -> None:
     """A condition of one minute does not fire a rule that asks for three."""
     shop = Simulation(hold=180)
     shop.arrive(0)
@@ -158,7 +158,7 @@ def test_what_is_late_does_not_end_an_alert() -> None:
     assert shop.run(range(470, 1500, 10), chatter=False) == [Change.FIRED, Change.RESOLVED_SILENT]
 
 
-def test_a_late_minute_of_what_was_told_is_not_told_again() -> None:
+def test_late_minute_of_a_fired_alert_does_not_fire_again() -> None:
     """It belongs to the same trouble."""
     shop = Simulation()
     shop.arrive(0)
@@ -211,7 +211,7 @@ def test_a_clock_that_is_set_leaves_no_alert_behind(jump: int) -> None:
     late=st.lists(st.integers(0, 9), min_size=25, max_size=25),
     hold=st.sampled_from([0, 60, 180]),
 )
-def test_late_or_not_the_same_is_told(counted: list[int], late: list[int], hold: int) -> None:
+def test_late_data_fires_the_same_alerts(counted: list[int], late: list[int], hold: int) -> None:
     """Whatever order minutes arrive in: no trouble in time is missed, and no more is told than there was."""
     prompt, slow = Simulation(over=1, hold=hold), Simulation(over=1, hold=hold)
     for now in range(0, 40 * 60, 15):

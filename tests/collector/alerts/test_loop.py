@@ -25,7 +25,7 @@ def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
 STALL = {"name": "stall", "when": {"type": "longest_stall", "over": "1s"}}
 
 
-def test_the_message_says_all_that_is_known(
+def test_notification_has_all_known_texts(
     running: Running, service: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What, where, how bad, since when, what held it, where to look, what to do; told once, resolved once.
@@ -157,7 +157,7 @@ def test_a_restart_between_neither_loses_nor_repeats(running: Running, service: 
     assert ops.received[0].body == ops.received[1].body
 
 
-def test_two_evaluators_on_one_store_tell_once(running: Running, service: str, tmp_path: Path) -> None:
+def test_two_evaluators_on_one_store_notify_once(running: Running, service: str, tmp_path: Path) -> None:
     """Each believes it is alone but for the lease; when the one that holds it goes, the other goes on."""
     running.collector.engine.execute("TRUNCATE TABLE asgiscope_alert_lease")
     with Hook() as ops:
@@ -194,7 +194,7 @@ def test_two_evaluators_on_one_store_tell_once(running: Running, service: str, t
     ]
 
 
-def test_a_silence_mutes_and_its_end_tells(running: Running, service: str, tmp_path: Path) -> None:
+def test_silence_mutes_and_its_end_notifies(running: Running, service: str, tmp_path: Path) -> None:
     """Made through the API; nothing is told of what begins in it, and it is told when it ends."""
     with Hook() as ops:
         bench = Bench(running, service, tmp_path, silenced=ops)
@@ -233,7 +233,9 @@ def test_a_silence_mutes_and_its_end_tells(running: Running, service: str, tmp_p
     assert [each["state"] for each in listed if each["id"] == made.json()["id"]] == ["expired"]
 
 
-def test_an_alert_says_the_same_when_its_rule_is_gone(running: Running, service: str, tmp_path: Path) -> None:
+def test_alert_keeps_its_texts_when_its_rule_is_removed(
+    running: Running, service: str, tmp_path: Path
+) -> None:
     """In the message and on the page, with its unit; also where a rule of that name measures something else now."""
     with Hook() as ops:
         bench = Bench(running, service, tmp_path, bereft=ops)
@@ -266,7 +268,7 @@ def test_an_alert_says_the_same_when_its_rule_is_gone(running: Running, service:
     assert first["annotations"]["value"] == "2 s"
 
 
-def test_a_clock_that_jumps_makes_nobody_silent(running: Running, service: str, tmp_path: Path) -> None:
+def test_clock_jump_makes_no_service_silent(running: Running, service: str, tmp_path: Path) -> None:
     """The machine slept for two hours, or somebody set its clock: silence is counted from then."""
     bench = Bench(running, service, tmp_path)
     bench.rules({"name": "silent", "when": {"type": "service_silent", "over": "10m"}})
@@ -296,7 +298,7 @@ def test_a_clock_that_jumps_makes_nobody_silent(running: Running, service: str, 
     run(work())
 
 
-def test_a_restart_says_of_nobody_that_it_is_back(running: Running, service: str, tmp_path: Path) -> None:
+def test_restart_resolves_no_silent_service(running: Running, service: str, tmp_path: Path) -> None:
     """A service that was silent before is silent still, until it sends."""
     with Hook() as ops:
         bench = Bench(running, service, tmp_path, bereft=ops)
@@ -367,7 +369,7 @@ def test_service_whose_clock_is_behind_is_not_silent_while_it_sends(
     run(work())
 
 
-def test_an_alert_says_what_is_and_what_was_when_it_fired(
+def test_alert_has_the_current_value_and_the_one_that_fired(
     running: Running, service: str, tmp_path: Path
 ) -> None:
     """A stall that is worse by now: on the page and in the text, and after a restart too."""

@@ -68,7 +68,7 @@ def test_a_network_that_is_allowed_is_no_other() -> None:
     assert not is_allowed("::ffff:10.1.2.3", network), "an IPv4 address in IPv6 must be allowed as both"
 
 
-def test_hosts_that_are_not_listed_are_refused_before_they_are_asked_for(
+def test_unlisted_hosts_are_refused_before_they_are_resolved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No name is resolved for them; a star does not reach further than it says."""

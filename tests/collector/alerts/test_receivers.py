@@ -126,7 +126,7 @@ def test_a_webhook_gets_alertmanagers_body_signed() -> None:
     }
 
 
-def test_slack_gets_blocks_in_which_a_spans_text_calls_nobody(tmp_path: Path) -> None:
+def test_slack_blocks_do_not_mention_anyone_named_in_a_span(tmp_path: Path) -> None:
     """No mention, no link but ours, no block beyond Slack's limits, whatever stands in a span."""
     with Hook() as hook:
         (tmp_path / "url").write_text(f"{hook.url}\n")
@@ -168,7 +168,7 @@ def test_pagerduty_gets_one_incident_a_group(status: str, action: str) -> None:
     assert [link["text"] for link in event["links"]] == ["Finding", "Trace"]
 
 
-def test_alertmanager_gets_alerts_that_stay_until_they_are_told_again() -> None:
+def test_alertmanager_alerts_end_after_the_repeat_interval() -> None:
     """With an end after the repeat interval for what fires, and the real one for what is resolved."""
     with Hook() as hook:
         url = hook.url.removesuffix("/hook")

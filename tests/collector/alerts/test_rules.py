@@ -134,7 +134,7 @@ def test_a_rule_of_the_same_name_replaces_a_built_in_one(tmp_path: Path) -> None
         ("maintenance: [{name: a, start: '01:00', end: '02:00', timezone: Mars/Olympus}]", "no time zone"),
     ],
 )
-def test_a_bad_file_says_where_and_what_to_write(text: str, says: str) -> None:
+def test_invalid_file_is_reported_with_line_and_fix(text: str, says: str) -> None:
     """In a line each; a secret in the wrong place is not repeated."""
     with pytest.raises(RulesError) as refused:
         loader.parse(text)

@@ -174,7 +174,7 @@ def test_the_commands(collector: Server, hook: Hook, run: Callable[..., tuple[in
     assert "is no duration" in run("silence", "a=b", "--for", "1")[1]
 
 
-def test_no_collector_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_collector_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """With what to do."""
     assert main(["alerts", "list", "--url", f"http://127.0.0.1:{free_port()}"]) == 1
     assert "start one with serve, or say with --url where it is" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_no_collector_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().out)["title"] == "asgiscope-collector alert rules"
 
 
-def test_a_collector_with_a_login_is_asked_by_name(
+def test_command_signs_in_to_a_collector_with_a_login(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong password and no name are told in a line."""
@@ -212,7 +212,7 @@ def test_a_page_of_another_site_changes_nothing(collector: Server) -> None:
     assert httpx.post(address, content="{}", trust_env=False).status_code == 415
 
 
-def test_a_file_that_changes_is_taken_and_a_bad_one_is_said(
+def test_changed_file_is_reloaded_and_an_invalid_one_is_reported(
     collector: Server, folder: Path, hook: Hook
 ) -> None:
     """Without a restart; at once with SIGHUP; `/readyz` and the API say what is wrong, and no secret."""
@@ -235,7 +235,7 @@ def test_a_file_that_changes_is_taken_and_a_bad_one_is_said(
     assert "warnings" not in get(collector, "/readyz")
 
 
-def test_no_secret_is_told_anywhere(collector: Server, folder: Path) -> None:
+def test_no_secret_is_shown_anywhere(collector: Server, folder: Path) -> None:
     """Not by the API, not by the log at its most talkative, and not in any file. Stops the collector they share."""
     said = collector.log.read_text()
     for path in ("receivers", "deliveries", "status", "rules", "silences"):
@@ -251,7 +251,7 @@ def test_no_secret_is_told_anywhere(collector: Server, folder: Path) -> None:
     assert SECRET.removeprefix("whsec_").encode() not in kept
 
 
-def test_killed_anywhere_it_is_told_under_one_id(tmp_path: Path) -> None:
+def test_notification_keeps_its_id_after_a_kill_at_any_point(tmp_path: Path) -> None:
     """Between decision and record, between record and sending, between sending and the record of it."""
     with Hook(Answer(200)) as hook:
         rules = [{"name": "stall", "when": {"type": "longest_stall", "over": "1s"}}]

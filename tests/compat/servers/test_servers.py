@@ -120,7 +120,7 @@ def test_requests_of_the_same_process_are_the_victims(running: Running) -> None:
         assert 0 < link["asgiscope.overlap_ns"] <= stall["asgiscope.blocked_ns"]
 
 
-def test_a_request_that_nobody_has_accepted_is_a_victim(running: Running) -> None:
+def test_request_that_was_not_accepted_yet_is_a_victim(running: Running) -> None:
     """It came while the loop stood still: the kernel knows when, and it lost no more than from then on."""
     if running.setup.workers > 1:
         pytest.skip("another worker accepts it")

@@ -45,7 +45,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def group_of(nodeid: str) -> str:
-    """Which group a test belongs to: its file, unless what it shares is shared more widely."""
+    """Return which group a test belongs to: its file, unless what it shares is shared more widely."""
     file, _, test = nodeid.partition("::")
     for folder in _FIRST[:2]:
         if file.startswith(f"{folder}/"):

@@ -120,21 +120,21 @@ class Server:
         return self.process.returncode
 
     def stacks(self) -> str:
-        """What every thread of a server that registered `faulthandler` for SIGUSR1 is doing."""
+        """Return what every thread of a server that registered `faulthandler` for SIGUSR1 is doing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGUSR1)
         time.sleep(1)
         return self.output()
 
     def output(self) -> str:
-        """What it has printed."""
+        """Return what it has printed."""
         return self.log.read_text(errors="replace")[-8000:]
 
 
 def asgi_command(
     server: str, app: str, port: int, *, loop: str = "asyncio", python: str = sys.executable
 ) -> list[str]:
-    """The command that serves an ASGI application with uvicorn, daphne or hypercorn."""
+    """Return the command that serves an ASGI application with uvicorn, daphne or hypercorn."""
     if server == "uvicorn":
         return [python, "-m", "uvicorn", app, "--port", str(port), "--loop", loop, "--no-access-log"]
     if server == "daphne":

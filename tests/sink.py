@@ -39,7 +39,7 @@ class SpanView:
         return self.attributes[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """An attribute, or the default."""
+        """Return an attribute, or the default."""
         return self.attributes.get(key, default)
 
     def __repr__(self) -> str:
@@ -100,7 +100,7 @@ class Sink:
         self._server.server_close()
 
     def wait_for(self, found: Callable[[list[SpanView]], Any], timeout_s: float = 15.0) -> Any:
-        """What `found` makes of the spans as soon as that is true; fails with the spans seen otherwise."""
+        """Return what `found` makes of the spans as soon as that is true; fails with the spans seen otherwise."""
         deadline = time.monotonic() + timeout_s
         while not (result := found(list(self.spans))):
             if time.monotonic() > deadline:
@@ -109,12 +109,12 @@ class Sink:
         return result
 
     def named(self, name: str, timeout_s: float = 15.0) -> list[SpanView]:
-        """The spans of this name, once there is one."""
+        """Return the spans of this name, once there is one."""
         result: list[SpanView] = self.wait_for(lambda spans: [s for s in spans if s.name == name], timeout_s)
         return result
 
     def findings(self, kind: str, timeout_s: float = 15.0) -> list[SpanView]:
-        """The spans that are evidence of a kind of finding, once there is one."""
+        """Return the spans that are evidence of a kind of finding, once there is one."""
         result: list[SpanView] = self.wait_for(
             lambda spans: [s for s in spans if s.get("asgiscope.finding") == kind], timeout_s
         )

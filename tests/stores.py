@@ -38,7 +38,7 @@ def prepare(data: Path) -> Path:
 
 
 def _template() -> Path:
-    """The folder that is copied, made by a collector that has started and stopped."""
+    """Return the folder that is copied, made by a collector that has started and stopped."""
     files = sorted((_PACKAGE / "store").rglob("*"))
     sources = [path for path in files if path.suffix in {".sql", ".py", ".proto"}]
     assert sources, "the store's sources have moved: without them an old copy would pass for a new one"

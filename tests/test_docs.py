@@ -24,7 +24,7 @@ README = ROOT / "instrumentation/README.md"
 
 
 def settings_table() -> list[str]:
-    """The table of settings as config.py has it: variable, default, meaning."""
+    """Return the table of settings as config.py has it: variable, default, meaning."""
     tree = ast.parse((ROOT / "instrumentation/asgiscope/config.py").read_text())
     (config,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config"]
     meanings = {}
@@ -128,7 +128,7 @@ _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
 
 def tracked() -> list[str]:
-    """Every file of the repository, new ones too, that is not ignored."""
+    """Return every file of the repository, new ones too, that is not ignored."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -136,7 +136,7 @@ def tracked() -> list[str]:
 
 
 def documents() -> list[Path]:
-    """Every Markdown file, but for the log of changes, which names what is gone."""
+    """Return every Markdown file, but for the log of changes, which names what is gone."""
     return [ROOT / name for name in tracked() if name.endswith(".md") and name != "CHANGELOG.md"]
 
 

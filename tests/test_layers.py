@@ -68,7 +68,7 @@ DASHBOARD = ("text", "api", "model", "canvas", "widgets", "views", "app")
 
 
 def python_imports(file: Path) -> set[str]:
-    """Every module a file imports, wherever in the file; `from a import b` counts as `a` and as `a.b`."""
+    """Return every module a file imports, wherever in the file; `from a import b` counts as `a` and as `a.b`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -80,7 +80,7 @@ def python_imports(file: Path) -> set[str]:
 
 
 def layers_broken(package: Path, order: tuple[str, ...]) -> list[str]:
-    """The imports of a package that point upwards."""
+    """Return the imports of a package that point upwards."""
     broken = []
     for file in sorted(package.rglob("*.py")):
         own = file.relative_to(package).parts[0].removesuffix(".py")

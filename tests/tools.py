@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def uv() -> str:
-    """The `uv` that `make` uses: the one on PATH, else the one it installed into .tools/."""
+    """Return the `uv` that `make` uses: the one on PATH, else the one it installed into .tools/."""
     found = shutil.which("uv") or str(ROOT / ".tools/bin/uv")
     assert Path(found).exists(), "uv is missing; run `make setup`"
     return found

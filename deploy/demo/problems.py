@@ -164,7 +164,7 @@ PROBLEMS: Final = (
 
 
 def parse_fixes(value: str) -> frozenset[str]:
-    """The problem ids that a value of `SHOP_FIX` asks to fix.
+    """Return the problem ids that a value of `SHOP_FIX` asks to fix.
 
     Raises:
         ValueError: an id is not one of `PROBLEMS`.
@@ -183,7 +183,7 @@ def parse_fixes(value: str) -> frozenset[str]:
 
 @functools.cache
 def fixed(problem_id: str) -> bool:
-    """Whether this process runs the fixed form of a problem.
+    """Return whether this process runs the fixed form of a problem.
 
     Raises:
         ValueError: `SHOP_FIX`, or the caller, names a problem that does not exist.

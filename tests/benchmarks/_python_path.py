@@ -38,7 +38,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def text(value: Any) -> str:
-    """An attribute's value as the table has it; the spans of the benchmark have scalars."""
+    """Return an attribute's value as the table has it; the spans of the benchmark have scalars."""
     kind = value.WhichOneof("value")
     if kind == "bool_value":
         return "true" if value.bool_value else "false"
@@ -51,12 +51,12 @@ def attributes(pairs: Any) -> dict[str, str]:
 
 
 def moment(nanoseconds: int) -> datetime:
-    """A time as the client takes it."""
+    """Return a time as the client takes it."""
     return EPOCH + timedelta(microseconds=nanoseconds / 1000)
 
 
 def rows(body: bytes) -> list[list[Any]]:
-    """The rows of a request."""
+    """Return the rows of a request."""
     made: list[list[Any]] = []
     for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
         resource = attributes(resource_spans.resource.attributes)

@@ -48,7 +48,7 @@ PROBE: Final = """
 
 
 def busy_trace(spans: int) -> Trace:
-    """A request of many bridge calls on two threads, each with a query, and stalls in between."""
+    """Return a request of many bridge calls on two threads, each with a query, and stalls in between."""
     trace = Trace(time.time_ns() - 60_000_000_000)
     root = trace.request(LOOP, "GET", "bulk/", spans * 0.5, {})
     while len(trace.spans) < spans:

@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def _child(mode: str, port: int, folder: Path) -> "subprocess.Popen[str]":
-    """The site, driven in its own process."""
+    """Return the site, driven in its own process."""
     env = {
         **os.environ,
         "BENCH_MODE": mode,

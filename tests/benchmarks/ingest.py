@@ -38,7 +38,7 @@ QUERIES: Final = ("/api/overview", "/api/findings", "/api/traces", "/api/service
 
 
 def spans_of(body: bytes) -> int:
-    """How many spans a body has."""
+    """Return how many spans a body has."""
     request = ExportTraceServiceRequest.FromString(body)
     return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
 

@@ -29,7 +29,7 @@ ASKED: Final = 5
 
 
 def template(service: str) -> bytes:
-    """A body of one service in which `BBBB` stands for the body's number."""
+    """Return a body of one service in which `BBBB` stands for the body's number."""
     sender = Sender(service)
     now_ns = time.time_ns()
     for number in range(PAIRS):

@@ -95,13 +95,13 @@ def asked(http: httpx.Client, path: str, pid: int, headers: dict[str, str]) -> t
 
 
 def processor_ms(pid: int) -> float:
-    """What a process has used of the processors, in user and system time."""
+    """Return what a process has used of the processors, in user and system time."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def serve(folder: Path) -> Took:
-    """The answers' times of a collector over this folder."""
+    """Return the answers' times of a collector over this folder."""
     port = free_port()
     command = [sys.executable, "-m", "asgiscope_collector", "serve"]
     command += ["--port", str(port), "--data", str(folder)]

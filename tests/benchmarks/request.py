@@ -82,7 +82,7 @@ class Bench:
 
 
 def receiver(folder: Path) -> Server:
-    """What the servers send to."""
+    """Return what the servers send to."""
     port = free_port()
     command = [sys.executable, "-m", "tests.benchmarks._receiver", str(port)]
     return Server(command, port, cwd=ROOT, log=folder / "receiver.log", ready_status=200)

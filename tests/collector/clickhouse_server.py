@@ -117,7 +117,7 @@ class Handles:
 
     @contextmanager
     def taken(self, session: str) -> Iterator[Any]:
-        """A handle that nobody else uses meanwhile."""
+        """Yield a handle that nobody else uses meanwhile."""
         with self._lock:
             if session and self._sessions.get(session, ...) is None:
                 raise RuntimeError(
@@ -138,12 +138,12 @@ class Handles:
 
 
 def quoted(text: str) -> str:
-    """A string of SQL."""
+    """Return a string of SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def of_one_node(sql: str) -> str:
-    """A cluster's statement as this engine can run it."""
+    """Return a cluster's statement as this engine can run it."""
     sql = re.sub(r" ON CLUSTER '\w+'", "", sql)
     return re.sub(r"\bReplicated(\w*MergeTree)\('[^']*', '\{replica\}'(?:, )?", r"\1(", sql)
 
@@ -156,7 +156,7 @@ class Server:
         self._folder = folder
 
     async def ping(self, _: Request) -> Response:
-        """Whether the server lives."""
+        """Return whether the server lives."""
         return PlainTextResponse("Ok.\n")
 
     async def query(self, request: Request) -> Response:
@@ -250,7 +250,7 @@ class Server:
 
 
 def fields_of(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a form."""
+    """Return the fields of a form."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
     fields = {}

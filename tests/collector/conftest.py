@@ -41,23 +41,23 @@ class Running:
         self.wait_for(lambda: self.collector.spool.size == 0)
 
     def get(self, path: str, **parameters: Any) -> Json:
-        """A JSON answer."""
+        """Return a JSON answer."""
         answer = self.http.get(path, params=parameters)
         assert answer.status_code == httpx.codes.OK, answer.text
         result: Json = answer.json()
         return result
 
     def findings(self, **parameters: Any) -> list[Json]:
-        """The findings that are asked for."""
+        """Return the findings that are asked for."""
         found: list[Json] = self.get("/api/findings", **parameters)["findings"]
         return found
 
     def rows(self, sql: str, **parameters: Any) -> list[Json]:
-        """What the engine itself says, to compare the API with."""
+        """Return what the engine itself says, to compare the API with."""
         return self.collector.engine.rows(sql, parameters)
 
     def wait_for(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` answers as soon as it is true."""
+        """Return what `ask` answers as soon as it is true."""
         deadline = time.monotonic() + ARRIVAL_SECONDS
         while not (result := ask()):
             assert time.monotonic() < deadline, "it did not become true in time"
@@ -67,7 +67,7 @@ class Running:
 
 @contextmanager
 def running_collector(settings: Settings, *, ready: bool = True) -> Iterator[Running]:
-    """A collector in this process, until the block ends; ready, unless its store is away."""
+    """Yield a collector in this process, until the block ends; ready, unless its store is away."""
     if settings.store == "chdb://":
         prepare(settings.data)
     app = create_app(settings, static=Path("/nowhere"))
@@ -112,12 +112,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest) -> str:
-    """A service of this test's own: its spans are not seen by others that ask for theirs."""
+    """Return a service of this test's own: its spans are not seen by others that ask for theirs."""
     node: pytest.Function = request.node
     return f"{node.module.__name__.rpartition('.')[2]}.{node.name}"
 
 
 @pytest.fixture
 def sender(service: str) -> Sender:
-    """A process of that service."""
+    """Return a process of that service."""
     return Sender(service)

@@ -76,7 +76,7 @@ class Provider:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def configuration(self) -> dict[str, Any]:
-        """What it says of itself (OpenID Connect Discovery 1.0)."""
+        """Return what it says of itself (OpenID Connect Discovery 1.0)."""
         return {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",

@@ -73,12 +73,12 @@ class Plan:
     """How far the clock of its host is off, beside that."""
 
     def part(self, process: int) -> "Plan":
-        """What one of its processes did."""
+        """Return what one of its processes did."""
         visits = [visit for visit in self.visits if self.process_of(visit) == process]
         return replace(self, restarted=False, visits=visits)
 
     def process_of(self, visit: Visit) -> int:
-        """Which of its processes answered."""
+        """Return which of its processes answered."""
         return visit.minute * 2 // MINUTES if self.restarted else 0
 
 
@@ -135,7 +135,7 @@ def plans() -> st.SearchStrategy[Plan]:
 
 
 def truth_of(plan: Plan) -> Truth:
-    """What really happened; without tallies only of what was not sampled away, for nothing else is known."""
+    """Return what really happened; without tallies only of what was not sampled away, for nothing else is known."""
     truth = Truth()
     for visit in visits_of(plan):
         digit = visit.status // 100
@@ -176,20 +176,20 @@ def truth_of(plan: Plan) -> Truth:
 
 
 def visits_of(plan: Plan) -> list[Visit]:
-    """The requests that a service tells of: all with tallies, else those of which a span is sent."""
+    """Return the requests that a service tells of: all with tallies, else those of which a span is sent."""
     if plan.watched and not plan.tallied:
         return [visit for visit in plan.visits if _is_sent(visit)]
     return list(plan.visits)
 
 
 def _is_sent(visit: Visit) -> bool:
-    """A trace that is not sampled is sent where something in it is notable."""
+    """Return a trace that is not sampled is sent where something in it is notable."""
     slow = any(wait >= 50 for wait in visit.waits_ms)
     return visit.sampled or slow or bool(visit.stalls_ms) or visit.refused
 
 
 def bodies(plan: Plan, service: str, start_ns: int) -> tuple[list[bytes], list[bytes]]:
-    """What the service sends: bodies of spans, and bodies of metrics."""
+    """Return what the service sends: bodies of spans, and bodies of metrics."""
     start_ns += plan.off_minutes * MINUTE
     if not plan.watched:
         return _of_another_sdk(plan, service, start_ns), []
@@ -330,7 +330,7 @@ def _tallies(mine: Sequence[Visit], service: str, resource: dict[str, Any], star
 
 
 def buckets_of(values: Sequence[float]) -> tuple[int, list[int]]:
-    """The exponential histogram at scale 4 of what is greater than zero."""
+    """Return the exponential histogram at scale 4 of what is greater than zero."""
     counts = Counter(math.ceil(math.log2(value) * 16) - 1 for value in values if value > 0)
     if not counts:
         return 0, []

@@ -30,7 +30,7 @@ class Meter:
         self.scope.scope.name = scope
 
     def metric(self, name: str, unit: str = "1") -> Metric:
-        """A metric without data yet."""
+        """Return a metric without data yet."""
         metric: Metric = self.scope.metrics.add(name=name, unit=unit, description=f"about {name}")
         return metric
 
@@ -83,6 +83,6 @@ class Meter:
         point.attributes.extend(key_values(attributes or {}))
 
     def body(self) -> bytes:
-        """The request as bytes."""
+        """Return the request as bytes."""
         data: bytes = self.request.SerializeToString()
         return data

@@ -25,7 +25,7 @@ Attributes = Mapping[str, Any]
 
 
 def any_value(value: Any) -> AnyValue:
-    """A Python value as OTLP writes it; None is a value that is absent."""
+    """Return a Python value as OTLP writes it; None is a value that is absent."""
     result = AnyValue()
     match value:
         case None:
@@ -55,7 +55,7 @@ def key_values(attributes: Attributes) -> list[KeyValue]:
 
 
 def site(function: str, file: str, line: int) -> dict[str, Any]:
-    """The attributes of a call site."""
+    """Return the attributes of a call site."""
     return {sc.CODE_FUNCTION: function, sc.CODE_FILE: file, sc.CODE_LINE: line}
 
 
@@ -145,7 +145,7 @@ class Sender:
         status: int = 200,
         **sums: Any,
     ) -> Sent:
-        """A server span; `sums` are attributes such as `asgiscope.request.hops`, by their last part."""
+        """Return a server span; `sums` are attributes such as `asgiscope.request.hops`, by their last part."""
         attributes = {
             sc.HTTP_METHOD: method,
             sc.HTTP_ROUTE: route,
@@ -178,7 +178,7 @@ class Sender:
         attributes: Attributes | None = None,
         **options: Any,
     ) -> Sent:
-        """A span that is evidence of a problem."""
+        """Return a span that is evidence of a problem."""
         return self.span(
             name,
             parent=parent,
@@ -204,7 +204,7 @@ class Sender:
         delayed: Sequence[tuple[Sent, int]] = (),
         **options: Any,
     ) -> Sent:
-        """The event loop stood still; `delayed` are the victims' server spans and what each lost."""
+        """Return the event loop stood still; `delayed` are the victims' server spans and what each lost."""
         return self.finding(
             sc.FindingKind.LOOP_BLOCKED,
             sc.SPAN_BLOCKED,
@@ -307,7 +307,7 @@ class Sender:
         )
 
     def export(self) -> ExportTraceServiceRequest:
-        """What was built since the last time, as one request."""
+        """Return what was built since the last time, as one request."""
         resource_spans = ResourceSpans(scope_spans=[ScopeSpans(spans=self.spans)])
         resource_spans.scope_spans[0].scope.name = self.scope
         resource_spans.scope_spans[0].scope.version = "0.1.0"

@@ -37,7 +37,7 @@ _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the files of secrets lie."""
+    """Return where the files of secrets lie."""
     made = tmp_path_factory.mktemp("access")
     (made / "tokens").write_text(f"# the shop's\n{TOKEN}\n")
     (made / "users").write_text(line_of("ann", PASSWORD) + "\n")
@@ -56,20 +56,20 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[Sink]:
-    """The other collector, to which this one sends its own traces."""
+    """Yield the other collector, to which this one sends its own traces."""
     with Sink() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def grpc_port() -> int:
-    """Where it takes gRPC."""
+    """Return where it takes gRPC."""
     return free_port()
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path, provider: Provider, sink: Sink, grpc_port: int) -> Iterator[Server]:
-    """A collector that asks everybody, reachable from everywhere."""
+    """Yield a collector that asks everybody, reachable from everywhere."""
     port = free_port()
     env = {
         "HOST": "0.0.0.0",  # noqa: S104 - this is what tokens and a login are for

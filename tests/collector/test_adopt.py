@@ -84,7 +84,7 @@ VALUES (now64(9), {trace:String}, 'abcdabcdabcdabcd', 'GET /', 'Server', 'export
 
 @pytest.fixture
 def exported(settings: Settings) -> Iterator[tuple[Client, Settings]]:
-    """A database as the exporter leaves it, and a collector's settings for it."""
+    """Yield a database as the exporter leaves it, and a collector's settings for it."""
     admin = connect(replace(settings, store=settings.store.replace("/plain", "/default")))
     admin.command("CREATE DATABASE exported")
     chosen = replace(

@@ -124,7 +124,7 @@ def test_a_failure_is_a_problem_with_the_headers_too(caplog: pytest.LogCaptureFi
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """A folder as `make ui` leaves it."""
+    """Return a folder as `make ui` leaves it."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>page</title>")
     (tmp_path / "assets/app.js").write_text("export {}")
@@ -133,7 +133,7 @@ def built(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pages(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.AsyncClient]:
-    """An app that serves it; its lifespan does not run, for there is one engine a process."""
+    """Yield an app that serves it; its lifespan does not run, for there is one engine a process."""
     app = create_app(Settings(data=tmp_path_factory.mktemp("pages")), static=built)
     yield httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
     app.state.collector.spool.close()

@@ -26,7 +26,7 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 def element(tag: int, body: bytes) -> bytes:
-    """A field of protobuf with its length."""
+    """Return a field of protobuf with its length."""
     length, out = len(body), bytearray([tag])
     while length > 127:
         out.append(length & 127 | 128)
@@ -35,7 +35,7 @@ def element(tag: int, body: bytes) -> bytes:
 
 
 def spans(count: int) -> Sender:
-    """What asgiscope sends of so many requests with a stall each."""
+    """Return what asgiscope sends of so many requests with a stall each."""
     sender = Sender("shop", resource={"service.version": "1"})
     for _ in range(count):
         request = sender.request("GET", "/", hops=3, wait_ns=5)

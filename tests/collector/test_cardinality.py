@@ -17,7 +17,7 @@ NOW = time.time_ns() // (60 * SECOND) * 60 * SECOND
 
 
 def names(signal: str, whole: list[bytes], attribute: str) -> Counter[str]:
-    """How many items have each value of an attribute."""
+    """Return how many items have each value of an attribute."""
     found: Counter[str] = Counter()
     for body in whole:
         for _, items in items_of(signal, request_of(signal, body)):

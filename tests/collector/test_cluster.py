@@ -17,7 +17,7 @@ SHOP = Cluster("shop", "traces")
 
 
 def on_cluster() -> dict[str, str]:
-    """The text of every migration on a cluster, by its name."""
+    """Return the text of every migration on a cluster, by its name."""
     form = Transformer(SHOP)
     return {
         migration.name: "".join(

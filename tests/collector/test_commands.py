@@ -52,14 +52,14 @@ class Site:
             time.sleep(0.05)
 
     def trace(self, trace_id: str) -> dict[str, Any]:
-        """What the API says of a trace."""
+        """Return what the API says of a trace."""
         found: dict[str, Any] = self.http.get(f"/api/traces/{trace_id}").json()
         return found
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The collector, in a folder whose name is too long for a socket."""
+    """Yield the collector, in a folder whose name is too long for a socket."""
     folder, port = tmp_path_factory.mktemp("commands"), free_port()
     data = prepare(folder / ("d" * 120))
     server = Server(
@@ -77,7 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, for it opens the store."""
+    """Return a command in a process of its own, for it opens the store."""
     return subprocess.run(
         [sys.executable, "-m", "asgiscope_collector", *arguments],
         capture_output=True,

@@ -26,7 +26,7 @@ def body_of(service: str) -> bytes:
 
 
 def collector(folder: Path) -> Server:
-    """A collector on a folder's `data`."""
+    """Return a collector on a folder's `data`."""
     port = free_port()
     command = [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port), "--data", "data"]
     return Server(command, port, cwd=folder, log=folder / "log", ready="/readyz", ready_status=200)

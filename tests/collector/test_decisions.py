@@ -10,7 +10,7 @@ from tests.collector.spans import MS, Sender
 
 
 def a_finding(running: Running, sender: Sender) -> str:
-    """The id of the one finding of a service."""
+    """Return the id of the one finding of a service."""
     sender.stall(sender.request("GET", "/"), blocked_ns=5 * MS)
     running.send(sender)
     (found,) = running.findings(service=sender.service)
@@ -24,7 +24,7 @@ def decide(running: Running, finding: str, **body: object) -> httpx.Response:
 
 
 def state(running: Running, sender: Sender, **filters: object) -> Json | None:
-    """The finding's state as the list has it; None where it is not in it."""
+    """Return the finding's state as the list has it; None where it is not in it."""
     found = running.findings(service=sender.service, **filters)
     return found[0]["state"] if found else None
 

@@ -17,7 +17,7 @@ from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender, Sent
 
 
 def traffic(service: str) -> tuple[Sender, Sent, Meter]:
-    """A service with a stall, its victim, a wait and a tally."""
+    """Return a service with a stall, its victim, a wait and a tally."""
     sender = Sender(service)
     request = sender.request("GET", "/a", duration_ns=90 * MS, hops=1)
     victim = sender.request("GET", "/b", duration_ns=80 * MS)
@@ -52,7 +52,7 @@ def rows_of(running: Running, word: str) -> dict[str, int]:
 
 
 def answers(running: Running, service: str) -> list[Any]:
-    """What pages say of a service in a range that does not move with the clock."""
+    """Return what pages say of a service in a range that does not move with the clock."""
     hour = 3600 * SECOND
     since = time.time_ns() // hour * hour - hour
     asked = {"service": service, "since": str(since), "until": str(since + 4 * hour)}

@@ -64,7 +64,7 @@ class SmallDisk:
         (self.data / "filler").unlink()
 
     def status(self) -> dict[str, Any]:
-        """What the page shows."""
+        """Return what the page shows."""
         answer: dict[str, Any] = self.http.get("/api/status").json()
         return answer
 
@@ -78,7 +78,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, **settings: Any) -> Iterator[SmallDisk]:
-    """A collector on a disk of 160 MiB; no right beyond a user's own is needed."""
+    """Yield a collector on a disk of 160 MiB; no right beyond a user's own is needed."""
     data, port = folder / "data", free_port()
     data.mkdir()
     serve = f"{sys.executable} -m asgiscope_collector serve --port {port} --data {data}"

@@ -19,7 +19,7 @@ _ids = count(1)
 
 
 def span(name: str, start_ms: float, length_ms: float, *said: Mapping[str, Any], **changes: Any) -> Span:
-    """A span as the store gives it; times in ms from T0."""
+    """Return a span as the store gives it; times in ms from T0."""
     row = {
         "trace_id": TRACE,
         "span_id": f"{next(_ids):016x}",
@@ -41,7 +41,7 @@ def span(name: str, start_ms: float, length_ms: float, *said: Mapping[str, Any],
 
 
 def thread(ident: int, role: str, name: str = "") -> dict[str, Any]:
-    """What a span says of the thread that made it."""
+    """Return what a span says of the thread that made it."""
     return {sc.THREAD_ID: ident, sc.THREAD_ROLE: role, sc.THREAD_NAME: name or f"thread-{ident}"}
 
 
@@ -49,14 +49,14 @@ LOOP: Final = thread(1, "event_loop", "MainThread")
 
 
 def request(length_ms: float, **changes: Any) -> Span:
-    """A request on the loop, from T0 on."""
+    """Return a request on the loop, from T0 on."""
     return span("GET products/", 0, length_ms, LOOP, **{"kind": "Server"} | changes)
 
 
 def bridge(
     name: str, start_ms: float, phases_ms: tuple[float, float, float], run: int = 2, /, **changes: Any
 ) -> Span:
-    """A call from the loop to thread `run`, 0 for one that has none yet: wait, run, resume delay."""
+    """Return a call from the loop to thread `run`, 0 for one that has none yet: wait, run, resume delay."""
     wait, ran, resume = (round(each * MS) for each in phases_ms)
     said: dict[str, Any] = {sc.WAIT_NS: wait, sc.RUN_NS: ran, sc.RESUME_NS: resume}
     said |= {sc.EXECUTOR_ROLE: "shared", sc.EXECUTOR_ID: "queue"}
@@ -66,19 +66,19 @@ def bridge(
 
 
 def held_by(waiter: Span, holder: Span, overlap_ms: float) -> Span:
-    """The waiter, linked to the holder."""
+    """Return the waiter, linked to the holder."""
     said = {sc.LINK: "held_by", sc.OVERLAP_NS: round(overlap_ms * MS)}
     link = SpanLink(trace_id=holder.trace_id, span_id=holder.span_id, attributes=said)
     return waiter.model_copy(update={"links": [link]})
 
 
 def laid(*spans: Span, linked_spans: tuple[Span, ...] = ()) -> Timeline:
-    """The timeline of a trace of these."""
+    """Return the timeline of a trace of these."""
     return timeline_of(root_of(list(spans)), list(spans), list(linked_spans))
 
 
 def rows(lane: Lane) -> list[tuple[int, int]]:
-    """Which span stands in which row."""
+    """Return which span stands in which row."""
     return [(bar.span, bar.row) for bar in lane.bars]
 
 

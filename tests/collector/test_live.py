@@ -16,7 +16,7 @@ QUERY = "SELECT total FROM shop_order WHERE id = ?"
 
 
 def stuck(sender: Sender, holder: Sent, since_ns: int, cost_ns: int, same_as: Sent | None = None) -> Sent:
-    """A call that waits still."""
+    """Return a call that waits still."""
     return sender.finding(
         FindingKind.CONTENTION,
         "sync_to_async load",

@@ -31,7 +31,7 @@ def mask_file(tmp_path: Path) -> Path:
 
 
 def with_secrets() -> bytes:
-    """A span with a card's number and an address wherever an exception and a careless name put them."""
+    """Return a span with a card's number and an address wherever an exception and a careless name put them."""
     sender = Sender("masked")
     sender.span(
         f"pay {CARD}", attributes={"exception.message": f"no {CARD}", "order": CARD, "http.route": "/pay"}

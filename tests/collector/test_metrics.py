@@ -25,7 +25,7 @@ def send(running: Running, *meters: Meter) -> None:
 
 
 def series(running: Running, service: str, name: str, **asked: Any) -> Json:
-    """The metric over the quarter of an hour around."""
+    """Return the metric over the quarter of an hour around."""
     asked = {"since": str(NOW - 5 * MINUTE), "until": str(NOW + 5 * MINUTE), **asked}
     return running.get("/api/metrics/series", service=service, name=name, **asked)
 

@@ -44,7 +44,7 @@ class Elsewhere:
 
 @pytest.fixture
 def elsewhere(running: Running) -> Iterator[Elsewhere]:
-    """An empty database."""
+    """Yield an empty database."""
     running.collector.engine.execute("CREATE DATABASE elsewhere")
     yield Elsewhere(running.collector.engine)
     running.collector.engine.execute("DROP DATABASE elsewhere")
@@ -62,7 +62,7 @@ def schema_of(monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
 
 
 def table(name: str) -> str:
-    """A statement that makes a table."""
+    """Return a statement that makes a table."""
     return f"CREATE TABLE IF NOT EXISTS {name} (A UInt8) ENGINE = MergeTree ORDER BY A"
 
 

@@ -33,7 +33,7 @@ GOOD = {
 
 
 def span_with(value: Any, service: str = "odd", **fields: Any) -> Json:
-    """A request of one span with an odd attribute between good ones, and a good span behind it."""
+    """Return a request of one span with an odd attribute between good ones, and a good span behind it."""
     good = [{"key": key, "value": each} for key, each in GOOD.items()]
 
     def span(name: str, attributes: list[Json]) -> Json:
@@ -66,7 +66,7 @@ def body_of(document: Json) -> bytes:
 
 
 def accept_json(document: Json) -> tuple[Accepted, ExportTraceServiceRequest]:
-    """What is spooled of a request in JSON."""
+    """Return what is spooled of a request in JSON."""
     accepted = accept_traces(body_of(document), "application/json", 7)
     return accepted, ExportTraceServiceRequest.FromString(accepted.body)
 

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Json]]:
-    """A client of this version's collector over the old store, and what the old one answered."""
+    """Yield a client of this version's collector over the old store, and what the old one answered."""
     folder, port = tmp_path_factory.mktemp("old"), free_port()
     with tarfile.open(STORE) as packed:
         packed.extractall(folder, filter="data")
@@ -55,7 +55,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client
 
 
 def by(rows: list[Json], key: str, *names: str) -> dict[str, tuple[Any, ...]]:
-    """Some columns of rows, by another."""
+    """Return some columns of rows, by another."""
     return {row[key]: tuple(row[name] for name in names) for row in rows}
 
 

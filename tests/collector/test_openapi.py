@@ -31,7 +31,7 @@ BOUNDED = settings(
 
 @pytest.fixture(scope="module")
 def session() -> requests.Session:
-    """A client that asks no proxy of the environment."""
+    """Return a client that asks no proxy of the environment."""
     made = requests.Session()
     made.trust_env = False
     return made

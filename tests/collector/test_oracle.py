@@ -60,7 +60,7 @@ EXPLICIT = [
 
 
 def about(value: float) -> Any:
-    """A duration that came as seconds: exact but for what a double and the sum of some lose."""
+    """Return a duration that came as seconds: exact but for what a double and the sum of some lose."""
     return pytest.approx(value, rel=1e-6, abs=50)
 
 
@@ -115,7 +115,7 @@ class Example:
             assert answer.status_code == httpx.codes.OK, answer.text
 
     def asks(self, http: httpx.Client) -> Iterator[tuple[Answers, Plan, Truth]]:
-        """Each service with what it did, once all is stored."""
+        """Yield each service with what it did, once all is stored."""
         deadline = time.monotonic() + READY_SECONDS
         while http.get("/api/status").json()["spool_bytes"]:
             assert time.monotonic() < deadline, "what was sent is not stored"
@@ -348,7 +348,7 @@ def alerts_are(running: Running, ask: Answers, plan: Plan, truth: Truth) -> None
 
 
 def bodies_sent(plan: Plan) -> Sequence[str]:
-    """The routes of the requests of which a span was sent."""
+    """Return the routes of the requests of which a span was sent."""
     everything = Plan(watched=plan.watched, tallied=False, restarted=False, shifted_ms=0, visits=plan.visits)
     return [visit.route for visit in visits_of(everything)]
 

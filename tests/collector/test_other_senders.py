@@ -32,12 +32,12 @@ NAMED = {"http.method": "GET", "http.status_code": 500}
 
 @pytest.fixture
 def other(service: str) -> Sender:
-    """A process of a service in which asgiscope does not run."""
+    """Return a process of a service in which asgiscope does not run."""
     return Sender(service, scope="opentelemetry.instrumentation.asgi")
 
 
 def listed(running: Running, service: str, **asked: Any) -> list[Json]:
-    """The traces of a service."""
+    """Return the traces of a service."""
     found: list[Json] = running.get("/api/traces", service=service, **asked)["traces"]
     return found
 

@@ -25,7 +25,7 @@ COLLECTOR = [sys.executable, "-m", "asgiscope_collector"]
 
 
 def collector(folder: Path, *, data: str = "data", **environment: str) -> Server:
-    """A collector over a folder, not started yet."""
+    """Return a collector over a folder, not started yet."""
     port = free_port()
     return Server(
         [*COLLECTOR, "serve", "--port", str(port), "--data", str(folder / data)],

@@ -25,7 +25,7 @@ REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def node_modules(*packages: str) -> Path:
-    """A folder with npm packages, made now or kept from an earlier run."""
+    """Return a folder with npm packages, made now or kept from an earlier run."""
     folder = cache() / hashlib.sha256("\n".join(packages).encode()).hexdigest()[:16]
     with alone(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
@@ -46,7 +46,7 @@ def node_modules(*packages: str) -> Path:
 
 
 def environment(running: Running, service: str, **more: str) -> dict[str, str]:
-    """What a sender's process is started with."""
+    """Return what a sender's process is started with."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ASGISCOPE_"))}
     endpoint = str(running.http.base_url).rstrip("/")
     return {**kept, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_SERVICE_NAME": service, **more}
@@ -60,14 +60,14 @@ def requests_of(running: Running, service: str) -> Json:
 
 
 def listed(running: Running, service: str) -> list[Json]:
-    """The traces of a service, oldest first."""
+    """Return the traces of a service, oldest first."""
     rows: list[Json] = running.get("/api/traces", service=service)["traces"]
     return rows[::-1]
 
 
 @pytest.fixture
 def name(service: str) -> str:
-    """A service's name that can stand in an environment variable."""
+    """Return a service's name that can stand in an environment variable."""
     return service.replace("[", "-").replace("]", "")
 
 

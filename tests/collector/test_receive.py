@@ -35,7 +35,7 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 def stored(running: Running, service: str) -> list[dict[str, Any]]:
-    """The service's spans as the store has them."""
+    """Return the service's spans as the store has them."""
     running.wait_for(lambda: running.collector.spool.size == 0)
     return running.rows(
         "SELECT SpanName AS name, SpanKind AS kind, Duration AS duration, SpanAttributes AS attributes, "

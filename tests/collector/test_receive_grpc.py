@@ -27,19 +27,19 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 @pytest.fixture
 def channel(running: Running) -> Iterator[Any]:
-    """A connection to the running collector."""
+    """Yield a connection to the running collector."""
     assert running.collector.grpc is not None
     with grpc.insecure_channel(f"127.0.0.1:{running.collector.grpc.port}") as channel:
         yield channel
 
 
 def export(channel: Any, stub: Any, request: Any, **options: Any) -> Any:
-    """What a service's stub answers. The stubs that are generated have no types."""
+    """Return what a service's stub answers. The stubs that are generated have no types."""
     return stub(channel).Export(request, timeout=20, **options)
 
 
 def refusal(channel: Any, body: bytes) -> tuple[Any, Status]:
-    """The error that bytes get, and its details."""
+    """Return the error that bytes get, and its details."""
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(EXPORT)(body, timeout=20)
     error: Any = caught.value

@@ -68,7 +68,7 @@ def test_scalars_are_left_as_they_are(around: dict[str, Any]) -> None:
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """Where a number ends, and the number; cut at the end of the data."""
+    """Return where a number ends, and the number; cut at the end of the data."""
     read = re.match(rb"[\x80-\xff]*[\x00-\x7f]?", data[at:])
     assert read
     return at + len(read[0]), sum((byte & 0x7F) << 7 * n for n, byte in enumerate(read[0]))

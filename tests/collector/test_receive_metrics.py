@@ -30,7 +30,7 @@ def send(running: Running, *meters: Meter) -> None:
 
 
 def stored(running: Running, kind: str, service: str) -> list[dict[str, Any]]:
-    """The service's points of one kind."""
+    """Return the service's points of one kind."""
     return running.rows(
         f"SELECT * FROM otel_metrics_{kind} WHERE ServiceName = {{service:String}} ORDER BY MetricName, TimeUnix",
         service=service,
@@ -38,7 +38,7 @@ def stored(running: Running, kind: str, service: str) -> list[dict[str, Any]]:
 
 
 def tallies(running: Running, table: str, service: str) -> list[dict[str, Any]]:
-    """The service's row of a table of tallies, as of now."""
+    """Return the service's row of a table of tallies, as of now."""
     return running.rows(
         f"SELECT * EXCEPT Minute FROM asgiscope_tally_{table} FINAL WHERE ServiceName = {{service:String}}",
         service=service,

@@ -33,7 +33,7 @@ UNMERGED = {
 
 
 def two_minutes(service: str) -> bytes:
-    """A request and what it met, over a minute's end and, an hour before, once more."""
+    """Return a request and what it met, over a minute's end and, an hour before, once more."""
     end = time.time_ns() // (60 * SECOND) * 60 * SECOND
     sender = Sender(service, resource={"service.version": "1"})
     for start in (end - 30 * MS, end - 3600 * SECOND):
@@ -44,7 +44,7 @@ def two_minutes(service: str) -> bytes:
 
 
 def tallies(service: str) -> bytes:
-    """A minute of an event loop, and of requests."""
+    """Return a minute of an event loop, and of requests."""
     meter = Meter(service)
     meter.number("asgiscope.loop.time", 60.0)
     meter.histogram("asgiscope.loop.blocked", [1.5, 2.5], {"asgiscope.cause": "call"}, buckets=(9, [2]))
@@ -99,7 +99,7 @@ def _plain(name: str, kind: str) -> str:
 
 
 def rows(engine: Engine, signal: str, service: str) -> int:
-    """What is kept of a service."""
+    """Return what is kept of a service."""
     sql = f"SELECT count() AS n FROM {RAW[signal]} WHERE ServiceName = {{s:String}}"
     return int(engine.rows(sql, {"s": service})[0]["n"])
 

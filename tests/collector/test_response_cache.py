@@ -19,7 +19,7 @@ NOT_MODIFIED = 304
 
 @pytest.fixture
 def asked(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The functions that the API has run on the engine since."""
+    """Yield the functions that the API has run on the engine since."""
     run, names = Engine.run, []
 
     async def recorded(engine: Engine, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -32,7 +32,7 @@ def asked(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
 
 
 def about(names: list[str], module: str) -> int:
-    """How often a module's functions ran; others ask too, each second."""
+    """Return how often a module's functions ran; others ask too, each second."""
     return sum(name.rpartition(".")[0].endswith(f".{module}") for name in names)
 
 

@@ -22,7 +22,7 @@ def day(table: str, age: int, size: int = GIB) -> Day:
 
 
 def going(held: list[Day], **settings: Any) -> list[tuple[str, int, str]]:
-    """Which days go: table, age and reason."""
+    """Return which days go: table, age and reason."""
     chosen = plan(Stored(held), Settings(**settings), TODAY)
     return [(each.table, (TODAY - each.day).days, each.reason) for each in chosen]
 

@@ -24,7 +24,7 @@ STATEMENTS: Final = {"findings": KNOWN, "sums": _SUMS, "calls": _SITES}
 
 @pytest.fixture(scope="module")
 def spread(running: Running) -> str:
-    """A service whose findings and calls are of two days."""
+    """Return a service whose findings and calls are of two days."""
     dice, now = random.Random(7), time.time_ns()  # noqa: S311 - test data
     sender = Sender("coarse")
     for _ in range(150):
@@ -37,7 +37,7 @@ def spread(running: Running) -> str:
 
 
 def parameters(engine: Engine, service: str, over: Range) -> dict[str, Any]:
-    """What the statements take."""
+    """Return what the statements take."""
     ids = engine.rows(
         "SELECT DISTINCT FindingId AS id FROM asgiscope_findings WHERE ServiceName = {s:String}",
         {"s": service},

@@ -30,7 +30,7 @@ thresholds = st.one_of(
 
 
 def weight_of(state: str) -> float:
-    """What OpenTelemetry's specification says a span of this state stands for."""
+    """Return what OpenTelemetry's specification says a span of this state stands for."""
     for member in state.split(","):
         key, _, value = member.partition("=")
         for pair in value.split(";") if key == "ot" else ():

@@ -42,7 +42,7 @@ TIMES = st.integers(0, 2**64 - 1)
 
 @st.composite
 def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
-    """A trace of several services and libraries, with every field that OTLP has for them."""
+    """Return a trace of several services and libraries, with every field that OTLP has for them."""
     request = ExportTraceServiceRequest()
     trace_id, now = os.urandom(16), time.time_ns()
     ids = [os.urandom(8) for _ in range(3)]
@@ -87,7 +87,7 @@ def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
 
 
 def exported(running: Running, trace_id: str) -> Json:
-    """The trace as OTLP JSON."""
+    """Return the trace as OTLP JSON."""
     running.wait_for(lambda: running.collector.spool.size == 0)
     answer = running.http.get(f"/api/traces/{trace_id}/export", params={"form": "otlp-json"})
     assert answer.status_code == httpx.codes.OK, answer.text
@@ -96,7 +96,7 @@ def exported(running: Running, trace_id: str) -> Json:
 
 
 def fields_of(request: ExportTraceServiceRequest) -> list[Any]:
-    """What the export must have of each span, beside the text of attributes."""
+    """Return what the export must have of each span, beside the text of attributes."""
     return sorted(
         (
             span.span_id.hex(),

@@ -27,7 +27,7 @@ from tests.servers import Server, free_port
 
 @pytest.fixture(scope="module")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server."""
+    """Yield the server."""
     folder, port = tmp_path_factory.mktemp("clickhouse"), free_port()
     command = [sys.executable, "-m", "tests.collector.clickhouse_server", str(port), str(folder / "engine")]
     with Server(
@@ -53,7 +53,7 @@ def settings(clickhouse: Server, tmp_path_factory: pytest.TempPathFactory) -> Se
 
 @pytest.fixture(scope="module", params=["plain", "sharded"])
 def on_server(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Running]:
-    """A collector whose store is the server."""
+    """Yield a collector whose store is the server."""
     name = request.param
     store = settings.store.removesuffix("plain") + {"plain": name, "sharded": f"{name}?cluster=shop"}[name]
     with running_collector(replace(settings, data=settings.data / name, store=store)) as it:
@@ -111,7 +111,7 @@ def test_every_page_of_the_api_answers(on_server: Running) -> None:
 
 
 def needs_more(operation: Json) -> bool:
-    """Whether a question cannot be asked without parameters."""
+    """Return whether a question cannot be asked without parameters."""
     return any(each.get("required") for each in operation.get("parameters", []))
 
 
@@ -125,7 +125,7 @@ def test_a_second_collector_finds_the_schema_there(on_server: Running) -> None:
 
 
 def engine_rows(running: Running) -> list[dict[str, str]]:
-    """The migrations that are recorded."""
+    """Return the migrations that are recorded."""
     return running.rows("SELECT Name FROM asgiscope_migrations ORDER BY Name")
 
 

@@ -16,7 +16,7 @@ COUNTED = {
 
 
 def evidence(running: Running, sender: Sender, attributes: dict[str, Any]) -> list[str]:
-    """What the finding of one stall with these attributes says."""
+    """Return what the finding of one stall with these attributes says."""
     request = sender.request("GET", "/report/")
     sender.stall(request, blocked_ns=3_000 * MS, function="report", attributes=attributes)
     running.send(sender)

@@ -20,7 +20,7 @@ HOPS = 3
 
 
 def buckets_of(values: list[float]) -> tuple[int, list[int]]:
-    """The exponential histogram at scale 4 of what is greater than zero."""
+    """Return the exponential histogram at scale 4 of what is greater than zero."""
     counts = Counter(math.ceil(math.log2(value) * 16) - 1 for value in values if value > 0)
     if not counts:
         return 0, []

@@ -18,7 +18,7 @@ SHOWN = 1_000
 
 @pytest.fixture(scope="module")
 def crawled(running: Running) -> str:
-    """A service of which each request has a route, a stall, a call and a release of its own."""
+    """Return a service of which each request has a route, a stall, a call and a release of its own."""
     sender = Sender("crawled")
     for number in range(KEYS):
         route = f"/path/{number:04}/"
@@ -37,7 +37,7 @@ def crawled(running: Running) -> str:
 
 @pytest.fixture
 def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each statement gave that the collector ran."""
+    """Return how many rows each statement gave that the collector ran."""
     counts: list[int] = []
     rows = Engine.rows
 

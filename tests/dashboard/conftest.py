@@ -35,13 +35,13 @@ Open = Callable[..., Page]
 
 
 def chromium() -> str | None:
-    """Where this machine's Chromium is."""
+    """Return where this machine's Chromium is."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def collector(data: Path, port: int | None = None, env: Mapping[str, str] | None = None) -> Server:
-    """A collector over the folder `data`, not yet started."""
+    """Return a collector over the folder `data`, not yet started."""
     port = port or free_port()
     command = [sys.executable, "-m", "asgiscope_collector", "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--data", str(data)]
@@ -87,7 +87,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a collector that holds a bad half hour of the shop."""
+    """Yield the address of a collector that holds a bad half hour of the shop."""
     with collector(tmp_path_factory.mktemp("shop") / "data") as server:
         send(server.url, [trace for incident in bad_half_hour(time.time_ns()) for trace in incident.traces])
         yield server.url
@@ -95,7 +95,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a collector that holds what the demo shop sent, with an alert that fires."""
+    """Yield the address of a collector that holds what the demo shop sent, with an alert that fires."""
     folder = tmp_path_factory.mktemp("demo")
     data, rules = fill(folder), folder / "rules.yaml"
     with receivers() as receiver:
@@ -106,14 +106,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[str]:
-    """The address of a collector that nothing was ever sent to."""
+    """Yield the address of a collector that nothing was ever sent to."""
     with collector(tmp_path / "data") as server:
         yield server.url
 
 
 @contextmanager
 def opening(browser: Browser) -> Iterator[Open]:
-    """A function that opens views; all it opened is checked for errors, and closed, at the end."""
+    """Yield a function that opens views; all it opened is checked for errors, and closed, at the end."""
     opened: list[Opened] = []
 
     def open_view(

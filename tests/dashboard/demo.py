@@ -57,7 +57,7 @@ def fill(folder: Path) -> Path:
 
 @contextmanager
 def receivers(refusal: str = "mailbox full") -> Iterator[str]:
-    """An address that takes what is sent to `/team`, and refuses the rest with these words."""
+    """Yield an address that takes what is sent to `/team`, and refuses the rest with these words."""
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

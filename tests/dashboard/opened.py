@@ -131,5 +131,5 @@ def eventually(page: Page, expression: str, argument: object = None) -> None:
 
 
 def plain(locator: Locator) -> str:
-    """The text of an element, with ordinary spaces before units."""
+    """Return the text of an element, with ordinary spaces before units."""
     return locator.inner_text().replace("\u202f", " ").replace("\xa0", " ")

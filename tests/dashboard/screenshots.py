@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _details(url: str) -> dict[str, str]:
-    """A finding that blocks the loop, and a trace in which calls waited for one another."""
+    """Return a finding that blocks the loop, and a trace in which calls waited for one another."""
     blocking = _costliest(url, "loop_blocked")
     waiting = _costliest(url, "contention", service="shop-api")
     return {

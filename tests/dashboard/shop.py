@@ -100,7 +100,7 @@ def _query(
 
 
 def _export(start_ns: int, scale: float) -> Trace:
-    """A report export that holds asgiref's one shared thread."""
+    """Return a report export that holds asgiref's one shared thread."""
     trace, length = Trace(start_ns), 260 * scale
     root = trace.request(
         LOOP,
@@ -124,7 +124,7 @@ def _export(start_ns: int, scale: float) -> Trace:
 
 
 def _recommend(start_ns: int, export: Trace, scale: float) -> Trace:
-    """An API view that gathers thread-sensitive calls, which queue behind the export and each other."""
+    """Return an API view that gathers thread-sensitive calls, which queue behind the export and each other."""
     trace = Trace(start_ns)
     held = 260 * scale - 11.9
     route = "api/recommendations"
@@ -183,7 +183,7 @@ def _recommend(start_ns: int, export: Trace, scale: float) -> Trace:
 
 
 def _products(start_ns: int, victim: Trace, scale: float) -> Trace:
-    """A product list whose lazy queryset runs its query on the event loop."""
+    """Return a product list whose lazy queryset runs its query on the event loop."""
     trace, stall = Trace(start_ns), 70 * scale
     root = trace.request(
         LOOP,
@@ -232,7 +232,7 @@ def _products(start_ns: int, victim: Trace, scale: float) -> Trace:
 
 
 def _account(start_ns: int) -> Trace:
-    """An async middleware that touches `request.user`: Django refuses."""
+    """Return an async middleware that touches `request.user`: Django refuses."""
     trace = Trace(start_ns)
     root = trace.request(LOOP, "GET", "accounts/", 9, _sums(hops=0, refusals=1), status=500)
     trace.add(
@@ -262,7 +262,7 @@ def _account(start_ns: int) -> Trace:
 
 
 def _cart(start_ns: int, scale: float) -> Trace:
-    """A cart page that parks its thread in `async_to_sync`, and a pool worker beside it."""
+    """Return a cart page that parks its thread in `async_to_sync`, and a pool worker beside it."""
     trace, parked = Trace(start_ns), 40 * scale
     root = trace.request(
         LOOP, "GET", "cart/", parked + 30, _sums(hops=2, run_ns=(parked + 8) * MS, queries=0)

@@ -52,7 +52,7 @@ CONTRAST: Final = """
 
 
 def _views(url: str) -> dict[str, str]:
-    """Every page and its address; the details are those of the costliest finding and of its first trace."""
+    """Return every page and its address; the details are those of the costliest finding and of its first trace."""
     costliest = httpx.get(f"{url}/api/findings", params={"since": "1h"}).json()["findings"][0]
     tabs = {f"alerts {tab}": f"alerts?tab={tab}" for tab in ("rules", "silences", "deliveries")}
     return {
@@ -127,7 +127,7 @@ def test_the_theme_can_be_chosen_and_is_remembered(shop: str, open_view: Open) -
 
 @pytest.fixture
 def prefixed(shop: str) -> Iterator[str]:
-    """The address of the collector behind a proxy that gives it a path of its own."""
+    """Yield the address of the collector behind a proxy that gives it a path of its own."""
     prefix = "/tools/asgiscope"
 
     class Proxy(BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 
 def _firing(demo: str, open_view: Open, view: str = "alerts") -> Page:
-    """The page once the rule of the demo fires: it is evaluated every few seconds."""
+    """Return the page once the rule of the demo fires: it is evaluated every few seconds."""
     page = open_view(demo, view)
     expect(page.get_by_role("navigation", name="Views").locator(".badge")).to_be_visible(timeout=30_000)
     return page

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 
 def _waiting(start_ns: int, lasted_ms: int, *, ongoing: bool) -> Trace:
-    """A call that waits for the shared thread, reported while it lasts or when it has ended."""
+    """Return a call that waits for the shared thread, reported while it lasts or when it has ended."""
     trace = Trace(start_ns, id=b"waiting-right-no")
     root = trace.request(LOOP, "GET", "api/recommendations", lasted_ms, {})
     call = trace.bridge(

@@ -52,7 +52,7 @@ Attacked = tuple[str, Trace]
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    """A collector whose spans are written by an attacker, and the trace to look at."""
+    """Yield a collector whose spans are written by an attacker, and the trace to look at."""
     start = time.time_ns() - 60_000_000_000
     other, trace = Trace(start), Trace(start)
     holder = other.bridge(

@@ -22,7 +22,7 @@ def _round(start_ns: int) -> Incident:
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A collector that saw release 1.0 with every problem, and 1.1 without the refusal and the stall."""
+    """Yield a collector that saw release 1.0 with every problem, and 1.1 without the refusal and the stall."""
     now = time.time_ns()
     old = [_round(now - 40 * MINUTE_NS + turn * MINUTE_NS // 4) for turn in range(40)]
     new = [_round(now - 20 * MINUTE_NS + turn * MINUTE_NS // 4) for turn in range(40)]

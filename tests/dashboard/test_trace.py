@@ -19,7 +19,7 @@ ServedIncident = tuple[str, Incident]
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedIncident]:
-    """A collector that holds one incident, and the incident."""
+    """Yield a collector that holds one incident, and the incident."""
     story = incident(time.time_ns() - 120_000_000_000)
     with collector(tmp_path_factory.mktemp("incident") / "data") as server:
         send(server.url, story.traces)
@@ -36,7 +36,7 @@ def _panel(page: Page) -> Locator:
 
 
 def _ink(page: Page) -> str:
-    """What is drawn at present, as something to compare."""
+    """Return what is drawn at present, as something to compare."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return str(page.evaluate("document.querySelector('canvas.lanes-canvas').toDataURL()"))
 

@@ -29,18 +29,18 @@ class Api:
 
 
 def named(spans: list[Json], name: str) -> list[Json]:
-    """The spans of this name."""
+    """Return the spans of this name."""
     return [span for span in spans if span["name"] == name]
 
 
 def server_span(spans: list[Json]) -> Json:
-    """The request's own span."""
+    """Return the request's own span."""
     (span,) = [span for span in spans if span["kind"] == "Server"]
     return span
 
 
 def calls_of(spans: list[Json], function: str) -> list[Json]:
-    """The `sync_to_async` calls made by a function's own lines, in the order of time."""
+    """Return the `sync_to_async` calls made by a function's own lines, in the order of time."""
     calls = [span for span in spans if span["name"].startswith("sync_to_async ")]
     return [span for span in calls if span["attributes"].get("code.function.name") == function]
 
@@ -53,13 +53,13 @@ class Evidence:
         self.service = service
 
     def findings(self, kind: str = "") -> list[Json]:
-        """The service's findings, of one kind or of all, as they are now."""
+        """Return the service's findings, of one kind or of all, as they are now."""
         answer = self._api.ask("/api/findings", service=self.service)
         found: list[Json] = answer.raise_for_status().json()["findings"]
         return [finding for finding in found if kind in ("", finding["kind"])]
 
     def finding(self, kind: str, function: str, route: str) -> Json:
-        """The one finding of this kind at this function and on this route, once it is there."""
+        """Return the one finding of this kind at this function and on this route, once it is there."""
 
         def ask() -> list[Json]:
             found = [f for f in self.findings(kind) if f["call_site"]["function"] == function]
@@ -70,13 +70,13 @@ class Evidence:
         return found[0]
 
     def traces(self) -> list[Json]:
-        """The service's traces, newest first; the last 500."""
+        """Return the service's traces, newest first; the last 500."""
         answer = self._api.ask("/api/traces", service=self.service, limit=500)
         found: list[Json] = answer.raise_for_status().json()["traces"]
         return found
 
     def spans(self, trace_id: str) -> list[Json]:
-        """The spans of a trace that have arrived, by start time; none if the trace is not known yet."""
+        """Return the spans of a trace that have arrived, by start time; none if the trace is not known yet."""
         answer = self._api.ask(f"/api/traces/{trace_id}", limit=1000)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
@@ -84,7 +84,7 @@ class Evidence:
         return found
 
     def request(self, trace_id: str) -> list[Json]:
-        """The spans of a request that has ended: its server span leaves last, so with it there are all."""
+        """Return the spans of a request that has ended: its server span leaves last, so with it there are all."""
         found: list[Json] = self.wait_for(
             lambda: self._whole(trace_id), f"trace {trace_id} with its server span"
         )
@@ -95,7 +95,7 @@ class Evidence:
         return spans if any(span["kind"] == "Server" for span in spans) else []
 
     def wait_for(self, ask: Callable[[], Any], what: str) -> Any:
-        """What `ask` answers as soon as it is true.
+        """Return what `ask` answers as soon as it is true.
 
         Raises:
             AssertionError: it did not become true in time; the message has the findings there are.

@@ -36,7 +36,7 @@ class StartSite(Protocol):
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment() -> Iterator[None]:
-    """What the shell has set for a site, asgiscope or OpenTelemetry reaches none of the tests' processes."""
+    """Yield what the shell has set for a site, asgiscope or OpenTelemetry reaches none of the tests' processes."""
     with pytest.MonkeyPatch.context() as patch:
         for name in set(os.environ) - set(without_settings(os.environ)):
             patch.delenv(name)
@@ -45,7 +45,7 @@ def _plain_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The real collector with its embedded engine."""
+    """Yield the real collector with its embedded engine."""
     folder = tmp_path_factory.mktemp("collector")
     prepare(folder / "data")
     port = free_port()
@@ -65,7 +65,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def api(collector: Server) -> Iterator[Api]:
-    """The collector's API."""
+    """Yield the collector's API."""
     client = Api(collector.url)
     yield client
     client.close()
@@ -111,6 +111,6 @@ def start_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start
 
 @pytest.fixture(scope="session")
 def django_52() -> Environment:
-    """The long-term support release, with every server and loop that the tests use."""
+    """Return the long-term support release, with every server and loop that the tests use."""
     servers = ("daphne", "gunicorn", "hypercorn", "uvicorn", "uvicorn-worker", "uvloop")
     return make("django>=5.2,<5.3", "httpx", *servers)

@@ -85,7 +85,7 @@ def library_python() -> str | None:
 
 
 def loop_for(python: str) -> tuple[str, tuple[str, ...]]:
-    """The event loop for an interpreter, and what it requires: uvloop is not for builds without a GIL."""
+    """Return the event loop for an interpreter, and what it requires: uvloop is not for builds without a GIL."""
     code = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
     return ("asyncio", ()) if int(_told(python, code)) else ("uvloop", ("uvloop",))
 
@@ -96,7 +96,7 @@ def _version(python: str) -> tuple[int, ...]:
 
 
 def _told(python: str, code: str) -> str:
-    """What an interpreter prints."""
+    """Return what an interpreter prints."""
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -112,14 +112,14 @@ def _uv(*arguments: str) -> None:
 
 
 def _key(requirements: tuple[str, ...], python: str) -> str:
-    """What an environment is called: equal names mean equal contents, as far as requirements say."""
+    """Return what an environment is called: equal names mean equal contents, as far as requirements say."""
     ours = (INSTRUMENTATION / "pyproject.toml").read_text()
     text = "\n".join([*sorted(requirements), str(Path(python).resolve()), str(INSTRUMENTATION), ours])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def cache() -> Path:
-    """The folder of all environments. It holds code that we run, so it must be nobody else's."""
+    """Return the folder of all environments. It holds code that we run, so it must be nobody else's."""
     given = os.environ.get("ASGISCOPE_TEST_CACHE")
     folder = Path(given) if given else Path(tempfile.gettempdir()) / f"asgiscope-environments-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def _program(name: str) -> str:
 
 @contextmanager
 def postgres() -> Iterator[int]:
-    """A server on a free port of the loopback interface, for the user `postgres` without a password.
+    """Yield a server on a free port of the loopback interface, for the user `postgres` without a password.
 
     It refuses to be run by root: then the user of that name, whom its package makes, runs it.
     """

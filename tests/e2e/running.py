@@ -104,7 +104,7 @@ class Site(Server):
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """A shell's variables without any that would change what a site, asgiscope or OpenTelemetry does."""
+    """Return a shell's variables without any that would change what a site, asgiscope or OpenTelemetry does."""
     return {
         name: value
         for name, value in environ.items()
@@ -113,7 +113,7 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def line_of(file: Path, code: str) -> int:
-    """The one line of a file that has this code."""
+    """Return the one line of a file that has this code."""
     lines = [number for number, text in enumerate(file.read_text().splitlines(), 1) if code in text]
     assert len(lines) == 1, f"{len(lines)} lines of {file} have {code!r}"
     return lines[0]

@@ -15,7 +15,7 @@ CHAIN = [f"middleware {MIDDLEWARE}", "request.user", "session load", "query djan
 
 
 def environment(version: str) -> Environment:
-    """A site's environment with this version of django-allauth."""
+    """Return a site's environment with this version of django-allauth."""
     return make(f"django-allauth=={version}", "django>=5.2,<5.3", "daphne")
 
 

@@ -27,7 +27,7 @@ def strict(
     collector: Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """The project as Django guards it."""
+    """Yield the project as Django guards it."""
     folder = tmp_path_factory.mktemp("strict")
     server: str = request.param
     with Site(
@@ -43,7 +43,7 @@ def unsafe(
     collector: Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """The project with the guard lifted."""
+    """Yield the project with the guard lifted."""
     folder = tmp_path_factory.mktemp("unsafe")
     server: str = request.param
     with Site(

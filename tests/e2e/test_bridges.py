@@ -24,7 +24,7 @@ def site(
     collector: Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """The project under uvicorn on either loop."""
+    """Yield the project under uvicorn on either loop."""
     folder = tmp_path_factory.mktemp("bridges")
     loop: str = request.param
     with Site(
@@ -35,19 +35,19 @@ def site(
 
 @pytest.fixture
 def evidence(site: Site, api: Api) -> Evidence:
-    """What the collector knows of it."""
+    """Return what the collector knows of it."""
     return Evidence(api, site.service)
 
 
 def ask(site: Site, evidence: Evidence, view: str) -> tuple[Any, list[Json]]:
-    """What a view answers, and the spans of that request."""
+    """Return what a view answers, and the spans of that request."""
     answer, trace_id = site.traced(f"/{view}/")
     assert answer.status_code == httpx.codes.OK, site.output()
     return answer.json(), evidence.request(trace_id)
 
 
 def values(spans: list[Json], key: str) -> list[Any]:
-    """An attribute of each span."""
+    """Return an attribute of each span."""
     return [span["attributes"].get(key) for span in spans]
 
 

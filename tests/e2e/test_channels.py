@@ -36,13 +36,13 @@ def chat(
 
 
 def call_of(sink: Sink, before: int, path: str) -> SpanView:
-    """The first of the calls of that name."""
+    """Return the first of the calls of that name."""
     call: SpanView = sink.wait_for(lambda spans: next((s for s in spans[before:] if s.name == path), None))
     return call
 
 
 def waiting(sink: Sink, before: int, path: str) -> SpanView:
-    """The call of that name that waited longest for another, once it has been told of."""
+    """Return the call of that name that waited longest for another, once it has been told of."""
 
     def waited(spans: list[SpanView]) -> SpanView | None:
         calls = [s for s in spans[before:] if s.name == path and s.get("asgiref.wait_ns", 0) >= 200 * MS]

@@ -27,7 +27,7 @@ COSTS = ("status", "body", "queries", "tasks", "hops ThreadPoolExecutor", "hops 
 
 @pytest.fixture(scope="module")
 def environment() -> Environment:
-    """All of them installed; each test starts one."""
+    """Return all of them installed; each test starts one."""
     otel = (
         "opentelemetry-distro",
         "opentelemetry-exporter-otlp-proto-http",
@@ -83,7 +83,7 @@ class Vendor:
         self._server.server_close()
 
     def has(self, text: bytes) -> bool:
-        """Whether it was sent this, within some seconds."""
+        """Return whether it was sent this, within some seconds."""
         deadline = time.monotonic() + 20
         while not any(text in body for body in self.bodies):
             if time.monotonic() > deadline:
@@ -93,7 +93,7 @@ class Vendor:
 
 
 def settings_of(vendor: str, port: int) -> dict[str, str]:
-    """How the vendor is told to send everything to a port of this machine."""
+    """Return how the vendor is told to send everything to a port of this machine."""
     return {
         "sentry": {"SITE_APM": "sentry", "SITE_SENTRY_DSN": f"http://key@127.0.0.1:{port}/1"},
         "ddtrace": {
@@ -113,7 +113,7 @@ def settings_of(vendor: str, port: int) -> dict[str, str]:
 
 
 def command_of(vendor: str, environment: Environment) -> tuple[str, ...]:
-    """How the site is started under the vendor."""
+    """Return how the site is started under the vendor."""
     scripts = environment.folder / "bin"
     server = (str(scripts / "uvicorn"), "magazine.asgi:application", "--port", "{port}", "--no-access-log")
     return (str(scripts / "opentelemetry-instrument"), *server) if vendor == "opentelemetry" else server

@@ -21,13 +21,13 @@ END_SECONDS = 40
 
 
 def planted() -> list[Any]:
-    """The registry of planted problems."""
+    """Return the registry of planted problems."""
     problems: tuple[Any, ...] = runpy.run_path(str(DEMO / "problems.py"))["PROBLEMS"]
     return list(problems)
 
 
 def environment(fixes: str) -> Mapping[str, str]:
-    """What the demo is started with."""
+    """Return what the demo is started with."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ASGI"))}
     return {**inherited, "SHOP_FIX": fixes}
 

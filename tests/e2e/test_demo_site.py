@@ -17,7 +17,7 @@ SLUG = "enamel-mug-1"
 
 
 def serve(application: str, env: Mapping[str, str], log: Path) -> Server:
-    """An application of the demo folder under uvicorn."""
+    """Return an application of the demo folder under uvicorn."""
     port = free_port()
     command = [*asgi_command("uvicorn", application, port), "--timeout-graceful-shutdown", "2"]
     return Server(command, port, cwd=DEMO, env=env, log=log)
@@ -25,7 +25,7 @@ def serve(application: str, env: Mapping[str, str], log: Path) -> Server:
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a migrated and seeded shop."""
+    """Return a data folder with a migrated and seeded shop."""
     data = tmp_path_factory.mktemp("shop")
     for command in ("migrate", "seed"):
         done = subprocess.run(
@@ -42,7 +42,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["as planted", "all fixed"])
 def shop(request: pytest.FixtureRequest, seeded: Path) -> Iterator[str]:
-    """The shop under uvicorn, with its supplier and its background task; gives its base URL.
+    """Yield the shop under uvicorn, with its supplier and its background task; gives its base URL.
 
     As planted it needs DJANGO_ALLOW_ASYNC_UNSAFE. Fixed it must work with Django's guard on: that every page
     still answers is the proof that the fixed forms are right.
@@ -66,7 +66,7 @@ def shop(request: pytest.FixtureRequest, seeded: Path) -> Iterator[str]:
 
 @pytest.fixture
 def visitor(shop: str) -> Iterator[httpx.Client]:
-    """A browser without cookies."""
+    """Yield a browser without cookies."""
     with httpx.Client(base_url=shop, timeout=30, trust_env=False) as client:
         yield client
 

@@ -32,7 +32,7 @@ def test_eager_tasks() -> None:
 
 
 def run(environment: Environment) -> dict[str, Any]:
-    """What the code tells in an environment."""
+    """Return what the code tells in an environment."""
     done = subprocess.run(
         [environment.python, "-W", "error", "eager.py"],
         cwd=SITES / "orders",

@@ -83,12 +83,12 @@ def compare(
 
 
 def hops(measured: dict[str, Any]) -> int:
-    """All hops of a request."""
+    """Return all hops of a request."""
     return sum(count for what, count in measured.items() if what.startswith("hops"))
 
 
 def chain_of(evidence: Evidence) -> dict[str, Any]:
-    """The middleware chain of a site that loaded it once."""
+    """Return the middleware chain of a site that loaded it once."""
     (trace,) = [trace for trace in evidence.traces() if trace["name"] == "middleware chain"]
     (span,) = evidence.spans(trace["trace_id"])
     attributes: dict[str, Any] = span["attributes"]

@@ -88,7 +88,7 @@ REQUESTS = 40
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The site's folder."""
+    """Return the site's folder."""
     for name, text in {"settings": SETTINGS, "layers": LAYERS, "pages": PAGES, "asgi": ASGI}.items():
         (tmp_path / f"{name}.py").write_text(text)
     return tmp_path
@@ -96,7 +96,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["1.0", "0.1"])
 def served(project: Path, collector: Server, request: pytest.FixtureRequest) -> str:
-    """The name of a site that has answered some requests; with one trace in ten sent, too."""
+    """Return the name of a site that has answered some requests; with one trace in ten sent, too."""
     port, service = free_port(), f"middleware-{request.param}"
     env = {
         "DJANGO_SETTINGS_MODULE": "settings",

@@ -29,7 +29,7 @@ EXIT_MS = 1000
 
 @pytest.fixture(params=["refuses", "accepts and never answers", "has no room"])
 def dead_end(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a collector that is gone, hangs, or answers with an error."""
+    """Yield the address of a collector that is gone, hangs, or answers with an error."""
     if request.param == "refuses":
         yield f"http://127.0.0.1:{free_port()}"
     elif request.param == "accepts and never answers":
@@ -44,7 +44,7 @@ def dead_end(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def timed(site: Site) -> float:
-    """How long a request took, seconds."""
+    """Return how long a request took, seconds."""
     started = time.perf_counter()
     answer = site.client.get("/one/")
     took = time.perf_counter() - started
@@ -142,7 +142,7 @@ def test_dropped_records_are_counted_and_sent(django_52: Environment, tmp_path: 
 
 
 def resident(site: Site) -> int:
-    """The site's memory, bytes."""
+    """Return the site's memory, bytes."""
     assert site.process is not None
     status = Path(f"/proc/{site.process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
@@ -150,7 +150,7 @@ def resident(site: Site) -> int:
 
 
 def points(sink: Sink, name: str) -> Iterator[Any]:
-    """The points of a metric that have come so far."""
+    """Yield the points of a metric that have come so far."""
     for body in list(sink.metrics):
         for group in body.resource_metrics:
             for scope in group.scope_metrics:
@@ -160,12 +160,12 @@ def points(sink: Sink, name: str) -> Iterator[Any]:
 
 
 def total(sink: Sink, name: str) -> int:
-    """The sum of a counter's deltas."""
+    """Return the sum of a counter's deltas."""
     return sum(point.as_int for point in points(sink, name))
 
 
 def counted(sink: Sink, name: str) -> int:
-    """How many values a histogram took in."""
+    """Return how many values a histogram took in."""
     return sum(point.count for point in points(sink, name))
 
 

@@ -21,7 +21,7 @@ BACK_END = SITES / "async_backend.py"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[int]:
-    """A server's port."""
+    """Yield a server's port."""
     with postgres() as port:
         yield port
 

@@ -20,13 +20,13 @@ URLS = PROJECT / "shop/urls.py"
 
 @pytest.fixture(scope="module")
 def environment() -> Environment:
-    """What such a project's developer has installed."""
+    """Return what such a project's developer has installed."""
     return make("django>=5.2,<5.3", "pytest", "pytest-asyncio", "pytest-django", "pytest-xdist")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, away from this repository's own settings of pytest."""
+    """Return a copy of the project, away from this repository's own settings of pytest."""
     return Path(shutil.copytree(PROJECT, tmp_path / "orders", ignore=shutil.ignore_patterns("__pycache__")))
 
 

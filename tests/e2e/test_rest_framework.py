@@ -20,7 +20,7 @@ STYLES = pytest.mark.parametrize("style", ["framework", "adrf", "plain"])
 
 @pytest.fixture(scope="module")
 def site(collector: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The project under uvicorn."""
+    """Yield the project under uvicorn."""
     environment = make("djangorestframework", "adrf", "django>=5.2,<5.3", "httpx", "uvicorn")
     folder = tmp_path_factory.mktemp("uploads")
     token = {"SITE_TOKEN": "a-token-that-never-leaves"}
@@ -30,7 +30,7 @@ def site(collector: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def evidence(api: Api) -> Evidence:
-    """What the collector knows of it."""
+    """Return what the collector knows of it."""
     return Evidence(api, "uploads")
 
 
@@ -40,12 +40,12 @@ def upload(site: Site, style: str, store: str) -> tuple[httpx.Response, str]:
 
 
 def route(style: str) -> str:
-    """The route of an upload."""
+    """Return the route of an upload."""
     return f"/{style}/<str:store>/"
 
 
 def refusal(evidence: Evidence, trace_id: str) -> dict[str, Any]:
-    """The one refusal of a trace."""
+    """Return the one refusal of a trace."""
     (span,) = named(evidence.request(trace_id), "async_unsafe refused")
     return span
 

@@ -41,14 +41,14 @@ class Standing:
         return thread
 
     def first(self, wanted: Callable[[SpanView], Any]) -> SpanView:
-        """The first span that is wanted."""
+        """Return the first span that is wanted."""
         span: SpanView = self._sink.wait_for(
             lambda spans: next((one for one in spans[self._since :] if wanted(one)), None)
         )
         return span
 
     def stall(self, path: str, *, ongoing: bool) -> SpanView:
-        """The stall of a page, whole or while it lasts."""
+        """Return the stall of a page, whole or while it lasts."""
         return self.first(
             lambda span: (
                 span.name == "event_loop blocked"
@@ -61,7 +61,7 @@ class Standing:
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
 def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    """The site under asgiref 3.11, the last that joins a cancelled request's thread on the loop."""
+    """Yield the site under asgiref 3.11, the last that joins a cancelled request's thread on the loop."""
     environment = make("django>=5.2,<5.3", "asgiref==3.11.0", "uvicorn", "uvloop", "httptools")
     env = {"ASGISCOPE_ONGOING_MS": str(BOUND_MS), "OTEL_TRACES_SAMPLER": "always_off"}
     with (

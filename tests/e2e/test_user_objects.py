@@ -43,7 +43,7 @@ def run(folder: Path, code: str, *requirements: str, apps: str = "") -> Recorded
 
 
 def the(findings: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
-    """The one finding with these attributes."""
+    """Return the one finding with these attributes."""
     (found,) = [each for each in findings if all(each.get(name) == value for name, value in wanted.items())]
     return found
 

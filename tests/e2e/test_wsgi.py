@@ -27,7 +27,7 @@ PATHS = (
 
 
 def answers(site: Site) -> list[tuple[str, int, str]]:
-    """What the site says to each path."""
+    """Return what the site says to each path."""
     return [(path, (answer := site.client.get(f"/{path}/")).status_code, answer.text) for path in PATHS]
 
 
@@ -86,5 +86,5 @@ def check_queries(spans: list[Json]) -> None:
 
 
 def is_child(span: Json, parent: Json) -> bool:
-    """Whether a span hangs from another."""
+    """Return whether a span hangs from another."""
     return bool(span["parent_span_id"] == parent["span_id"])

@@ -52,7 +52,7 @@ class Site:
 
 
 def _served(span: SpanView, path: str) -> bool:
-    """Whether it is the span of a request for the path that has ended."""
+    """Return whether it is the span of a request for the path that has ended."""
     return span.kind == 2 and span.get("url.path") == path and not span.get("asgiscope.ongoing")
 
 
@@ -87,7 +87,7 @@ class Answer:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database with one user."""
+    """Return a migrated SQLite database with one user."""
     path = tmp_path_factory.mktemp("site") / "db.sqlite3"
     env = {**os.environ, "SITE_DB": str(path), "SITE_BARE": "1", "DJANGO_SETTINGS_MODULE": "settings"}
     subprocess.run([sys.executable, "-c", _SEED], cwd=SITE, env=env, check=True)
@@ -107,7 +107,7 @@ class Postbox:
 
 @pytest.fixture(scope="session")
 def smtp_port() -> Iterator[str]:
-    """A real mail server on the loopback interface: its port."""
+    """Yield a real mail server on the loopback interface: its port."""
     controller = Controller(Postbox(), hostname="127.0.0.1", port=free_port())
     controller.start()
     yield str(controller.port)
@@ -124,7 +124,7 @@ def serve(
     app: str = "asgi:application",
     **env: str,
 ) -> Server:
-    """The site under a server; `env` is added to its environment."""
+    """Return the site under a server; `env` is added to its environment."""
     port = free_port()
     media = database.parent / "media"
     media.mkdir(exist_ok=True)
@@ -150,7 +150,7 @@ def serve(
 def site(
     request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory, smtp_port: str
 ) -> Iterator[Site]:
-    """The site on each event loop, refusing synchronous work as Django does."""
+    """Yield the site on each event loop, refusing synchronous work as Django does."""
     log = tmp_path_factory.mktemp("log") / "site.log"
     with Sink() as sink, serve(sink, database, log, loop=request.param, SITE_SMTP=smtp_port) as server:
         yield Site(server, sink)
@@ -161,7 +161,7 @@ def site(
 def unsafe_site(
     request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """The site on each event loop, with the guard switched off, as teams do."""
+    """Yield the site on each event loop, with the guard switched off, as teams do."""
     log = tmp_path_factory.mktemp("log") / "site.log"
     with (
         Sink() as sink,
@@ -180,6 +180,6 @@ def unsafe_site(
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """A loop that runs, without tasks that the real asyncio knows of."""
+    """Return a loop that runs, without tasks that the real asyncio knows of."""
     monkeypatch.setattr(asyncio, "current_task", lambda _loop=None: None)
     return Scene()

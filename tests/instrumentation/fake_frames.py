@@ -24,7 +24,7 @@ _code: dict[tuple[str, str, int], CodeType] = {}
 
 
 def code_at(file: str, qualname: str, line: int) -> CodeType:
-    """The code of a function: the same object for the same function, as in a process."""
+    """Return the code of a function: the same object for the same function, as in a process."""
     known = _code.get((file, qualname, line))
     if known is None:
         made = compile("0", file, "eval")
@@ -34,7 +34,7 @@ def code_at(file: str, qualname: str, line: int) -> CodeType:
 
 
 def stack(*innermost_first: tuple[str, str, int] | tuple[str, str, int, dict[str, Any]]) -> Any:
-    """A stack of (file, function, line[, locals]): its innermost frame."""
+    """Return a stack of (file, function, line[, locals]): its innermost frame."""
     frame: FakeFrame | None = None
     for file, qualname, line, *rest in reversed(innermost_first):
         frame = FakeFrame(code_at(file, qualname, line), f_back=frame, f_locals=dict(*rest))

@@ -63,11 +63,11 @@ class Recorded:
         self.output = output
 
     def findings(self, kind: str) -> list[dict[str, Any]]:
-        """The spans that are evidence of a kind of finding, in the order in which they were sent."""
+        """Return the spans that are evidence of a kind of finding, in the order in which they were sent."""
         return [span for span in self.spans if span.get("asgiscope.finding") == kind]
 
     def source(self, span: dict[str, Any]) -> str:
-        """The text of the line that a span names, "" for a line of another file."""
+        """Return the text of the line that a span names, "" for a line of another file."""
         if span.get("code.file.path") != str(self._file):
             return ""
         line: int = span["code.line.number"]

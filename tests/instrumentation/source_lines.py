@@ -5,13 +5,13 @@ from tests.sink import SpanView
 
 
 def line_of(file: str, text: str) -> int:
-    """The line of one of the site's files that holds `text`; it must be the only one."""
+    """Return the line of one of the site's files that holds `text`; it must be the only one."""
     (found,) = [n for n, line in enumerate((SITE / file).read_text().splitlines(), 1) if text in line]
     return found
 
 
 def at(span: SpanView) -> tuple[str, str, int]:
-    """A span's call site, which must be in the site: file, function, line."""
+    """Return a span's call site, which must be in the site: file, function, line."""
     folder, _, file = span["code.file.path"].rpartition("/")
     assert folder == str(SITE), span
     return file, span["code.function.name"], span["code.line.number"]

@@ -66,7 +66,7 @@ def blocked_and_asked(server: Server, sink: Sink) -> tuple[SpanView, dict[str, i
 def site(
     request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Sink]]:
-    """The site under servers that show their socket, and under others that do not."""
+    """Yield the site under servers that show their socket, and under others that do not."""
     name, loop = request.param.split()
     log = tmp_path_factory.mktemp("log") / "site.log"
     with (

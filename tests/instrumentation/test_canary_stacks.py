@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as HttpTo
 
 
 async def _seen(awaitable: Any) -> dump.Chain:
-    """The chain of a task that awaits this, once it waits."""
+    """Return the chain of a task that awaits this, once it waits."""
     task = asyncio.ensure_future(awaitable)
     await asyncio.sleep(0.01)
     chain = dump.chain(task.get_coro())

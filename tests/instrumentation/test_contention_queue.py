@@ -22,7 +22,7 @@ class Clock:
 
 
 def make_call(name: str = "work") -> Call:
-    """A bridge call nobody has submitted."""
+    """Return a bridge call nobody has submitted."""
 
     def func() -> None:
         """Do nothing."""
@@ -32,7 +32,7 @@ def make_call(name: str = "work") -> Call:
 
 
 def single() -> Queue:
-    """A queue with one worker."""
+    """Return a queue with one worker."""
     return Queue("shared-1", "shared", 1)
 
 

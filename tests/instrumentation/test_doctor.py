@@ -44,7 +44,7 @@ def doctor(
 
 
 def report(*arguments: str, code: int, **env: str) -> dict[str, Any]:
-    """Its JSON."""
+    """Return its JSON."""
     done = doctor("--json", "--settings", "settings", *arguments, env=env)
     assert done.returncode == code, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

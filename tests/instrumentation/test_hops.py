@@ -10,7 +10,7 @@ MS = 1_000_000
 
 
 def hops_of(answer: Answer) -> list[SpanView]:
-    """The hops of a request, as many as it says it made."""
+    """Return the hops of a request, as many as it says it made."""
     calls = [span for span in answer.spans if span.name.startswith("sync_to_async ")]
     assert answer.request["asgiscope.request.hops"] == len(calls)
     for total, part in (("wait_ns", "wait_ns"), ("run_ns", "run_ns"), ("resume_ns", "resume_ns")):

@@ -30,7 +30,7 @@ from tests.instrumentation.watched_loop import (
 
 
 def joining(thread: Any) -> tuple[tuple[str, str, int, dict[str, Any]], ...]:
-    """The innermost frames of a join, as Python 3.11 has them."""
+    """Return the innermost frames of a join, as Python 3.11 has them."""
     file = f"{STDLIB}/threading.py"
     return (
         (file, "Thread._wait_for_tstate_lock", 1139, {"self": thread}),
@@ -39,7 +39,7 @@ def joining(thread: Any) -> tuple[tuple[str, str, int, dict[str, Any]], ...]:
 
 
 def request_on_other(scene: Scene) -> Request:
-    """A request whose view runs on the other thread."""
+    """Return a request whose view runs on the other thread."""
     request = Request(None, scene.now, "GET", "/report/")
     request.template = "/report/"
     request.thread_id = scene.watch.thread_id

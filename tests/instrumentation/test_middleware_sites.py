@@ -99,7 +99,7 @@ def test_a_package_middleware_that_blocks_in_several_ways_is_one_finding(tmp_pat
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The file of a package's middleware that the settings name."""
+    """Return the file of a package's middleware that the settings name."""
     file = f"{PACKAGES}/bar/middleware.py"
     about = declared.Declared(ObjectKind.PACKAGE_MIDDLEWARE, "bar.middleware.Bar", None)
     monkeypatch.setitem(declared._middleware, file, [("Bar", about)])

@@ -21,14 +21,14 @@ _VIEWS = (SITE / "trouble.py").read_text().splitlines()
 
 
 def line_of(text: str) -> int:
-    """The line of the views' file that contains a text."""
+    """Return the line of the views' file that contains a text."""
     (line,) = [number for number, code in enumerate(_VIEWS, 1) if text in code]
     return line
 
 
 @contextlib.contextmanager
 def troubled(database: Path, log: Path, loop: str) -> Iterator[Site]:
-    """The site whose views take long. No trace is sampled: what is reported is reported for its own sake."""
+    """Yield the site whose views take long. No trace is sampled: what is reported is reported for its own sake."""
     with Sink() as sink:
         server = serve(
             sink,
@@ -69,17 +69,17 @@ class Asked:
             self.status = httpx.get(url, params=params, timeout=30).status_code
 
     def reported(self, name: str, key: str = "asgiscope.ongoing") -> SpanView:
-        """The first ongoing report on a span of this name, that has this attribute."""
+        """Return the first ongoing report on a span of this name, that has this attribute."""
         return self._first(
             lambda span: span.name == name and bool(span.get("asgiscope.ongoing")) and key in span.attributes
         )
 
     def span(self, name: str) -> SpanView:
-        """The first span of this name."""
+        """Return the first span of this name."""
         return self._first(lambda span: span.name == name)
 
     def end_of(self, report: SpanView) -> SpanView:
-        """The whole span that was reported while it lasted."""
+        """Return the whole span that was reported while it lasted."""
         return self._first(
             lambda span: (
                 (span.trace_id, span.span_id) == (report.trace_id, report.span_id)
@@ -106,7 +106,7 @@ class Asked:
 
 
 def one_stack(told: list[str], start: str) -> str:
-    """The entry of a list of stacks that begins with a text."""
+    """Return the entry of a list of stacks that begins with a text."""
     return next(entry for entry in told if entry.startswith(start))
 
 

@@ -15,7 +15,7 @@ PATH = "/endless-stream/"
 
 @pytest.fixture(scope="module")
 def site(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The site whose views take long; no trace is sampled."""
+    """Yield the site whose views take long; no trace is sampled."""
     with troubled(database, tmp_path_factory.mktemp("log") / "site.log", "asyncio") as site:
         yield site
 

@@ -13,7 +13,7 @@ from asgiscope.patching import Patches
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The name of a module that can be imported and has not been; it says hello."""
+    """Return the name of a module that can be imported and has not been; it says hello."""
     name = f"later_{request.node.name}"
     (tmp_path / f"{name}.py").write_text("def hello():\n    return 'hello'\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -132,7 +132,7 @@ def test_many_loops_in_many_threads() -> None:
 
 
 def _remainder(call: SpanView) -> int:
-    """What of a call's wait is neither a holder's nor the thread's own idling, ns."""
+    """Return what of a call's wait is neither a holder's nor the thread's own idling, ns."""
     held = sum(link["asgiscope.overlap_ns"] for _, _, link in call.links)
     return int(call["asgiref.wait_ns"] - held - call.get("asgiref.wait_idle_ns", 0))
 

@@ -25,7 +25,7 @@ REFUSED = {
 
 
 def refusal_of(answer: Answer) -> SpanView:
-    """The one refusal of a request that failed for it."""
+    """Return the one refusal of a request that failed for it."""
     assert answer.response.status_code == 500
     (refusal,) = answer.findings("refusal")
     assert refusal.error

@@ -43,7 +43,7 @@ class _Own(Sampler):
         return SamplingResult(Decision.DROP)
 
     def get_description(self) -> str:
-        """Its name."""
+        """Return its name."""
         return "own"
 
 

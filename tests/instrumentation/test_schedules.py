@@ -276,7 +276,7 @@ class World:
 
 
 def awaited(request: Request) -> range:
-    """The ticks in which somebody waits for a request."""
+    """Return the ticks in which somebody waits for a request."""
     return range(request.started // MS, (request.released or END * MS) // MS)
 
 

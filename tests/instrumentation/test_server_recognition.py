@@ -32,7 +32,7 @@ FILES = {
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An environment with a server that no list of ours could know."""
+    """Yield an environment with a server that no list of ours could know."""
     packages = tmp_path / "lib" / "site-packages"
     for name, text in FILES.items():
         file = packages / name

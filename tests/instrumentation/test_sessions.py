@@ -21,7 +21,7 @@ UNDERNEATH = {
 
 
 def signed_in(site: Site) -> httpx.Cookies:
-    """The cookies of a visitor who has a session."""
+    """Return the cookies of a visitor who has a session."""
     return site.get("/touches/").response.cookies
 
 
@@ -53,7 +53,7 @@ def test_every_engine_is_seen(engine: str, database: Path, tmp_path: Path) -> No
 
 
 def within(spans: list[SpanView], span_id: str) -> set[str]:
-    """The identifiers of a span and of all below it."""
+    """Return the identifiers of a span and of all below it."""
     found = {span_id}
     for _ in spans:
         found |= {span.span_id for span in spans if span.parent_id in found}

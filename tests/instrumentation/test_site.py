@@ -17,19 +17,19 @@ TEMPLATE = ["template", "queryset evaluation", "query auth_user"]
 
 
 def line_of(text: str) -> int:
-    """The line of the site's views that holds `text`; it must be the only one."""
+    """Return the line of the site's views that holds `text`; it must be the only one."""
     (found,) = [n for n, line in enumerate(_SOURCE, 1) if text in line]
     return found
 
 
 def at(span: SpanView) -> tuple[str, int]:
-    """A span's call site within the site's views."""
+    """Return a span's call site within the site's views."""
     assert span["code.file.path"].endswith("tests/instrumentation/site/urls.py")
     return span["code.function.name"], span["code.line.number"]
 
 
 def children_of(span: SpanView, spans: list[SpanView]) -> list[SpanView]:
-    """The spans directly below one."""
+    """Return the spans directly below one."""
     return [other for other in spans if other.parent_id == span.span_id]
 
 

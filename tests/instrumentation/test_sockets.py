@@ -19,7 +19,7 @@ MS = 1_000_000
 def channels(
     request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """The site with WebSockets beside it."""
+    """Yield the site with WebSockets beside it."""
     log = tmp_path_factory.mktemp("channels") / "site.log"
     with Sink() as sink, serve(sink, database, log, loop=request.param, app="channel:application") as server:
         yield Site(server, sink)

@@ -12,7 +12,7 @@ from asgiscope.export.resolve.source import MOST_CHARACTERS, MOST_LINES, Source
 
 
 def module(folder: Path, name: str, *lines: str) -> str:
-    """A file that is older than this process."""
+    """Return a file that is older than this process."""
     file = folder / name
     file.write_text("\n".join(lines), encoding="utf-8")
     os.utime(file, (1_700_000_000, 1_700_000_000))

@@ -9,7 +9,7 @@ from asgiscope.stack import call_site, dump
 
 
 def line_of(function: str, stack: list[str]) -> int:
-    """The line that a rendered stack gives for a function of this file."""
+    """Return the line that a rendered stack gives for a function of this file."""
     (found,) = [
         line
         for text in stack

@@ -12,7 +12,7 @@ from tests.instrumentation.watched_loop import HANDLE, HANDLER, MS, VIEW, Scene
 
 
 def rendered(scene: Scene, ms: int) -> Operation:
-    """A page that was rendered on the loop until now, for so long."""
+    """Return a page that was rendered on the loop until now, for so long."""
     operation = Operation(None, scene.now - ms * MS, "template", "template")
     operation.guarded, operation.on_loop, operation.ended = False, True, scene.now
     scene.recorder.watched = {id(None): scene.watch}  # no loop runs in this thread

@@ -32,7 +32,7 @@ SEEN = {
 
 
 def stalls_of(answer: Answer) -> list[SpanView]:
-    """The findings of a blocked loop in a request, each exactly as long as it says, and no two at a time."""
+    """Return the findings of a blocked loop in a request, each exactly as long as it says, and no two at a time."""
     stalls = answer.findings("loop_blocked")
     for stall in stalls:
         assert stall.name == "event_loop blocked"
@@ -75,7 +75,7 @@ def test_what_a_probe_sees_is_one_stall_of_exact_length(site: Site, view: str) -
 
 
 def _texts(span: SpanView) -> list[object]:
-    """The attributes that are no numbers: a time may have any digits."""
+    """Return the attributes that are no numbers: a time may have any digits."""
     return [value for value in span.attributes.values() if not isinstance(value, int | float)]
 
 
@@ -152,7 +152,7 @@ def test_django_finds_how_its_methods_cross_as_before(site: Site) -> None:
 
 @contextmanager
 def pipe(database: Path, seconds: float) -> Iterator[None]:
-    """A file that keeps its reader waiting for so long, from when it opens it."""
+    """Yield a file that keeps its reader waiting for so long, from when it opens it."""
     path = database.parent / "media" / "pipe"
     if not path.exists():
         os.mkfifo(path)
@@ -180,7 +180,7 @@ def test_a_slow_read_of_djangos_file_is_exact(site: Site, database: Path) -> Non
 
 @pytest.fixture
 def slow_server() -> Iterator[str]:
-    """A server of somebody else's that answers after a while."""
+    """Yield a server of somebody else's that answers after a while."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -100,7 +100,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def waiting(target: Callable[[], Any]) -> Iterator[Callable[[], Wait | None]]:
-    """A thread that runs `target`; yields what tells what it waits for now."""
+    """Yield a thread that runs `target`; yields what tells what it waits for now."""
     thread = threading.Thread(target=target, daemon=True)
     _WAITING.append(thread)
     thread.start()
@@ -114,7 +114,7 @@ def waiting(target: Callable[[], Any]) -> Iterator[Callable[[], Wait | None]]:
 
 
 def until(ask: Callable[[], Wait | None], kind: Awaited) -> Wait:
-    """The wait, once the thread has come to it."""
+    """Return the wait, once the thread has come to it."""
     deadline = time.monotonic() + 10
     while (found := ask()) is None or found.kind is not kind:
         assert time.monotonic() < deadline, f"{found} is not {kind}"

@@ -46,7 +46,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
 
 
 def findings(kept: Kept, kind: str) -> list[dict[str, Any]]:
-    """The findings of a kind among what was recorded since the last time."""
+    """Return the findings of a kind among what was recorded since the last time."""
     return [found for found in kept.made() if found.get("asgiscope.finding") == kind]
 
 

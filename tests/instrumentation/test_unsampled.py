@@ -17,7 +17,7 @@ MS = 1_000_000
 def unsampled(
     request: pytest.FixtureRequest, database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """The site, of whose traces none is sampled."""
+    """Yield the site, of whose traces none is sampled."""
     log = tmp_path_factory.mktemp("unsampled") / "site.log"
     variables = {"OTEL_TRACES_SAMPLER": "always_off"}
     with Sink() as sink, serve(sink, database, log, loop=request.param, **variables) as server:

@@ -32,25 +32,25 @@ _ENV = {"OTEL_SERVICE_NAME": "site", "PYTHONWARNINGS": "default", "OTEL_METRICS_
 
 
 def start(sink: Sink, database: Path, log: Path, command: Sequence[str], **env: str) -> Server:
-    """The site under a command of one's own."""
+    """Return the site under a command of one's own."""
     port = int(command[command.index("--port") + 1])
     variables = {"SITE_DB": str(database), "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url, **_ENV, **env}
     return Server(command, port, cwd=SITE, env=variables, log=log, ready="/plain/", ready_status=200)
 
 
 def uvicorn(application: str, *options: str) -> list[str]:
-    """The command as a user types it."""
+    """Return the command as a user types it."""
     return [str(BIN / "uvicorn"), f"{application}:application", "--port", str(free_port()), *options]
 
 
 def seen(sink: Sink, path: str) -> list[SpanView]:
-    """The spans of the request to a path, once its server span is there."""
+    """Return the spans of the request to a path, once its server span is there."""
     (request,) = sink.wait_for(lambda spans: [s for s in spans if s.kind == 2 and s.get("url.path") == path])
     return [span for span in sink.spans if span.trace_id == request.trace_id]
 
 
 def shape(spans: list[SpanView]) -> list[Any]:
-    """What of a trace is the same from one run to the next."""
+    """Return what of a trace is the same from one run to the next."""
     return sorted((s.name, sorted(s.attributes), s.get("asgiscope.request.hops", 0)) for s in spans)
 
 
@@ -91,7 +91,7 @@ def test_a_servers_children_are_instrumented(database: Path, tmp_path: Path, kin
 
 
 def _pid_of(sink: Sink, server: Server, path: str) -> int:
-    """The process that answered, by its span's resource."""
+    """Return the process that answered, by its span's resource."""
     before = len(sink.spans)
     try:
         httpx.get(server.url + path, timeout=30)

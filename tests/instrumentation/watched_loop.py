@@ -68,7 +68,7 @@ class Scene:
         return True
 
     def read(self, at: int, *, whole: bool) -> Reading:
-        """What the system has counted."""
+        """Return what the system has counted."""
         more = (self.delay, self.slices) if whole else (None, None)
         return Reading(at, self.cpu, self.process, *more)
 

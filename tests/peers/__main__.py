@@ -127,7 +127,7 @@ class Running:
         return int(httpx.get(f"http://127.0.0.1:{self.sink}/received").json())
 
     def version(self) -> str:
-        """The version of what it runs, from its environment."""
+        """Return the version of what it runs, from its environment."""
         name = (
             "asgiscope" if self.peer.has_asgiscope else self.peer.package.partition("==")[0].partition("[")[0]
         )

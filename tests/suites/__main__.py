@@ -158,7 +158,7 @@ def compare(name: str, suite: Suite, sources: Path, scratch: Path) -> int:
 
 
 def fetched(suite: Suite, folder: Path) -> Path:
-    """The suite's source, unpacked; downloaded unless it is there."""
+    """Return the suite's source, unpacked; downloaded unless it is there."""
     name = suite.requirement.replace("==", "-")
     source = folder / name
     if source.exists():

@@ -161,7 +161,7 @@ class Demo:
         self.children.start(service, command, environment, SITE)
 
     def _unsafe(self) -> dict[str, str]:
-        """The variable that teams set to silence Django's guard; the fixed shop does without."""
+        """Return the variable that teams set to silence Django's guard; the fixed shop does without."""
         if {"orm_on_loop", "lazy_queryset"} <= self._options.fixes:
             return {}
         return {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
@@ -246,7 +246,7 @@ class Demo:
         return 1 if report.missing or report.lingering or untold else 0
 
     async def _arrived(self, client: httpx.AsyncClient) -> Report:
-        """The report once nothing is missing and no count grows, or when the time for that is over."""
+        """Return the report once nothing is missing and no count grows, or when the time for that is over."""
         deadline = time.monotonic() + ARRIVAL_SECONDS
         count, since = -1, time.monotonic()
         while True:
@@ -262,7 +262,7 @@ class Demo:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _paged(self, client: httpx.AsyncClient, *, expected: bool) -> list[dict[str, Any]]:
-        """What the pager was sent; where something is expected, once it is there or its time is over."""
+        """Return what the pager was sent; where something is expected, once it is there or its time is over."""
         deadline = time.monotonic() + ARRIVAL_SECONDS
         while True:
             self.children.check()
@@ -298,7 +298,7 @@ def _url(port: int) -> str:
 
 
 def _collector_port(asked: int | None) -> int:
-    """The port asked for; without one, OTLP's usual port, or any free one where that is taken.
+    """Return the port asked for; without one, OTLP's usual port, or any free one where that is taken.
 
     Raises:
         DemoError: the port that was asked for is taken.

@@ -16,7 +16,7 @@ GRACE_SECONDS = 5.0
 
 
 def alive(group: int) -> bool:
-    """Whether a process group has any member."""
+    """Return whether a process group has any member."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

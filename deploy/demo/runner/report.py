@@ -20,7 +20,7 @@ class Report:
     fixes: frozenset[str]
 
     def of(self, problem: Problem) -> list[Finding]:
-        """The findings that name this problem."""
+        """Return the findings that name this problem."""
         return [finding for finding in self.findings if names(finding, problem)]
 
     @property
@@ -34,7 +34,7 @@ class Report:
         return [problem for problem in PROBLEMS if problem.id in self.fixes and self.of(problem)]
 
     def lines(self) -> list[str]:
-        """A table of every finding, then one of every planted problem's state, as text for a terminal."""
+        """Return a table of every finding, then one of every planted problem's state, as text for a terminal."""
         header = ("kind", "service", "call site", "route", "count", "total", "victims", "planted problem")
         rows = [_row(finding, self._planted_id(finding)) for finding in self.findings]
         lines = _table(header, rows, right=frozenset({4, 5, 6}))
@@ -52,7 +52,7 @@ class Report:
 
 
 def alert_lines(messages: Iterable[dict[str, Any]]) -> list[str]:
-    """The alerts that the pager was sent, as text for a terminal."""
+    """Return the alerts that the pager was sent, as text for a terminal."""
     rows = [
         (
             alert["status"],
@@ -71,7 +71,7 @@ def alert_lines(messages: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def names(finding: Finding, problem: Problem) -> bool:
-    """Whether a finding is the one that a planted problem must lead to."""
+    """Return whether a finding is the one that a planted problem must lead to."""
     return (
         finding.kind == problem.kind
         and finding.service == problem.service

@@ -35,6 +35,6 @@ def clear(session: SessionBase) -> None:
 
 
 def lines(session: SessionBase) -> list[CartLine]:
-    """What is in the cart; products that are no longer sold are left out."""
+    """Return what is in the cart; products that are no longer sold are left out."""
     cart: dict[str, int] = session.get(_KEY, {})
     return [CartLine(product, cart[product.slug]) for product in Product.objects.filter(slug__in=cart)]

@@ -16,7 +16,7 @@ INTERVAL = 0.25
 
 
 def low_stock() -> list[dict[str, str | int]]:
-    """The five products that run out next."""
+    """Return the five products that run out next."""
     return [
         {"slug": product.slug, "name": product.name, "stock": product.stock}
         for product in Product.objects.order_by("stock", "name")[:5]

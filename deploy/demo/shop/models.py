@@ -22,7 +22,7 @@ class Category(models.Model):
         ordering = ("name",)
 
     def __str__(self) -> str:
-        """The name, as people see it."""
+        """Return the name, as people see it."""
         return self.name
 
 
@@ -43,7 +43,7 @@ class Product(models.Model):
         ordering = ("name",)
 
     def __str__(self) -> str:
-        """The name, as people see it."""
+        """Return the name, as people see it."""
         return self.name
 
 
@@ -62,7 +62,7 @@ class Order(models.Model):
         ordering = ("-placed", "-pk")
 
     def __str__(self) -> str:
-        """The number on the invoice."""
+        """Return the number on the invoice."""
         return f"order {self.pk}"
 
 

@@ -17,7 +17,7 @@ MAX_ROWS = 8_000
 
 
 def order_line_rows() -> list[Row]:
-    """The newest lines, at most `MAX_ROWS`."""
+    """Return the newest lines, at most `MAX_ROWS`."""
     return list(
         OrderLine.objects.order_by("-pk").values_list(
             "order_id",
@@ -31,7 +31,7 @@ def order_line_rows() -> list[Row]:
 
 
 def order_lines_csv(rows: Iterable[Row]) -> str:
-    """The rows as CSV with local dates and line totals; cells that a spreadsheet would run are quoted."""
+    """Return the rows as CSV with local dates and line totals; cells that a spreadsheet would run are quoted."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["order", "placed", "customer", "product", "quantity", "unit price", "line total"])

@@ -49,7 +49,7 @@ async def authorise(amount: Decimal) -> str:
 
 
 def photo(slug: str) -> bytes:
-    """A product's photo: 160 x 120 pixels, three bytes each."""
+    """Return a product's photo: 160 x 120 pixels, three bytes each."""
     response = requests.get(_url(f"photos/{slug}"), timeout=TIMEOUT)
     response.raise_for_status()
     return response.content

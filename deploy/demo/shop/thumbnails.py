@@ -12,7 +12,7 @@ _BYTES_PER_PIXEL = 3
 
 
 def shrink(photo: bytes) -> str:
-    """A quarter-size PNG as a `data:` address.
+    """Return a quarter-size PNG as a `data:` address.
 
     Raises:
         ValueError: the photo is not 160 x 120 pixels of three bytes.

@@ -31,7 +31,7 @@ except ValueError as error:
 
 
 def _secret_key() -> str:
-    """The key of this data folder, made once: both services of the shop must agree on it."""
+    """Return the key of this data folder, made once: both services of the shop must agree on it."""
     path = DATA_DIR / "secret-key"
     try:
         path.touch(mode=0o600, exist_ok=False)

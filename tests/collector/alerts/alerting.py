@@ -61,7 +61,7 @@ class Bench:
         self.clocks_off: list[SenderClock] = []
 
     def name(self, rule: str) -> str:
-        """A rule's name in this test."""
+        """Return a rule's name in this test."""
         return f"{rule}.{sha256(self.service.encode()).hexdigest()[:8]}"
 
     def rules(self, *rules: dict[str, Any], **file: Any) -> None:
@@ -112,7 +112,7 @@ class Bench:
         )
 
     def mine(self, alerting: Alerting) -> list[Any]:
-        """The alerts of this test, as others leave theirs in the same store."""
+        """Return the alerts of this test, as others leave theirs in the same store."""
         names = {active.rule.name for active in alerting.rule_set.rules}
         return [alert for alert in alerting.states.alerts.values() if alert.rule in names]
 
@@ -141,6 +141,6 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def shop(service: str, version: str = "1.4") -> Sender:
-    """A process of a service, with release and environment."""
+    """Return a process of a service, with release and environment."""
     resource = {"service.version": version, "deployment.environment.name": "prod"}
     return Sender(service, resource=resource)

@@ -107,13 +107,13 @@ class Hook:
         self._server.server_close()
 
     def wait(self, count: int = 1, seconds: float = WAIT_SECONDS) -> list[Received]:
-        """What was received, once it is so many."""
+        """Return what was received, once it is so many."""
         wait_for(lambda: len(self.received) >= count, f"{count} requests", seconds)
         return self.received
 
 
 def wait_for(ask: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:
-    """What `ask` answers as soon as it is true."""
+    """Return what `ask` answers as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (found := ask()):
         assert time.monotonic() < deadline, f"not in time: {what}"
@@ -123,7 +123,7 @@ def wait_for(ask: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -
 
 @contextmanager
 def mailbox(context: ssl.SSLContext | None = None, refuse: str = "") -> Iterator[tuple[int, list[Any]]]:
-    """An SMTP server, by port, and the envelopes it took; `refuse` is what it answers instead."""
+    """Yield an SMTP server, by port, and the envelopes it took; `refuse` is what it answers instead."""
     taken: list[Any] = []
 
     class Handler:

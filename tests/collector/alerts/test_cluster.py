@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[str]:
-    """A server that knows a cluster; its tables are Distributed, as on any."""
+    """Yield a server that knows a cluster; its tables are Distributed, as on any."""
     port = free_port()
     command = [sys.executable, "-m", "tests.collector.clickhouse_server", str(port), str(tmp_path / "engine")]
     with Server(command, port, cwd=ROOT, log=tmp_path / "store.log", ready="/ping", ready_status=200):
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[str]:
 
 
 def get(server: Server, path: str) -> Any:
-    """An answer of the API."""
+    """Return an answer of the API."""
     return httpx.get(server.url + path, timeout=30, trust_env=False).raise_for_status().json()
 
 

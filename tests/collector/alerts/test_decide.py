@@ -14,7 +14,7 @@ QUIET = Timing(10 * NS, 60 * NS, 3600 * NS, send_resolved=False)
 
 
 def entry(firing: str = "", resolved: str = "", *, delivered: bool = True) -> NotificationLogEntry:
-    """What was told at second 0; each letter is an alert."""
+    """Return what was told at second 0; each letter is an alert."""
     return NotificationLogEntry(0, frozenset(firing), frozenset(resolved), delivered)
 
 

@@ -46,7 +46,7 @@ class Bench:
         self.sender = Sender(by_name.get, lambda: file.network, self.now)
 
     def now(self) -> int:
-        """The clock."""
+        """Return the clock."""
         return time.time_ns() + self.ahead_ns
 
     async def record(self, rows: list[DeliveryRow]) -> None:
@@ -67,7 +67,7 @@ class Bench:
         )
 
     def decide(self, receiver: str, number: int = 1) -> Pending:
-        """A message that was decided and recorded now."""
+        """Return a message that was decided and recorded now."""
         notification = message(receiver=receiver).model_copy(
             update={"id": f"msg_{receiver}{number}", "group_key": f'{{n="{number}"}}'}
         )
@@ -85,7 +85,7 @@ class Bench:
         return Pending(notification, row)
 
     def stages(self, delivery: str) -> list[str]:
-        """What happened to a delivery, with the status of each answer."""
+        """Return what happened to a delivery, with the status of each answer."""
         return [
             f"{row.stage} {row.status}" if row.stage == Stage.ATTEMPT else row.stage.value
             for row in self.rows

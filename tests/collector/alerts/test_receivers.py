@@ -39,7 +39,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def alert(
     number: int, status: str = "firing", summary: str = "shop: `view` blocked the loop"
 ) -> NotifiedAlert:
-    """An alert with everything that a message may say."""
+    """Return an alert with everything that a message may say."""
     return NotifiedAlert(
         id=f"f{number}-1",
         fingerprint=f"f{number}",
@@ -60,7 +60,7 @@ def alert(
 
 
 def message(*alerts: NotifiedAlert, receiver: str = "r") -> Notification:
-    """A group of alerts."""
+    """Return a group of alerts."""
     return Notification(
         id="msg_1",
         receiver=receiver,
@@ -215,7 +215,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def tls(authority: trustme.CA) -> ssl.SSLContext:
-    """A server's side of TLS, for 127.0.0.1."""
+    """Return a server's side of TLS, for 127.0.0.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -223,7 +223,7 @@ def tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client that trusts that authority."""
+    """Return a client that trusts that authority."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

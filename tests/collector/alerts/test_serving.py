@@ -35,7 +35,7 @@ def write_rules(path: Path, hook: Hook, **file: Any) -> None:
 
 
 def serve(folder: Path, *prefix: str, env: Mapping[str, str] | None = None) -> Server:
-    """A collector with its rules in the folder."""
+    """Return a collector with its rules in the folder."""
     port = free_port()
     command = [sys.executable, "-m", *(prefix or ("asgiscope_collector",)), "serve", "--port", str(port)]
     return Server(
@@ -63,14 +63,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def hook() -> Iterator[Hook]:
-    """Its receiver."""
+    """Yield its receiver."""
     with Hook() as hook:
         yield hook
 
 
 @pytest.fixture(scope="module")
 def collector(folder: Path, hook: Hook) -> Iterator[Server]:
-    """The collector."""
+    """Yield the collector."""
     write_rules(folder / "alerts.yaml", hook)
     with serve(folder) as server:
         yield server
@@ -89,7 +89,7 @@ def run(collector: Server, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
 
 
 def get(collector: Server, path: str) -> Json:
-    """An answer of the API."""
+    """Return an answer of the API."""
     answer = httpx.get(collector.url + path, timeout=30, trust_env=False)
     answer.raise_for_status()
     found: Json = answer.json()
@@ -97,7 +97,7 @@ def get(collector: Server, path: str) -> Json:
 
 
 def trouble(collector: Server, service: str, **stall: Any) -> Sender:
-    """A request is refused, and one is blocked for long."""
+    """Return a request is refused, and one is blocked for long."""
     sender = Sender(service)
     request = sender.request("GET", "/cart/")
     sender.refusal(request, ["view"])

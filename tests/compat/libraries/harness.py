@@ -37,7 +37,7 @@ _START_SECONDS = 180
 
 
 def environment(library: Library) -> Environment:
-    """The environment of a library, on the newest Python that libraries have wheels for."""
+    """Return the environment of a library, on the newest Python that libraries have wheels for."""
     python = library_python()
     if python is None:
         assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"
@@ -47,7 +47,7 @@ def environment(library: Library) -> Environment:
 
 @contextmanager
 def redis() -> Iterator[int]:
-    """A redis-server on a free port of the loopback interface, which keeps nothing."""
+    """Yield a redis-server on a free port of the loopback interface, which keeps nothing."""
     program = shutil.which("redis-server")
     if program is None:
         reason = "no redis-server on this machine: `apt-get install redis-server`"
@@ -116,7 +116,7 @@ class Running:
         return Measured(status, text, costs)
 
     def behaviour(self) -> dict[str, list[Measured]]:
-        """What each healthy path answers and costs, once all is warm."""
+        """Return what each healthy path answers and costs, once all is warm."""
         paths = (*self.library.healthy, *self.library.sockets, *self.library.streams)
         for _ in range(2):
             for path in paths:
@@ -215,7 +215,7 @@ class Bench:
 
 
 def findings(spans: Sequence[SpanView]) -> dict[str, list[SpanView]]:
-    """The findings among spans by `kind function`, those that are reported while they last once."""
+    """Return the findings among spans by `kind function`, those that are reported while they last once."""
     found: dict[str, list[SpanView]] = {}
     for span in spans:
         kind = span.get("asgiscope.finding")
@@ -225,5 +225,5 @@ def findings(spans: Sequence[SpanView]) -> dict[str, list[SpanView]]:
 
 
 def differences(ours: dict[str, Any], bare: dict[str, Any]) -> dict[str, Any]:
-    """What differs between two ways of running, by path."""
+    """Return what differs between two ways of running, by path."""
     return {path: (ours[path], bare[path]) for path in bare if ours[path] != bare[path]}

@@ -26,7 +26,7 @@ _SENT_SECONDS = 3
 def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Library, Bench, Sink]]:
-    """A library's site, ready to be run."""
+    """Yield a library's site, ready to be run."""
     library: Library = request.param
     with Sink() as sink:
         bench = Bench(library, tmp_path_factory.mktemp(library.name), sink)

@@ -68,7 +68,7 @@ class Running:
 
 
 def is_request(span: SpanView, path: str) -> bool:
-    """Whether it is the whole server span of a request for a path."""
+    """Return whether it is the whole server span of a request for a path."""
     return span.kind == 2 and span.get("url.path") == path and not span.get("asgiscope.ongoing")
 
 

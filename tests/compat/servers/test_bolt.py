@@ -24,7 +24,7 @@ pytestmark = pytest.mark.compat
 
 @pytest.fixture(scope="module")
 def bolt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Sink]]:
-    """The site under `runbolt`; django-bolt 0.13 needs Python 3.12."""
+    """Yield the site under `runbolt`; django-bolt 0.13 needs Python 3.12."""
     python = library_python()
     if python is None:
         assert not os.environ.get("CI"), "set ASGISCOPE_TEST_PYTHONS to interpreters of Python 3.12 and later"

@@ -45,7 +45,7 @@ def only_in_compat(setups: list[Setup]) -> list[object]:
 
 @pytest.fixture(scope="module", params=of(SETUPS))
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The site under each of the servers; what a first request imports and opens is behind it."""
+    """Yield the site under each of the servers; what a first request imports and opens is behind it."""
     with run(request.param, tmp_path_factory.mktemp("server")) as site:
         for _ in range(site.setup.workers):
             for view in (*EXPECTED, "sync"):

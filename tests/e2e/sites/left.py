@@ -59,7 +59,7 @@ async def main() -> None:
 
 
 def still_open() -> int:
-    """What the server says."""
+    """Return what the server says."""
     with connections["closed"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT 1'")
         (number,) = cursor.fetchone()

@@ -65,7 +65,7 @@ async def client_left(_request: HttpRequest) -> HttpResponse:
 
 
 async def in_background(_request: HttpRequest) -> HttpResponse:
-    """A task that goes on when the response has long been sent."""
+    """Return a task that goes on when the response has long been sent."""
 
     async def audit() -> None:
         await sync_to_async(note)()

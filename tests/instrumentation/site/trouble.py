@@ -33,7 +33,7 @@ def touch() -> None:
 
 
 async def holds(request: HttpRequest) -> HttpResponse:
-    """The second call waits for as long as the first holds the request's thread."""
+    """Return the second call waits for as long as the first holds the request's thread."""
 
     async def waiter() -> None:
         await asyncio.sleep(0.02)
@@ -49,7 +49,7 @@ def parks(request: HttpRequest) -> HttpResponse:
 
 
 async def gives_up(request: HttpRequest) -> HttpResponse:
-    """The waiter is cancelled in the queue, when it has been reported."""
+    """Return the waiter is cancelled in the queue, when it has been reported."""
     holder = asyncio.ensure_future(sync_to_async(hold)(seconds_of(request) + 0.3))
     await asyncio.sleep(0.02)
     try:
@@ -61,13 +61,13 @@ async def gives_up(request: HttpRequest) -> HttpResponse:
 
 
 def runs_on(request: HttpRequest) -> HttpResponse:
-    """A view in its request's thread, which goes on when its client has left."""
+    """Return a view in its request's thread, which goes on when its client has left."""
     hold(seconds_of(request))
     return HttpResponse("ok")
 
 
 async def deadlock(request: HttpRequest) -> HttpResponse:
-    """The request's thread stands for `outer`, which awaits a task that needs the request's thread."""
+    """Return the request's thread stands for `outer`, which awaits a task that needs the request's thread."""
 
     async def needs_the_thread() -> None:
         await asyncio.sleep(0.05)
@@ -99,7 +99,7 @@ async def deadlock(request: HttpRequest) -> HttpResponse:
 
 
 def refused_below(_request: HttpRequest) -> HttpResponse:
-    """A synchronous view whose coroutine runs a query on the loop."""
+    """Return a synchronous view whose coroutine runs a query on the loop."""
 
     async def asks() -> int:
         return User.objects.count()

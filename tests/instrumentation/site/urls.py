@@ -126,7 +126,7 @@ async def nap() -> str:
 
 
 def parks(_request: HttpRequest) -> HttpResponse:
-    """A sync view that goes back to async: the outer loop is reused."""
+    """Return a sync view that goes back to async: the outer loop is reused."""
     return JsonResponse({"loop_thread": async_to_sync(nap)(), "own": threading.current_thread().name})
 
 
@@ -145,7 +145,7 @@ def nested(_request: HttpRequest) -> HttpResponse:
 
 
 async def new_loop(_request: HttpRequest) -> HttpResponse:
-    """A pool thread has no outer loop of asgiref's: async_to_sync must make its own."""
+    """Return a pool thread has no outer loop of asgiref's: async_to_sync must make its own."""
     name = await asyncio.get_running_loop().run_in_executor(None, async_to_sync(nap))
     return JsonResponse({"loop_thread": name})
 
@@ -167,7 +167,7 @@ async def timeout(_request: HttpRequest) -> HttpResponse:
 
 
 async def cancelled_in_queue(_request: HttpRequest) -> HttpResponse:
-    """The second call is given up while the first still holds the thread."""
+    """Return the second call is given up while the first still holds the thread."""
     ran: list[str] = []
     holding, given_up = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
@@ -199,7 +199,7 @@ async def raises(_request: HttpRequest) -> HttpResponse:
 
 
 async def contexts(_request: HttpRequest) -> HttpResponse:
-    """What of contextvars, thread-locals and asgiref's Local crosses the bridge, in both directions."""
+    """Return what of contextvars, thread-locals and asgiref's Local crosses the bridge, in both directions."""
     variable.set("from the loop")
     local.value = "from the loop"
     thread_local.value = "from the loop"

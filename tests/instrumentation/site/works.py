@@ -85,7 +85,7 @@ async def saved_file(_request: HttpRequest) -> HttpResponse:
 
 
 async def slow_read(_request: HttpRequest) -> HttpResponse:
-    """A pipe that somebody else fills late."""
+    """Return a pipe that somebody else fills late."""
     with default_storage.open("pipe") as file:
         late = file.read()
     return HttpResponse(late)
@@ -114,7 +114,7 @@ async def raw_driver(_request: HttpRequest) -> HttpResponse:
 
 
 async def save_user(_request: HttpRequest) -> HttpResponse:
-    """A query on the loop, and then a slow receiver: two stalls, one after the other."""
+    """Return a query on the loop, and then a slow receiver: two stalls, one after the other."""
     user = User.objects.get(username="ann")
     paid.send(user)
     return HttpResponse(user.username)
@@ -145,7 +145,7 @@ async def second_half() -> None:
 
 
 async def many_queries(_request: HttpRequest) -> HttpResponse:
-    """Each so short that nothing is said of it, and together long."""
+    """Return each so short that nothing is said of it, and together long."""
     end = time.perf_counter() + 0.2
     count = 0
     while time.perf_counter() < end:

@@ -23,13 +23,13 @@ RECENT = 15
 
 
 async def products(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view takes it
-    """Every product's slug, name and price."""
+    """Return every product's slug, name and price."""
     rows = [row async for row in Product.objects.values("slug", "name", "price")]
     return JsonResponse({"products": rows})
 
 
 async def stock(request: HttpRequest, slug: str) -> JsonResponse:  # noqa: ARG001 - every view takes it
-    """What is in stock here and at the supplier."""
+    """Return what is in stock here and at the supplier."""
     product = await aget_object_or_404(Product, slug=slug)
     pieces = await suppliers.astock_level(slug) if fixed("requests_on_loop") else suppliers.stock_level(slug)
     return JsonResponse({"slug": slug, "here": product.stock, "supplier": pieces})
@@ -100,7 +100,7 @@ async def summary(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every
 
 
 async def recent_purchases(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - every view takes it
-    """What was bought last, without saying by whom."""
+    """Return what was bought last, without saying by whom."""
     lines = OrderLine.objects.order_by("-pk")
     if fixed("aget_storm"):
         lines = lines.select_related("product")

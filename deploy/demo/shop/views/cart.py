@@ -9,7 +9,7 @@ from shop.models import Product
 
 
 def show(request: HttpRequest) -> HttpResponse:
-    """What is in the cart."""
+    """Return what is in the cart."""
     lines = cart.lines(request.session)
     return render(request, "shop/cart.html", {"lines": lines, "total": sum(line.total for line in lines)})
 

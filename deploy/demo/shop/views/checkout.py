@@ -41,7 +41,7 @@ async def checkout_async(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def thanks(request: HttpRequest, pk: int) -> HttpResponse:
-    """A placed order, for who placed it."""
+    """Return a placed order, for who placed it."""
     order = get_object_or_404(Order, pk=pk, customer_id=request.user.pk)
     lines = OrderLine.objects.filter(order=order).select_related("product")
     return render(request, "shop/thanks.html", {"order": order, "lines": lines})

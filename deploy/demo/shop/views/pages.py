@@ -25,13 +25,13 @@ async def arender(request: HttpRequest, template: str, context: Mapping[str, Any
 
 
 async def home(request: HttpRequest) -> HttpResponse:
-    """The shelves."""
+    """Return the shelves."""
     categories = [category async for category in Category.objects.all()]
     return await arender(request, "shop/home.html", {"categories": categories})
 
 
 async def product_list(request: HttpRequest) -> HttpResponse:
-    """The products that sold best, of one category or of all."""
+    """Return the products that sold best, of one category or of all."""
     products = Product.objects.select_related("category").annotate(sold=Sum("lines__quantity"))
     if category := request.GET.get("category"):
         products = products.filter(category__slug=category)
@@ -79,12 +79,12 @@ async def _download(slugs: list[str]) -> list[bytes]:
 
 
 async def live(request: HttpRequest) -> HttpResponse:
-    """A page that shows the event stream of `shop.live`."""
+    """Return a page that shows the event stream of `shop.live`."""
     return await arender(request, "shop/live.html", {})
 
 
 async def order_lines_report(request: HttpRequest) -> HttpResponse:
-    """The newest order lines as CSV, for staff."""
+    """Return the newest order lines as CSV, for staff."""
     user = await request.auser()
     if not (isinstance(user, User) and user.is_staff):
         return HttpResponseForbidden("Only staff may export orders. Log in as staff first.")

@@ -213,7 +213,7 @@ async def orm_in_view(_request: HttpRequest) -> HttpResponse:
 
 
 async def orm_caught(_request: HttpRequest) -> HttpResponse:
-    """The same, caught, and answered."""
+    """Return the same, caught, and answered."""
     try:
         count = User.objects.count()
     except Exception:  # noqa: BLE001 - as in the report

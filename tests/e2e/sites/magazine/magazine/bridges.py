@@ -18,13 +18,13 @@ critical = Local(thread_critical=True)
 
 
 async def loop_thread() -> int:
-    """The thread of the event loop this runs on, after a turn of it."""
+    """Return the thread of the event loop this runs on, after a turn of it."""
     await asyncio.sleep(0)
     return threading.get_ident()
 
 
 def own_thread() -> int:
-    """The thread this runs on."""
+    """Return the thread this runs on."""
     return threading.get_ident()
 
 
@@ -35,7 +35,7 @@ async def sensitive(_request: HttpRequest) -> HttpResponse:
 
 
 async def insensitive(_request: HttpRequest) -> HttpResponse:
-    """A call on whichever thread of the pool is free."""
+    """Return a call on whichever thread of the pool is free."""
     thread = await sync_to_async(own_thread, thread_sensitive=False)()
     return JsonResponse({"on loop": thread == own_thread()})
 
@@ -86,7 +86,7 @@ async def contended(_request: HttpRequest) -> HttpResponse:
 
 
 def seen() -> dict[str, str | None]:
-    """What is visible here of what was set elsewhere."""
+    """Return what is visible here of what was set elsewhere."""
     return {
         "variable": variable.get(),
         "local": getattr(local, "value", None),
@@ -104,7 +104,7 @@ def leave(where: str) -> dict[str, str | None]:
 
 
 async def leave_on_loop(where: str) -> dict[str, str | None]:
-    """The same, on a loop."""
+    """Return the same, on a loop."""
     await asyncio.sleep(0)
     return leave(where)
 
@@ -117,7 +117,7 @@ def there_and_back(where: str) -> dict[str, Any]:
 
 
 async def contexts(_request: HttpRequest) -> HttpResponse:
-    """What crosses the bridges in either direction, and how much else stands in the context."""
+    """Return what crosses the bridges in either direction, and how much else stands in the context."""
     leave("view")
     answer: dict[str, Any] = {}
     for name, call in CALLS.items():

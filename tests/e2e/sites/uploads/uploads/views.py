@@ -15,7 +15,7 @@ from .stores import STORES
 
 
 def files_of(request: Any) -> dict[str, bytes]:
-    """The uploaded files."""
+    """Return the uploaded files."""
     return {str(file.name): file.read() for file in request.FILES.values()}
 
 
@@ -58,7 +58,7 @@ async def services(_request: HttpRequest) -> HttpResponse:
 
 
 async def keep(request: HttpRequest, name: str) -> HttpResponse:
-    """The store: takes a file from who has the token."""
+    """Return the store: takes a file from who has the token."""
     known = request.headers.get("Authorization") == f"Bearer {settings.STORE_TOKEN}"
     return HttpResponse(f"{name}: {len(request.body)}", status=201 if known else 401)
 

@@ -233,9 +233,7 @@ def test_silence_mutes_and_its_end_notifies(running: Running, service: str, tmp_
     assert [each["state"] for each in listed if each["id"] == made.json()["id"]] == ["expired"]
 
 
-def test_alert_keeps_its_texts_when_its_rule_is_removed(
-    running: Running, service: str, tmp_path: Path
-) -> None:
+def test_alert_keeps_its_texts_without_its_rule(running: Running, service: str, tmp_path: Path) -> None:
     """In the message and on the page, with its unit; also where a rule of that name measures something else now."""
     with Hook() as ops:
         bench = Bench(running, service, tmp_path, bereft=ops)

@@ -47,6 +47,9 @@ class Config:
     ongoing_ms: float = 1_000.0
     """Age from which a wait, a held thread, a parked thread or a blocked loop is reported while it lasts; again at
     twice that age, four times, and so on."""
+    in_flight_ms: float = 30_000.0
+    """Age from which a request that has not begun to answer is reported while it lasts, with the line that it
+    awaits, where it waits for no thread and no connection; again at twice that age, and so on. It is no finding."""
     hop_storm: int = 10
     """Number of bridge calls from one call site in one request from which they are a finding."""
     source_lines: int = 0

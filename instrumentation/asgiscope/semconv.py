@@ -159,6 +159,9 @@ class OngoingState(StrEnum):
     """
     IN_FLIGHT = "in_flight"
     """A request within which one of the others goes on."""
+    AWAITING = "awaiting"
+    """A request that has not begun to answer, with none of the others in it: `code.*` is the line that it awaits.
+    It may be long polling: this is no finding."""
 
 
 class FindingKind(StrEnum):

@@ -17,6 +17,7 @@ from tests.sink import Sink, SpanView
 
 MS = 1_000_000
 BOUND_MS = 400
+IN_FLIGHT_MS = 900
 _VIEWS = (SITE / "trouble.py").read_text().splitlines()
 
 
@@ -37,6 +38,7 @@ def troubled(database: Path, log: Path, loop: str) -> Iterator[Site]:
             loop=loop,
             SITE_URLCONF="trouble",
             ASGISCOPE_ONGOING_MS=str(BOUND_MS),
+            ASGISCOPE_IN_FLIGHT_MS=str(IN_FLIGHT_MS),
             OTEL_TRACES_SAMPLER="always_off",
         )
         with server:
@@ -274,6 +276,42 @@ def test_refusal_below_async_to_sync_names_the_parked_view(site: Site) -> None:
     refusal = asked.span("async_unsafe refused")
     assert refusal["asgiscope.chain"] == ["view refused_below", "async_to_sync", "query auth_user"]
     assert refusal["code.function.name"] == "refused_below.<locals>.asks"
+
+
+@pytest.mark.parametrize("path", ["/awaits/", "/awaits-all/"])
+def test_a_request_that_awaits_what_does_not_come_is_reported_with_its_line(site: Site, path: str) -> None:
+    """No thread, no connection and no blocked loop tells of it. It is no finding: long polling does the same."""
+    asked = Asked(site, path, s="2.5")
+    report = asked.reported(f"GET {path}")
+    assert asked.going_on
+    assert report["asgiscope.ongoing.state"] == "awaiting"
+    assert report.duration >= IN_FLIGHT_MS * MS
+    assert "asgiscope.finding" not in report.attributes
+    assert (report["code.function.name"], report["code.line.number"]) == (
+        "come_later",
+        line_of("await come.wait()"),
+    )
+    assert report["asgiscope.user_object"] == f"trouble.{path.strip('/').replace('-', '_')}"
+    stack = report["code.stacktrace"]
+    assert "in ASGIHandler" in stack
+    assert "in Event.wait" in stack
+    asked.finish()
+    whole = asked.end_of(report)
+    assert whole["http.response.status_code"] == 200
+    assert "asgiscope.finding" not in whole.attributes
+    assert "code.line.number" not in whole.attributes
+
+
+def test_a_response_that_has_begun_may_last(site: Site) -> None:
+    """Server-sent events, a download to a slow client."""
+    before = len(site.sink.spans)
+    asked = Asked(site, "/streams-slowly/", s="2.2")
+    other = Asked(site, "/awaits/", s="2.5")  # began later, and is reported
+    other.reported("GET /awaits/")
+    asked.finish()
+    other.finish()
+    awaiting = [s for s in site.sink.spans[before:] if s.get("asgiscope.ongoing.state") == "awaiting"]
+    assert {span.get("http.route") for span in awaiting} == {"/awaits/"}
 
 
 def test_nothing_that_is_quick_is_reported(site: Site) -> None:

@@ -6,7 +6,8 @@ Twice a second, or more often if the threshold is below a second, the watchdog's
 queues, the parked threads and the late loops. Anything older than the threshold is reported at once: a copy
 of the record as it is, with the stacks of all threads and tasks; again at twice that age, four times, and so
 on; and complete when it ends, in the normal way, under the same span id. The enclosing requests and calls are
-reported with it, so that the trace can be shown.
+reported with it, so that the trace can be shown. A request that none of these explains is reported from a
+higher age on, with what it awaits (`in_flight`).
 
 Overhead model: a check of an idle process walks its queues; stacks are taken only for a report, and then once
 for all. A call that just takes long, with nothing waiting for its thread, is reported with its own stack, and
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 from asgiscope import internal_errors
 from asgiscope.contention.pools import PoolWait
 from asgiscope.contention.queue import Call, State
+from asgiscope.event_loop import in_flight
 from asgiscope.event_loop.deadlock import BlockedLoop, Circle, Waits
 from asgiscope.event_loop.loop_watch import LoopWatch
 from asgiscope.event_loop.samples import scope_of
@@ -94,6 +96,7 @@ class Ongoing:
         self._pool_waits = pool_waits
         self._watchdog = watchdog
         self._bound = int(recorder.config.ongoing_ms * 1e6)
+        self._in_flight = int(recorder.config.in_flight_ms * 1e6)
         self._every = min(_LOOK_NS, max(self._bound // 2, 1))
         self._next = 0
         self._next_dump = 0
@@ -117,6 +120,7 @@ class Ongoing:
             if request.refused and now - request.started >= self._bound:
                 self._recorder.on_answer(request)  # it has lasted long enough that something caught the error
         troubles = list(self._troubles(now))
+        troubles += self._unexplained(now, troubles)
         due = [trouble for trouble in troubles if trouble.age >= self._due(trouble.scope)]
         if due:
             due.sort(key=lambda trouble: (_ORDER[trouble.state], -trouble.age))
@@ -136,7 +140,22 @@ class Ongoing:
         }
 
     def _due(self, scope: Scope) -> int:
-        return self._reports.get(scope, (0, self._bound))[1]
+        first = self._in_flight if isinstance(scope, Request) else self._bound
+        return self._reports.get(scope, (0, first))[1]
+
+    def _unexplained(self, now: int, troubles: list[_Trouble]) -> list[_Trouble]:
+        """Return the old requests that have not begun to answer and with none of the troubles in them."""
+        requests = in_flight.unanswered(self._recorder.ledger, now - self._in_flight)
+        if not requests:
+            return []
+        explained = {trouble.scope.request for trouble in troubles}
+        blocked = {trouble.watch for trouble in troubles}
+        loops = {watch.thread_id for _, watch in self._watchdog.watches() if watch not in blocked}
+        return [
+            _Trouble(now - request.started, OngoingState.AWAITING, request, alone=True)
+            for request in requests
+            if request not in explained and request.thread_id in loops
+        ]
 
     def _troubles(self, now: int) -> Iterator[_Trouble]:
         for queue in self._recorder.ledger.queues():
@@ -174,6 +193,7 @@ _ORDER = {
     OngoingState.ABANDONED: 1,
     OngoingState.PARKED: 2,
     OngoingState.RUNNING: 3,
+    OngoingState.AWAITING: 4,
 }
 
 
@@ -202,6 +222,10 @@ class _Check:
     @cached_property
     def _tasks(self) -> "list[asyncio.Task[Any]]":
         return dump.tasks_of(self._loops)
+
+    @cached_property
+    def _tasks_by_request(self) -> "dict[Request, list[asyncio.Task[Any]]]":
+        return in_flight.tasks_by_request(self._tasks)
 
     @cached_property
     def _waits(self) -> Waits:
@@ -299,6 +323,8 @@ class _Check:
                 frozen, frames = self._pool_wait(scope)
             case Request():
                 frozen, frames = self._request(scope), []
+                if trouble.state is OngoingState.AWAITING:
+                    frames = in_flight.stack_of(self._tasks_by_request.get(scope, ()))
             case _:
                 return None
         if frozen is None or (_is_over(scope) and not isinstance(scope, Stall)):

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
@@ -107,6 +107,31 @@ def refused_below(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(async_to_sync(asks)()))
 
 
+async def come_later(request: HttpRequest) -> None:
+    come = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds_of(request), come.set)
+    await come.wait()  # nothing else tells of it
+
+
+async def awaits(request: HttpRequest) -> HttpResponse:
+    await come_later(request)
+    return HttpResponse("ok")
+
+
+async def awaits_all(request: HttpRequest) -> HttpResponse:
+    await asyncio.gather(asyncio.sleep(0), come_later(request))
+    return HttpResponse("ok")
+
+
+async def streams_slowly(request: HttpRequest) -> StreamingHttpResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await come_later(request)
+        yield b"ended"
+
+    return StreamingHttpResponse(parts())
+
+
 stream_begun = threading.Event()
 stream_ends = threading.Event()
 
@@ -138,6 +163,6 @@ urlpatterns = [
     path(f"{view.__name__.replace('_', '-')}/", view)
     for view in (
         *(plain, blocks, holds, parks, gives_up, runs_on, deadlock, refused_below),
-        *(endless_stream, begun_stream, end_streams),
+        *(endless_stream, begun_stream, end_streams, awaits, awaits_all, streams_slowly),
     )
 ]

@@ -6,13 +6,21 @@ from asgiscope import semconv as sc
 from asgiscope.contention.queue import Call
 from asgiscope.event_loop.ongoing import Report
 from asgiscope.export.encode import SpanData
+from asgiscope.export.resolve import declared
+from asgiscope.export.resolve.shared import code
 from asgiscope.export.resolve.victims import FINDING_ATTRIBUTES, Found
 from asgiscope.export.spans import SpanMaker
 from asgiscope.records.scope import Scope
 from asgiscope.stack import call_site
 
-_CONTEXT = frozenset({sc.OngoingState.RUNNING, sc.OngoingState.RESUMING, sc.OngoingState.IN_FLIGHT})
-"""States that are not a problem by themselves: a running call may hold others, a request only encloses them.
+_CONTEXT = frozenset(
+    {
+        *(sc.OngoingState.RUNNING, sc.OngoingState.RESUMING),
+        *(sc.OngoingState.IN_FLIGHT, sc.OngoingState.AWAITING),
+    }
+)
+"""States that are not a problem by themselves: a running call may hold others, a request only encloses them, and
+one that awaits may be long polling.
 """
 _MAX_REPORTED = 1_000
 
@@ -69,12 +77,23 @@ class ReportMaker:
         attributes[sc.ONGOING] = True
         attributes[sc.ONGOING_STATE] = str(report.state)
         attributes[sc.ONGOING_REPORT] = report.number
+        if report.state is sc.OngoingState.AWAITING:
+            attributes |= _awaited_line(report)
         if report.frames:
             attributes[sc.CODE_STACKTRACE] = call_site.render(report.frames)
         if report.threads:
             attributes[sc.THREADS] = report.threads
             attributes[sc.TASKS] = report.tasks
         return span._replace(attributes=attributes)
+
+
+def _awaited_line(report: Report) -> dict[str, Any]:
+    """Return the line that a request awaits, and its view."""
+    found = call_site.select_call_site_or_innermost(report.frames)
+    return {
+        **code(call_site.site_of(found) if found is not None else None),
+        **declared.attributes(declared.of_scope(report.scope)),
+    }
 
 
 def ready(record: Any) -> bool:

@@ -12,7 +12,7 @@ from asgiscope_collector.settings import SettingsError
 
 _COMMANDS: Final = (
     *("serve", "check", "prune", "delete", "export", "rebuild", "backup", "restore"),
-    *("alerts", "password"),
+    *("alerts", "password", "health"),
 )
 """Modules of the package `cli`, in the order in which `--help` lists them."""
 

@@ -13,8 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from asgiscope_collector.__main__ import main
+from asgiscope_collector.cli import health
+from asgiscope_collector.cli.health import _address_to_ask
 from asgiscope_collector.control import NAME
+from asgiscope_collector.store.bootstrap import missing_engine
 from asgiscope_collector.store.lock import FolderLock
+from asgiscope_collector.store_url import StoreAddress
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.collector.store_contents import store_contents
@@ -142,6 +146,54 @@ def test_check_reports_each_problem(
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
+def test_health_asks_the_collector_at_its_port(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alive and ready are exit status 0; a port where nothing listens is 1, with a sentence."""
+    port = str(site.server.port)
+    assert main(["health", "--port", port]) == 0
+    assert main(["health", "--ready", "--port", port]) == 0
+    assert capsys.readouterr().out.split() == ["ok", "ready"]
+    assert main(["health", "--port", "1"]) == 1
+    assert "no collector answers at 127.0.0.1:1/healthz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - nothing listens
+        ("::", "::1"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("box", "box"),
+    ],
+)
+def test_health_asks_the_loopback_address_where_serve_listens_on_all(host: str, asked: str) -> None:
+    """A wildcard is no address to connect to."""
+    assert _address_to_ask(host) == asked
+
+
+def test_health_of_a_collector_that_is_not_ready_fails(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any other status than the expected one is exit status 1, with what was answered."""
+    monkeypatch.setattr(health, "_OK", 299)
+    assert main(["health", "--ready", "--port", str(site.server.port)]) == 1
+    assert capsys.readouterr().err == "asgiscope-collector: /readyz answers 200: ready\n"
+
+
+@pytest.mark.parametrize("command_name", ["serve", "check"])
+def test_a_missing_engine_is_one_line(
+    command_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The image for a ClickHouse server has no engine; a server's address needs none."""
+    monkeypatch.setitem(sys.modules, "chdb", None)
+    assert main([command_name, "--data", str(tmp_path / "data")]) == 1
+    printed = "".join(capsys.readouterr())
+    assert "install the package chdb-core-lite, or set ASGISCOPE_COLLECTOR_STORE" in printed
+    assert missing_engine(StoreAddress.parse("clickhouse://host:8123/spans")) == ""
+
+
 def test_an_exported_trace_can_be_posted_again(
     site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +279,22 @@ def test_a_backup_is_restored_elsewhere(
     again = command("restore", "monday", *held)
     assert again.returncode == 1
     assert "is not empty, and restore overwrites nothing" in again.stderr
+
+
+def test_old_backups_are_removed_after_a_new_one(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--keep` counts complete backups; another folder beside them stays, and a failed backup removes nothing."""
+    backups = site.data / "backups"
+    (backups / "notes").mkdir(parents=True)
+    for name in ("first", "second"):
+        assert main(["backup", name, "--data", str(site.data)]) == 0
+    assert main(["backup", "second", "--keep", "1", "--data", str(site.data)]) == 1
+    assert {"first", "second"} <= {each.name for each in backups.iterdir()}
+    capsys.readouterr()
+    assert main(["backup", "third", "--keep", "2", "--data", str(site.data)]) == 0
+    assert {each.name for each in backups.iterdir()} == {"notes", "second", "third"}
+    assert f"removed {backups / 'first'}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["backup", "--keep", "0"])
 
 
 def test_a_holder_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

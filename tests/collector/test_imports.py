@@ -31,6 +31,16 @@ def test_check_with_a_bad_setting_imports_no_library_of_the_service(tmp_path: Pa
     assert imported & {*WEB, *SIGN_IN, *SENDING, *TRACING, "argon2", "limits", "chdb"} == set()
 
 
+def test_a_health_check_imports_no_library_of_the_service(tmp_path: Path) -> None:
+    """A container's engine runs it every half minute."""
+    code = "from asgiscope_collector.__main__ import main\nassert main(['health', '--port', '1']) == 1"
+    imported = modules_after(code, tmp_path)
+    assert (
+        imported & {*WEB, *SIGN_IN, *SENDING, *TRACING, "argon2", "limits", "chdb", "clickhouse_connect"}
+        == set()
+    )
+
+
 def test_optional_libraries_are_imported_only_when_configured(
     tmp_path: Path,
 ) -> None:
@@ -41,7 +51,7 @@ def test_optional_libraries_are_imported_only_when_configured(
 
 def test_usage_and_errors_name_every_command(tmp_path: Path) -> None:
     """Each command is known by its name, though only the one that is asked for is imported."""
-    known = "serve,check,prune,delete,export,rebuild,backup,restore,alerts,password"
+    known = "serve,check,prune,delete,export,rebuild,backup,restore,alerts,password,health"
     for arguments, printed in (
         (["check", "--bogus"], f"{{{known}}}"),
         (["--help"], f"{{{known}}}"),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from asgiscope_collector.cli.common import Subparsers, add_data, fail, say, settings_of
 from asgiscope_collector.cli.store import StoreUnavailableError, on_store
+from asgiscope_collector.store.backup import remove_old_backups
 
 
 def register(commands: Subparsers) -> None:
@@ -17,14 +18,32 @@ def register(commands: Subparsers) -> None:
     )
     add_data(parser)
     parser.add_argument("name", nargs="?", help="of the backup (the time, such as 20261121-140000)")
+    parser.add_argument(
+        "--keep", type=_count, metavar="N", help="afterwards remove all backups but the newest N"
+    )
     parser.set_defaults(run=run)
 
 
 def run(asked: argparse.Namespace) -> int:
     """Write the backup and print its folder."""
     name = asked.name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    settings = settings_of(asked)
     try:
-        say(on_store(settings_of(asked), "backup", name=name)["folder"])
+        say(on_store(settings, "backup", name=name)["folder"])
     except StoreUnavailableError as error:
         return fail(str(error))
+    if asked.keep is None:
+        return 0
+    try:
+        for folder in remove_old_backups(settings, asked.keep):
+            say(f"removed {folder}")
+    except OSError as error:
+        return fail(f"an old backup cannot be removed: {error}")
     return 0
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least 1: the newest backup stays")
+    return count

@@ -148,6 +148,10 @@ def _size(folder: Path) -> int:
 
 
 def _store(settings: Settings) -> list[dict[str, Any]]:
+    from asgiscope_collector.store.bootstrap import missing_engine  # noqa: PLC0415 - needs a valid configuration
+
+    if missing := missing_engine(settings.store_address):
+        return [Checked("store", Level.ERROR, missing).as_json()]
     if settings.store_address.embedded and not settings.engine_folder.is_dir():
         return [Checked("store", Level.OK, "does not exist yet: serve creates it").as_json()]
     from asgiscope_collector.cli.store import StoreUnavailableError, on_store  # noqa: PLC0415 - needs a valid configuration

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from asgiscope_collector import __version__
 from asgiscope_collector.cli.common import Subparsers, add_data, fail, raise_file_limit, settings_of
 from asgiscope_collector.settings import PREFIX, Settings, SettingsError
+from asgiscope_collector.store.bootstrap import missing_engine
 from asgiscope_collector.store.lock import FolderInUseError, FolderLock
 from asgiscope_collector.web.app import create_app
 
@@ -84,6 +85,7 @@ def serve(settings: Settings) -> int:
     try:
         raise_file_limit()
         _check_rules(settings.alerts)
+        _check_engine(settings)
         with FolderLock(settings.data):
             _use_temporary_folder(settings.data / "tmp")
             # The engine writes a copy of each schema that it decodes with to its working directory.
@@ -114,6 +116,16 @@ def _check_rules(path: str) -> None:
                 file.read(1)
         except OSError as error:
             raise SettingsError(f"{PREFIX}ALERTS: {path} cannot be read: {error.strerror}") from None
+
+
+def _check_engine(settings: Settings) -> None:
+    """Refuse to start without the embedded engine if the store is to be opened by it.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    if missing := missing_engine(settings.store_address):
+        raise SettingsError(missing)
 
 
 def _absolute(path: str) -> str:

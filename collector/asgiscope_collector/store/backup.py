@@ -39,6 +39,21 @@ def backup(engine: Engine, settings: Settings, name: str) -> Path:
     return folder
 
 
+def remove_old_backups(settings: Settings, keep: int) -> list[Path]:
+    """Remove all complete backups but the newest `keep`, and return their folders, the oldest first.
+
+    The age of a backup is that of its file `.backup`, which the engine writes last. Other folders stay.
+    """
+    marks = [mark for mark in settings.backups_folder.glob("*/.backup") if mark.is_file()]
+    oldest_first = sorted(marks, key=lambda mark: (mark.stat().st_mtime_ns, mark))
+    removed = [mark.parent for mark in oldest_first[: max(0, len(oldest_first) - keep)]]
+    for folder in removed:
+        # The mark goes first: what is removed only in part is no backup any more.
+        (folder / ".backup").unlink()
+        shutil.rmtree(folder)
+    return removed
+
+
 def restore(engine: Engine, settings: Settings, name: str) -> None:
     """Read a backup into an empty engine.
 

@@ -1,6 +1,7 @@
 """Clients of the store: the embedded engine, or a server's HTTP interface."""
 
 import importlib
+import importlib.util
 import os
 import re
 from functools import cache
@@ -13,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from asgiscope_collector.settings import Settings
+from asgiscope_collector.settings import PREFIX, Settings
 from asgiscope_collector.store.cluster import Cluster
 from asgiscope_collector.store_url import StoreAddress
 
@@ -80,6 +81,16 @@ def configure_embedded(settings: Settings) -> None:
     _configuration(settings).write_text(text, encoding="utf-8")
 
 
+def missing_engine(address: StoreAddress) -> str:
+    """Return why the embedded engine cannot be used if the address asks for it and it is not installed, else ''."""
+    if not address.embedded or importlib.util.find_spec("chdb") is not None:
+        return ""
+    return (
+        "the embedded engine is not installed: install the package chdb-core-lite, or set "
+        f"{PREFIX}STORE to the address of a ClickHouse server (clickhouse://user@host:8123/database)"
+    )
+
+
 def connect(settings: Settings) -> Client:
     """Return a client of the store, for one thread.
 
@@ -89,6 +100,8 @@ def connect(settings: Settings) -> Client:
     address = settings.store_address
     bounds = {"max_execution_time": settings.query_timeout, "max_memory_usage": settings.query_memory_bytes}
     if address.embedded:
+        if missing := missing_engine(address):
+            raise DatabaseError(missing)
         try:
             disable_signal_handlers()
             return clickhouse_connect.get_client(

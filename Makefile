@@ -8,10 +8,10 @@ DEMO_SECONDS ?=
 .DEFAULT_GOAL := demo
 STATIC := collector/asgiscope_collector/static/index.html
 
-.PHONY: help demo test test-long oracle unit e2e bench bench-peers fuzz soak suites compat fmt lint type ui build setup clean
+.PHONY: help demo test test-long oracle unit e2e bench bench-peers fuzz soak suites compat deploy-check fmt lint type ui build dist setup clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-13s %s\n", $$1, $$2 }'
 
 demo: setup $(STATIC) ## a shop with twelve problems, real traffic, and the page that finds them (DEMO_SECONDS=60 stops by itself)
 	@$(RUN) python deploy/demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
@@ -55,6 +55,11 @@ suites: setup ## the tests of Django, asgiref, Channels and REST framework, with
 compat: setup ## libraries, servers and versions that sites use, each for real
 	$(RUN) python -m tests.compat $(COMPAT)
 
+# Linters come from PyPI and npm, programs from Debian (nginx-light caddy prometheus systemd debootstrap): what is not
+# installed is "not run". DEPLOY names checks, as in `make deploy-check DEPLOY="nginx prometheus"`.
+deploy-check: setup $(STATIC) ## every file of deploy/ by its validator, and nginx, Caddy and the image's steps for real
+	$(RUN) python -m tests.deploy $(DEPLOY)
+
 fmt: setup ## format the code and apply safe fixes
 	$(RUN) ruff format . && $(RUN) ruff check --fix .
 
@@ -69,6 +74,8 @@ ui: setup ## build the page into the collector's package
 
 build: ui ## wheels and sdists into dist/
 	$(UV) build --all-packages
+
+dist: build ## the same, under the name that releases use
 
 setup: .tools/synced ## install uv and the Python packages into .tools/ and .venv/
 

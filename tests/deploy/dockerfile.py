@@ -124,12 +124,29 @@ def _step(stage: Stage, stages: dict[str, Stage], instruction: str, rest: str) -
 
 
 def _run_in(stage: Stage, command: str) -> None:
+    """Run a command in a stage, in namespaces of its own with /proc and /dev as a container's engine gives them."""
+    inside = f"cd {stage.folder} && {command}"
     with _registries(stage.root) as variables:
         run(
-            ["chroot", str(stage.root), "/bin/sh", "-c", f"cd {stage.folder} && {command}"],
+            contained(stage, ["/bin/sh", "-c", inside], user="0:0", read_only=False),
             env={**variables, **stage.environment, "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
             seconds=1800,
         )
+
+
+def contained(stage: Stage, command: list[str], *, user: str, read_only: bool) -> list[str]:
+    """Return a command that runs another in a stage, as PID 1, with /proc, /dev and a writable /data.
+
+    Processes of another user than root have no capabilities.
+    """
+    root = shlex.quote(str(stage.root))
+    data = f"mount --bind {root}/data {root}/data; mount -o remount,bind,ro {root}; " if read_only else ""
+    script = (
+        f"set -e; mount --bind {root} {root}; mount -t proc proc {root}/proc; mount --rbind /dev {root}/dev; {data}"
+        f"cd /; exec chroot --userspec={user} --groups= {root} {shlex.join(command)}"
+    )
+    unshare = program("unshare", "util-linux")
+    return [unshare, "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script]
 
 
 def _copy(stage: Stage, stages: dict[str, Stage], words: list[str]) -> None:

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.deploy.dockerfile import Stage, build, debian
-from tests.deploy.outcome import CheckFailedError, NotRunError, program, require
+from tests.deploy.dockerfile import Stage, build, contained, debian
+from tests.deploy.outcome import CheckFailedError, NotRunError, require
 from tests.servers import free_port
 
 MIB: Final = 1 << 20
@@ -72,10 +72,9 @@ def _start(stage: Stage, folder: Path, settings: dict[str, str], *, ready: bool)
     user, group = stage.user.split(":")
     require(user != "0", "the image runs as root")
     require(stage.ports == [4318, 4317], f"the image names ports {stage.ports}")
-    unshare = program("unshare", "util-linux")
     # Without tokens and a login it refuses to listen on all addresses.
     refused = subprocess.run(
-        _contained(unshare, stage, [*stage.entrypoint, *stage.command]),
+        _contained(stage, [*stage.entrypoint, *stage.command]),
         env=stage.environment | settings,
         capture_output=True,
         text=True,
@@ -86,7 +85,7 @@ def _start(stage: Stage, folder: Path, settings: dict[str, str], *, ready: bool)
     require("name a file of tokens" in refused.stderr, f"without tokens: {refused.stderr[-500:]}")
     if not ready:
         missing = subprocess.run(
-            _contained(unshare, stage, [*stage.entrypoint, *stage.command]),
+            _contained(stage, [*stage.entrypoint, *stage.command]),
             env={**stage.environment, "ASGISCOPE_COLLECTOR_HOST": "127.0.0.1"},
             capture_output=True,
             text=True,
@@ -102,7 +101,7 @@ def _start(stage: Stage, folder: Path, settings: dict[str, str], *, ready: bool)
     secrets.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("ingest_tokens", "0123456789abcdef0123456789abcdef\n"),
-        ("users", _user(unshare, stage)),
+        ("users", _user(stage)),
     ):
         (secrets / name).write_text(text)
         os.chown(secrets / name, int(user), int(group))
@@ -118,7 +117,7 @@ def _start(stage: Stage, folder: Path, settings: dict[str, str], *, ready: bool)
     health = [*stage.health, "--ready"] if ready else stage.health
     with log.open("wb") as output:
         running = subprocess.Popen(
-            _contained(unshare, stage, [*stage.entrypoint, *stage.command]),
+            _contained(stage, [*stage.entrypoint, *stage.command]),
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -127,7 +126,7 @@ def _start(stage: Stage, folder: Path, settings: dict[str, str], *, ready: bool)
         deadline = time.monotonic() + READY_SECONDS
         while True:
             asked = subprocess.run(
-                _contained(unshare, stage, health),
+                _contained(stage, health),
                 env=environment,
                 capture_output=True,
                 text=True,
@@ -156,10 +155,10 @@ def _start(stage: Stage, folder: Path, settings: dict[str, str], *, ready: bool)
     return f"user {user}, PID 1, read-only root, one volume: {after} by its health check, stops on SIGTERM"
 
 
-def _user(unshare: str, stage: Stage) -> str:
+def _user(stage: Stage) -> str:
     """Return a line for the file of users, as the image's own command prints it."""
     done = subprocess.run(
-        _contained(unshare, stage, [*stage.entrypoint, "password", "ann"]),
+        _contained(stage, [*stage.entrypoint, "password", "ann"]),
         env=stage.environment,
         input="correct horse battery staple\n",
         capture_output=True,
@@ -170,18 +169,10 @@ def _user(unshare: str, stage: Stage) -> str:
     return done.stdout
 
 
-def _contained(unshare: str, stage: Stage, command: list[str]) -> list[str]:
-    """Return a command that runs another in the stage: as its user, with a read-only root and a writable /data."""
-    root = shlex.quote(str(stage.root))
+def _contained(stage: Stage, command: list[str]) -> list[str]:
+    """Return a command that runs another in the image as a container's engine would."""
     inside = f"cd {stage.folder} && exec {shlex.join(command)}"
-    # Processes of another user than root have no capabilities after exec.
-    script = (
-        f"set -e; mount --bind {root} {root}; mount -t proc proc {root}/proc; "
-        f"mount --bind {root}/data {root}/data; mount --rbind /dev {root}/dev; "
-        f"mount -o remount,bind,ro {root}; cd /; "
-        f"exec chroot --userspec={stage.user} --groups= {root} /bin/sh -c {shlex.quote(inside)}"
-    )
-    return [unshare, "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script]
+    return contained(stage, ["/bin/sh", "-c", inside], user=stage.user, read_only=True)
 
 
 def _child_of(pid: int) -> int:

@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from tests.collector.conftest import Running
-from tests.collector.points import Meter
-from tests.collector.spans import PROTOBUF_HEADERS, Sender
+from tests.collector.points import CUMULATIVE, Meter
+from tests.collector.spans import PROTOBUF_HEADERS, SECOND, Sender
 
 Json = dict[str, Any]
 
@@ -145,3 +145,51 @@ def test_odd_buckets_leave_the_point_without_buckets() -> None:
     assert held.count == 3
     assert math.isnan(held.sum)
     assert not held.bucket_counts
+
+
+WIDE = (2**53 + 1, 2**63 - 1, -(2**63))
+"""Integers that doubles cannot tell from their neighbours."""
+
+
+@pytest.mark.parametrize("number", range(len(WIDE)))
+def test_integer_values_of_metrics_come_out_as_they_went_in(
+    running: Running, service: str, number: int
+) -> None:
+    """Of a gauge, and of sums of both temporalities; their sums and differences are exact, too."""
+    value, minute = WIDE[number], 60 * SECOND
+    now = time.time_ns() // minute * minute - 10 * minute
+    meter = Meter(service, scope="a.library")
+    meter.metric("gauge").gauge.data_points.add(time_unix_nano=now, as_int=value)
+    if value >= 0:
+        for past in (0, 1):
+            meter.number("delta", value, time_ns=now + past)
+        for past in (0, 1):  # a series that began in the range grew from 0
+            meter.number("total", value // 2 * past, temporality=CUMULATIVE, time_ns=now + past * minute)
+            meter.scope.metrics[-1].sum.data_points[0].start_time_unix_nano = now - minute
+    mixed = meter.metric("mixed").gauge
+    mixed.data_points.add(time_unix_nano=now, as_int=3)
+    mixed.data_points.add(time_unix_nano=now, as_double=0.5)
+    meter.metric("pair").gauge.data_points.add(time_unix_nano=now, as_int=3)
+    meter.scope.metrics[-1].gauge.data_points.add(time_unix_nano=now, as_int=4)
+    answer = running.http.post("/v1/metrics", content=meter.body(), headers=PROTOBUF_HEADERS)
+    assert answer.status_code == httpx.codes.OK
+    running.wait_for(lambda: running.collector.spool.size == 0)
+
+    def shown(name: str) -> list[Json]:
+        (series,) = running.get("/api/metrics/series", name=name, service=service, since="1h")["series"]
+        return list(series["points"])
+
+    (gauge,) = shown("gauge")
+    assert (gauge["value"], gauge["min"], gauge["max"]) == (value, value, value)
+    assert isinstance(gauge["value"], int)
+    if value >= 0:
+        assert [point["value"] for point in shown("delta")] == [2 * value]
+        assert [point["value"] for point in shown("total")] == [0, value // 2]
+    assert [point["value"] for point in shown("mixed")] == [1.75]
+    assert [point["value"] for point in shown("pair")] == [3.5]
+    (row,) = running.rows(
+        "SELECT IntValue AS exact, Value AS value FROM otel_metrics_gauge "
+        "WHERE ServiceName = {service:String} AND MetricName = 'gauge'",
+        service=service,
+    )
+    assert (row["exact"], row["value"]) == (value, float(value))

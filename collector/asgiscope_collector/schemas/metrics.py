@@ -34,13 +34,13 @@ class MetricPoint(BaseModel):
     """One step of a series. A value that the kind does not have, or that was not sent, is null."""
 
     time_ns: int
-    value: float | None = Field(
+    value: int | float | None = Field(
         description="of a gauge or a sum that may fall: the mean; of a sum that only grows: what it grew by; of a "
         "histogram or summary: the mean of what was observed"
     )
     count: int = Field(description="of a gauge or sum: points sent; else what was observed")
-    min: float | None = None
-    max: float | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None

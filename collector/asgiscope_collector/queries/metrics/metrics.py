@@ -32,6 +32,7 @@ _GROUPS: Final = 50
 _ROWS: Final = 50_000
 _NS: Final = 1_000_000_000
 _PER_DOUBLING: Final = 16
+_HALF: Final = 2**32
 _TEMPORALITIES: Final[dict[int, Temporality]] = {1: "delta", 2: "cumulative"}
 _LEVELS: Final = (0.50, 0.95, 0.99)
 
@@ -86,7 +87,19 @@ _EACH_SERIES: Final = (
     "toUnixTimestamp64Nano(StartTimeUnix) AS start, "
 )
 _NO_BOUNDS: Final = "[] AS bounds, "
-_SENT: Final = "count() AS count, sum(Value) AS sum, min(Value) AS min, max(Value) AS max"
+# If every value was sent as an integer, also the exact figures: a double holds 53 of 64 bits. They are summed in
+# halves, because the sum of integers of 64 bits may have more.
+_ARE_INTEGERS: Final = "count(IntValue) = count()"
+_SENT: Final = (
+    "count() AS count, sum(Value) AS sum, min(Value) AS min, max(Value) AS max, "
+    f"if({_ARE_INTEGERS}, sum(intDiv(IntValue, toInt64(4294967296))), NULL) AS exact_high, "
+    "sum(IntValue % toInt64(4294967296)) AS exact_low, min(IntValue) AS exact_min, max(IntValue) AS exact_max"
+)
+_SENT_LAST: Final = (
+    "count() AS count, argMax(Value, TimeUnix) AS sum, "
+    f"if({_ARE_INTEGERS}, intDiv(argMax(IntValue, TimeUnix), toInt64(4294967296)), NULL) AS exact_high, "
+    "argMax(IntValue, TimeUnix) % toInt64(4294967296) AS exact_low"
+)
 _OBSERVED: Final = (
     "sum(sent.Count) AS count, sum(sent.Sum) AS sum, min(sent.Min) AS min, max(sent.Max) AS max"
 )
@@ -95,7 +108,7 @@ _MAP: Final = "buckets_of(PositiveOffset, Scale, PositiveBucketCounts)"
 _MEASURES: Final = {
     ("gauge", False): _ONE_SERIES + _NO_BOUNDS + _SENT,
     ("sum", False): _ONE_SERIES + _NO_BOUNDS + _SENT,
-    ("sum", True): _EACH_SERIES + _NO_BOUNDS + "count() AS count, argMax(Value, TimeUnix) AS sum",
+    ("sum", True): _EACH_SERIES + _NO_BOUNDS + _SENT_LAST,
     ("histogram", False): (
         _ONE_SERIES + "ExplicitBounds AS bounds, sumForEach(BucketCounts) AS counts, " + _OBSERVED
     ),
@@ -118,7 +131,8 @@ class Step:
     """The observations in a step, or those of a cumulative series so far."""
 
     count: int = 0
-    sum: float = 0.0
+    sum: float = 0
+    """An int, as `min` and `max`, if every value was sent as one: Python's have as many digits as it takes."""
     min: float | None = None
     max: float | None = None
     buckets: dict[tuple[float, float], int] = field(default_factory=dict)
@@ -251,6 +265,9 @@ def _step(row: dict[str, Any]) -> Step:
     elif "map" in row:
         buckets = {(_edge(index), _edge(index + 1)): count for index, count in row["map"].items()}
         buckets[0.0, 0.0] = row["zeros"]
+    if row.get("exact_high") is not None:
+        exact = (row["exact_high"] * _HALF) + row["exact_low"]
+        return Step(row["count"], exact, row.get("exact_min"), row.get("exact_max"))
     # Minimum and maximum are 0 if they were not sent.
     sent = row.get("min") or row.get("max") or not row["sum"]
     return Step(
@@ -266,7 +283,7 @@ def _point(time: int, step: Step, *, grown: bool) -> MetricPoint:
     values = [quantile(step, level) for level in _LEVELS]
     return MetricPoint(
         time_ns=time * _NS,
-        value=_finite(step.sum if grown else step.sum / step.count),
+        value=_finite(step.sum if grown else _mean(step)),
         count=step.count,
         min=_finite(step.min),
         max=_finite(step.max),
@@ -274,6 +291,13 @@ def _point(time: int, step: Step, *, grown: bool) -> MetricPoint:
         p95=values[1],
         p99=values[2],
     )
+
+
+def _mean(step: Step) -> float:
+    """Return the mean of a step's observations; an int if it is one of integers."""
+    if isinstance(step.sum, int) and step.sum % step.count == 0:
+        return step.sum // step.count
+    return step.sum / step.count
 
 
 def quantile(step: Step, level: float) -> float | None:

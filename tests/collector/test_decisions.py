@@ -4,9 +4,12 @@ import time
 
 import httpx
 import pytest
+from asgiscope_collector.queries.alerts.conditions import QUERIES
 
 from tests.collector.conftest import Json, Running
-from tests.collector.spans import MS, Sender
+from tests.collector.spans import MS, SECOND, Sender
+
+HOUR = 3600 * SECOND
 
 
 def a_finding(running: Running, sender: Sender) -> str:
@@ -115,3 +118,63 @@ def test_another_sites_page_changes_nothing(running: Running, headers: dict[str,
     answer = running.http.post(f"/api/findings/{'0' * 16}/state", content=b'{"state": "open"}', headers=sent)
     assert answer.status_code == status
     assert answer.json()["hint"]
+
+
+def test_finding_of_a_clock_ahead_regresses_by_what_came_after_its_resolution(
+    running: Running, sender: Sender
+) -> None:
+    """Not by what came before it with a later time; in the list, by filter and in the detail."""
+
+    def occur(ahead_ns: int) -> None:
+        start_ns = time.time_ns() + ahead_ns
+        sender.stall(
+            sender.request("GET", "/", start_ns=start_ns),
+            blocked_ns=5 * MS,
+            start_ns=start_ns,
+            function="slow",
+        )
+        running.send(sender)
+
+    until = time.time_ns() + 6 * HOUR
+    occur(3 * HOUR)
+    occur(-60 * SECOND)
+    (found,) = running.findings(service=sender.service, until=until)
+    decide(running, found["id"], state="resolved")
+    ranges: tuple[Json, ...] = ({"since": "1h"}, {"since": "24h", "until": until})
+    for asked in ranges:
+        assert (state(running, sender, **asked) or {})["state"] == "resolved"
+        assert state(running, sender, state="regressed", **asked) is None
+    occur(3 * HOUR)
+    for asked in ranges:
+        assert (state(running, sender, state="regressed", **asked) or {})["state"] == "regressed"
+    detail = running.get(f"/api/findings/{found['id']}", since="1h", until=until)
+    assert detail["state"]["state"] == "regressed"
+
+
+def test_alert_on_a_regression_waits_for_what_came_after_the_resolution(
+    running: Running, sender: Sender
+) -> None:
+    """Also when the sender's time has come at last."""
+    start_ns = time.time_ns() + 3 * HOUR
+    sender.stall(sender.request("GET", "/", start_ns=start_ns), blocked_ns=5 * MS, start_ns=start_ns)
+    running.send(sender)
+    (found,) = running.findings(service=sender.service, until=start_ns + HOUR)
+    decide(running, found["id"], state="resolved")
+
+    def fires() -> bool:
+        ends = [(start_ns + minute * 60 * SECOND) // SECOND for minute in range(1, 5)]
+        rows = running.rows(
+            QUERIES["finding_regressed"],
+            **dict.fromkeys(("environment", "route", "call_site"), ""),
+            service=sender.service,
+            ends=ends,
+            window=600,
+            first=ends[0] - 3600,
+            last=ends[-1] + 60,
+        )
+        return bool(rows)
+
+    assert not fires()
+    sender.stall(sender.request("GET", "/", start_ns=start_ns), blocked_ns=5 * MS, start_ns=start_ns + SECOND)
+    running.send(sender)
+    assert fires()

@@ -152,13 +152,25 @@ FROM
 ) AS seen
 INNER JOIN
 (
-    SELECT
-        FindingId AS finding,
-        argMax(State, DecidedAt) AS state,
-        max(toUnixTimestamp64Nano(asgiscope_decisions.DecidedAt)) AS decided_ns
-    FROM asgiscope_decisions
-    GROUP BY finding
-    HAVING state = 'resolved'
+    SELECT finding, decided_ns
+    FROM
+    (
+        SELECT
+            FindingId AS finding,
+            argMax(State, DecidedAt) AS state,
+            max(toUnixTimestamp64Nano(asgiscope_decisions.DecidedAt)) AS decided_ns
+        FROM asgiscope_decisions
+        GROUP BY finding
+        HAVING state = 'resolved'
+    ) AS resolved
+    LEFT JOIN
+    (
+        SELECT FindingId AS finding, toUnixTimestamp64Nano(max(LastCorrected)) AS seen_ns
+        FROM asgiscope_finding_days
+        WHERE FindingId IN (SELECT FindingId FROM asgiscope_decisions)
+        GROUP BY finding
+    ) AS days USING (finding)
+    WHERE seen_ns = 0 OR seen_ns > decided_ns
 ) AS decided ON decided.finding = seen.finding
 ARRAY JOIN arrayFilter(
     end -> arrayExists(

@@ -66,9 +66,10 @@ IN_STATES: Final = """
         indexOf({decided:Array(String)}, FindingId) = 0, 'open',
         {verdicts:Array(String)}[indexOf({decided:Array(String)}, FindingId)] != 'resolved',
         {verdicts:Array(String)}[indexOf({decided:Array(String)}, FindingId)],
-        greatest(
-            toUnixTimestamp64Nano(max(LastSeen)),
-            {seen_ns:Array(Int64)}[indexOf({decided:Array(String)}, FindingId)]
+        if(
+            {seen_ns:Array(Int64)}[indexOf({decided:Array(String)}, FindingId)] != 0,
+            {seen_ns:Array(Int64)}[indexOf({decided:Array(String)}, FindingId)],
+            toUnixTimestamp64Nano(max(LastSeen))
         ) > {decided_ns:Array(Int64)}[indexOf({decided:Array(String)}, FindingId)], 'regressed',
         'resolved'
     ))

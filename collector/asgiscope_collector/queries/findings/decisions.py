@@ -27,7 +27,7 @@ GROUP BY FindingId
 """
 
 _SEEN: Final = """
-SELECT FindingId AS id, toUnixTimestamp64Nano(max(LastSeen)) AS seen_ns
+SELECT FindingId AS id, toUnixTimestamp64Nano(max(LastCorrected)) AS seen_ns
 FROM asgiscope_finding_days
 WHERE FindingId IN {ids:Array(String)}
 GROUP BY FindingId
@@ -110,7 +110,7 @@ def state_of(decided: Verdict | None, last_ns: int) -> FindingState:
     if decided is None:
         return FindingState(state=State.OPEN, reason="", by="", at=None)
     state = decided.verdict
-    if state == State.RESOLVED and max(last_ns, decided.seen_ns) > decided.at_ns:
+    if state == State.RESOLVED and (decided.seen_ns or last_ns) > decided.at_ns:
         state = State.REGRESSED
     return FindingState(state=state, reason=decided.reason, by=decided.by, at=rfc3339(decided.at_ns))
 

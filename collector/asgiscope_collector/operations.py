@@ -74,7 +74,7 @@ def rebuild(
     whole = datetime.now(UTC).date() - timedelta(days=context.settings.retention_days - 1)
     first = max(whole, date.fromisoformat(since)) if since else whole
     last = date.fromisoformat(until) if until else date.max
-    told = []
+    results = []
     with context.paused():
         for day, spans, counted in counts(context.engine):
             if not first <= day <= last:
@@ -83,8 +83,8 @@ def rebuild(
             if wanted and not dry_run:
                 rebuild_day(context.engine, day)
             done = "agrees" if not wanted else "differs" if dry_run else "rebuilt"
-            told.append({"day": day.isoformat(), "spans": spans, "counted": counted, "done": done})
-    return told
+            results.append({"day": day.isoformat(), "spans": spans, "counted": counted, "done": done})
+    return results
 
 
 def delete(

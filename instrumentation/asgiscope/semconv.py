@@ -299,10 +299,10 @@ too; absent where that is all of them.
 """
 IDLE_NS: Final = "asgiref.wait_idle_ns"
 """int: the part of the queue wait in which no call held the thread. wait = sum of overlaps + idle,
-but for a wait behind more than 512 calls, of which the first and the last are told apart."""
+but for a wait behind more than 512 calls, of which the first and the last are listed separately."""
 WAIT_STARVED_NS: Final = "asgiref.wait_starved_ns"
 """int, where not 0: the part of the queue wait in which the thread that had to serve it was ready to run and did
-not. That is nobody's fault: the wait is a finding only if what is left of it would be one."""
+not. No call is the cause of that: the wait is a finding only if the rest of it would be one."""
 WAIT_STARVED_OF: Final = "asgiref.wait_starved_of"
 """A `Starvation`, beside it: what that thread was starved of, for the most part."""
 RUN_THREAD_ID: Final = "asgiref.run.thread.id"
@@ -472,7 +472,7 @@ AWAITED: Final = "asgiscope.awaited"
 AWAITED_THREAD_ID: Final = "asgiscope.awaited.thread.id"
 AWAITED_THREAD_NAME: Final = "asgiscope.awaited.thread.name"
 """int, str: the thread that had to act for the wait to end (joined, running the future, holding the lock).
-Absent where nobody can know it.
+Absent if that cannot be known.
 """
 AWAITED_SITE: Final = "asgiscope.awaited.code"
 """str: where that thread was: `function (file:line)`; for native code the function alone."""

@@ -34,7 +34,7 @@ class Reason(StrEnum):
     STARVED = "the thread was ready to run and did not get the interpreter or a processor"
     EXPECTED = "the main thread, or a plain thread outside any request, is there to wait"
     FEW = "no call site made as many bridge calls as the threshold"
-    UNEXPLAINED = "nobody is known to have held a connection"
+    UNEXPLAINED = "no holder of a connection is known"
 
 
 class Verdict(NamedTuple):

@@ -1,23 +1,25 @@
-"""Blocked or starved: what the system says of a loop that did not run.
+"""Blocked or starved: decide from the system's counters why a loop did not run.
 
-A loop is blocked by what runs, or waits, on its thread. It is starved where it was ready to run and got no
-interpreter (another thread had the GIL), no processor, or the whole process did not run. Nothing on its stack is
-to blame for that: the two are told apart by what the system counts, not by the stack.
+A loop is blocked by what runs, or waits, on its thread. It is starved if it was ready to run and got no
+interpreter (another thread had the GIL), no processor, or the whole process did not run. Then its stack is
+not the cause: the counters decide between the two, not the stack.
 
-- The thread's own processor time: what it used, it was not starved of.
+- The thread's own processor time: it was not starved during the time it used.
 - The scheduler's delay (Linux): how long it was ready and waited for a processor. From Linux 6.12 on it can
-  hold a whole sleep: a thread that went to sleep may stay queued for a while, and if it is moved to another
-  processor meanwhile, its delay counts until it wakes up. So what the thread is known to have slept is no delay.
-- The thread's state (Linux): one that was asleep at two looks and used no processor time between slept all along.
-- Its time slices (Linux): a thread that waits for the GIL wakes up every switch interval to ask for it, one
+  include a whole sleep: a thread that goes to sleep may stay queued for a while, and if it is moved to
+  another processor meanwhile, its delay counts until it wakes up. So time that the thread is known to have
+  slept is not counted as delay.
+- The thread's state (Linux): if it was asleep at two checks and used no processor time in between, it slept
+  all the time.
+- Its time slices (Linux): a thread that waits for the GIL wakes up every switch interval to ask for it; one
   that waits for a lock, a socket or a sleep does not wake up at all.
-- The process's processor time: whether other threads were computing meanwhile.
-- The watchdog's own sleeps: one that overslept had no interpreter or no processor itself. How often it woke up
-  meanwhile tells which.
+- The process's processor time: whether other threads computed meanwhile.
+- The watchdog's own sleeps: if it overslept, it had no interpreter or no processor itself. How often it woke
+  up meanwhile shows which.
 
-Pure but for `ThreadMeter` and `Oversleep`. Overhead model: two clocks a look, a small file of /proc each time
-a loop is asked to answer, and another (20 us) at each look until it does.
-Known limitations: without /proc (not Linux) processor time and the watchdog's sleeps are all there is; time in
+Pure except for `ThreadMeter` and `Oversleep`. Overhead model: two clocks per check, a small file of /proc
+each time a callback is scheduled on the loop, and another (20 us) at each check until it has run. Known
+limitations: without /proc (not Linux) only processor time and the watchdog's sleeps are available; time in
 which the thread waited for its own pages to come back from swap counts as blocked.
 """
 

@@ -216,8 +216,8 @@ class LoopWatch:
         # Seen at work now and then, between samples in which it was ready to run and did not get to: no work of its
         # own is a stall.
         looks = len(taken) + self.empty_samples
-        seldom = known and working * length < self.threshold * looks and cpu < self.threshold
-        if starved is not None or (working and not seldom):
+        rarely_seen = known and working * length < self.threshold * looks and cpu < self.threshold
+        if starved is not None or (working and not rarely_seen):
             return starved
         if working:
             return Starvation.UNKNOWN

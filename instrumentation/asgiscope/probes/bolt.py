@@ -1,13 +1,13 @@
-"""django-bolt's own handlers: requests that its Rust server hands to Python without any ASGI handler.
+"""django-bolt's own handlers: requests that its Rust server passes to Python without any ASGI handler.
 
-Owns: `BoltAPI._dispatch` and `BoltAPI._dispatch_sync` of `django_bolt.api`, wrapped once it is imported: what its
-server calls for each request is bound to them when the server starts. The first runs on a worker's event loop,
-which is watched from the first request on; the second runs handlers that never suspend, inline on that loop or on a
-thread. What is mounted (the admin, an ASGI application) goes through Django's handler and is seen there.
+Owns: `BoltAPI._dispatch` and `BoltAPI._dispatch_sync` of `django_bolt.api`, wrapped once it is imported: its
+server binds them when it starts. The first runs on a worker's event loop, which is watched from the first
+request on; the second runs handlers that never suspend, inline on that loop or on a thread. Mounted
+applications (the admin, an ASGI application) use Django's handler and are recorded there.
 
-Overhead model: what `handler` costs, and a look at the loop.
-Known limitation: a request ends with its handler: what Rust sends after it (streams) is not timed, and what waited
-in Rust before it (accept delay) is not known. WebSocket handlers have no route.
+Overhead model: the cost of `handler`, and a look at the loop. Known limitation: a request ends with its
+handler: what Rust sends after it (streams) is not timed, and the wait in Rust before it (accept delay) is
+unknown. WebSocket handlers have no route.
 """
 
 import asyncio

@@ -1,15 +1,14 @@
-"""Channels: which route a WebSocket is of, and its messages as units of work.
+"""Channels: the route of a WebSocket, and its messages as units of work.
 
 Owns: `ProtocolTypeRouter.__call__` and `URLRouter.__call__` of `channels.routing`, `await_many_dispatch` of
-`channels.consumer`, wrapped once they are imported; the bridge of `SyncConsumer.dispatch` is only looked at: its
-calls are named by the method that handles the message. A router keeps to itself which of its patterns matched, so
-they are asked once more; those of nested routers make one route, as Django's do. A WebSocket lasts long: it has no
-span, and what its consumer does is in traces of its own.
+`channels.consumer`, wrapped once they are imported; the bridge of `SyncConsumer.dispatch` is only observed:
+its calls are named after the method that handles the message. A router does not expose which of its patterns
+matched, so they are matched again; the patterns of nested routers form one route, like Django's. A WebSocket
+lasts long: it has no span, and its consumer's work is in separate traces.
 
-Overhead model: for each connection an object, a context variable, and the patterns matched twice; for a message an
-object and a dictionary's entry while it is handled.
-Known limitation: a consumer that is served by other means than these routers has no route, and its messages are not
-counted.
+Overhead model: for each connection an object, a context variable, and the patterns matched twice; for a
+message an object and a dictionary entry while it is handled. Known limitation: a consumer that is served by
+other means than these routers has no route, and its messages are not counted.
 """
 
 import functools

@@ -1,16 +1,16 @@
-"""psycopg's connection pools: waits for a connection, and who has those that there are.
+"""psycopg's connection pools: waits for a connection, and the holders of connections.
 
-Owns: `getconn` and `putconn` of `psycopg_pool.ConnectionPool` and of `AsyncConnectionPool`, wrapped when the first
-connection from such a pool is asked for: importing the package would cost every site.
+Owns: `getconn` and `putconn` of `psycopg_pool.ConnectionPool` and of `AsyncConnectionPool`, wrapped when the
+first connection from such a pool is requested: importing the package would cost every site.
 
-A thread that waits in `ConnectionPool.getconn` is an operation, which blocks a loop that runs there; a task that
-waits in `AsyncConnectionPool.getconn` blocks nobody. Where every connection is in use, the wait is a finding, also
-while it lasts (see `ongoing`).
+A thread that waits in `ConnectionPool.getconn` is an operation, which blocks a loop that runs there; a task
+that waits in `AsyncConnectionPool.getconn` blocks no thread. If all connections are in use, the wait is a
+finding, also while it lasts (see event_loop/ongoing.py).
 
-Overhead model: for each connection taken two records and a look at up to 40 frames for the line that asks; at the
-pool's statistics, which it counts at any rate.
-Known limitations: who took a connection before the pool was watched is not known; a pool whose connections are in
-use at the first look is taken to be as large as its `max_size`.
+Overhead model: for each connection taken two records and a look at up to 40 frames for the requesting line;
+and at the pool's statistics, which the pool counts anyway. Known limitations: holders from before the pool
+was watched are unknown; a pool whose connections are in use at the first look is assumed to be as large as
+its `max_size`.
 """
 
 import asyncio

@@ -1,26 +1,26 @@
-"""The process's end by a signal, which the interpreter's exit functions never see.
+"""The end of the process by a signal, which bypasses the interpreter's exit functions.
 
-Owns: `signal.raise_signal`. A server that has shut down in good order because of SIGTERM may send itself the signal
-again with the default action restored, so that its parent sees what ended it (uvicorn does): the process is gone
-within that call, and with it whatever had not been sent.
+Owns: `signal.raise_signal`. After an orderly shutdown because of SIGTERM, a server may send itself the signal
+again with the default action restored, so that its parent sees what ended it (uvicorn does): the process ends
+within that call, with everything that had not been sent.
 
-Owns: `django.core.servers.basehttp.run`, which serves under `manage.py runserver`. Without its reloader it has no
-handler for SIGTERM at all; while it serves, it gets one that sends what there is and then ends as before. Only
-there: its main thread does nothing but wait for connections, so that the handler runs at once, which elsewhere
-nobody can promise.
+Owns: `django.core.servers.basehttp.run`, which serves under `manage.py runserver`. Without its reloader it
+has no handler for SIGTERM; while it serves, it gets one that sends the remaining records and then ends as
+before. Only there: its main thread just waits for connections, so that the handler runs at once, which is not
+guaranteed elsewhere.
 
-Owns: `django.utils.autoreload.restart_with_reloader`, in which the reloader of `manage.py runserver` waits for the
-child that serves. Told to end, it kills that child (`subprocess.run` does). While it waits, `subprocess.Popen.kill`
-sends a SIGTERM first, which the child has a handler for, and kills what has not ended in the time that an exit may
-take. A reload is no kill: the child ends itself.
+Owns: `django.utils.autoreload.restart_with_reloader`, in which the reloader of `manage.py runserver` waits
+for the child that serves. When asked to end, it kills that child (`subprocess.run` does). While it waits,
+`subprocess.Popen.kill` first sends a SIGTERM, for which the child has a handler, and kills only a child that
+has not ended in the time that an exit may take. A reload does not kill: the child ends itself.
 
-Owns: what a child of `multiprocessing` does at its end, by `multiprocessing.util`: a forked one skips the
-interpreter's exit functions.
+Owns: the end of a child of `multiprocessing`, by `multiprocessing.util`: a forked one skips the interpreter's
+exit functions.
 
-Overhead model: none before the end.
-Known limitations: any other process without a handler for SIGTERM is ended from outside, and what it recorded since
-the last sending is lost with it; so is what a process recorded that is killed, as runserver's is where the reloader
-itself does not load asgiscope (`instrument()` in asgi.py instead of the app in INSTALLED_APPS).
+Overhead model: none before the end. Known limitations: any other process without a handler for SIGTERM is
+ended from outside, and loses what it recorded since the last sending; so does a process that is killed, as
+runserver's is if the reloader itself does not load asgiscope (`instrument()` in asgi.py instead of the app in
+INSTALLED_APPS).
 """
 
 import functools

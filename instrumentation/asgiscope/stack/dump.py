@@ -99,13 +99,13 @@ def threads() -> list[str]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     main = threading.main_thread().ident
     current = sorted(sys._current_frames().items(), key=lambda item: (item[0] != main, item[0]))  # noqa: SLF001
-    told = []
+    parts = []
     for ident, frame in current:
         name = names.get(ident, "")
         if name.startswith(_OWN_THREADS):
             continue
-        told.append(f"Thread {name or '(not of Python)'} ({ident})\n{_render(_outwards(frame))}")
-    return _bounded(told, MAX_THREADS, "threads")
+        parts.append(f"Thread {name or '(not of Python)'} ({ident})\n{_render(_outwards(frame))}")
+    return _bounded(parts, MAX_THREADS, "threads")
 
 
 def _outwards(frame: FrameType | None) -> list[Frame]:
@@ -131,15 +131,15 @@ def tasks(found: "list[asyncio.Task[Any]]") -> list[str]:
             if not call_site.is_internal(frame.f_code)
         ]
         alike.setdefault(_render(frames), []).append(task.get_name())
-    told = []
+    parts = []
     for text, names in sorted(alike.items(), key=lambda item: -len(item[1])):
         named = ", ".join(sorted(names)[:_NAMED])
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        told.append(f"Task {named}{more}\n{text}")
-    return _bounded(told, MAX_TASKS, "groups of tasks")
+        parts.append(f"Task {named}{more}\n{text}")
+    return _bounded(parts, MAX_TASKS, "groups of tasks")
 
 
-def _bounded(told: list[str], most: int, what: str) -> list[str]:
-    if len(told) <= most:
-        return told
-    return [*told[: most - 1], f"... and {len(told) - most + 1} more {what}"]
+def _bounded(parts: list[str], most: int, what: str) -> list[str]:
+    if len(parts) <= most:
+        return parts
+    return [*parts[: most - 1], f"... and {len(parts) - most + 1} more {what}"]

@@ -106,10 +106,10 @@ class AlertStates:
             if before is None and not each.held:
                 continue
             service = (each.labels.get("service", ""), each.labels.get("environment", ""))
-            heard = self.last_seen.get(service)
+            seen = self.last_seen.get(service)
             after, change = evaluate(
                 before.held if before else AlertStatus(),
-                Series(each.held, heard.last_ns if heard else 0, self.receiving_since_ns),
+                Series(each.held, seen.last_ns if seen else 0, self.receiving_since_ns),
                 now_ns=now_ns,
                 hold_ns=rule.hold,
                 keep_firing_ns=keep_firing_ns,

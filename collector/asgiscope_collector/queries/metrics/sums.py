@@ -48,8 +48,8 @@ class Sums:
     @property
     def overhead_ns(self) -> int:
         """Time that requests lost to hops; if asgiscope did not send it, an estimate limited by their durations."""
-        told = self["overhead_ns"]
-        return told or min(self["wait_ns"] + self["resume_ns"], self["duration_ns"])
+        stored = self["overhead_ns"]
+        return stored or min(self["wait_ns"] + self["resume_ns"], self["duration_ns"])
 
     def quantile(self, level: float) -> int:
         """Return the quantile of durations at `level`, in ns."""

@@ -134,12 +134,12 @@ def _at_most(count: int, total: int, share: float) -> float:
 
 def _tail(count: int, total: int, share: float) -> float:
     """Return the probability of at most `count`, for a `count` below the expectation: the terms decrease."""
-    term, told = _exactly(count, total, share), 0.0
-    while count >= 0 and term > told * _NEGLIGIBLE:
-        told += term
+    term, tail = _exactly(count, total, share), 0.0
+    while count >= 0 and term > tail * _NEGLIGIBLE:
+        tail += term
         term *= count / (total - count + 1) * (1 - share) / share
         count -= 1
-    return told
+    return tail
 
 
 def _at_least(count: int, total: int, share: float) -> float:

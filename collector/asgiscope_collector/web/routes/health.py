@@ -32,5 +32,5 @@ async def readyz(request: Request) -> JSONResponse:
 @router.get("/api/status")
 async def status(request: Request) -> Status:
     """Return the collector's status: what it accepts and stores, and how much space is left."""
-    told: Status = await request.app.state.collector.status()
-    return told
+    found: Status = await request.app.state.collector.status()
+    return found

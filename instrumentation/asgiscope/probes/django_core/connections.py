@@ -1,19 +1,19 @@
-"""Database connections: being opened, their age, and those left open behind a thread or in an idle worker.
+"""Database connections: opening, age, and those left open in an ended thread or in an idle worker.
 
-Owns: `BaseDatabaseWrapper.connect`. A connection is never touched from another thread than its own: the look at
-those left behind reads whether Django's wrapper still holds one, and nothing of the connection.
+Owns: `BaseDatabaseWrapper.connect`. A connection is never touched from another thread than its own: the check
+reads whether Django's wrapper still holds a connection, and nothing of the connection.
 
-Under ASGI, each request's synchronous code has a thread that ends with the request. With `CONN_MAX_AGE` above 0
-its connection stays open, and since Django's wrapper is part of a reference cycle, until the garbage collector
-comes by: a database then runs out of connections that nobody uses. At the end of a request Django closes the
-connections of the request's own thread only: one that was opened in a worker of a pool (`asyncio.to_thread`) stays
-open while the worker has nothing to do, as many as there are workers. Where `CONN_MAX_AGE` allows a connection to
-stay, nothing is said until that has passed.
+Under ASGI, each request's synchronous code has a thread that ends with the request. With `CONN_MAX_AGE` above
+0 its connection stays open until the garbage collector runs, because Django's wrapper is part of a reference
+cycle: the database then runs out of connections although none is used. At the end of a request Django closes
+only the connections of the request's own thread: one that was opened in a worker of a pool
+(`asyncio.to_thread`) stays open while the worker is idle, up to one per worker. If `CONN_MAX_AGE` allows a
+connection to stay, nothing is reported until that has passed.
 
-Overhead model: a few attribute writes and a walk up the stack for each connection that is opened, of which a list
-of code and instructions is kept; frames are made of it when somebody asks. A dictionary look-up for each statement
-in a sampled trace; the look, every two seconds, walks the connections there are.
-Known limitation: whose thread was not started by `threading` (a foreign one) is taken to be alive.
+Overhead model: a few attribute writes and a walk up the stack for each opened connection, of which a list of
+code and instructions is kept; frames are built on demand. A dictionary look-up for each statement in a
+sampled trace; the check, every two seconds, walks the open connections. Known limitation: a thread that was
+not started by `threading` (a foreign one) counts as alive.
 """
 
 import functools
@@ -52,13 +52,13 @@ class _Opened:
         "at",
         "ident",
         "idle_since",
+        "is_reported",
         "name",
         "role",
         "route",
         "site",
         "system",
         "thread",
-        "told",
         "wrapper",
     )
 
@@ -73,7 +73,7 @@ class _Opened:
         self.alias: str = wrapper.alias
         self.system: str = SYSTEMS.get(wrapper.vendor, wrapper.vendor)
         self.route = ""
-        self.told = False
+        self.is_reported = False
         self.idle_since = 0
         """Since when its thread has been idle; 0 if it is busy."""
         self.site: Frame | None = None
@@ -126,7 +126,7 @@ class Connections:
         self.pools = pools
         self._opened: dict[int, _Opened] = {}  # by id of Django's wrapper; single operations need no lock
         self._next = 0
-        self._seldom = RateLimiter(recorder.clock)
+        self._limiter = RateLimiter(recorder.clock)
 
     def age_ns(self, wrapper: object) -> int:
         """Return how long the connection of a wrapper has been open, in ns; 0 if unknown."""
@@ -145,8 +145,8 @@ class Connections:
         known = list(self._opened.copy().values())
         left = [opened for opened in known if opened.is_left()]
         for opened in left:
-            if not opened.told:
-                opened.told = True
+            if not opened.is_reported:
+                opened.is_reported = True
                 count = {sc.DB_CONNECTIONS_LEFT: len(left)}
                 self._report(opened, now, sc.FindingKind.CONNECTION_LEFT, sc.SPAN_CONNECTION_LEFT, count)
         self._look_at_workers(known, now)
@@ -168,8 +168,8 @@ class Connections:
                 opened.idle_since = now
         for opened in idle:
             site = opened.call_site()
-            if not opened.told and self._seldom.take(site.key if site is not None else opened.alias):
-                opened.told = True
+            if not opened.is_reported and self._limiter.take(site.key if site is not None else opened.alias):
+                opened.is_reported = True
                 count = {sc.DB_CONNECTIONS_IDLE: len(idle)}
                 self._report(opened, now, sc.FindingKind.CONNECTION_IDLE, sc.SPAN_CONNECTION_IDLE, count)
 

@@ -1,16 +1,17 @@
-"""Django's responses: where those that stream were made, when an answer has left, and clients that left before it.
+"""Django's responses: where streaming ones were created, when they were sent, and disconnects before that.
 
 Owns: `StreamingHttpResponse.__init__` (and so `FileResponse`), `ASGIHandler.send_response` and
-`ASGIHandler.listen_for_disconnect`. From the answer's end, or the client's, nobody waits for the request: what
-Django does then (`response.close`, `request_finished`, a view that runs on in its thread) delays nobody. That
-Django reads a synchronous iterator whole is seen at the bridge; by then nothing tells the view that made the
-response.
+`ASGIHandler.listen_for_disconnect`. After the response or a disconnect nothing waits for the request:
+Django's later work (`response.close`, `request_finished`, a view that continues in its thread) delays
+nothing. The bridge records that Django reads a whole synchronous iterator, but then the view that created the
+response is no longer on the stack.
 
-A trace that is not sampled becomes so where its request streams a synchronous iterator, once a minute for each
-route: the finding is known at any rate, and nothing is asked of other requests for it.
+A trace that is not sampled becomes sampled if its request streams a synchronous iterator, once a minute per
+route: this keeps the finding without a cost for other requests.
 
-Overhead model: two coroutines around Django's own and a clock reading for each response; for one that streams a
-look at the few frames up to the application's, and up the whole stack where none is near and the trace is sent.
+Overhead model: two coroutines around Django's own and a clock reading for each response; for a streaming one
+a look at the few frames up to the application's, and up the whole stack if there is none nearby and the trace
+is sent.
 """
 
 import asyncio

@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from asgiscope import semconv as sc
 from asgiscope.semconv import FindingKind
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collector.conftest import Json, Running
 from tests.collector.spans import MS, SECOND, Sender, Sent
@@ -71,6 +73,47 @@ def test_what_waits_and_on_what(running: Running, sender: Sender) -> None:
     assert [each["since_ns"] for each in running.get("/api/live/now", service=sender.service)["waiting"]] == [
         now - 10 * SECOND
     ]
+
+
+def reported_request(sender: Sender, route: str, start_ns: int, seconds: int, **more: Any) -> Sent:
+    """Add a report on a request in flight, or its end."""
+    return sender.span(
+        f"GET {route}",
+        kind=Span.SPAN_KIND_SERVER,
+        start_ns=start_ns,
+        duration_ns=seconds * SECOND,
+        route=route,
+        **more,
+    )
+
+
+def test_a_request_that_awaits_is_shown_though_it_is_no_finding(running: Running, sender: Sender) -> None:
+    """With the line that it awaits, by its newest report, until it ends; requests around a finding are not."""
+    start = time.time_ns() - 70 * SECOND
+    about = {
+        sc.ONGOING: True,
+        sc.ONGOING_STATE: "awaiting",
+        sc.HTTP_ROUTE: "/poll/",
+        sc.USER_OBJECT: "shop.views.poll",
+        sc.CODE_FUNCTION: "poll",
+        sc.CODE_FILE: "shop/views.py",
+        sc.CODE_LINE: 12,
+    }
+    sent: Sent | None = None
+    for seconds in (60, 30, 40):
+        sent = reported_request(sender, "/poll/", start, seconds, same_as=sent, attributes=about)
+    around = {sc.ONGOING: True, sc.ONGOING_STATE: "in_flight"}
+    reported_request(sender, "/around/", start, 60, attributes=around)
+    running.send(sender)
+    (waiting,) = running.get("/api/live/now", service=sender.service)["waiting"]
+    assert (waiting["kind"], waiting["finding_id"], waiting["route"]) == (None, "", "/poll/")
+    assert waiting["call_site"] == {"function": "poll", "file": "shop/views.py", "line": 12}
+    assert (waiting["function"], waiting["since_ns"]) == ("shop.views.poll", start)
+    assert waiting["reported_ns"] == 60 * SECOND
+    assert running.findings(service=sender.service) == []
+    reported_request(sender, "/poll/", start, 65, same_as=sent, attributes={sc.HTTP_ROUTE: "/poll/"})
+    running.send(sender)
+    assert running.get("/api/live/now", service=sender.service)["waiting"] == []
 
 
 def test_what_is_reported_no_more_has_gone_with_its_process(running: Running, sender: Sender) -> None:

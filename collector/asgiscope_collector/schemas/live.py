@@ -21,11 +21,13 @@ class LiveHolder(BaseModel):
 class Waiting(BaseModel):
     """A wait or stall that was reported while it lasts, and has not ended as far as known."""
 
-    kind: FindingKind
-    finding_id: str
+    kind: FindingKind | None = Field(
+        description="null for a request that has awaited something for long: it may be long polling, no finding"
+    )
+    finding_id: str = Field(description="'' where kind is null")
     service: str
     environment: str
-    function: str = Field(description="the call that waits, or what blocks")
+    function: str = Field(description="the call that waits, or what blocks, or the view of the request")
     call_site: CallSite
     route: str
     executor: str = Field(description="thread role; '' for a blocked loop")

@@ -1395,11 +1395,13 @@ export interface Waiter {
 
 /** A wait or stall that was reported while it lasts, and has not ended as far as known. */
 export interface Waiting {
-  kind: FindingKind;
+  /** null for a request that has awaited something for long: it may be long polling, no finding */
+  kind: FindingKind | null;
+  /** '' where kind is null */
   finding_id: string;
   service: string;
   environment: string;
-  /** the call that waits, or what blocks */
+  /** the call that waits, or what blocks, or the view of the request */
   function: string;
   call_site: CallSite;
   route: string;

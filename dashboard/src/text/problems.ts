@@ -18,6 +18,7 @@ export const contention = {
   route: "Route",
   unknownHolder: "unknown",
   blockedLoop: "event loop",
+  awaits: "what this line awaits; it may be long polling",
   open: "Open its trace",
   roles: "By thread role",
   role: "Thread role",

@@ -65,18 +65,22 @@ function WaitTable({ waiting, skewMs }: { waiting: readonly Waiting[]; skewMs: n
               </td>
               <th scope="row" class="what">
                 <div class="what-head">
-                  <KindBadge kind={wait.kind} />
-                  <a href={linkTo("finding", wait.finding_id)}>
+                  {wait.kind !== null && <KindBadge kind={wait.kind} />}
+                  {wait.kind !== null ? (
+                    <a href={linkTo("finding", wait.finding_id)}>
+                      <CallSiteText site={wait.call_site} />
+                    </a>
+                  ) : (
                     <CallSiteText site={wait.call_site} />
-                  </a>
+                  )}
                 </div>
                 <div class="muted small">
                   {wait.function} · {wait.service} · <TraceLink id={wait.trace_id} span={wait.span_id}>{words.open}</TraceLink>
                 </div>
               </th>
-              <td class="wide" data-label={words.on}>{wait.executor === "" ? words.blockedLoop : roleName(wait.executor)}</td>
+              <td class="wide" data-label={words.on}>{wait.kind === null ? words.awaits : wait.executor === "" ? words.blockedLoop : roleName(wait.executor)}</td>
               <td class="wide" data-label={words.heldBy}>
-                {wait.holders.length === 0 && <span class="muted">{words.unknownHolder}</span>}
+                {wait.holders.length === 0 && wait.kind !== null && <span class="muted">{words.unknownHolder}</span>}
                 {wait.holders.map((holder, index) => (
                   <div key={index}>
                     <TraceLink id={holder.trace_id}>{holder.function}</TraceLink>{" "}

@@ -26,6 +26,21 @@ ORDER BY min(Timestamp), trace_id, span_id
 LIMIT 10000
 """
 
+# Reports of requests that are no finding are in no rollup. They are few, and so are all reports.
+_AWAITING: Final = """
+SELECT TraceId AS trace_id, SpanId AS span_id
+FROM otel_traces
+WHERE Ongoing
+    AND FindingId = ''
+    AND SpanAttributes['asgiscope.ongoing.state'] = 'awaiting'
+    AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
+    AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    AND ({service:String} = '' OR ServiceName = {service:String})
+GROUP BY TraceId, SpanId
+ORDER BY min(Timestamp), trace_id, span_id
+LIMIT 1000
+"""
+
 _PROCESS: Final = """
     if(
         ResourceAttributes['service.instance.id'] != '',
@@ -47,7 +62,7 @@ WHERE TraceId IN {traces:Array(String)}
     AND """
     + OF
     + """
-ORDER BY Ongoing, CostNs DESC
+ORDER BY Ongoing, CostNs DESC, Duration DESC
 LIMIT 1 BY TraceId, SpanId
 """
 )
@@ -77,7 +92,7 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
     """Return the waits and stalls that started in the range and have not ended, the longest first."""
     (newest,) = engine.rows(_NEWEST)
     parameters: dict[str, Any] = {**asked.names, **asked.range.parameters}
-    reported = engine.rows(_OPEN, parameters)
+    reported = [*engine.rows(_OPEN, parameters), *engine.rows(_AWAITING, parameters)]
     waiting: list[Waiting] = []
     if reported:
         rows = engine.rows(
@@ -89,7 +104,11 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
             },
         )
         # The span itself, once it has ended, replaces its reports.
-        found = [(row["process"], _waiting(row, span_of(row))) for row in rows if _is_shown(row)]
+        found = [
+            (row["process"], report)
+            for row in rows
+            if row["ongoing"] and (report := _waiting(row, span_of(row))) is not None
+        ]
         alive = _bounds(engine, {each.service for _, each in found}, now_ns) if found else {}
         waiting = [
             each for process, each in found if _is_ongoing(each, alive.get((each.service, process)), now_ns)
@@ -101,10 +120,6 @@ def live(engine: Engine, asked: Scope, now_ns: int) -> Live:
         waiting=waiting[:_SHOWN],
         truncated=len(waiting) > _SHOWN,
     )
-
-
-def _is_shown(row: dict[str, Any]) -> bool:
-    return row["ongoing"] and row["finding_kind"] in {kind.value for kind in FindingKind}
 
 
 def _bounds(engine: Engine, services: set[str], now_ns: int) -> dict[tuple[str, str], int]:
@@ -128,19 +143,24 @@ def _is_ongoing(waiting: Waiting, alive_until_ns: int | None, now_ns: int) -> bo
     return alive_until_ns is None or now_ns <= max(alive_until_ns, reported_ns + _LATE_NS)
 
 
-def _waiting(row: dict[str, Any], span: Span) -> Waiting:
+def _waiting(row: dict[str, Any], span: Span) -> Waiting | None:
+    """Return the newest report of a span as a model, None if it reports neither a finding nor a request."""
     about = span.attributes
+    kind = row["finding_kind"] if row["finding_kind"] in {kind.value for kind in FindingKind} else None
+    if kind is None and about.get(sc.ONGOING_STATE) != sc.OngoingState.AWAITING:
+        return None
+    function = _text(about, sc.BRIDGE_FUNCTION) or _text(about, sc.BLOCKING_OPERATION)
     return Waiting(
-        kind=row["finding_kind"],
+        kind=kind,
         finding_id=row["finding_id"],
         service=span.service,
         environment=row["environment"],
-        function=_text(about, sc.BRIDGE_FUNCTION) or _text(about, sc.BLOCKING_OPERATION),
+        function=function if kind is not None else _text(about, sc.USER_OBJECT),
         call_site=_site(about),
         route=_text(about, sc.HTTP_ROUTE),
         executor=_text(about, sc.EXECUTOR_ROLE),
         since_ns=span.start_ns,
-        reported_ns=_number(about, sc.FINDING_COST_NS),
+        reported_ns=_number(about, sc.FINDING_COST_NS) if kind is not None else span.duration_ns,
         holders=[
             LiveHolder(
                 function=_text(link.attributes, sc.LINK_FUNCTION),

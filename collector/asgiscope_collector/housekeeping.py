@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 _PRUNE_SECONDS: Final = 60.0
+_SAVE_SECONDS: Final = 60.0
 _LARGEST_SHARE: Final = 10
 """On a small disk, at most this fraction (one part in ten) is kept free."""
 _ENOUGH: Final = 1.1
@@ -68,10 +70,13 @@ class Disk:
 
 
 class Housekeeping:
-    """The thread that checks the disk and enforces retention."""
+    """The thread that checks the disk, enforces retention, and saves (`save`) what a restart must not forget."""
 
-    def __init__(self, settings: Settings, engine: Engine, disk: Disk) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, disk: Disk, save: Callable[[], None] = lambda: None
+    ) -> None:
         self._settings = settings
+        self._save = save
         self._engine = engine
         self._disk = disk
         self._stop = threading.Event()
@@ -85,16 +90,24 @@ class Housekeeping:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread after its current task."""
+        """End the thread after its current task, and save what is saved each minute."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
+        try:
+            self._save()
+        except OSError:
+            logger.exception("housekeeping: the last minute was not saved")
 
     def _run(self) -> None:
         due = 0.0
+        save_due = time.monotonic() + _SAVE_SECONDS
         while not self._stop.wait(_LOOK_SECONDS):
             try:
                 self._disk.check()
+                if time.monotonic() >= save_due:
+                    save_due = time.monotonic() + _SAVE_SECONDS
+                    self._save()
                 if self._engine.is_open and time.monotonic() >= due:
                     due = time.monotonic() + _PRUNE_SECONDS
                     prune(self._engine, self._settings, self._engine.cluster)

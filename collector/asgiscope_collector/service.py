@@ -64,7 +64,9 @@ class Collector:
             no_room=lambda: self.disk.failure,
         )
         self.engine = Engine(settings)
-        self.housekeeping = Housekeeping(settings, self.engine, self.disk)
+        self.housekeeping = Housekeeping(
+            settings, self.engine, self.disk, lambda: self.inbox.clocks.save(settings.data / "clocks.json")
+        )
         self.loader = Loader(
             self.spool,
             self.engine,
@@ -74,6 +76,7 @@ class Collector:
         self._control = ControlServer(settings.data, self._do)
         self.access = Access(settings)
         self.inbox = Inbox(settings, self.spool, self.access.permits, lambda: self.loader.is_refusing)
+        self.inbox.clocks.restore(settings.data / "clocks.json")
         self.receiver = Receiver(settings, self.inbox)
         self.grpc: GrpcReceiver | None = None
         self._store = settings.store_address

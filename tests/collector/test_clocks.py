@@ -1,8 +1,12 @@
 """Senders whose clocks are off: measured when their data comes, shown with what it takes to find it."""
 
 import time
+from pathlib import Path
 
+import pytest
 from asgiscope_collector.ingest.clocks import BEHIND_NS, Clocks, Newest, Sender
+from asgiscope_collector.service import Collector
+from asgiscope_collector.settings import Settings
 
 from tests.collector import points
 from tests.collector.conftest import Running
@@ -68,6 +72,56 @@ def test_what_is_remembered_is_bounded() -> None:
     shown, total = clocks.status(NOW)
     assert (len(shown), total) == (100, 10_000)
     assert clocks.wrong(NOW + 25 * HOUR) == []
+
+
+def test_clocks_that_are_off_are_known_after_a_restart(tmp_path: Path) -> None:
+    """As they were measured; data of the next run corrects them, and a day forgets them."""
+    path = tmp_path / "clocks.json"
+    before, right = Clocks(), WEB._replace(instance="right")
+    before.restore(path)
+    before.save(path)
+    assert not path.exists(), "nothing is off"
+    before.measure([Newest(WEB, NOW + HOUR), Newest(right, NOW)], NOW)
+    before.save(path)
+    after = Clocks()
+    after.restore(path)
+    assert after.wrong(NOW + SECOND) == before.wrong(NOW + SECOND)
+    for second in range(0, 600, 10):
+        after.measure([Newest(WEB, NOW + second * SECOND)], NOW + second * SECOND)
+    assert after.wrong(NOW) == []
+    after.save(path)
+    assert path.read_text() == "[]"
+    later = Clocks()
+    before.save(path)
+    later.restore(path)
+    assert later.wrong(NOW + 25 * HOUR) == []
+
+
+def test_collector_that_stops_leaves_the_clocks_to_the_next(tmp_path: Path) -> None:
+    """In its data folder; neither of the two opens its store."""
+    now = time.time_ns()
+    for measured in ([Newest(WEB, now + HOUR)], []):
+        collector = Collector(Settings(data=tmp_path))
+        collector.inbox.clocks.measure(measured, now)
+        assert offsets(collector.inbox.clocks, now) == [3600]
+        collector.housekeeping.close()
+        collector.inbox.close()
+        collector.spool.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "[[1]]", "7", '["x"]', "[[1, 2, 3, 4, null, 1, 1, 1, 1, 1]]"]
+)
+def test_damaged_file_of_clocks_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """With one line in the log."""
+    path = tmp_path / "clocks.json"
+    path.write_text(text)
+    clocks = Clocks()
+    clocks.restore(path)
+    assert clocks.wrong(NOW) == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_service_with_a_clock_ahead_is_named_and_its_data_found(running: Running, service: str) -> None:

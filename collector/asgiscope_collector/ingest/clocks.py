@@ -6,14 +6,19 @@ delays or retries makes it larger for a while, so the minimum of the last minute
 times of their sender.
 """
 
+import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from asgiscope_collector.otlp import newest_of
 from asgiscope_collector.schemas import SenderClock
+
+logger = logging.getLogger(__name__)
 
 _NS: Final = 1_000_000_000
 AHEAD_NS: Final = 5 * _NS
@@ -131,6 +136,34 @@ class Clocks:
                 if _is_wrong(clock)
             ]
         return sorted(found, key=lambda each: -abs(each.offset_ns))
+
+    def save(self, path: Path) -> None:
+        """Write the clocks that are off to a file, for `restore`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        with self._lock:
+            held = [[*sender, *astuple(clock)] for sender, clock in self._clocks.items() if _is_wrong(clock)]
+        if not held and not path.exists():
+            return
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(json.dumps(held), encoding="utf-8")
+        new.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Read what `save` has written. Without the file, or with a damaged one, nothing is known of any clock."""
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            names = len(Sender._fields)
+            found = {Sender(*map(str, row[:names])): _Clock(*map(int, row[names:])) for row in rows}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError) as error:
+            logger.warning("clocks: %s cannot be read, offsets are measured anew: %s", path, error)
+            return
+        with self._lock:
+            self._clocks.update(found)
 
     def status(self, now_ns: int) -> tuple[list[SenderClock], int]:
         """Return the instances with the largest differences, and the number of all wrong clocks."""

@@ -55,7 +55,7 @@ suites: setup ## the tests of Django, asgiref, Channels and REST framework, with
 compat: setup ## libraries, servers and versions that sites use, each for real
 	$(RUN) python -m tests.compat $(COMPAT)
 
-# Linters come from PyPI and npm, programs from Debian (nginx-light caddy prometheus systemd debootstrap): what is not
+# Linters come from PyPI, programs from Debian (nginx-light caddy prometheus systemd debootstrap): what is not
 # installed is "not run". DEPLOY names checks, as in `make deploy-check DEPLOY="nginx prometheus"`.
 deploy-check: setup $(STATIC) ## every file of deploy/ by its validator, and nginx, Caddy and the image's steps for real
 	$(RUN) python -m tests.deploy $(DEPLOY)

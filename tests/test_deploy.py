@@ -385,3 +385,15 @@ def test_opentelemetry_configurations_use_attributes_and_ports_that_exist() -> N
         pipelines = found["service"]["pipelines"].values()
         used = {name for each in pipelines for names in each.values() for name in names}
         assert used == parts
+
+
+def test_workflows_pin_actions_and_hold_no_token() -> None:
+    """A tag of an action can be moved; publishing is trusted by the index, without a secret."""
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
+        text = path.read_text()
+        used = re.findall(r"uses: (\S+)", text)
+        assert used
+        assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
+        assert "secrets." not in text
+        make = set(re.findall(r"^\s+run: make ([a-z-]+)$", text, re.MULTILINE))
+        assert all(re.search(rf"^{each}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for each in make)

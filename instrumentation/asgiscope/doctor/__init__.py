@@ -39,6 +39,7 @@ def build_report(*, settings: str | None = None, timeout_s: float = 5.0) -> Repo
     site.load_django(report)
     config = site.read_settings(report)
     site.read_versions(report)
+    site.read_bolt(report)
     site.try_probes(report, config)
     site.read_ways_in(report)
     collector.ask(report, config, timeout_s)

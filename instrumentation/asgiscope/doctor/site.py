@@ -20,6 +20,7 @@ from typing import Any
 from asgiscope.config import PREFIX, Config, SettingError, load, sources
 from asgiscope.doctor.report import Probe, Report, Setting, Step
 from asgiscope.instrumentor import Instrumentation, instead
+from asgiscope.probes import Unsupported, bolt
 from asgiscope.probes.django_core import handler
 from asgiscope.testing.memory import Memory
 
@@ -210,6 +211,24 @@ def loop_notes(servers: set[str]) -> list[str]:
             "be processes or threads."
         )
     return notes
+
+
+def read_bolt(report: Report) -> None:
+    """Report whether django-bolt's own handlers are recorded, which its server calls without any ASGI handler."""
+    if "django-bolt" not in report.versions:
+        return
+    try:
+        bolt.check(importlib.import_module(bolt.MODULE))
+    except Unsupported as error:
+        report.problems.append(f"django-bolt's own handlers are not seen: {error}.")
+    except Exception as error:  # noqa: BLE001 - whatever its import raises is the answer
+        report.problems.append(
+            f"django-bolt's own handlers are not seen: {bolt.MODULE} cannot be imported: {error}."
+        )
+    else:
+        report.notes.append(
+            "django-bolt's own handlers are seen, but not what its Rust server does before and after them."
+        )
 
 
 def try_probes(report: Report, config: Config) -> None:

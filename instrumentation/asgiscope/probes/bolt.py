@@ -11,6 +11,7 @@ unknown. WebSocket handlers have no route.
 """
 
 import asyncio
+import inspect
 import threading
 import weakref
 from collections.abc import Callable
@@ -25,7 +26,10 @@ from asgiscope.recorder import Recorder
 from asgiscope.records.scope import Request
 
 MODULE = "django_bolt.api"
-_NEEDED = ("_dispatch", "_dispatch_sync", "_route_decorator")
+_DISPATCHERS = ("_dispatch", "_dispatch_sync")
+_NEEDED = (*_DISPATCHERS, "_route_decorator")
+_ARGUMENTS = ("handler", "request", "handler_id")
+"""Its server gives them by position."""
 
 
 def install(
@@ -57,6 +61,10 @@ def check(module: Any) -> None:
     for name in _NEEDED:
         if not hasattr(api, name):
             raise Unsupported(f"its BoltAPI has no {name}")
+    for name in _DISPATCHERS:
+        taken = tuple(inspect.signature(getattr(api, name)).parameters)[1:]
+        if taken[: len(_ARGUMENTS)] != _ARGUMENTS:
+            raise Unsupported(f"its BoltAPI.{name} takes {', '.join(taken)}, not {', '.join(_ARGUMENTS)}")
 
 
 class Dispatch:

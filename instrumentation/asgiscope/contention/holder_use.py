@@ -1,13 +1,13 @@
 """What the thread of a queue used while calls waited for it: whether it worked, or was starved itself.
 
-A wait is nobody's fault as far as the thread that had to serve it was ready to run and got no processor, or no
-interpreter because another thread had the GIL. It may also have waited for the loop's thread (for the GIL, or in
-`async_to_sync`) while that got no processor. What is left of the wait is what the holders took.
+A wait has no cause among the holders as far as the serving thread was ready to run and got no processor, or
+no interpreter because another thread had the GIL. It may also have waited for the loop's thread (for the GIL,
+or in `async_to_sync`) while that got no processor. The rest of the wait is due to the holders.
 
-Overhead model: nothing for a call that finds its queue empty. While calls wait, a reading of both threads' counters
-(two small files of /proc) every two milliseconds at most, one more for a wait that is long enough for a finding;
-a look at their states each time the watchdog wakes up.
-Known limitations: Linux only, and queues of one worker only: a pool's thread that is starved counts as busy.
+Overhead model: nothing for a call that finds its queue empty. While calls wait, a reading of both threads'
+counters (two small files of /proc) every two ms at most, and one more for a wait that is long enough for a
+finding; a look at their states each time the watchdog wakes up. Known limitations: Linux only, and queues of
+one worker only: a starved thread of a pool counts as busy.
 """
 
 from itertools import islice
@@ -29,16 +29,16 @@ from asgiscope.intervals import Interval, overlap
 from asgiscope.records.tags import RunThread
 
 _FRESH_NS: Final = 2_000_000
-"""A reading that is younger than this serves another wait."""
+"""A reading younger than this is reused for another wait."""
 _LOOK_FROM_NS: Final = 20_000_000
-"""Age of a wait from which the thread's state is looked at."""
+"""Age of a wait from which the thread's state is sampled."""
 _MAX_KEPT: Final = 64
 _MAX_LOOKS: Final = 8
-"""Queues looked at each time."""
+"""Limit of queues sampled each time."""
 
 
 class _Watched:
-    """One thread: its counters at some moments, and when it is known to have slept."""
+    """One thread: its counters at some moments, and its known sleep time."""
 
     __slots__ = ("_asleep", "_sleep", "meter", "readings")
 
@@ -49,13 +49,13 @@ class _Watched:
         self._asleep: list[Interval] = []
 
     def read(self, now: int) -> None:
-        """Keep what is counted now."""
+        """Read and keep the counters."""
         self.readings.append(self.meter.read(now, whole=True))
         if len(self.readings) > _MAX_KEPT:
             del self.readings[: _MAX_KEPT // 2]
 
     def look(self, now: int) -> None:
-        """See whether it sleeps."""
+        """Sample whether it sleeps."""
         before = self._sleep.total_ns
         self._sleep.add(self.meter.read(now, whole=False), is_asleep=self.meter.is_asleep())
         slept = self._sleep.total_ns - before
@@ -64,7 +64,7 @@ class _Watched:
             del self._asleep[:-_MAX_KEPT]
 
     def counts(self, begin: int, end: int) -> Counts:
-        """Return what was counted until now, from the last reading before `begin` on, else from the first after."""
+        """Return the counters until now, from the last reading before `begin`, else from the first after it."""
         first: Reading | None = None
         for reading in self.readings[:]:
             if first is None or reading.at <= begin:
@@ -82,12 +82,12 @@ class HolderUse:
 
     def __init__(self) -> None:
         self.fresh_until = 0
-        """Until when the last reading serves, 0 before the first."""
+        """Until when the last reading is fresh, 0 before the first."""
         self._holder: _Watched | None = None
         self._loop: _Watched | None = None
 
     def read(self, holder: ThreadMeter | None, now: int, loop: ThreadMeter | None = None) -> None:
-        """Read the counters of both threads. None is whichever was read last, if any."""
+        """Read the counters of both threads. None uses the previously read thread, if any."""
         self._holder, self._loop = _watched(self._holder, holder), _watched(self._loop, loop)
         if self._holder is None:
             return
@@ -97,13 +97,13 @@ class HolderUse:
             self._loop.read(now)
 
     def look(self, now: int) -> None:
-        """See whether the threads sleep: the scheduler may count a sleep as delay."""
+        """Sample whether the threads sleep: the scheduler may count a sleep as delay."""
         for thread in (self._holder, self._loop):
             if thread is not None:
                 thread.look(now)
 
     def lost_in(self, begin: int, end: int) -> Lost:
-        """Return how much of a wait that ends now the thread did not run for no fault of its own, and why."""
+        """Return how long the thread was unable to run during a wait that ends now, and why."""
         if self._holder is None:
             return Lost()
         counts, interpreter = self._holder.counts(begin, end), this_interpreter()
@@ -123,7 +123,7 @@ def _watched(known: _Watched | None, meter: ThreadMeter | None) -> _Watched | No
 
 
 def on_wait(ledger: Ledger, queue: Queue, now: int, submitter: RunThread | None) -> None:
-    """A call has joined a queue in which it is not alone. `submitter` is the thread of its loop."""
+    """Handle a call that joins a queue with other calls. `submitter` is the thread of its loop."""
     use = queue.use
     if queue.workers != 1 or (use is not None and now < use.fresh_until):
         return
@@ -139,26 +139,26 @@ def _meter_of(thread: RunThread | None) -> ThreadMeter | None:
 
 
 def on_start(use: HolderUse, queue: Queue, call: Call, least_ns: int) -> None:
-    """A call starts in a queue in which others have waited. Called on its thread."""
+    """Handle the start of a call in a queue in which others have waited. Called on its thread."""
     judge(use, call, least_ns)
     if queue.waiting and call.run_started >= use.fresh_until:
         use.read(_meter_of(call.run_tags), call.run_started)
 
 
 def judge(use: HolderUse, call: Call, least_ns: int) -> None:
-    """Note how much of a wait that has just ended was lost by the thread; nothing of one below `least_ns`."""
+    """Record how much of an ended wait the thread lost; nothing for a wait below `least_ns`."""
     if call.ahead is not None and call.wait_ns >= least_ns:
         call.ahead.lost = use.lost_in(call.started, call.waited_until)
 
 
 class HolderWatch:
-    """The watchdog's look at the threads for which calls wait."""
+    """The watchdog's sampling of the threads for which calls wait."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def look(self, now: int) -> None:
-        """See which of the threads sleep."""
+        """Sample which of the threads sleep."""
         contended = self._ledger.contended
         for queue in islice(contended.copy(), _MAX_LOOKS):
             oldest = next(iter(queue.waiting.copy()), None)

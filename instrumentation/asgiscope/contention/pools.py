@@ -1,13 +1,14 @@
-"""Pools of connections: who holds one, who waits for one, and how a wait divides among the holders.
+"""Pools of connections: holders, waiters, and how a wait is divided among the holders.
 
-Pure: no database, no thread of its own; instants are nanoseconds of the recorder's clock and come from outside.
+Pure: no database, no thread of its own; instants are ns of the recorder's clock and are passed in.
 
-A wait in which every connection was in use is divided equally among the pool's connections, and each connection's
-part goes to those who held it meanwhile: the parts are the wait, less what was held by nobody that is known.
+A wait in which all connections were in use is divided equally among the pool's connections, and each
+connection's part goes to its holders meanwhile: the parts add up to the wait, less the time of unknown
+holders.
 
-Overhead model: an entry in a dictionary for each connection taken. Holds that have ended are remembered only while
-somebody waits. Every change is a single operation of a dictionary or deque, which needs no lock.
-Known limitation: of the holds that ended in one wait the last 256 are known.
+Overhead model: a dictionary entry for each connection taken. Ended holds are kept only while there are waits.
+Every change is a single operation of a dictionary or deque, which needs no lock. Known limitation: of the
+holds that ended during one wait the last 256 are known.
 """
 
 from collections import deque
@@ -19,11 +20,11 @@ from asgiscope.stack.call_site import Frame
 
 _MAX_ENDED = 256
 MAX_HOLDERS = 16
-"""Holders named of one wait, the longest first."""
+"""Limit of holders listed for one wait, the longest first."""
 
 
 class Hold:
-    """A connection in somebody's hands. `scope` is what took it, None outside any request or call."""
+    """A connection in use. `scope` is what took it, None outside any request or call."""
 
     __slots__ = ("ended", "scope", "site", "started", "thread")
 
@@ -43,14 +44,14 @@ class Hold:
 
 
 class Share(NamedTuple):
-    """A hold, and which part of a wait it accounts for."""
+    """A hold, and the part of a wait that it accounts for."""
 
     hold: Hold
     overlap_ns: int
 
 
 class HeldPool:
-    """One pool of at most `size` connections, as those who use it meet it."""
+    """One pool of at most `size` connections, as observed by its users."""
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
@@ -61,11 +62,11 @@ class HeldPool:
         self._ended: deque[Hold] = deque(maxlen=_MAX_ENDED)
 
     def take(self, connection_id: int, hold: Hold) -> None:
-        """Record that a connection is in somebody's hands."""
+        """Record that a connection was taken."""
         self.holding[connection_id] = hold
 
     def release(self, connection_id: int, now: int) -> None:
-        """Record that a connection goes back to the pool, or is gone."""
+        """Record that a connection was returned to the pool, or closed."""
         hold = self.holding.pop(connection_id, None)
         if hold is None:
             return
@@ -76,7 +77,7 @@ class HeldPool:
             self._ended.clear()
 
     def shares(self, start: int, end: int) -> list[Share]:
-        """Return who held connections between two instants, those who held them longest first."""
+        """Return the holders of connections between two instants, the longest holds first."""
         found = []
         for hold in [*self._ended.copy(), *self.holding.copy().values()]:
             overlap = min(hold.ended or end, end) - max(hold.started, start)
@@ -87,17 +88,17 @@ class HeldPool:
 
 
 class PoolWait(Operation):
-    """Work that asks a pool for a connection, and waits where all of them are in use."""
+    """Work that requests a connection from a pool, and waits if all of them are in use."""
 
     __slots__ = ("exhausted", "pool", "shares", "thread_id")
 
     pool: HeldPool | None
     exhausted: bool
-    """Every connection was in use when it asked."""
+    """All connections were in use when it asked."""
     shares: list[Share]
-    """Who had them, once the wait has ended; of a copy made for a report, so far."""
+    """The holders, once the wait has ended; in the copy for a report, so far."""
     thread_id: int
-    """The thread that stands in the wait; 0 where it is a task that waits."""
+    """The waiting thread; 0 if a task waits."""
 
     def __init__(self, parent: Scope | None, started: int, kind: str, name: str) -> None:
         super().__init__(parent, started, kind, name)
@@ -108,7 +109,7 @@ class PoolWait(Operation):
 
 
 def site_around(scope: Scope | None) -> Frame | None:
-    """Return the line that made the innermost bridge call around a scope: its thread's stack begins below."""
+    """Return the line that made the innermost bridge call around a scope: its thread's stack begins below it."""
     around: Any = scope
     while around is not None:
         if isinstance(around, Call) and around.site is not None:

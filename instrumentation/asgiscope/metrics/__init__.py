@@ -1,1 +1,1 @@
-"""Metrics: sums that are exact whatever the sampling, and their OTLP form."""
+"""Metrics: totals that do not depend on sampling, and their OTLP form."""

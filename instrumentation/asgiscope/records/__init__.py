@@ -1,1 +1,1 @@
-"""Records: what is under way and what ended; only the recorder changes them."""
+"""Records of running and ended work; only the recorder changes them."""

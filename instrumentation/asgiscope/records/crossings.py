@@ -1,4 +1,4 @@
-"""Bridge calls that have ended, and what a request's calls at one line come to. Pure."""
+"""Ended bridge calls, and the sums of a request's calls at one line. Pure."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -11,13 +11,13 @@ _POOL: Final = ThreadRole.POOL
 
 
 class Crossing(NamedTuple):
-    """What is kept of a bridge call that has ended, whether or not it is sent."""
+    """The kept data of an ended bridge call, whether it is sent or not."""
 
     site: Frame | None
     func: object
-    """What names the function; see `call_site.identity_of`."""
+    """Identity of the function; see `call_site.identity_of`."""
     role: str
-    """Of its executor's thread."""
+    """Role of its executor's thread."""
     wait_ns: int
     run_ns: int
     resume_ns: int
@@ -34,7 +34,7 @@ class SiteSums:
         self.site = site
         self.hops = 0
         self.cost_ns = 0
-        """The union of their waits and resume delays: of hops side by side each instant once."""
+        """Union of their waits and resume delays: each instant of concurrent hops counts once."""
         self._waits = IntervalSet()
 
     def add(self, started: int, wait_ns: int, run_ns: int, resume_ns: int) -> None:
@@ -45,7 +45,7 @@ class SiteSums:
         self.cost_ns += self._waits.add(begun + run_ns, begun + run_ns + resume_ns)
 
     def copy(self) -> "SiteSums":
-        """Return the same sums, to be added to."""
+        """Return a copy that can be changed."""
         other = SiteSums(self.site)
         other.hops, other.cost_ns, other._waits = self.hops, self.cost_ns, self._waits.copy()
         return other
@@ -54,7 +54,7 @@ class SiteSums:
 def add_to_sites(sites: dict[tuple[int, int], SiteSums], crossings: Sequence[Crossing]) -> None:
     """Add crossings to the sums of their call sites."""
     for site, _, role, wait_ns, run_ns, resume_ns, started in crossings:
-        # A hop storm is made of hops taken one after another; pool calls go side by side.
+        # A hop storm consists of consecutive hops; calls to pools are concurrent.
         if site is not None and role != _POOL:
             known = sites.get(site.key)
             if known is None:

@@ -1,4 +1,4 @@
-"""Trace and span ids, drawn when first asked for."""
+"""Trace and span ids, generated on first use."""
 
 import random
 from typing import Final
@@ -7,15 +7,15 @@ _random: Final = random.Random()  # noqa: S311 - trace ids need to be unique, no
 
 
 def reseed() -> None:
-    """After a fork: a child must not draw its parent's identifiers again."""
+    """Reseed after a fork: a child must not generate its parent's ids again."""
     _random.seed()
 
 
 def new_trace_id() -> int:
-    """A trace id: 128 bits, not zero."""
+    """Return a trace id: 128 bits, not zero."""
     return _random.getrandbits(128) or 1
 
 
 def new_span_id() -> int:
-    """A span id: 64 bits, not zero."""
+    """Return a span id: 64 bits, not zero."""
     return _random.getrandbits(64) or 1

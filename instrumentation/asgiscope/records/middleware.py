@@ -1,4 +1,4 @@
-"""Middleware: one that is only synchronous, and the chain as Django has loaded it."""
+"""A sync-only middleware, and the chain as Django has loaded it."""
 
 from typing import NamedTuple
 

@@ -8,7 +8,7 @@ from asgiscope.stack.declared import Declared
 
 
 class Refusal(Scope):
-    """Django or asgiref refused to run something."""
+    """A call that Django or asgiref refused."""
 
     def __init__(self, parent: Scope | None, now: int, by: str, exception: str, message: str) -> None:
         super().__init__(parent, now)
@@ -20,9 +20,9 @@ class Refusal(Scope):
         self.operation = ""
         self.operation_kind: OperationKind | None = None
         self.reached: bool | None = None
-        """The exception reached Django's handler; None where there is no request."""
+        """Whether the exception reached Django's handler; None outside a request."""
         self.status = 0
-        """What the request answered, 0 where it did not."""
+        """Status of the request's response, 0 if there was none."""
         self.chain: list[str] = []
         self.frames: list[Frame] = []
         self.declared: Declared | None = None

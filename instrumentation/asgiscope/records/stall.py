@@ -1,4 +1,4 @@
-"""A stall: an interval in which an event loop could not run anything else, what blocked it, and whom it delayed."""
+"""A stall: an interval in which an event loop could not run anything else, what blocked it, and what it delayed."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,16 @@ from asgiscope.stack.call_site import Frame
 
 
 class AwaitedThread(NamedTuple):
-    """What a loop's thread waits for, reduced to what outlives the moment."""
+    """What a loop's thread waits for, reduced to what can be kept."""
 
     kind: Awaited
     thread_id: int
-    """Of the thread that has to act, 0 where nobody knows it."""
+    """The thread that must act, 0 if unknown."""
     name: str
     frames: list[Frame]
-    """Where that thread stands, innermost first."""
+    """The stack of that thread, innermost first."""
     scope: Scope | None
-    """What it does there, if that is known."""
+    """What it is doing, if known."""
 
 
 class Explanation(NamedTuple):
@@ -35,7 +35,7 @@ class UnacceptedRequest(NamedTuple):
 
     request: Request
     least_ns: int
-    """What it lost at least; 0 where nobody can say."""
+    """Lower bound of its delay; 0 if unknown."""
     most_ns: int
 
 
@@ -48,31 +48,33 @@ class Stall(Scope):
         self.blocked_ns = end - start
         self.cause = cause
         self.starved: Starvation | None = None
-        """What the loop did not get although it was ready to run: then nothing that ran on it is to blame."""
+        """What the loop lacked although it was ready to run: then nothing that ran on it is the cause."""
         self.counted: list[Counts] = []
-        """What the system counted meanwhile: the evidence for blocked or starved. [] where a probe saw it."""
+        """The system's counters meanwhile, the evidence for blocked or starved. [] if a probe saw the stall.
+        """
         self.work: Operation | None = None
-        """The operation that blocked, where a probe saw it."""
+        """The operation that blocked, if a probe saw it."""
         self.frames: list[Frame] = []
         """The stack, innermost first, of the moment that explains most of it."""
         self.site: Frame | None = None
-        """The line to name, where samples chose one; it may be of the thread that the loop waited for."""
+        """The frame to report, if samples determined one; it may be of the thread that the loop waited for.
+        """
         self.awaited: AwaitedThread | None = None
-        """What the loop's thread waited for, if for something of another thread's."""
+        """What the loop's thread waited for, if another thread had to act."""
         self.samples = 0
         self.victims: list[tuple[Unit, int]] = []
-        """Requests and messages in flight, and what each lost."""
+        """Requests and messages in flight, and the delay of each."""
         self.unaccepted: list[UnacceptedRequest] = []
         """Requests that the server had not read yet."""
 
     @property
     def caused_by(self) -> Unit | None:
-        """The request or message that blocked the loop: it is no victim of its own."""
+        """Return the request or message that blocked the loop: it is not one of its own victims."""
         origin = self.origin
         if self.request is None and isinstance(origin, Connection):
             return origin.message
         return self.request
 
     def explain(self, found: Explanation) -> None:
-        """Take over what samples agree on."""
+        """Set what the samples agree on."""
         self.frames, self.site, self.awaited = found.frames, found.site, found.awaited

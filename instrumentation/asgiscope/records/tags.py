@@ -7,12 +7,12 @@ from asgiscope.semconv import CONTEXT_ID, ON_EVENT_LOOP, TASK_NAME, THREAD_ID, T
 
 
 class RunThread(NamedTuple):
-    """A thread on which calls run."""
+    """A thread that runs calls."""
 
     ident: int
     name: str
     meter: ThreadMeter | None = None
-    """Reads what the system counts of it."""
+    """Reads the system's counters of it."""
 
 
 class Tags(NamedTuple):
@@ -24,10 +24,10 @@ class Tags(NamedTuple):
     on_loop: bool
     task_name: str
     context: int
-    """`id()` of the asgiref `ThreadSensitiveContext` in force, 0 outside one."""
+    """`id()` of the current asgiref `ThreadSensitiveContext`, 0 outside one."""
 
     def attributes(self) -> dict[str, Any]:
-        """As attributes of a span."""
+        """Return the tags as attributes of a span."""
         return {
             THREAD_ID: self.thread_id,
             THREAD_NAME: self.thread_name,

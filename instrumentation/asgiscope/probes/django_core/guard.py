@@ -1,10 +1,10 @@
-"""Django's guard: `async_unsafe`, which refuses synchronous work on a thread whose event loop runs.
+"""Django's guard: `async_unsafe`, which refuses synchronous work on a thread whose event loop is running.
 
-Owns: the name `get_running_loop` in `django.utils.asyncio`, which every guarded function asks before it does its
-work. In a thread without a loop it raises at once, as the real one does, and nothing is recorded.
+Owns: the name `get_running_loop` in `django.utils.asyncio`, which every guarded function calls before its
+work. In a thread without a loop it raises at once, like the original, and nothing is recorded.
 
-The chain that led to a refusal (middleware -> request.user -> session load -> query) is read from the stack: a
-refusal ends the request, so that a walk over some forty frames costs nobody anything.
+The chain that led to a refusal (middleware -> request.user -> session load -> query) is read from the stack:
+a refusal ends the request, so the walk over some forty frames delays nothing.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _STEPS = {
     ("template/base.py", "render"): "template",
     ("template/backends/jinja2.py", "render"): "template",
 }
-"""(file of Django, function) -> the step it is in a chain."""
+"""(file of Django, function) -> the step of a chain."""
 _SERIALIZER = "/rest_framework/serializers.py"
 _ERROR_PAGE = "/django/views/debug.py"
 _COMPILER = ("db/models/sql/compiler.py", "execute_sql")
@@ -55,10 +55,10 @@ _VIEWS = frozenset(
 
 
 def install(recorder: Recorder, middleware_in: Any) -> Patches:
-    """Patch the guard. `middleware_in(file)` names the middleware defined in a file, '' for none.
+    """Patch the guard. `middleware_in(file)` returns the middleware defined in a file, '' for none.
 
     Raises:
-        Unsupported: Django is missing, or its guard no longer asks `get_running_loop`.
+        Unsupported: Django is missing, or its guard no longer calls `get_running_loop`.
     """
     try:
         from django.utils import asyncio as guard  # noqa: PLC0415 - may be missing
@@ -83,7 +83,7 @@ def install(recorder: Recorder, middleware_in: Any) -> Patches:
 def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> None:
     frames = call_site.stack(guard_frame)
     if any(frame.code.co_filename.endswith(_ERROR_PAGE) for frame in frames):
-        return  # Django's debug page looks at every variable; what it trips over is not the site's doing
+        return  # Django's debug page inspects every variable; a refusal there is not the site's
     message = guard_frame.f_locals.get("message", "")
     guarded = guard_frame.f_locals.get("func")
     refusal = Refusal(
@@ -103,9 +103,9 @@ def _refused(recorder: Recorder, middleware_in: Any, guard_frame: FrameType) -> 
 
 
 def chain(recorder: Recorder, frame: FrameType | None, middleware_in: Callable[[str], str]) -> list[str]:
-    """Return what led to a frame, outermost first, from the middleware, view or task that the call site is in.
+    """Return the calls that led to a frame, outermost first, from the middleware, view or task of the call site.
 
-    Where the stack ends at the event loop, it goes on where a thread waits for the coroutine.
+    If the stack ends at the event loop, it continues where a thread waits for the coroutine.
     """
     steps, outermost = _walk(frame, middleware_in)
     if outermost is not None:
@@ -122,7 +122,7 @@ def chain(recorder: Recorder, frame: FrameType | None, middleware_in: Callable[[
 
 
 def _view_name(recorder: Recorder) -> str:
-    """Return the name of the view of the request in force, as the site declared it; "" if there is none yet."""
+    """Return the name of the current request's view, as the site declared it; "" if there is none yet."""
     request = recorder.request()
     found = declared.of_view(request.view) if request is not None else None
     target = declared.unwrapped(request.view) if request is not None and found is not None else None
@@ -143,9 +143,9 @@ def _task_name() -> str:
 
 
 def _waiting_frame(recorder: Recorder, scope: Scope | None) -> tuple[str, FrameType | None]:
-    """Return how and where another thread waits for the running coroutine, and None if none is known to.
+    """Return how and where another thread waits for the running coroutine; None if no such thread is known.
 
-    A thread waits in `async_to_sync`, or in a bridge call that has given the coroutine to the loop.
+    A thread waits in `async_to_sync`, or in a bridge call that has submitted the coroutine to the loop.
     """
     own = get_ident()
     while scope is not None:
@@ -155,8 +155,8 @@ def _waiting_frame(recorder: Recorder, scope: Scope | None) -> tuple[str, FrameT
         elif isinstance(scope, Call) and scope.state is RUNNING and scope.run_tags is not None:
             how, ident = "run_coroutine_threadsafe", scope.run_tags[0]
         if ident is not None and ident != own:
-            frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another's stack
-            # It may not wait yet: what hands the coroutine to the loop is in the files at which a stack ends.
+            frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another thread's stack
+            # It may not wait yet: the code that submits the coroutine is in files at which a stack ends.
             while frame is not None and call_site.owner(frame.f_code) is Owner.BOUNDARY:
                 frame = frame.f_back
             return how, frame
@@ -167,7 +167,7 @@ def _waiting_frame(recorder: Recorder, scope: Scope | None) -> tuple[str, FrameT
 def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple[list[str], str | None]:
     """Return the steps from a frame outwards, and the outermost function that is not Django's.
 
-    The latter is None where the stack led to a middleware or to Django's call of the view.
+    The latter is None if the stack led to a middleware or to Django's call of the view.
     """
     steps: list[str] = []
     depth = call_site.MAX_DEPTH
@@ -190,9 +190,7 @@ def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple
         if call_site.is_end(code):
             break
         if who >= Owner.THIRD_PARTY:
-            if (
-                who is Owner.APPLICATION or not view
-            ):  # a package's wrapper is not what the site calls its view
+            if who is Owner.APPLICATION or not view:  # the site does not call a package's wrapper its view
                 view = code.co_qualname
             name = middleware_in(code.co_filename)
             if name:
@@ -212,7 +210,7 @@ _KINDS = {
     "serializer": OperationKind.SERIALIZER,
     "related object": OperationKind.RELATED_OBJECT,
 }
-"""A step of a chain -> the operation that it is; the outermost step decides."""
+"""A step of a chain -> its operation; the outermost step decides."""
 
 
 def _kind(steps: list[str]) -> OperationKind:
@@ -220,13 +218,13 @@ def _kind(steps: list[str]) -> OperationKind:
 
 
 def _tidy(steps: list[str]) -> list[str]:
-    """Without what says nothing new: that a session reads its row through a queryset."""
+    """Return the steps without redundant ones: that a session reads its row through a queryset."""
     reads_session = any(step.startswith("session ") for step in steps)
     return [step for step in steps if not (reads_session and step == "queryset evaluation")]
 
 
 def query_of(frame: FrameType | None) -> str:
-    """Return the table of the query that a compiler outwards of a frame is about to run, "" where there is none."""
+    """Return the table of the query that a compiler on the stack is about to run, "" if there is none."""
     depth = call_site.MAX_DEPTH
     while frame is not None and depth:
         code = frame.f_code

@@ -1,12 +1,12 @@
 """Django's handlers: requests, their routes, and the middleware chain.
 
 Owns: `ASGIHandler.__call__`, `WSGIHandler.__call__`; of `BaseHandler`: `load_middleware`, `resolve_request`,
-`get_response`, `get_response_async`; `response_for_exception` in `django.core.handlers.exception`. No middleware is
-installed: the chain stays what the site made it, and a request runs in the same tasks and crosses to threads
-exactly as often as before.
+`get_response`, `get_response_async`; `response_for_exception` in `django.core.handlers.exception`. No
+middleware is installed: the chain is the site's own, and a request runs in the same tasks and crosses to
+threads exactly as often as without asgiscope.
 
-Overhead model: a `Request`, a context variable, and three thin wrappers a request.
-Longer than 400 lines because it holds all that is known of Django's handlers.
+Overhead model: a `Request`, a context variable, and three thin wrappers per request.
+Longer than 400 lines because it holds everything about Django's handlers.
 """
 
 import functools
@@ -33,40 +33,41 @@ HOOKS = (
     "process_exception",
     "process_response",
 )
-"""What Django calls on a middleware beside the middleware itself."""
+"""The hooks that Django calls on a middleware in addition to the middleware itself."""
 VIEW = "view"
-"""Stands in a chain for what the innermost middleware calls: Django's own dispatch to the view."""
+"""The last element of a chain: Django's own dispatch to the view, which the innermost middleware calls."""
 _DISPATCH = ("django.core.handlers.base", "BaseHandler._get_response_async")
-"""What an asynchronous dispatch is, which Django wraps as it wraps middleware."""
+"""The asynchronous dispatch, which Django wraps like middleware."""
 
 
 class Tracing(Protocol):
     """OpenTelemetry's side of a request."""
 
     def begin(self, request: Request, headers: Callable[[str], list[str]]) -> object:
-        """Take the caller's trace context, decide on sampling, make the request's span the current one."""
+        """Extract the caller's trace context, decide on sampling, and make the request's span current."""
 
     def end(self, token: object) -> None:
-        """Make the span that was current before current again."""
+        """Restore the previous current span."""
 
     def excluded(self, path: str) -> bool:
-        """Whether requests to this path are left alone (`OTEL_PYTHON_DJANGO_EXCLUDED_URLS`)."""
+        """Return whether requests to this path are excluded (`OTEL_PYTHON_DJANGO_EXCLUDED_URLS`)."""
 
 
 class Middleware:
-    """What is known of the site's middleware: where each is defined, and which sync-only one forces each bridge."""
+    """The site's middleware: where each is defined, and which sync-only one causes each bridge."""
 
     def __init__(self) -> None:
         self.is_async = False
-        """Whether the handler whose chain is being loaded is ASGI's."""
+        """Whether the chain that is being loaded belongs to the ASGI handler."""
         self.forced: dict[tuple[str, str], SyncMiddleware] = {}
-        """Module and qualified name of a middleware whose handler Django bridges -> the one that forces it."""
+        """Module and qualified name of a middleware whose handler Django bridges -> the one that causes it.
+        """
         self.parking: dict[tuple[str, str], SyncMiddleware] = {}
-        """The same of async handlers that Django has a thread wait for, because what calls them is synchronous."""
+        """The same for async handlers that a thread waits for, because their caller is synchronous."""
         self._files: dict[str, str] = {}
 
     def learn(self, path: str, factory: Any) -> SyncMiddleware:
-        """A middleware of `settings.MIDDLEWARE`, by its dotted path."""
+        """Return a middleware of `settings.MIDDLEWARE`, by its dotted path."""
         site = None
         for method in ("__call__", "process_request", "process_view", "process_response", "__init__"):
             if isinstance(factory, type):
@@ -77,11 +78,11 @@ class Middleware:
         return SyncMiddleware(path, site)
 
     def forces(self, culprit: SyncMiddleware, bridged: Any) -> None:
-        """Django sends requests through a thread at `bridged`, because `culprit` cannot run on the loop."""
+        """Record that Django runs `bridged` in a thread, because `culprit` cannot run on the loop."""
         self.forced[getattr(bridged, "__module__", ""), getattr(bridged, "__qualname__", "")] = culprit
 
     def parks(self, culprit: SyncMiddleware, inner: Any) -> None:
-        """Django has a thread wait for `inner`, async, because `culprit` outside it cannot run on the loop.
+        """Record that a thread waits for the async `inner`, because `culprit` outside it cannot run on the loop.
 
         None is the innermost: Django's dispatch to the view.
         """
@@ -89,23 +90,23 @@ class Middleware:
         self.parking[name if inner is not None else _DISPATCH] = culprit
 
     def of(self, func: object) -> SyncMiddleware | None:
-        """The sync-only middleware that makes Django bridge this function, None for any other function.
+        """Return the sync-only middleware that makes Django bridge this function, or None.
 
-        Django bridges `convert_exception_to_response(middleware)`, which names the middleware as `__wrapped__`.
+        Django bridges `convert_exception_to_response(middleware)`, which has the middleware as `__wrapped__`.
         """
         return _culprit(self.forced, func)
 
     def parks_for(self, func: object) -> SyncMiddleware | None:
-        """The sync-only middleware that makes Django have a thread wait for this function, None for any other."""
+        """Return the sync-only middleware that makes a thread wait for this function, or None."""
         return _culprit(self.parking, func)
 
     def in_file(self, filename: str) -> str:
-        """The middleware defined in a file, '' for none. Django's own are not call sites and not listed."""
+        """Return the middleware defined in a file, '' for none. Django's own are not call sites and not listed."""
         return self._files.get(filename, "")
 
 
 def _culprit(known: dict[tuple[str, str], SyncMiddleware], func: object) -> SyncMiddleware | None:
-    """Return what is known of the middleware or view dispatch that a function of Django's wraps."""
+    """Return the record of the middleware or view dispatch that a function of Django wraps."""
     if not known:
         return None
     target = getattr(func, "__wrapped__", None)
@@ -150,7 +151,7 @@ def install(recorder: Recorder, watchdog: Watchdog, tracing: Tracing, middleware
 
 
 def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
-    """What wraps the `__call__` of a handler that takes an ASGI scope first."""
+    """Return a wrapper of the `__call__` of a handler whose first argument is an ASGI scope."""
 
     async def serve(wrapped: Callable[..., Any], args: Any, kwargs: Any, scope: Any) -> Any:
         loop = _get_running_loop()
@@ -160,8 +161,8 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
         try:
             if id(loop) not in recorder.watched:
                 watchdog.watch(loop)
-                call_site.recognise_server(loop, sys._getframe(1))  # noqa: SLF001 - who called the application
-            # No parent: a server may start a request in the context of the one before it on the connection.
+                call_site.recognise_server(loop, sys._getframe(1))  # noqa: SLF001 - the application's caller
+            # No parent: a server may start a request in the context of the previous one on the connection.
             request = Request(None, recorder.clock(), scope["method"], scope["path"])
             request.scheme = scope.get("scheme", "")
             request.http_version = scope.get("http_version", "")
@@ -204,7 +205,7 @@ def asgi(recorder: Recorder, watchdog: Watchdog, tracing: Tracing) -> Any:
 
 @functools.cache
 def _refuse_loop() -> None:
-    """Say once that nothing is seen here: trio runs coroutines too, but asgiref and Django need asyncio."""
+    """Warn once that trio is not supported: asgiref and Django need asyncio."""
     logger.warning(
         "asgiscope sees no request of this server: it does not run the site on asyncio, which asgiref and Django "
         "need. Choose an asyncio worker (for hypercorn `-k asyncio` or `-k uvloop`)."
@@ -212,7 +213,7 @@ def _refuse_loop() -> None:
 
 
 def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
-    """What wraps the `__call__` of a handler that takes a WSGI environ first."""
+    """Return a wrapper of the `__call__` of a handler whose first argument is a WSGI environ."""
 
     def call(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -247,7 +248,7 @@ def wsgi(recorder: Recorder, tracing: Tracing) -> Any:
 
 
 def _port(given: object) -> int | None:
-    """Return a port as a number: the ASGI specification asks for one, some servers give text, WSGI gives text."""
+    """Return a port as a number: the ASGI specification requires one, but some servers, and WSGI, pass text."""
     if isinstance(given, str):
         return int(given) if given.isdecimal() else None
     return given if isinstance(given, int) else None
@@ -265,10 +266,10 @@ def _tell_begun(
 def begin(
     recorder: Recorder, tracing: Tracing, request: Request, headers: Callable[[str], list[str]]
 ) -> tuple[Any, object]:
-    """Begin a request on the calling thread and return what `end` takes. `headers` gives a header's values."""
+    """Begin a request on the calling thread and return what `end` takes. `headers` returns a header's values."""
     request.tags = recorder.tags()
     request.thread_id = request.tags.thread_id
-    span_token = tracing.begin(request, headers)  # nothing that may fail comes after it: `end` takes it back
+    span_token = tracing.begin(request, headers)  # nothing after it may fail: `end` undoes it
     recorder.ledger.begin(request)
     return current.set(request), span_token
 
@@ -280,7 +281,7 @@ def end(
     tokens: tuple[Any, object],
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
-    """End a request, and send its record if it is wanted. Never raises."""
+    """End a request, and send its record if it is sampled or notable. Never raises."""
     try:
         recorder.ledger.finish(request, recorder.clock())
         try:
@@ -301,7 +302,7 @@ def end(
 
 
 def _storms(recorder: Recorder, request: Request) -> bool:
-    """Whether one line crossed the bridge too often."""
+    """Return whether one line crossed the bridge too often."""
     busiest = recorder.tallies.busiest_site(request)
     return busiest is not None and busiest[0] >= recorder.config.hop_storm
 
@@ -311,7 +312,7 @@ def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any
     try:
         scope = current.get()
         request = scope.request if scope is not None else None
-        # Django's test client may ask for another page within a request: the outer route was there first.
+        # Django's test client may request another page within a request: the outer route was set first.
         if request is not None and not request.ended and not request.template:
             request.template = "/" + match.route.lstrip("/")
             request.view = match.func
@@ -321,7 +322,7 @@ def _resolve(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any
 
 
 def _respond_to_exception(recorder: Recorder) -> Any:
-    """Wrap Django's answer to an exception that neither the view nor a middleware has caught."""
+    """Wrap Django's response to an exception that neither the view nor a middleware has caught."""
 
     def respond(wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
         scope = current.get()
@@ -390,10 +391,10 @@ def _load(recorder: Recorder, middleware: Middleware) -> Any:
 
 
 def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
-    """The middleware chain of the settings, with the adaptation Django's rules put around each.
+    """Return the middleware chain of the settings, with Django's adaptation of each.
 
-    Follows `BaseHandler.load_middleware`: from the view outwards, a middleware runs sync where it can and what it
-    wraps is sync already, else async where it can; a bridge stands wherever two neighbours differ.
+    Follows `BaseHandler.load_middleware`: from the view outwards, a middleware that can be both runs in the
+    mode of the next layer; a bridge is needed wherever two neighbours differ.
     """
     from django.conf import settings  # noqa: PLC0415 - Django is set up by now
     from django.utils.module_loading import import_string  # noqa: PLC0415
@@ -428,13 +429,13 @@ def describe(now: int, middleware: Middleware, *, is_async: bool) -> Chain:
 
 
 def _hooks_of(factory: Any) -> str:
-    """The names of a middleware's hooks, with a space between two."""
+    """Return the names of a middleware's hooks, separated by spaces."""
     found = (getattr(factory, hook, None) for hook in HOOKS)
     return " ".join(call_site.callable_name(hook) for hook in found if callable(hook))
 
 
 def _adaptation(outer_async: bool, inner_async: bool) -> str:
-    """What Django puts around a handler whose caller runs in the other mode."""
+    """Return Django's adaptation of a handler whose caller runs in the other mode."""
     if outer_async == inner_async:
         return ""
     return "sync_to_async" if outer_async else "async_to_sync"
@@ -446,7 +447,10 @@ def _encoded(name: str) -> bytes:
 
 
 def _reader(headers: Iterable[tuple[bytes, bytes]]) -> Callable[[str], list[str]]:
-    """Gives the values of a header. Mostly there is none of those that are asked for: names are read once."""
+    """Return a function that returns a header's values.
+
+    Usually no requested header is present: names are read once.
+    """
     names = {key.lower() for key, _ in headers}
 
     def read(name: str) -> list[str]:

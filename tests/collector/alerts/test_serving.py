@@ -17,6 +17,7 @@ from standardwebhooks import Webhook
 
 from tests.collector.alerts.receiving import Answer, Hook, wait_for
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
+from tests.measuring import Length, measure
 from tests.servers import Server, free_port
 from tests.stores import prepare
 
@@ -111,24 +112,28 @@ def trouble(collector: Server, service: str, **stall: Any) -> Sender:
 
 def test_from_the_event_to_the_webhook_in_ten_seconds(collector: Server, hook: Hook) -> None:
     """With the built-in rules and intervals: two alerts, each in a signed message, each attempt to be seen."""
-    began = time.time()
-    trouble(collector, "shop")
-    hook.wait(2)
-    assert max(received.at for received in hook.received) - began < IN_TIME_SECONDS
+
+    def event() -> list[float]:
+        before, began = len(hook.received), time.time()
+        trouble(collector, f"shop-{before}")
+        hook.wait(before + 2)
+        return [received.at - began for received in hook.received[before:]]
+
+    measure(event, lambda took: [Length("ms to the webhook", max(took) * 1e3, most=IN_TIME_SECONDS * 1e3)])
     for received in hook.received:
         Webhook(SECRET).verify(received.body, received.headers)
-    names = {received.json["commonLabels"]["alertname"] for received in hook.received}
-    assert names == {"new-refusal", "long-stall"}
+    names = [received.json["commonLabels"]["alertname"] for received in hook.received]
+    assert sorted(names) == sorted(["new-refusal", "long-stall"] * (len(names) // 2))
 
     def delivered() -> list[Json]:
         found: list[Json] = get(collector, "/api/alerts/deliveries?receiver=ops")["deliveries"]
         return [each for each in found if each["outcome"] == "delivered"]
 
-    wait_for(lambda: len(delivered()) == 2, "both deliveries are recorded")
+    wait_for(lambda: len(delivered()) == len(names), "all deliveries are recorded")
     assert {each["id"] for each in delivered()} == {each.headers["webhook-id"] for each in hook.received}
-    assert [attempt["status"] for each in delivered() for attempt in each["attempts"]] == [200, 200]
+    assert [attempt["status"] for each in delivered() for attempt in each["attempts"]] == [200] * len(names)
     alerts = get(collector, "/api/alerts")
-    assert alerts["firing"] == 2
+    assert alerts["firing"] == len(names)
     assert {alert["finding_id"] for alert in alerts["alerts"]} <= {
         finding["id"] for finding in get(collector, "/api/findings")["findings"]
     }
@@ -136,7 +141,7 @@ def test_from_the_event_to_the_webhook_in_ten_seconds(collector: Server, hook: H
     assert (rules["long-stall"]["state"], rules["long-stall"]["value_text"]) == ("firing", "2.5 s")
     assert {name for name, rule in rules.items() if rule["below"]} == {"collector-disk"}
     detail = get(collector, "/api/alerts/rules/long-stall")
-    assert [alert["rule"] for alert in detail["alerts"]] == ["long-stall"]
+    assert {alert["rule"] for alert in detail["alerts"]} == {"long-stall"}
     assert any(point["value"] == 2500 * MS for point in detail["history"])
 
 

@@ -99,7 +99,7 @@ class Sink:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait_for(self, found: Callable[[list[SpanView]], Any], timeout_s: float = 15.0) -> Any:
+    def wait_for(self, found: Callable[[list[SpanView]], Any], timeout_s: float = 60.0) -> Any:
         """Return what `found` makes of the spans as soon as that is true; fails with the spans seen otherwise."""
         deadline = time.monotonic() + timeout_s
         while not (result := found(list(self.spans))):
@@ -108,12 +108,12 @@ class Sink:
             time.sleep(0.02)
         return result
 
-    def named(self, name: str, timeout_s: float = 15.0) -> list[SpanView]:
+    def named(self, name: str, timeout_s: float = 60.0) -> list[SpanView]:
         """Return the spans of this name, once there is one."""
         result: list[SpanView] = self.wait_for(lambda spans: [s for s in spans if s.name == name], timeout_s)
         return result
 
-    def findings(self, kind: str, timeout_s: float = 15.0) -> list[SpanView]:
+    def findings(self, kind: str, timeout_s: float = 60.0) -> list[SpanView]:
         """Return the spans that are evidence of a kind of finding, once there is one."""
         result: list[SpanView] = self.wait_for(
             lambda spans: [s for s in spans if s.get("asgiscope.finding") == kind], timeout_s

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import pytest
 from asgiscope_collector.web.app import STATIC
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.dashboard.demo import RULES, fill, receivers
 from tests.dashboard.opened import Opened
@@ -32,6 +32,8 @@ CHROMIUM_ARGS: Final = (
     "--disable-sync",
 )
 Open = Callable[..., Page]
+# Playwright's own five seconds are short for a browser, a collector and another worker on two cores.
+expect.set_options(timeout=20_000)
 
 
 def chromium() -> str | None:

@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 
 from tests.servers import free_port
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 @dataclass

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -75,14 +75,19 @@ class Answer:
         """Those of a name."""
         return [span for span in self.spans if span.name == name]
 
-    def findings(self, kind: str) -> list[SpanView]:
-        """Those that are evidence of a kind of finding. A stall is sent a little later than the request."""
-        deadline = self._arrived + 1
-        while not any(span.get("asgiscope.finding") == kind for span in self.spans):
-            if time.monotonic() > deadline:
-                break
+    def findings(
+        self, kind: str, until: Callable[[list[SpanView]], object] = bool, within_s: float = 15
+    ) -> list[SpanView]:
+        """Return those that are evidence of a kind of finding. A stall is sent a little later than the request.
+
+        They are waited for `until` they are all there: by default until there is one, for `within_s` seconds after
+        the request's own span has come. A test that expects none gives a short time.
+        """
+        while True:
+            found = [span for span in self.spans if span.get("asgiscope.finding") == kind]
+            if until(found) or time.monotonic() > self._arrived + within_s:
+                return found
             time.sleep(0.02)
-        return [span for span in self.spans if span.get("asgiscope.finding") == kind]
 
 
 @pytest.fixture(scope="session")

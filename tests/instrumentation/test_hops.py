@@ -71,7 +71,7 @@ def test_a_synchronous_view_below_an_asynchronous_chain(site: Site) -> None:
 def test_one_query_is_distinguished_from_a_hop_per_row(site: Site) -> None:
     """Both fetch rows; only one crosses for each, and is a storm at its line."""
     one = site.get("/async-orm/")
-    assert not one.findings("hop_storm")
+    assert not one.findings("hop_storm", within_s=1)
     assert Counter(reason for reason in reasons(one).values())["orm"] == 3
     storm = site.get("/hop-storm/")
     orm = [call for call in hops_of(storm) if call["asgiscope.hop.reason"] == "orm"]

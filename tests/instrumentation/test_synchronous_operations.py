@@ -33,7 +33,8 @@ SEEN = {
 
 def stalls_of(answer: Answer) -> list[SpanView]:
     """Return the findings of a blocked loop in a request, each exactly as long as it says, and no two at a time."""
-    stalls = answer.findings("loop_blocked")
+    caused = answer.request["asgiscope.request.loop_caused_ns"]
+    stalls = answer.findings("loop_blocked", lambda found: sum(each.duration for each in found) == caused)
     for stall in stalls:
         assert stall.name == "event_loop blocked"
         assert stall["http.route"] == answer.request["url.path"]
@@ -41,8 +42,19 @@ def stalls_of(answer: Answer) -> list[SpanView]:
         assert stall["asgiscope.blocked_ns"] == stall["asgiscope.finding.cost_ns"] == stall.duration
     for first, second in pairwise(stalls):
         assert first.end <= second.start
-    assert answer.request["asgiscope.request.loop_caused_ns"] == sum(stall.duration for stall in stalls)
+    assert caused == sum(stall.duration for stall in stalls)
     return stalls
+
+
+def one_stall(stalls: list[SpanView]) -> Length:
+    """How many there are: a machine that keeps the loop from a processor adds to the one that is expected."""
+    assert stalls
+    return Length("stalls", len(stalls), most=1)
+
+
+def samples(stalls: list[SpanView], least: int) -> list[Length]:
+    """How often the watchdog saw each."""
+    return [Length("samples", stall["asgiscope.samples"], least=least) for stall in stalls]
 
 
 def blocked(stall: SpanView, seconds: float, periods: int = 1) -> Length:
@@ -56,14 +68,13 @@ def test_what_a_probe_sees_is_one_stall_of_exact_length(site: Site, view: str) -
     """As long as the operation, to the nanosecond, at the innermost line of the application."""
     (file, function, text), operation, least = SEEN[view]
 
-    def ask() -> tuple[Answer, SpanView]:
+    def ask() -> tuple[Answer, list[SpanView]]:
         answer = site.get(f"/{view}/")
         assert answer.response.status_code == 200
-        (stall,) = stalls_of(answer)
-        return answer, stall
+        return answer, stalls_of(answer)
 
     # What the watchdog saw is in it, not beside it; without a processor it saw nothing.
-    answer, stall = measure(ask, lambda asked: [Length("samples", asked[1]["asgiscope.samples"], least=1)])
+    answer, (stall,) = measure(ask, lambda asked: [one_stall(asked[1]), *samples(asked[1], 1)])
     (work,) = answer.named(operation)
     assert (stall.start, stall.end) == (work.start, work.end)
     assert stall["asgiscope.cause"] == "call"
@@ -213,17 +224,13 @@ def test_what_no_probe_sees_the_watchdog_does(
     """The line, and the length to within a sample period at either end."""
     function, text, operation = UNSEEN[view]
 
-    def ask() -> SpanView:
+    def ask() -> list[SpanView]:
         with pipe(database, 0.25) if view == "own-open" else nullcontext():
             answer = site.get(f"/{view}/", url=slow_server)
         assert answer.response.status_code == 200
-        (stall,) = stalls_of(answer)
-        return stall
+        return stalls_of(answer)
 
-    stall = measure(
-        ask,
-        lambda stall: [blocked(stall, 0.25), Length("samples", stall["asgiscope.samples"], least=3)],
-    )
+    (stall,) = measure(ask, lambda stalls: [one_stall(stalls), blocked(stalls[0], 0.25), *samples(stalls, 3)])
     assert stall["asgiscope.cause"] == "cpu"
     assert at(stall) == ("works.py", function, line_of("works.py", text))
     assert stall.get("asgiscope.operation", "") == operation

@@ -38,7 +38,10 @@ from django.urls import path
 
 def told(seen):
     """Print every span with its attributes."""
-    rows = [{"name": span.name, **results._attributes(span)} for span in seen._spans()]
+    rows = [
+        {"name": span.name, "start": span.start, "end": span.end, **results._attributes(span)}
+        for span in seen._spans()
+    ]
     print("SPANS" + json.dumps(rows, default=str))
 
 def ask(*paths, **options):

@@ -41,11 +41,9 @@ def test_an_upload_on_the_loop_is_one_stall_at_the_views_line(tmp_path: Path) ->
     assert site.source(stall) == 'return HttpResponse(request.FILES["scan"].name)'
     assert stall["code.function.name"] == "upload"
     assert stall["asgiscope.finding.delayed"] == 1
-    assert not [
-        each
-        for each in site.findings("loop_blocked")
-        if each["http.route"] == "/upload/" and each is not stall
-    ]
+    # A busy machine may keep the request from a processor before or after that.
+    others = [each for each in site.findings("loop_blocked") if each is not stall]
+    assert not [each for each in others if each["start"] < stall["end"] and stall["start"] < each["end"]]
 
 
 def test_a_lazy_context_variable_is_named_when_asgiref_evaluates_it(tmp_path: Path) -> None:

@@ -146,6 +146,14 @@ engine.close()
     assert list((data / "engine").iterdir())
 
 
+def test_collector_writes_nothing_outside_of_its_folder(folder: Path) -> None:
+    """A container's root can be read-only: here no folder can be made where temporary files would go."""
+    server = collector(folder)
+    server._env["TMPDIR"] = "/proc"
+    with server:
+        assert send(server, "read-only", 3)
+
+
 def test_collector_serves_and_backs_up_a_folder_with_any_name(tmp_path: Path) -> None:
     """From the first start over what it stores to a command beside it."""
     with collector(tmp_path, data=ODD_NAME) as server:

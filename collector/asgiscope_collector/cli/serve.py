@@ -165,10 +165,13 @@ def _collect_less() -> None:
 
 
 def _use_temporary_folder(folder: Path) -> None:
-    """Use our disk for temporary files, not a small /tmp: the engine's client writes each insert to one."""
+    """Use our disk for temporary files, not a small or read-only /tmp.
+
+    The engine's client writes each insert to one, and the engine itself makes a folder when it starts.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    tempfile.tempdir = str(folder)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 class Server(uvicorn.Server):

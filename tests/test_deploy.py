@@ -283,7 +283,7 @@ def own_metrics() -> set[str]:
     collector = SimpleNamespace(
         inbox=counts,
         spool=SimpleNamespace(size=0),
-        loader=SimpleNamespace(segments=0, rejected_bodies=0),
+        loader=SimpleNamespace(segments=0, rejected_bodies=0, dropped_values=0),
         settings=Settings(),
         disk=SimpleNamespace(free_bytes=0),
         housekeeping=SimpleNamespace(stored=SimpleNamespace(bytes=0)),

@@ -72,17 +72,6 @@ def is_request(signal: str, data: bytes) -> bool:
     return True
 
 
-def without_unknown(signal: str, data: bytes) -> bytes:
-    """Return a request without the fields that its schema does not have or gives another type.
-
-    Raises:
-        MalformedError: the bytes are not a request of the signal.
-    """
-    request: Any = from_protobuf(data, _REQUESTS[signal])
-    request.DiscardUnknownFields()
-    return to_protobuf(request)
-
-
 def halves(signal: str, data: bytes) -> list[bytes]:
     """Split a request into two with about as many spans or metrics each; return [] if it has fewer than two.
 

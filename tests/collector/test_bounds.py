@@ -234,6 +234,14 @@ def test_one_body_per_sender_and_minute_is_checked_and_all_after_a_refusal() -> 
     assert lookout.is_due(("traces", "a"))
 
 
+def values_dropped(running: Running) -> float:
+    """Return how many values `/metrics` says were replaced or left out, on receipt or later."""
+    name = "asgiscope_collector_repaired_values_total "
+    lines = running.http.get("/metrics").text.splitlines()
+    (value,) = [line.removeprefix(name) for line in lines if line.startswith(name)]
+    return float(value)
+
+
 def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(
     running: Running, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +252,7 @@ def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(
     loader = running.collector.loader
     # Another test may just have sent bad data: then this body would be cleaned before it is spooled.
     monkeypatch.setattr(loader, "_refused_at", -math.inf)
-    before = (loader.cleaned_bodies, loader.rejected_bodies)
+    before, dropped = (loader.cleaned_bodies, loader.rejected_bodies), values_dropped(running)
     senders = [Sender(service) for _ in range(9)]
     for number, sender in enumerate(senders):
         sender.span(f"span {number + 1}")
@@ -274,11 +282,13 @@ def test_body_with_a_field_of_the_wrong_type_is_stored_without_it(
     running.wait_for(lambda: running.collector.spool.size == 0)
     assert loader.is_refusing
     assert (loader.cleaned_bodies, loader.rejected_bodies) == (before[0] + 1, before[1])
+    assert values_dropped(running) == dropped + 1
     last = Sender(service)
     last.span("span x")
     post(last, wrong)
     running.wait_for(lambda: running.collector.spool.size == 0)
     assert loader.cleaned_bodies == before[0] + 1
+    assert values_dropped(running) == dropped + 2
     rows = running.rows(
         "SELECT SpanName AS name FROM otel_traces WHERE ServiceName = {s:String} ORDER BY name", s=service
     )

@@ -21,8 +21,9 @@ from typing import Final, NamedTuple
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from asgiscope_collector.ingest.cardinality import KeyLimits
+from asgiscope_collector.ingest.mistyped import drop_mistyped
 from asgiscope_collector.ingest.reconcile import is_stored, reconcile
-from asgiscope_collector.otlp import SIGNALS, MalformedError, without_unknown
+from asgiscope_collector.otlp import SIGNALS, MalformedError, request_of, to_protobuf
 from asgiscope_collector.store.client import Engine
 from asgiscope_collector.store.threads import step_back
 from asgiscope_collector.wal.segment import encode_record, iter_records, signal_of
@@ -91,6 +92,7 @@ class Loader:
         self.failures = 0
         self.rejected_bodies = 0
         self.cleaned_bodies = 0
+        self.dropped_values = 0
         self._refused_at = -math.inf  # on the monotonic clock
 
     @property
@@ -290,12 +292,21 @@ class Loader:
         return refused
 
     def _clean(self, signal: str, body: bytes) -> bytes | None:
-        """Return the body without unknown fields, or None if the engine refuses that too."""
+        """Return the body without unknown fields, or None if the engine refuses that too.
+
+        Fields of another type than OTLP's count as dropped values, as those that are dropped on receipt do.
+        """
         try:
-            cleaned = without_unknown(signal, body)
+            request = request_of(signal, body)
         except MalformedError:
             return None
-        return cleaned if self._is_loadable(signal, [cleaned]) else None
+        mistyped = drop_mistyped(request)
+        request.DiscardUnknownFields()
+        cleaned = to_protobuf(request)
+        if not self._is_loadable(signal, [cleaned]):
+            return None
+        self.dropped_values += mistyped
+        return cleaned
 
     def _is_loadable(self, signal: str, part: list[bytes]) -> bool:
         try:

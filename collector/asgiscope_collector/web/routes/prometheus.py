@@ -45,7 +45,7 @@ class Figures(MetricSource):
             (
                 "repaired_values",
                 "Values that OTLP or their field cannot hold: replaced or left out.",
-                inbox.repaired_values,
+                inbox.repaired_values + loader.dropped_values,
             ),
             ("recognised_bodies", "Bodies sent again that were stored already.", inbox.retries.recognised),
             ("loaded_segments", "Segments of the spool that were loaded into the store.", loader.segments),

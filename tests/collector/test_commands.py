@@ -23,7 +23,7 @@ from asgiscope_collector.store_url import StoreAddress
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.collector.store_contents import store_contents
 from tests.servers import Server, free_port
-from tests.stores import prepare
+from tests.stores import PROMPT, prepare
 
 DAY = 86_400 * SECOND
 
@@ -70,6 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port), "--data", str(data)],
         port,
         cwd=folder,
+        env=PROMPT,
         log=folder / "log",
         ready="/readyz",
         ready_status=200,

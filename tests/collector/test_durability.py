@@ -16,7 +16,7 @@ from asgiscope_collector.wal.segment import encode_record
 
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
-from tests.stores import prepare
+from tests.stores import PROMPT, prepare
 
 Start = Callable[..., Server]
 
@@ -33,7 +33,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
             [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)],
             port,
             cwd=tmp_path,
-            env={f"ASGISCOPE_COLLECTOR_{name.upper()}": str(value) for name, value in settings.items()},
+            env=PROMPT
+            | {f"ASGISCOPE_COLLECTOR_{name.upper()}": str(value) for name, value in settings.items()},
             log=tmp_path / "collector.log",
             ready="/readyz",
             ready_status=ready_status,

@@ -38,7 +38,7 @@ from tests.collector.oracle import (
 )
 from tests.collector.spans import MS, PROTOBUF_HEADERS, SECOND, Sender
 from tests.servers import Server, free_port
-from tests.stores import prepare
+from tests.stores import PROMPT, prepare
 
 EXAMPLES = int(os.environ.get("ASGISCOPE_TEST_ORACLE", "1"))
 READY_SECONDS = 180
@@ -175,6 +175,7 @@ def test_every_answer_is_the_truth_after_a_collector_was_killed_and_restarted(
         [*command, "--data", str(tmp_path / "data")],
         port,
         cwd=tmp_path,
+        env=PROMPT,
         log=tmp_path / "log",
         ready="/readyz",
         ready_status=200,

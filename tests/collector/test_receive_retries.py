@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from tests.collector.points import Meter
 from tests.collector.spans import MS, PROTOBUF_HEADERS, Sender
 from tests.servers import Server, free_port
-from tests.stores import prepare
+from tests.stores import PROMPT, prepare
 
 DAY_NS = 86_400 * 10**9
 
@@ -32,7 +32,7 @@ def collector(folder: Path, **settings: Any) -> Server:
         [sys.executable, "-m", "asgiscope_collector", "serve", "--port", str(port)],
         port,
         cwd=folder,
-        env={f"ASGISCOPE_COLLECTOR_{name.upper()}": str(value) for name, value in settings.items()},
+        env=PROMPT | {f"ASGISCOPE_COLLECTOR_{name.upper()}": str(value) for name, value in settings.items()},
         log=folder / "collector.log",
         ready="/readyz",
         ready_status=200,
@@ -75,7 +75,7 @@ def ten_megabytes(server: Server, http: httpx.Client) -> int:
     sender = Sender("large")
     span = sender.span("large", attributes={"blob": "x" * 10_000_000})
     post(server, [sender.body()])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (answer := http.get(f"/api/traces/{span.trace_id}")).status_code == httpx.codes.NOT_FOUND:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -110,7 +110,7 @@ def test_a_retry_after_a_restart_and_after_a_crash_is_counted_once(tmp_path: Pat
     with collector(tmp_path, **settings) as server:
         post(server, [stored, spooled, torn])
         send(server, grpc_port, meter, caller)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while any(spool.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.02)
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:

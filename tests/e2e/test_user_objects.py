@@ -82,6 +82,9 @@ ask("/api/books")
     assert refusal["code.function.name"] == "list_books"
     assert "/ninja/" in refusal["asgiscope.library_site"]
     assert refusal["asgiscope.operation.kind"] == "related_object"
+    assert [step for step in refusal["asgiscope.chain"] if "schema" in step] == [
+        "schema field BookOut.author"
+    ]
 
 
 def test_a_storm_in_a_serializer_is_of_the_serializer(tmp_path: Path) -> None:

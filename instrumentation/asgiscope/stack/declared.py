@@ -188,6 +188,19 @@ def _field(names: Mapping[str, Any]) -> Declared | None:
     return Declared(ObjectKind.FIELD, f"{kind}.{name}", None) if kind is not None and name else None
 
 
+def schema_field(frame: FrameType) -> str:
+    """Return the field of a schema that a frame resolves, as `Schema.field`; "" for any other frame."""
+    code = frame.f_code
+    if code.co_name == "__getattr__" and code.co_filename.replace(os.sep, "/").endswith("/ninja/schema.py"):
+        names = frame.f_locals
+        schema, key = getattr(names.get("self"), "_schema_cls", None), names.get("key")
+        return f"{schema.__qualname__}.{key}" if isinstance(schema, type) and isinstance(key, str) else ""
+    if code.co_name == "execute_field":
+        found = _read(frame)
+        return found.name if found is not None else ""
+    return ""
+
+
 def _serializer(names: Mapping[str, Any]) -> Declared | None:
     serializer = names.get("self")
     child = getattr(serializer, "child", None)

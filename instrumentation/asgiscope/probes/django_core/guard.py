@@ -47,6 +47,7 @@ _STEPS = {
 }
 """(file of Django, function) -> the step of a chain."""
 _SERIALIZER = "/rest_framework/serializers.py"
+_FIELD = "schema field "
 _ERROR_PAGE = "/django/views/debug.py"
 _COMPILER = ("db/models/sql/compiler.py", "execute_sql")
 _VIEWS = frozenset(
@@ -179,9 +180,7 @@ def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple
         if (short, code.co_name) in _VIEWS:
             return [*steps, f"view {view}".strip()], None
         step = "serializer" if path.endswith(_SERIALIZER) else _STEPS.get((short, code.co_name))
-        if code.co_name == "_restore_context" and path.endswith("/asgiref/sync.py"):
-            name = getattr(frame.f_locals.get("cvar"), "name", "")
-            steps.append(f"context variable {name} (_restore_context)")
+        steps += _declared_steps(frame, path, steps)
         if step == "signal":
             steps += [f"receiver {view}".strip(), f"signal {signals.name_of(frame)}".strip()]
         elif step is not None and (not steps or steps[-1] != step):
@@ -198,6 +197,16 @@ def _walk(frame: FrameType | None, middleware_in: Callable[[str], str]) -> tuple
         frame = frame.f_back
         depth -= 1
     return steps, view
+
+
+def _declared_steps(frame: FrameType, path: str, steps: list[str]) -> list[str]:
+    """Return the step that a frame of another package is, with the name that it has in the site."""
+    if frame.f_code.co_name == "_restore_context" and path.endswith("/asgiref/sync.py"):
+        return [f"context variable {getattr(frame.f_locals.get('cvar'), 'name', '')} (_restore_context)"]
+    field = declared.schema_field(frame)
+    if field and not any(step.startswith(_FIELD) for step in steps):  # the innermost touches what is refused
+        return [f"{_FIELD}{field}"]
+    return []
 
 
 _KINDS = {

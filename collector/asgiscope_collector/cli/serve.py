@@ -167,7 +167,7 @@ def _collect_less() -> None:
 def _use_temporary_folder(folder: Path) -> None:
     """Use our disk for temporary files, not a small or read-only /tmp.
 
-    The engine's client writes each insert to one, and the engine itself makes a folder when it starts.
+    The engine's client writes each insert to one, and importing the engine makes a folder there.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)

@@ -1,10 +1,15 @@
-"""Of all time that calls waited, 99 hundredths are put down to named calls, whatever is mixed."""
+"""The time that calls wait while others hold their thread is attributed to named calls, whatever is mixed."""
 
 import textwrap
 
 import pytest
 
 from tests.instrumentation.processes import run
+from tests.measuring import Length, measure
+
+Answers = list[tuple[dict[str, list[int]], int]]
+"""For each loop: by role of the thread, how long calls waited, for named calls, and for an idle thread (ns); and
+how many waited."""
 
 _KEPT = """
 import random, threading, time, uvloop
@@ -21,7 +26,7 @@ def keep(call):
         named = sum(one.overlap_ns for one in held.holders)
         assert named + held.others_ns + held.idle_ns == call.wait_ns
         if call.depth:  # who finds the thread free, or still to be started, waits for nobody
-            kept.append([str(call.queue.role), call.wait_ns, named, callable_name(call.func)])
+            kept.append([str(call.queue.role), call.wait_ns, named, callable_name(call.func), held.idle_ns])
     settle(call)
 recorder.finish_call = keep
 chance = random.Random(7)
@@ -39,11 +44,11 @@ async def call(function=work, **options):
 def told():
     waits = [entry for entry in kept if entry[1] >= 1_000_000]
     roles = sorted({entry[0] for entry in waits})
-    shares = {
-        role: sum(e[2] for e in waits if e[0] == role) / sum(e[1] for e in waits if e[0] == role) for role in roles
+    sums = {
+        role: [sum(entry[place] for entry in waits if entry[0] == role) for place in (1, 2, 4)] for role in roles
     }
     kept.clear()
-    return shares, len(waits)
+    return sums, len(waits)
 def on_both_loops(main):
     answers = []
     for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
@@ -121,14 +126,16 @@ _CASES = {
 def test_waits_are_attributed_to_named_calls(case: str) -> None:
     """On every kind of thread, with calls that fail, that are given up, that are made of each other."""
     kind = {"given up": "shared", "generators": "shared"}.get(case, case)
-    best = [0.0, 0.0]
-    for _ in range(4):  # a busy machine keeps a free thread from the next call, which is nobody's doing
-        answers = run(_KEPT + textwrap.dedent(_CASES[case]))
-        assert all(waits >= 5 for _, waits in answers)
-        best = [max(before, shares[kind]) for before, (shares, _) in zip(best, answers, strict=True)]
-        if min(best) >= 0.99:
-            break
-    assert min(best) >= 0.99
+
+    def idle_shares(answers: Answers) -> list[Length]:
+        """A busy machine keeps a free thread from the next call: then there is little to attribute."""
+        return [Length("idle, %", 100 * sums[kind][2] / sums[kind][0], most=20) for sums, _ in answers]
+
+    answers = measure(lambda: run(_KEPT + textwrap.dedent(_CASES[case])), idle_shares)
+    for sums, waits in answers:
+        waited, named, idle = sums[kind]
+        assert waits >= 5
+        assert named >= 0.99 * (waited - idle)
 
 
 def test_asgirefs_own_deadlock_error_is_a_refusal() -> None:

@@ -186,7 +186,7 @@ def _context() -> list[str]:
 
 def debian(release: str) -> Path:
     """Return a minimal root folder of a release of Debian, made once."""
-    root = cache() / f"debian-{release}-minimal"
+    root = cache() / f"debian-{release}-slim"
     with alone(root.with_suffix(".lock")):
         if not (root.parent / f"{root.name}.complete").exists():
             debootstrap = program("debootstrap", "debootstrap")
@@ -205,6 +205,12 @@ def debian(release: str) -> Path:
             ):
                 shutil.rmtree(root / name, ignore_errors=True)
                 (root / name).mkdir(parents=True)
+            # And what they add: apt keeps neither packages nor its caches.
+            (root / "etc/apt/apt.conf.d/docker-clean").write_text(
+                'APT::Keep-Downloaded-Packages "false";\n'
+                'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+                'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };\n'
+            )
             (root.parent / f"{root.name}.complete").touch()
     return root
 

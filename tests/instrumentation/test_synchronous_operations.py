@@ -114,7 +114,10 @@ def test_what_operations_say_of_themselves(site: Site) -> None:
 
 def test_a_password_is_hashed_on_the_loop_and_checked_there(site: Site) -> None:
     """Two hashes one after the other, and nothing of the password."""
-    answer = site.get("/hash-password/")
+    answer = measure(  # a hash that got no processor is no stall of the loop's
+        lambda: site.get("/hash-password/"),
+        lambda answer: [Length("stalls", len(stalls_of(answer)), least=2, most=2)],
+    )
     assert answer.response.text == "True"
     stalls = stalls_of(answer)
     works = answer.named("password hash")
@@ -327,7 +330,7 @@ def test_requests_in_flight_lose_what_the_stall_took(site: Site, database: Path,
     assert victim["asgiscope.request.loop_caused_ns"] == 0
 
 
-def test_without_a_sampled_trace_what_is_long_is_told_all_the_same(database: Path, tmp_path: Path) -> None:
+def test_long_operations_are_reported_in_traces_that_are_not_sampled(database: Path, tmp_path: Path) -> None:
     """One operation exactly; many short ones as the one stall that they make, counted once."""
     variables = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "OTEL_TRACES_SAMPLER": "always_off"}
     with Sink() as sink, serve(sink, database, tmp_path / "log", **variables) as server:
@@ -335,9 +338,16 @@ def test_without_a_sampled_trace_what_is_long_is_told_all_the_same(database: Pat
         (stall,) = stalls_of(site.get("/slow-template/"))
         assert stall["asgiscope.operation"] == "template slow.html"
         assert at(stall) == ("works.py", "wait", line_of("works.py", "time.sleep(0.11)"))
-        answer = site.get("/many-queries/")
-        stalls = answer.findings("loop_blocked")
-        (longest,) = [stall for stall in stalls if stall["asgiscope.cause"] == "cpu"]
+
+        def computing(answer: Answer) -> list[SpanView]:
+            """Return the stalls of the view's own computing; on a busy machine it is starved instead."""
+            return [one for one in answer.findings("loop_blocked") if one["asgiscope.cause"] == "cpu"]
+
+        answer = measure(
+            lambda: site.get("/many-queries/"),
+            lambda answer: [Length("stalls", len(computing(answer)), least=1, most=1)],
+        )
+        (longest,) = computing(answer)
         assert at(longest)[1] == "many_queries"
         assert 100 * MS <= answer.request["asgiscope.request.loop_caused_ns"] <= answer.request.duration
         assert answer.request["asgiscope.request.queries"] >= int(answer.response.text)

@@ -11,7 +11,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sized
 from types import FunctionType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import wrapt
 
@@ -25,25 +25,6 @@ empty.
 _MISSING = object()
 _awaited: dict[str, list[tuple["Patches", Callable[[Any], object]]]] = {}
 """Module that was not imported yet -> the waiting patches and their functions."""
-
-
-def _frames_up() -> int:
-    def wrapper(_wrapped: object, _instance: object, _args: object, _kwargs: object) -> int:
-        frame, up = sys._getframe(), 0  # noqa: SLF001 - one's own stack
-        while frame.f_code is not ask.__code__ and frame.f_back is not None:
-            frame, up = frame.f_back, up + 1
-        return up
-
-    def ask() -> int:
-        return int(wrapt.FunctionWrapper(ask, wrapper)())
-
-    return ask()
-
-
-CALLER: Final = _frames_up()
-"""How many frames up a wrapper's caller is: 1, or more if wrapt has no C extension (as on builds without a
-GIL) and adds Python frames.
-"""
 
 
 class Patches:
@@ -74,17 +55,20 @@ class Patches:
         return self._put(owner, name, inherited, ours)
 
     def around(self, owner: type, name: str, make: Around) -> Self:
-        """Wrap the method `owner.name` with a plain function: a call through wrapt costs half a microsecond more.
+        """Wrap the method `owner.name` with a plain function: a call through wrapt costs some microseconds more.
 
-        `make(original, on)` returns it; both are called with the instance first. Not for coroutine functions:
-        `inspect` decides those by their code.
+        `make(original, on)` returns it; both are called with the instance first. If the original is a coroutine
+        function, `inspect` takes the new one for a coroutine function too; it may just return a coroutine.
 
         Raises:
             KeyError: the class does not define it; the probe's version check was wrong.
         """
         found = vars(owner)[name]
         original = found if type(found) is FunctionType else _bound(found)  # a wrapt wrapper of another tool
-        return self._put(owner, name, found, functools.wraps(found)(make(original, self._on)))
+        ours = functools.wraps(found)(make(original, self._on))
+        if inspect.iscoroutinefunction(found):
+            _mark_coroutine_function(ours)
+        return self._put(owner, name, found, ours)
 
     def replace(self, owner: Any, name: str, replacement: Any) -> Self:
         """Replace `owner.name`, usually a module's global."""
@@ -132,6 +116,15 @@ class Patches:
                 self._undo.pop()()
             except Exception:  # noqa: BLE001 - the other patches must still be removed
                 internal_errors.report("patching.remove")
+
+
+def _mark_coroutine_function(function: Any) -> None:
+    """Have `inspect.iscoroutinefunction` say of a plain function that it is a coroutine function."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:  # `inspect` reads the flag; what makes a coroutine of a call is an instruction, not the flag
+        code = function.__code__
+        function.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
 
 
 def _imported(module: Any) -> None:

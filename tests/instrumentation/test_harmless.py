@@ -99,6 +99,34 @@ print(json.dumps(look()))
     assert run(code) == run(code, bare=True)
 
 
+def test_a_bridge_wrapped_by_another_tool_after_us_passes_straight_through_once_we_are_off() -> None:
+    """Ours cannot be cut out from below theirs: it stays, records nothing, and is still a coroutine function."""
+    code = """
+import wrapt
+told = []
+assert asgiscope.instrument()
+ours = vars(SyncToAsync)["__call__"]
+def theirs(wrapped, instance, args, kwargs):
+    told.append(inspect.iscoroutinefunction(wrapped))
+    return wrapped(*args, **kwargs)
+SyncToAsync.__call__ = wrapt.FunctionWrapper(ours, theirs)
+recorder = instrumentor.active().recorder
+ended = []
+recorder.finish_call = ended.append
+async def main():
+    return await sync_to_async(divmod)(7, 2)
+answers = [asyncio.run(main())]
+asgiscope.uninstrument()
+answers.append(asyncio.run(main()))
+SyncToAsync.__call__ = ours  # the other tool goes, too, and puts back what it found
+answers.append(asyncio.run(main()))
+assert asgiscope.instrument()
+answers.append(asyncio.run(main()))
+print(json.dumps([answers, told, len(ended), inspect.iscoroutinefunction(ours), dict(internal_errors.counts)]))
+"""
+    assert run(code, bare=True) == [[[3, 1]] * 4, [True, True], 1, True, {}]
+
+
 def test_the_kill_switch_installs_nothing() -> None:
     """`ASGISCOPE_DISABLED=1`: no patch, no thread."""
     answer = run(_PATCHED + "print(json.dumps([type(x).__name__ for x in now()]))", ASGISCOPE_DISABLED="1")

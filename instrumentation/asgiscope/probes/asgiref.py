@@ -13,7 +13,7 @@ Overhead model: one more coroutine around each bridge call, a context variable s
 import functools
 import sys
 from asyncio.events import _get_running_loop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from threading import get_ident
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from asgiscope import internal_errors
 from asgiscope.bridge import around_submit, create_call, enter_call, exit_call
 from asgiscope.contention.queue import NEW, Call
 from asgiscope.event_loop.watchdog import Watchdog
-from asgiscope.patching import CALLER, Patches
+from asgiscope.patching import Patches
 from asgiscope.probes import Unsupported
 from asgiscope.probes.django_core import guard
 from asgiscope.recorder import Recorder
@@ -77,7 +77,7 @@ def install(recorder: Recorder, watchdog: Watchdog, middleware: Culprits) -> Pat
     recorder.context = functools.partial(_context, sync.SyncToAsync.thread_sensitive_context)
     submit = around_submit(recorder, role_of, _standing)
     patches = Patches().on_remove(lambda: setattr(recorder, "context", int))
-    patches.wrap(sync.SyncToAsync, "__call__", bridges.sync_to_async)
+    patches.around(sync.SyncToAsync, "__call__", bridges.sync_to_async)
     patches.wrap(sync.AsyncToSync, "__call__", bridges.async_to_sync)
     if "main_wrap" in vars(sync.AsyncToSync):
         patches.wrap(sync.AsyncToSync, "main_wrap", bridges.main_wrap)
@@ -96,41 +96,50 @@ class Bridges:
         self._recorder = recorder
         self._watchdog = watchdog
         self._middleware = middleware
-        self._forced = middleware.forced
         self.describe = DESCRIBE
         self._parking = middleware.parking
 
-    def sync_to_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        """`SyncToAsync.__call__`: called when the coroutine is made, which is where the call site is."""
-        try:
-            func = instance.func
-            call = create_call(self._recorder, func, sys._getframe(CALLER))  # noqa: SLF001 - one's own caller
-            if self._forced:
-                call.middleware = self._middleware.of(func)
-            if self.describe:
-                of_function = self.describe.get(id(func))
-                if of_function is not None:
-                    of_function(call, args, kwargs)
-        except Exception:  # noqa: BLE001 - never into the application
-            internal_errors.report("asgiref.sync_to_async")
-            return wrapped(*args, **kwargs)
-        return self._cross(call, wrapped, args, kwargs)
+    def sync_to_async(self, original: Callable[..., Any], on: Sized) -> Callable[..., Any]:
+        """Return what goes around `SyncToAsync.__call__`; see `Patches.around`.
 
-    async def _cross(self, call: Call, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        recorder = self._recorder
-        token = enter_call(recorder, call, self._watchdog)
-        try:
-            return await wrapped(*args, **kwargs)
-        except RuntimeError as error:
-            if call.state is NEW and _asgirefs(error):
-                _refuse(recorder, call, error, self._middleware)
-            raise
-        finally:
-            exit_call(recorder, call, token)
+        It is called when the coroutine is made, which is where the call site is.
+        """
+        recorder, watchdog, middleware = self._recorder, self._watchdog, self._middleware
+        forced, describe, frame_up = middleware.forced, self.describe, sys._getframe  # noqa: SLF001 - its caller's
 
-    # What `inspect`, warnings and tracebacks show of the coroutine is what they showed before.
-    _cross.__name__ = "__call__"
-    _cross.__qualname__ = "SyncToAsync.__call__"
+        async def cross(call: Call, bridge: Any, args: Any, kwargs: Any) -> Any:
+            token = enter_call(recorder, call, watchdog)
+            try:
+                return await original(bridge, *args, **kwargs)
+            except RuntimeError as error:
+                if call.state is NEW and _asgirefs(error):
+                    _refuse(recorder, call, error, middleware)
+                raise
+            finally:
+                exit_call(recorder, call, token)
+
+        # What warnings and tracebacks show of the coroutine is what they showed before.
+        cross.__name__ = "__call__"
+        cross.__qualname__ = "SyncToAsync.__call__"
+
+        def call(bridge: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if not on:
+                return original(bridge, *args, **kwargs)
+            try:
+                func = bridge.func
+                crossing = create_call(recorder, func, frame_up(1))
+                if forced:
+                    crossing.middleware = middleware.of(func)
+                if describe:
+                    of_function = describe.get(id(func))
+                    if of_function is not None:
+                        of_function(crossing, args, kwargs)
+            except Exception:  # noqa: BLE001 - never into the application
+                internal_errors.report("asgiref.sync_to_async")
+                return original(bridge, *args, **kwargs)
+            return cross(crossing, bridge, args, kwargs)
+
+        return call
 
     def async_to_sync(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`AsyncToSync.__call__`: the calling thread stands still until it returns."""

@@ -158,6 +158,48 @@ def test_a_long_queue_names_both_ends_and_sums_the_rest() -> None:
     assert sum(one.overlap_ns for one in held.holders) + held.others_ns == calls[-1].wait_ns
 
 
+def test_every_depth_of_a_long_queue_names_the_first_and_the_last_runs_of_its_wait() -> None:
+    """Of 1,500 calls, whose log has many stretches; the wait begins and ends anywhere in one."""
+    queue = single()
+    blocker, calls = make_call(), [make_call() for _ in range(1500)]
+    queue.submit(blocker, 0)
+    queue.start(blocker, 0)
+    for call in calls[:900]:
+        queue.submit(call, 0)
+    queue.end(blocker, 1)
+    now, late = 1, iter(calls[900:])
+    for n, call in enumerate(calls):
+        queue.start(call, now)
+        if 100 <= n < 700:  # who comes later finds a log that has begun
+            queue.submit(next(late), now)
+        now += 1 + n
+        queue.end(call, now)
+    for at, call in enumerate(calls, start=1):
+        before = [run for run in [blocker, *calls][:at] if run.run_ended > call.started]
+        named = before if len(before) <= 2 * NAMED_RUNS else before[:NAMED_RUNS] + before[-NAMED_RUNS:]
+        held = attribute(call)
+        assert [one.call for one in held.holders] == named
+        assert held.idle_ns == 0
+        assert sum(one.overlap_ns for one in held.holders) + held.others_ns == call.wait_ns
+    assert not queue.log.runs
+
+
+def test_the_longest_holders_are_named_first_and_the_others_are_summed() -> None:
+    """As a span links them: equal ones in their order."""
+    queue = single()
+    calls = [make_call() for _ in range(6)]
+    for call in calls:
+        queue.submit(call, 0)
+    now = 0
+    for call, length in zip(calls, (10, 30, 20, 30, 5, 1), strict=True):
+        queue.start(call, now)
+        now += length
+        queue.end(call, now)
+    held = attribute(calls[-1], most=3)
+    assert held.holders == [(calls[1], 30), (calls[3], 30), (calls[2], 20)]
+    assert (held.others_ns, held.idle_ns) == (15, 0)
+
+
 Step = tuple[str, int]
 
 

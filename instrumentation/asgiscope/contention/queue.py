@@ -181,11 +181,24 @@ class RunLog:
     Each stretch knows the next and none the one before: what nobody waits for any longer is free to go.
     """
 
-    __slots__ = ("later", "runs")
+    __slots__ = ("first", "later", "runs")
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
+        """How many runs the log had before this stretch."""
         self.runs: list[Call] = []
         self.later: RunLog | None = None
+
+    def between(self, start: int, end: int) -> list[Call]:
+        """Return the runs from number `start` up to `end` of the log, from this stretch on."""
+        log: RunLog | None = self
+        while log is not None and log.first + _STRETCH <= start:
+            log = log.later
+        runs: list[Call] = []
+        while log is not None and log.first < end:
+            runs += log.runs[max(start - log.first, 0) : end - log.first]
+            log = log.later
+        return runs
 
 
 class Ahead:
@@ -216,28 +229,26 @@ class Ahead:
         self.running_then = tuple(queue.running)
 
     def settle(self) -> None:
-        """Choose the runs to tell apart, and let go of the log: a record may wait long for a collector."""
-        if self.since is None:
+        """Choose the runs to tell apart, and let go of the log: a record may wait long for a collector.
+
+        Only those are copied, however many runs there were.
+        """
+        since, until = self.since, self.until
+        if since is None:
             return
-        runs = self._runs()
-        if len(runs) > 2 * NAMED_RUNS:
-            self.unnamed_ns = runs[-NAMED_RUNS - 1].busy_after - runs[NAMED_RUNS - 1].busy_after
-            runs = runs[:NAMED_RUNS] + runs[-NAMED_RUNS:]
+        runs: list[Call] = []
+        if until is not None:
+            start, end = since.first + self.since_at, until.first + self.until_at
+            if end - start <= 2 * NAMED_RUNS:
+                runs = since.between(start, end)
+            else:
+                runs, last = since.between(start, start + NAMED_RUNS), since.between(end - NAMED_RUNS, end)
+                before = since.between(end - NAMED_RUNS - 1, end - NAMED_RUNS)
+                self.unnamed_ns = before[0].busy_after - runs[-1].busy_after
+                runs += last
         self.holders = [*runs, *self.running_then]
         self.since = self.until = None
         self.running_then = ()
-
-    def _runs(self) -> list[Call]:
-        """The runs that ended while the call waited."""
-        runs: list[Call] = []
-        log, first = self.since, self.since_at
-        while log is not None:
-            if log is self.until:
-                runs.extend(log.runs[first : self.until_at])
-                break
-            runs.extend(log.runs[first:])
-            log, first = log.later, 0
-        return runs
 
 
 class Queue:
@@ -334,10 +345,10 @@ class Queue:
                 return
             self.busy += call.run_ns
             call.busy_after = self.busy
-            self.log.runs.append(call)
-            if len(self.log.runs) >= _STRETCH:
-                self.log.later = RunLog()
-                self.log = self.log.later
+            log = self.log
+            log.runs.append(call)
+            if len(log.runs) >= _STRETCH:
+                self.log = log.later = RunLog(log.first + _STRETCH)
 
     def reset(self) -> None:
         """In a forked child: the lock's owner and most of those who waited are gone."""

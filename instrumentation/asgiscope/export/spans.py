@@ -187,15 +187,14 @@ class SpanMaker:
         links: list[SpanLink] = []
         found: Found | None = None
         if until:
-            held = attribute(call)
+            held = attribute(call, MAX_LINKS)
             lost = call.ahead.lost if call.ahead is not None else NOTHING_LOST
             call.forget_holders()
             if lost.ns:
                 attributes[sc.WAIT_STARVED_NS], attributes[sc.WAIT_STARVED_OF] = lost.ns, str(lost.cause)
             attributes[sc.IDLE_NS] = held.idle_ns
             if held.holders:
-                worst = sorted(held.holders, key=lambda one: one.overlap_ns, reverse=True)[:MAX_LINKS]
-                links = [self._held_by(one) for one in worst]
+                links = [self._held_by(one) for one in held.holders]
                 query = next(
                     (link.attributes[sc.LINK_QUERY] for link in links if sc.LINK_QUERY in link.attributes), ""
                 )

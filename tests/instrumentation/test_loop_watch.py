@@ -19,6 +19,7 @@ from tests.instrumentation.watched_loop import (
     HANDLER,
     MS,
     OTHER,
+    PERIOD,
     RUN_ONCE,
     SELECT,
     SHUTDOWN,
@@ -170,6 +171,29 @@ def test_a_loop_seen_at_work_for_less_than_a_stall_between_samples_at_rest_is_no
     scene.stand(stack(RUN_ONCE), 70, cpu=cpu)
     (stall,) = scene.answer()
     assert stall.starved is starved
+
+
+def test_no_stack_is_read_of_a_loop_that_has_not_run_since_it_was_seen_waiting(scene: Scene) -> None:
+    """Until its thread has used processor time: the stall that begins then is seen as any other."""
+    scene.watch._seeks = True
+    looked: list[int] = []
+    scene.watch.frames = lambda: looked.append(scene.now) or scene.threads  # type: ignore[func-returns-value]
+    scene.stand(stack(SELECT, RUN_ONCE), 100)
+    assert len(looked) == 1
+    rows = scene.recorder.tallies.take()
+    assert (rows.loop_ns, rows.lag.count, rows.lag.zero) == (100 * MS, 10, 10)
+    assert scene.watch.last == scene.now
+
+    scene.cpu += 1  # its thread has run, and waits again
+    scene.stand(stack(SELECT, RUN_ONCE), 20)
+    assert len(looked) == 2
+    waited = scene.now
+
+    scene.stand(stack(VIEW, HANDLER, HANDLE), 200, cpu=1)
+    assert scene.watch.pending_since == waited + PERIOD
+    (stall,) = scene.answer()
+    assert attributes_of(stall)["code.function.name"] == "report"
+    assert stall.blocked_ns == scene.now - waited - PERIOD // 2  # midway between two looks
 
 
 def test_loop_starved_of_the_gil_has_no_call_site(scene: Scene) -> None:

@@ -291,4 +291,9 @@ def starved_between(before: OwnUse | None, after: OwnUse | None, least_ns: int) 
 def this_interpreter() -> Interpreter:
     """Return how this interpreter runs threads."""
     gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
-    return Interpreter(gil, int(sys.getswitchinterval() * 1e9))
+    return Interpreter(gil, switch_interval_ns())
+
+
+def switch_interval_ns() -> int:
+    """Return after how long a thread that waits for the GIL asks for it again."""
+    return int(sys.getswitchinterval() * 1e9)

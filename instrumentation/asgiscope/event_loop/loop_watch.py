@@ -7,9 +7,10 @@ it runs, the thread's stack is sampled (`samples`), with that of the thread it w
 the stall is reported. Whatever is on its stack blocked the loop, including the standard library and native
 code, unless the system's counters show that the loop was starved (`starvation`).
 
-Overhead model: on the loop, nothing while it is idle, and an occasional callback while it is busy; on the
-watchdog's thread, two clocks, a look at the current task and, without one, at the innermost frame; a small
-file of /proc each time a callback is scheduled, and one at each check until it has run. Known limitations:
+Overhead model: on the loop, nothing while it is idle, and an occasional callback while it is busy. On the
+watchdog's thread, two clocks if the loop's thread has used no processor time since it was seen waiting;
+otherwise also a look at the current task and, without one, at the innermost frame; a small file of /proc each
+time a callback is scheduled, and one at each check until it has run. Known limitations:
 native code that keeps the GIL cannot be sampled (the stall is reported with an unknown cause, if the loop's
 thread used processor time). A stall that no probe saw began between two checks, so its length is known to one
 sample period. The start of a callback in native code under uvloop, which looks like an idle uvloop, is known
@@ -36,6 +37,7 @@ from asgiscope.detection.starvation import (
     computed_share,
     counts_between,
     judge,
+    switch_interval_ns,
     this_interpreter,
 )
 from asgiscope.event_loop import samples
@@ -89,6 +91,8 @@ class LoopWatch:
         self._seeks = isinstance(loop, asyncio.BaseEventLoop)
         """The loop waits for events in Python code, so that its thread's stack distinguishes idle from busy.
         """
+        self._was_waiting = False
+        """At the last check it waited for events."""
         self.stopped = False
         self.ongoing: list[Stall] = []
         """The stall that has been reported while it lasts; whoever pops it sends the complete one."""
@@ -328,7 +332,7 @@ class LoopWatch:
         of = self._slept_since if self.pending_since else self._slept_before
         if not self.pending_since:
             of.reset()  # only the sleep before the callback is scheduled can hide the start of a stall
-        of.add(over_ns, switches, this_interpreter().switch_ns)
+        of.add(over_ns, switches, switch_interval_ns())
 
     def check(self, now: int) -> None:
         """Check whether the loop turns: schedule a callback if that is not visible, and sample until it has run."""
@@ -344,6 +348,12 @@ class LoopWatch:
             self._asleep.add(self.meter.read(now, whole=False), is_asleep=self.meter.is_asleep())
             self._sample(loop, now)
             return
+        if self._was_waiting and last.thread_cpu_ns == self._reading.thread_cpu_ns is not None:
+            # Its thread has used no processor time since it was seen waiting for events, so it still does.
+            self._turned(now)
+            self.recorder.tallies.waited(now - before)
+            return
+        self._was_waiting = False
         self.recorder.tallies.watched(now - before)
         task = asyncio.current_task(loop)
         ident = id(task) if task is not None else 0
@@ -353,6 +363,7 @@ class LoopWatch:
         if ident == 0:
             frame = self.frames().get(self.thread_id)
             if self._seeks and frame is not None and _waits_for_events(frame):
+                self._was_waiting = True
                 self._turned(now)
                 self.recorder.tallies.answered(0)
                 return
@@ -363,6 +374,7 @@ class LoopWatch:
     def _on_no_progress(self, now: int) -> None:
         """Handle a loop that is not running."""
         self._task = 0
+        self._was_waiting = False
         self._base = NO_BASE
         if self.pending_since:
             self.was_idle = True

@@ -121,10 +121,10 @@ class Watchdog:
             sleep = (period if asked else 2 * period) if self._watches else _UNOBSERVED_S
             began, switches = clock(), own_switches()
             wake.wait(sleep)
-            over, switches = clock() - began - int(sleep * 1e9), own_switches() - switches
+            now = clock()
+            over, switches = now - began - int(sleep * 1e9), own_switches() - switches
             wake.clear()
             try:
-                now = self.recorder.clock()
                 asked = False
                 for loop, watch in self.watches():
                     if loop.is_closed():
@@ -138,6 +138,6 @@ class Watchdog:
                 internal_errors.report("watchdog.run")
             for duty in self.periodic_tasks:
                 try:
-                    duty(self.recorder.clock())
+                    duty(clock())
                 except Exception:  # noqa: BLE001 - the other tasks must still run
                     internal_errors.report("watchdog.duty")

@@ -241,6 +241,12 @@ class Aggregator:
         with self._lock:
             self._rows.loop_ns += length_ns
 
+    def waited(self, length_ns: int) -> None:
+        """Count a loop that was watched for `length_ns` and waits for events: a callback would run at once."""
+        with self._lock:
+            self._rows.loop_ns += length_ns
+            self._rows.lag.add(0)
+
     # --- on the sending thread --------------------------------------------------------------------------
 
     def drain(self, most: int = sys.maxsize) -> None:

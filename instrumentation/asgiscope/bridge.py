@@ -19,7 +19,6 @@ from typing import Any, Final
 from asgiscope import internal_errors
 from asgiscope.contention import holder_use
 from asgiscope.contention.queue import ABANDONED, ENDED, NEW, WAITING, Call, Queue
-from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import Around
 from asgiscope.recorder import Recorder
 from asgiscope.records.scope import Scope, Storm, current
@@ -51,21 +50,6 @@ def create_call(recorder: Recorder, func: object, caller: FrameType) -> Call:
         if request.made == recorder.config.hop_storm:
             request.storm = Storm(call_site.stack(caller), of_stack(caller))
     return call
-
-
-def enter_call(recorder: Recorder, call: Call, watchdog: Watchdog) -> Token[Scope | None]:
-    """The coroutine of a bridge call runs: what follows belongs to the call. `over` takes the token."""
-    try:
-        loop = _get_running_loop()
-        if loop is not None and id(loop) not in recorder.watched:
-            watchdog.watch(loop)
-        if call.parent is None:
-            recorder.decide_sampling(call)
-        if call.sampled:
-            recorder.attach_context(call)
-    except Exception:  # noqa: BLE001 - never into the application
-        internal_errors.report("asgiref.cross")
-    return current.set(call)
 
 
 def around_submit(recorder: Recorder, role_of: RoleOf, actual: Callable[[Any], Any] | None = None) -> Around:
@@ -159,14 +143,13 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
     """Run a submitted function on its thread, between two clock readings."""
     here = recorder.threads.here
     outer = here.call
-    queue = call.queue
+    queue: Queue = call.queue  # type: ignore[assignment] # it was submitted to one
     try:
         here.call = call
         call.run_tags = here.thread or here.know()
-        if queue is not None:
-            queue.start(call, recorder.clock())
-            if queue.use is not None:
-                holder_use.on_start(queue.use, queue, call, recorder.wait_ns)
+        queue.start(call, recorder.clock())
+        if queue.use is not None:
+            holder_use.on_start(queue.use, queue, call, recorder.wait_ns)
     except Exception:  # noqa: BLE001 - never into the application
         internal_errors.report("executor.start")
     try:
@@ -175,10 +158,9 @@ def _run(recorder: Recorder, call: Call, func: Callable[[], Any]) -> Any:
         try:
             here.call = outer
             now = recorder.clock()
-            if queue is not None:
-                queue.end(call, now)
-                if queue.role is _PARENT and here.parked is not None:
-                    here.parked.busy_ns += call.run_ns
+            queue.end(call, now)
+            if queue.role is _PARENT and here.parked is not None:
+                here.parked.busy_ns += call.run_ns
             if call.resumed or call.kind == SPAN_EXECUTOR:  # its caller has given up, or nobody waits
                 call.ended = now
                 recorder.finish_call(call)

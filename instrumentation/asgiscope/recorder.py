@@ -342,22 +342,23 @@ class Recorder:
         if call.settled:  # its thread and its caller may come to the end at the same time
             return
         call.settled = True
-        queue, begun, sampled = call.queue, call.run_started, call.sampled
+        queue, begun = call.queue, call.run_started
         call.func = func = identity_of(call.func)
         if begun:
-            wait, ended, resumed = begun - call.started, call.run_ended, call.resumed
-            run = ended - begun
-            resume = resumed - ended if resumed > ended else 0
+            ended = call.run_ended
+            wait, run, resume = begun - call.started, ended - begun, call.resumed - ended
+            if resume < 0:  # noqa: PLR1730 - nobody waited for it, and `max` is a call
+                resume = 0
         else:  # it left the queue without having run
             wait, run, resume = call.wait_ns, 0, 0
         if queue is not None:
             # As `Crossing(...)`, without the function that a named tuple's own `__new__` is.
             crossing = _new(Crossing, (call.site, func, queue.role, wait, run, resume, call.started))
             self.tallies.record_crossing(call.within, crossing, call.origin)
-        notable = wait >= self.wait_ns or (sampled and call.middleware is not None)
-        if not (notable or sampled):
+        if wait < self.wait_ns and not call.sampled:
             call.ahead = None
             return
+        notable = wait >= self.wait_ns or call.middleware is not None
         if notable and call.within is None and call.unit is None:
             call.unit = self.unit_here(call)
         if notable and not call.stack and call_site.lacks_application(call.site):

@@ -18,7 +18,7 @@ from threading import get_ident
 from typing import Any, Protocol
 
 from asgiscope import internal_errors
-from asgiscope.bridge import around_submit, create_call, enter_call, exit_call
+from asgiscope.bridge import around_submit, create_call, exit_call
 from asgiscope.contention.queue import NEW, Call
 from asgiscope.event_loop.watchdog import Watchdog
 from asgiscope.patching import Patches
@@ -96,6 +96,7 @@ class Bridges:
         self._recorder = recorder
         self._watchdog = watchdog
         self._middleware = middleware
+        self._forced = middleware.forced
         self.describe = DESCRIBE
         self._parking = middleware.parking
 
@@ -104,23 +105,9 @@ class Bridges:
 
         It is called when the coroutine is made, which is where the call site is.
         """
-        recorder, watchdog, middleware = self._recorder, self._watchdog, self._middleware
-        forced, describe, frame_up = middleware.forced, self.describe, sys._getframe  # noqa: SLF001 - its caller's
-
-        async def cross(call: Call, bridge: Any, args: Any, kwargs: Any) -> Any:
-            token = enter_call(recorder, call, watchdog)
-            try:
-                return await original(bridge, *args, **kwargs)
-            except RuntimeError as error:
-                if call.state is NEW and _asgirefs(error):
-                    _refuse(recorder, call, error, middleware)
-                raise
-            finally:
-                exit_call(recorder, call, token)
-
-        # What warnings and tracebacks show of the coroutine is what they showed before.
-        cross.__name__ = "__call__"
-        cross.__qualname__ = "SyncToAsync.__call__"
+        recorder, middleware, forced, describe = self._recorder, self._middleware, self._forced, self.describe
+        frame_up = sys._getframe  # noqa: SLF001 - its caller's
+        cross = self._crossing(original)
 
         def call(bridge: Any, /, *args: Any, **kwargs: Any) -> Any:
             if not on:
@@ -140,6 +127,41 @@ class Bridges:
             return cross(crossing, bridge, args, kwargs)
 
         return call
+
+    def _crossing(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the coroutine function of a bridge call, around that of `SyncToAsync.__call__`."""
+        recorder, watchdog, middleware, set_current = (
+            self._recorder,
+            self._watchdog,
+            self._middleware,
+            current.set,
+        )
+
+        async def cross(call: Call, bridge: Any, args: Any, kwargs: Any) -> Any:
+            try:
+                loop = _get_running_loop()
+                if id(loop) not in recorder.watched and loop is not None:
+                    watchdog.watch(loop)
+                if call.parent is None:
+                    recorder.decide_sampling(call)
+                if call.sampled:
+                    recorder.attach_context(call)
+            except Exception:  # noqa: BLE001 - never into the application
+                internal_errors.report("asgiref.cross")
+            token = set_current(call)
+            try:
+                return await original(bridge, *args, **kwargs)
+            except RuntimeError as error:
+                if call.state is NEW and _asgirefs(error):
+                    _refuse(recorder, call, error, middleware)
+                raise
+            finally:
+                exit_call(recorder, call, token)
+
+        # What warnings and tracebacks show of the coroutine is what they showed before.
+        cross.__name__ = "__call__"
+        cross.__qualname__ = "SyncToAsync.__call__"
+        return cross
 
     def async_to_sync(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """`AsyncToSync.__call__`: the calling thread stands still until it returns."""

@@ -56,6 +56,7 @@ class Scope:
         "within",
     )
 
+    parent: "Scope | None"
     within: "Request | None"
     """The request this belongs to. None for a request: a reference to itself would need the collector."""
     origin: "Request | None"
@@ -64,20 +65,23 @@ class Scope:
     """The OpenTelemetry SpanContext of another library's span that encloses this one more closely."""
     otel: Any
     """The SpanContext of whichever of another library's spans was current when this began."""
+    tags: Tags | None
+    """Where it was recorded; None until that matters."""
+    sampled: bool
 
     def __init__(self, parent: "Scope | None", started: int) -> None:
         self.started = started
         self.ended = self.level = self._trace_id = self._span_id = 0
-        self.parent: Scope | None = None
-        self.within = self.origin = self.foreign = self.otel = None
-        self.tags: Tags | None = None
-        self.sampled = True
+        self.origin = self.foreign = self.otel = self.tags = None
         if parent is None:
+            self.parent = self.within = None
+            self.sampled = True
             return
         begun_in = parent.within
         if begun_in is None and isinstance(parent, Request):
             begun_in = parent
         if begun_in is not None and begun_in.ended:
+            self.parent = self.within = None
             self.origin = begun_in
             self.sampled = begun_in.sampled
             return
@@ -89,6 +93,8 @@ class Scope:
             self.parent = parent
             self.level = level + 1
             self.within = begun_in
+        else:
+            self.parent = self.within = None
 
     @property
     def request(self) -> "Request | None":

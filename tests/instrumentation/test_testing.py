@@ -137,7 +137,7 @@ def test_bounds_and_what_is_not_held_against_a_test() -> None:
         import pathlib, tempfile
         from asgiscope.testing import NotReady
         folder = tempfile.mkdtemp()
-        pathlib.Path(folder, "slow_module.py").write_text("import time; time.sleep(0.1)")
+        pathlib.Path(folder, "slow_module.py").write_text("import time; time.sleep(0.4)")
         sys.path.insert(0, folder)
         async def main():
             import slow_module

@@ -63,10 +63,10 @@ HOOKS = [
 
 @pytest.mark.parametrize(
     ("place", "saved"),
-    [(0, {"async-capable": 1, "last": 7}), (2, {"last": 3}), (4, {})],
+    [(0, {"async-capable": 1, "last": 7}), (2, {"async-capable": -3, "last": 3}), (4, {"async-capable": -6})],
     ids=["first", "third", "last"],
 )
-def test_a_change_that_would_add_hops_is_not_suggested(place: int, saved: dict[str, int]) -> None:
+def test_a_change_that_would_add_hops_says_so(place: int, saved: dict[str, int]) -> None:
     """Outside of a sync-only middleware Django's own cost no hop: made async, they do again."""
     functions = [*HOOKS[:place], [], *HOOKS[place:], []]
     modes = ["both"] * 5 + ["async"]
@@ -74,3 +74,4 @@ def test_a_change_that_would_add_hops_is_not_suggested(place: int, saved: dict[s
     found = changes([str(n) for n in range(6)], modes, [own_hooks(each) for each in functions])
     assert {change.title.split()[-1]: change.saves_hops for change in found} == saved
     assert all(change.layers == [str(place)] for change in found)
+    assert all(("saves no hop" in change.reason) is (change.saves_hops <= 0) for change in found)

@@ -26,7 +26,9 @@ class Change(BaseModel):
     layers: list[str]
     title: str
     reason: str
-    saves_hops: int = Field(description="a request, if nothing else of the chain changes")
+    saves_hops: int = Field(
+        description="a request, if nothing else of the chain changes; below 0: the hops that it adds"
+    )
 
 
 class Chain(BaseModel):

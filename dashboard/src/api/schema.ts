@@ -187,7 +187,7 @@ export interface Change {
   layers: string[];
   title: string;
   reason: string;
-  /** a request, if nothing else of the chain changes */
+  /** a request, if nothing else of the chain changes; below 0: the hops that it adds */
   saves_hops: number;
 }
 

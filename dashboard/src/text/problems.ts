@@ -74,6 +74,7 @@ export const middleware = {
   changes: "What to change first",
   noChanges: "Nothing to change: the chain costs no hop that it could save.",
   saves: (hops: string) => `saves ${hops} a request`,
+  adds: (hops: string) => `adds ${hops} a request`,
   chain: "The chain, outermost first",
   layer: "Middleware",
   mode: "Can run",

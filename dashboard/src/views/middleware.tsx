@@ -89,7 +89,7 @@ function Changes({ chain }: { chain: Chain }): JSX.Element {
               <b>
                 <Prose text={change.title} />
               </b>{" "}
-              <span class="tag">{words.saves(plural(change.saves_hops, ...text.nouns.hop))}</span>
+              <span class="tag">{words[change.saves_hops < 0 ? "adds" : "saves"](plural(Math.abs(change.saves_hops), ...text.nouns.hop))}</span>
               <div>
                 {change.layers.map((layer) => (
                   <div key={layer}>

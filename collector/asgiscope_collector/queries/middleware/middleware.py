@@ -108,7 +108,7 @@ def changes(names: Sequence[str], modes: Sequence[str], hooks: Sequence[int]) ->
 
     `hooks` are the hops that each layer's own hooks cost while it runs async, as `own_hooks` counts them. A stretch
     becomes async only if all of its sync-only middlewares do: those before them that can be both run sync because
-    the next layer does, and their hooks cost nothing there. So a change that costs more than it saves is left out.
+    the next layer does, and their hooks cost nothing there: such a change can add hops, and says so.
     """
     if not modes or modes[-1] != "async":
         return []
@@ -122,10 +122,10 @@ def changes(names: Sequence[str], modes: Sequence[str], hooks: Sequence[int]) ->
         if stretch:
             found.append(_made_async(names, modes, hooks, stretch, before))
         stretch = []
-    found.append(_placed_last(names, modes, hooks, before))
-    return sorted(
-        (change for change in found if change.saves_hops > 0), key=lambda change: -change.saves_hops
-    )
+    last = _placed_last(names, modes, hooks, before)
+    if last.saves_hops > 0:
+        found.append(last)
+    return sorted(found, key=lambda change: -change.saves_hops)
 
 
 def own_hooks(functions: Sequence[str]) -> int:
@@ -169,11 +169,17 @@ def _made_async(
         reason += f"; {dragged} more before {'them' if many else 'it'} could run async and cannot"
     if many:
         reason += "; all of them have to change before the crossing goes away"
+    saved = before - _hops(changed, rewritten)
+    if saved <= 0:
+        reason += (
+            ". Async it saves no hop: the hooks of those before it, which run in its thread now, would each be "
+            "sent to a thread. It would free the thread that every request holds"
+        )
     return Change(
         layers=[names[place] for place in culprits],
         title=f"Make {'these middlewares' if many else 'this middleware'} async-capable",
         reason=f"{reason}.",
-        saves_hops=before - _hops(changed, rewritten),
+        saves_hops=saved,
     )
 
 

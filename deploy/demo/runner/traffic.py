@@ -14,6 +14,8 @@ from typing import Any, Final
 import httpx
 
 TIMEOUT_SECONDS: Final = 30.0
+LIMITS: Final = httpx.Limits(keepalive_expiry=2)
+"""An idle connection is used again for less time than uvicorn keeps it (5 s), which may close it any moment."""
 PASSWORD: Final = "demo-password"  # noqa: S105 - of the seeded customers, public by design
 STAFF: Final = "customer0"
 SLUGS: Final = ("enamel-mug-1", "oak-board-3", "clay-pot-4", "desk-lamp-10", "olive-soap-1", "wool-blanket-8")
@@ -48,7 +50,9 @@ class Visitor:
     def __init__(self, base_url: str, tally: Tally) -> None:
         self._tally = tally
         # Loopback only: a proxy from the environment must not get in between.
-        self._client = httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=base_url, timeout=TIMEOUT_SECONDS, trust_env=False, limits=LIMITS
+        )
 
     async def get(self, path: str) -> httpx.Response:
         """Ask for a page."""

@@ -13,7 +13,10 @@ from django.conf import settings
 TIMEOUT = 10
 """Seconds that any one answer may take."""
 
-_client = httpx.AsyncClient(timeout=TIMEOUT)
+KEEP_SECONDS = 2
+"""An idle connection is used again for less time than uvicorn keeps it (5 s), which may close it any moment."""
+
+_client = httpx.AsyncClient(timeout=TIMEOUT, limits=httpx.Limits(keepalive_expiry=KEEP_SECONDS))
 
 
 def _url(path: str) -> str:

@@ -126,6 +126,7 @@ def test_routes_of_spans_and_of_tallies_are_sorted_together(running: Running, se
         page = running.get("/api/hops", limit=2, offset=1, **asked)
         assert (page["routes"], page["routes_total"]) == (found["routes"][1:3], 4)
         compared = running.get("/api/releases/compare", **asked)["traffic"]
-        assert [(row["service"], row["requests"]) for row in compared] == [
+        own = [row for row in compared if row["service"] in (sampled, tallied)]  # others have no such release
+        assert [(row["service"], row["requests"]) for row in own] == [
             (sampled, 1), (sampled, 1), (tallied, 1), (tallied, 1)
         ]  # fmt: skip

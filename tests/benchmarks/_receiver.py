@@ -16,7 +16,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        left = int(self.headers["Content-Length"])
+        left = int(self.headers.get("Content-Length") or 0)
         while left > 0:
             left -= len(self.rfile.read(min(left, _PIECE)))
         self.do_GET()

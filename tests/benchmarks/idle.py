@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Final
 
+from tests.benchmarks._load import processor_ns
 from tests.sink import Sink
 
 SECONDS: Final = 20
@@ -35,11 +36,6 @@ else:
 """
 
 
-def _cpu_ns(pid: int) -> int:
-    """Processor time a process has used (`clock_getcpuclockid`)."""
-    return time.clock_gettime_ns((~pid << 3) | 2)
-
-
 def main() -> None:
     """Measure and print."""
     with Sink() as sink:
@@ -57,9 +53,9 @@ def main() -> None:
                 assert child.stdout.readline() == "ready\n"
             time.sleep(2)  # what was recorded at the start is sent meanwhile
             began = time.perf_counter_ns()
-            before = {name: _cpu_ns(child.pid) for name, child in children.items()}
+            before = {name: processor_ns(child.pid) for name, child in children.items()}
             time.sleep(SECONDS)
-            used = {name: _cpu_ns(child.pid) - before[name] for name, child in children.items()}
+            used = {name: processor_ns(child.pid) - before[name] for name, child in children.items()}
             length = time.perf_counter_ns() - began
         finally:
             for child in children.values():

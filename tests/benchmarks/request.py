@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks._load import ask_in_turn, processor_ns
 from tests.servers import Server, free_port
 from tests.tools import ROOT
 
@@ -53,28 +54,12 @@ class Bench:
         self.took: list[int] = []
         """How long each request of its rounds took, in ns."""
 
-    def requests(self, number: int) -> list[int]:
-        """Send so many requests one after another, on one connection: how long each took, in ns."""
-        took = []
-        for index in range(number):
-            begun = time.perf_counter_ns()
-            self.client.request("GET", f"/page/{index}/")
-            answer = self.client.getresponse()
-            answer.read()
-            took.append(time.perf_counter_ns() - begun)
-            assert answer.status == http.HTTPStatus.OK
-        return took
-
-    def cpu_ns(self) -> int:
-        """Processor time the process has used, threads that have ended included (`clock_getcpuclockid`)."""
-        return time.clock_gettime_ns((~self.pid << 3) | 2)
-
     def round(self) -> float:
         """Processor time a request, in ns. What the background threads do for these requests is awaited."""
-        before = self.cpu_ns()
-        self.took += self.requests(REQUESTS)
+        before = processor_ns(self.pid)
+        self.took += ask_in_turn(self.client, REQUESTS)
         time.sleep(0.35)  # longer than records wait before they are sent
-        return (self.cpu_ns() - before) / REQUESTS
+        return (processor_ns(self.pid) - before) / REQUESTS
 
     def stop(self) -> None:
         """End the server."""
@@ -94,7 +79,7 @@ def main() -> None:
         servers = {mode: Bench(mode, sink.url, folder) for mode in MODES}
         try:
             for server in servers.values():
-                server.requests(REQUESTS)
+                ask_in_turn(server.client, REQUESTS)
             figures: dict[str, list[float]] = {mode: [] for mode in MODES}
             for _ in range(ROUNDS):
                 for mode, server in servers.items():

@@ -22,6 +22,7 @@ from typing import Final
 
 import httpx
 
+from tests.benchmarks._load import ask_in_turn, processor_ns
 from tests.e2e.environments import library_python, make
 from tests.e2e.postgres import postgres
 from tests.peers.catalogue import PEERS, SITE, Peer
@@ -91,22 +92,14 @@ class Running:
 
     def ask(self, number: int) -> list[int]:
         """Send requests one after another on one connection; return the nanoseconds that each took."""
-        took = []
-        for index in range(number):
-            begun = time.perf_counter_ns()
-            self.client.request("GET", f"/page/{index}/")
-            answer = self.client.getresponse()
-            answer.read()
-            took.append(time.perf_counter_ns() - begun)
-            assert answer.status == http.HTTPStatus.OK, self.server.output()
-        return took
+        return ask_in_turn(self.client, number)
 
     def round(self, requests: int) -> None:
         """Measure one round."""
-        before = time.clock_gettime_ns((~self.pid << 3) | 2)  # the process's clock, see clock_getcpuclockid
+        before = processor_ns(self.pid)
         self.took += self.ask(requests)
         time.sleep(PAUSE_SECONDS)
-        self.cpu.append((time.clock_gettime_ns((~self.pid << 3) | 2) - before) / 1e3 / requests)
+        self.cpu.append((processor_ns(self.pid) - before) / 1e3 / requests)
 
     def hops(self) -> float:
         """Return how many functions a request sends to threads."""

@@ -24,6 +24,16 @@ IN_MINUTES: Final = (
 )
 """The same, with the minutes of the range: the condition of a rollup query."""
 
+OF_FINDINGS: Final = """
+    Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
+    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
+    AND FindingId IN {ids:Array(String)}
+    AND ({environment:String} = '' OR Environment = {environment:String})
+    AND ({version:String} = '' OR Version = {version:String})
+    AND ({route:String} = '' OR Route = {route:String})
+"""
+"""The condition of a rollup query for some findings, whose ids imply the service."""
+
 STEP: Final = "intDiv(toUnixTimestamp(Minute), {step:UInt32}) * {step:UInt32}"
 """The step of a series that a minute belongs to, in seconds since the epoch."""
 

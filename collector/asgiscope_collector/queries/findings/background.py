@@ -3,22 +3,22 @@
 from typing import Any, Final
 
 from asgiscope_collector.queries.common import rollup_resolution
+from asgiscope_collector.queries.common.scope import OF_FINDINGS
 from asgiscope_collector.schemas import Victims
 from asgiscope_collector.store.client import Engine
 
-_BY_ROUTE: Final = """
+_BY_ROUTE: Final = (
+    """
 SELECT
     FindingId AS id, Route AS route, grouping(Route) AS whole, sum(Messages) AS messages, sum(Tasks) AS tasks,
     sum(LostNs) AS background_ns
 FROM asgiscope_background_victims
-WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND FindingId IN {ids:Array(String)}
-    AND ({environment:String} = '' OR Environment = {environment:String})
-    AND ({version:String} = '' OR Version = {version:String})
-    AND ({route:String} = '' OR Route = {route:String})
+WHERE """
+    + OF_FINDINGS
+    + """
 GROUP BY GROUPING SETS ((FindingId), (FindingId, Route))
 """
+)
 
 _NAMES: Final = ("messages", "tasks", "background_ns")
 _NONE: Final = dict.fromkeys(_NAMES, 0)

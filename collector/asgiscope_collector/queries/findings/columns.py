@@ -5,7 +5,7 @@ A query with a join takes 25 ms for planning alone, so data that only a page nee
 
 from typing import Final
 
-from asgiscope_collector.queries.common.scope import IN_MINUTES, STEP
+from asgiscope_collector.queries.common.scope import IN_MINUTES, OF_FINDINGS, STEP
 
 _ASKED: Final = (
     IN_MINUTES
@@ -162,7 +162,8 @@ WHERE FindingId IN {ids:Array(String)}
 GROUP BY FindingId
 """
 
-HOLDERS: Final = """
+HOLDERS: Final = (
+    """
 SELECT
     FindingId AS id,
     HolderFunction AS holder,
@@ -174,16 +175,14 @@ SELECT
     sum(Waits) AS count,
     argMaxMerge(LongestTrace) AS trace_id
 FROM asgiscope_holders
-WHERE Minute >= toDateTime(intDiv({since_ns:Int64}, 1000000000))
-    AND Minute < toDateTime(intDiv({until_ns:Int64}, 1000000000))
-    AND FindingId IN {ids:Array(String)}
-    AND ({environment:String} = '' OR Environment = {environment:String})
-    AND ({version:String} = '' OR Version = {version:String})
-    AND ({route:String} = '' OR Route = {route:String})
+WHERE """
+    + OF_FINDINGS
+    + """
 GROUP BY FindingId, HolderFunction, CodeFunction, CodeFile, HolderRoute
 ORDER BY overlap_ns DESC, holder, function, file, route
 LIMIT 20 BY FindingId
 """
+)
 
 _GOING_ON: Final = """
     Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
